@@ -8,6 +8,7 @@
 pub mod feature;
 pub mod grid;
 pub mod history;
+pub mod model;
 pub mod quantity;
 pub mod reading;
 pub mod screening;

@@ -94,7 +94,9 @@ impl Quantity {
         match self {
             Quantity::AirTemperature => new("air_temperature", "°C", "air_temperature_c", (-90.0, 60.0)),
             Quantity::AirPressure => new("air_pressure", "hPa", "air_pressure_hpa", (450.0, 1100.0)),
-            Quantity::RelativeHumidity => new("relative_humidity", "%", "relative_humidity_pct", (0.0, 105.0)),
+            Quantity::RelativeHumidity => {
+                new("relative_humidity", "%", "relative_humidity_pct", (0.0, 105.0))
+            }
             Quantity::DewPointTemperature => {
                 new("dew_point_temperature", "°C", "dew_point_c", (-100.0, 45.0))
             }
@@ -112,15 +114,21 @@ impl Quantity {
             Quantity::VaporPressure => {
                 new("water_vapor_partial_pressure_in_air", "hPa", "vapor_pressure_hpa", (0.0, 100.0))
             }
-            Quantity::VaporPressureDeficit => {
-                new("water_vapor_saturation_deficit_in_air", "hPa", "vapor_pressure_deficit_hpa", (0.0, 200.0))
-            }
+            Quantity::VaporPressureDeficit => new(
+                "water_vapor_saturation_deficit_in_air",
+                "hPa",
+                "vapor_pressure_deficit_hpa",
+                (0.0, 200.0),
+            ),
             Quantity::SpecificHumidity => {
                 new("specific_humidity", "g/kg", "specific_humidity_g_kg", (0.0, 60.0))
             }
-            Quantity::WaterVaporMoleFraction => {
-                new("water_vapor_mole_fraction", "mmol/mol", "water_vapor_mole_fraction_mmol_mol", (0.0, 100.0))
-            }
+            Quantity::WaterVaporMoleFraction => new(
+                "water_vapor_mole_fraction",
+                "mmol/mol",
+                "water_vapor_mole_fraction_mmol_mol",
+                (0.0, 100.0),
+            ),
             Quantity::AirDensity => new("air_density", "g/m³", "air_density_g_m3", (500.0, 1700.0)),
         }
     }
@@ -205,9 +213,7 @@ impl Values {
 
     /// Every quantity that has a value, with it.
     pub fn iter(&self) -> impl Iterator<Item = (Quantity, f32)> + '_ {
-        Quantity::ALL
-            .into_iter()
-            .filter_map(|quantity| self.get(quantity).map(|value| (quantity, value)))
+        Quantity::ALL.into_iter().filter_map(|quantity| self.get(quantity).map(|value| (quantity, value)))
     }
 
     /// Whether there is no value at all.

@@ -1,0 +1,17 @@
+//! The artefact (ONNX with its manifest inside), normalisation, engines and the inference worker.
+
+mod artefact;
+mod engine;
+mod manifest;
+mod normalisation;
+pub mod onnx;
+mod worker;
+
+pub use artefact::{Artefact, ArtefactError, write_atomically};
+pub use engine::{Engine, EngineChoice, EngineError, EngineKind, Runtime};
+pub use manifest::{
+    FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Split, Target, TargetKind,
+    Training,
+};
+pub use normalisation::Normalisation;
+pub use worker::{Inference, InferenceError, InferenceRequest, InferenceWorker, WorkerObserver};
