@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod feature;
+pub mod formats;
 pub mod grid;
 pub mod history;
 pub mod model;
