@@ -1,19 +1,22 @@
 //! forecastd: a live temperature forecast for every weather station.
 //!
-//! `ARCHITECTURE.md` has the map of the rooms and the life of a reading. The middle is pure: `station` takes
+//! `ARCHITECTURE.md` has the map of the rooms and the life of a reading. The middle is pure: [`station`] takes
 //! readings and time and gives forecasts and effects, and is tested without sockets, clocks or files.
 
 #![warn(missing_docs)]
 
 pub mod feature;
+pub mod forecast;
 pub mod formats;
 pub mod grid;
 pub mod history;
+pub mod journal;
 pub mod model;
 pub mod quantity;
 pub mod reading;
 pub mod screening;
 pub mod solar;
+pub mod station;
 pub mod thermodynamics;
 pub mod units;
 pub mod window;
