@@ -1,0 +1,93 @@
+//! Small artefacts whose outputs can be worked out by hand.
+
+use std::sync::Arc;
+
+use forecastd::feature::{Feature, Wave};
+use forecastd::model::onnx::{
+    Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo,
+};
+use forecastd::model::{
+    Artefact, FORMAT_VERSION, Manifest, Normalisation, Target, TargetKind,
+};
+use forecastd::quantity::Quantity;
+use forecastd::solar::Site;
+use forecastd::window::WindowSpec;
+
+/// A window of `samples` hourly samples of temperature, pressure and the time of day.
+pub fn spec(samples: usize) -> WindowSpec {
+    WindowSpec {
+        grid_step_s: 600,
+        sample_every_s: 3600,
+        samples,
+        max_hole_s: 3 * 3600,
+        site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+        features: vec![
+            Feature::Quantity(Quantity::AirTemperature),
+            Feature::Quantity(Quantity::AirPressure),
+            Feature::TimeOfDay(Wave::Sin),
+        ],
+    }
+}
+
+/// The manifest of a model that forecasts every full hour up to a day.
+pub fn manifest(spec: WindowSpec) -> Manifest {
+    let features = spec.features.len();
+    Manifest {
+        format_version: FORMAT_VERSION,
+        name: "linear".to_owned(),
+        window: spec,
+        normalisation: Normalisation { mean: vec![0.0; features], standard_deviation: vec![1.0; features] },
+        target: Target {
+            quantity: "air_temperature".to_owned(),
+            kind: TargetKind::DifferenceToNewest,
+            mean: 0.0,
+            standard_deviation: 1.0,
+        },
+        lead_h: (1..=24).collect(),
+        quantiles: Vec::new(),
+        training: None,
+        scores: Vec::new(),
+        tool: "test".to_owned(),
+    }
+}
+
+/// A graph that says, whatever the window, `change_c · lead` for each lead.
+pub fn trend_graph(manifest: &Manifest, change_c: f32) -> Model {
+    let inputs = manifest.window.len();
+    let leads = manifest.lead_h.len();
+    let bias: Vec<f32> = manifest.lead_h.iter().map(|&lead_h| change_c * lead_h as f32).collect();
+    let batch = || DimensionValue::Name("batch".to_owned());
+    let size = |size: usize| DimensionValue::Size(size as i64);
+    let window = [batch(), size(manifest.window.samples), size(manifest.window.features.len())];
+    Model {
+        ir_version: 4,
+        producer_name: "test".to_owned(),
+        opset_import: vec![OperatorSetId { domain: String::new(), version: 9 }],
+        graph: Some(Graph {
+            name: "linear".to_owned(),
+            node: vec![
+                Node::new("Flatten", &["window"], &["flat"], vec![Attribute::int("axis", 1)]),
+                Node::new("Gemm", &["flat", "weight", "bias"], &["temperature"], Vec::new()),
+            ],
+            initializer: vec![
+                Tensor::float("weight", &[inputs, leads], &vec![0.0; inputs * leads]),
+                Tensor::float("bias", &[leads], &bias),
+            ],
+            input: vec![ValueInfo::float("window", window)],
+            output: vec![ValueInfo::float("temperature", [batch(), size(leads)])],
+            ..Graph::default()
+        }),
+        ..Model::default()
+    }
+}
+
+/// The bytes of an artefact that says `newest + change_c · lead`.
+pub fn trend_file(samples: usize, change_c: f32) -> Vec<u8> {
+    let manifest = manifest(spec(samples));
+    Artefact::assemble(trend_graph(&manifest, change_c), &manifest).unwrap()
+}
+
+/// The artefact that says `newest + change_c · lead`.
+pub fn trend(samples: usize, change_c: f32) -> Arc<Artefact> {
+    Arc::new(Artefact::parse(&trend_file(samples, change_c)).unwrap())
+}

@@ -1,0 +1,5 @@
+//! What several test binaries need.
+
+#![allow(dead_code, unused_imports)]
+
+pub mod artefact;
