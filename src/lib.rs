@@ -12,11 +12,15 @@ pub mod grid;
 pub mod history;
 pub mod journal;
 pub mod model;
+pub mod mqtt;
 pub mod quantity;
 pub mod reading;
+pub mod record;
 pub mod screening;
 pub mod solar;
 pub mod station;
 pub mod thermodynamics;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod units;
 pub mod window;

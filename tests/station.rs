@@ -107,8 +107,7 @@ fn a_forecast_that_comes_after_its_hour_is_still_scored() {
         }
     }
     assert_eq!(station.verification().totals().lead(1).count, 0);
-    let scored: usize =
-        waiting.iter().map(|issue| station.complete(issue, &answer(0.0)).scores.len()).sum();
+    let scored: usize = waiting.iter().map(|issue| station.complete(issue, &answer(0.0)).scores.len()).sum();
     // Leads of 1 to 6 hours from every ten minutes between hour 3 and hour 10, closed ones only.
     let expected: i64 = (1..=6).map(|lead| 6 * (7 - lead)).sum();
     assert_eq!(scored as i64, expected);

@@ -1,6 +1,8 @@
 //! Forecasts: what is published, the forecasts that cost nothing, and how each is checked against what came.
 
+pub mod baseline;
 mod payload;
+pub mod score;
 mod verification;
 
 use jiff::Timestamp;

@@ -95,6 +95,11 @@ impl LeadTotals {
         (self.count > 0).then(|| (self.model_squared / self.count as f64).sqrt())
     }
 
+    /// Mean error of the model, forecast minus observation, °C.
+    pub fn bias(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.model_error / self.count as f64)
+    }
+
     /// Mean absolute error of persistence, °C, over the same hours.
     pub fn persistence_mae(&self) -> Option<f64> {
         (self.count > 0).then(|| self.persistence_absolute / self.count as f64)

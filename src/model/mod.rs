@@ -7,6 +7,7 @@ mod normalisation;
 pub mod onnx;
 mod worker;
 
+pub(crate) use artefact::hexadecimal;
 pub use artefact::{Artefact, ArtefactError, write_atomically};
 pub use engine::{Engine, EngineChoice, EngineError, EngineKind, Runtime};
 pub use manifest::{

@@ -6,9 +6,7 @@ use forecastd::feature::{Feature, Wave};
 use forecastd::model::onnx::{
     Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo,
 };
-use forecastd::model::{
-    Artefact, FORMAT_VERSION, Manifest, Normalisation, Target, TargetKind,
-};
+use forecastd::model::{Artefact, FORMAT_VERSION, Manifest, Normalisation, Target, TargetKind};
 use forecastd::quantity::Quantity;
 use forecastd::solar::Site;
 use forecastd::window::WindowSpec;

@@ -1,0 +1,104 @@
+//! Why a connection ended, or an attempt to connect failed.
+
+use std::fmt;
+
+/// Why a connection ended, or an attempt to connect failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// Nobody listens at the address, or the way there is closed: what the system says.
+    Unreachable(String),
+    /// The broker did not answer in time.
+    Timeout,
+    /// User name or password are wrong, or the client may not connect.
+    Unauthorized(String),
+    /// The broker refused the connection for another reason.
+    Refused(String),
+    /// No TLS connection came about.
+    Tls(String),
+    /// The broker closed the connection without a word, or the network broke.
+    Closed(String),
+    /// The broker is shutting down.
+    ServerShutdown,
+    /// Another client came with the same client id.
+    SessionTakenOver,
+    /// The broker ended the connection for another reason.
+    ServerDisconnect(String),
+    /// A packet larger than agreed.
+    PacketTooLarge(String),
+    /// The broker or we broke the protocol.
+    Protocol(String),
+}
+
+impl DisconnectReason {
+    /// Every label, so that counters can be exported as 0 from the start.
+    pub const LABELS: [&'static str; 11] = [
+        "unreachable",
+        "timeout",
+        "unauthorized",
+        "refused",
+        "tls",
+        "closed",
+        "server_shutdown",
+        "session_taken_over",
+        "server_disconnect",
+        "packet_too_large",
+        "protocol",
+    ];
+
+    /// The place of [`DisconnectReason::label`] in [`DisconnectReason::LABELS`].
+    pub fn index(&self) -> usize {
+        match self {
+            DisconnectReason::Unreachable(_) => 0,
+            DisconnectReason::Timeout => 1,
+            DisconnectReason::Unauthorized(_) => 2,
+            DisconnectReason::Refused(_) => 3,
+            DisconnectReason::Tls(_) => 4,
+            DisconnectReason::Closed(_) => 5,
+            DisconnectReason::ServerShutdown => 6,
+            DisconnectReason::SessionTakenOver => 7,
+            DisconnectReason::ServerDisconnect(_) => 8,
+            DisconnectReason::PacketTooLarge(_) => 9,
+            DisconnectReason::Protocol(_) => 10,
+        }
+    }
+
+    /// A word for a metric's label.
+    pub fn label(&self) -> &'static str {
+        DisconnectReason::LABELS[self.index()]
+    }
+
+    /// Whether waiting alone will not help: a person has to change the configuration.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            DisconnectReason::Unauthorized(_)
+                | DisconnectReason::Refused(_)
+                | DisconnectReason::Tls(_)
+                | DisconnectReason::SessionTakenOver
+        )
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DisconnectReason::Unreachable(detail) => write!(formatter, "broker cannot be reached: {detail}"),
+            DisconnectReason::Timeout => formatter.write_str("broker does not answer"),
+            DisconnectReason::Unauthorized(detail) => {
+                write!(formatter, "broker refuses user name or password: {detail}")
+            }
+            DisconnectReason::Refused(detail) => write!(formatter, "broker refuses the connection: {detail}"),
+            DisconnectReason::Tls(detail) => write!(formatter, "no tls connection: {detail}"),
+            DisconnectReason::Closed(detail) => write!(formatter, "connection lost: {detail}"),
+            DisconnectReason::ServerShutdown => formatter.write_str("broker is shutting down"),
+            DisconnectReason::SessionTakenOver => {
+                formatter.write_str("another client connected with the same client id")
+            }
+            DisconnectReason::ServerDisconnect(detail) => {
+                write!(formatter, "broker ended the connection: {detail}")
+            }
+            DisconnectReason::PacketTooLarge(detail) => write!(formatter, "packet too large: {detail}"),
+            DisconnectReason::Protocol(detail) => write!(formatter, "protocol error: {detail}"),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Training recurrent networks.
+
+pub mod kernel;
+pub mod recurrent;
