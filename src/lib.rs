@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod evaluate;
 pub mod feature;
 pub mod forecast;
 pub mod formats;

@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn parts_follow_each_other_and_targets_stay_within() {
-        let readings: Vec<_> = (0..100).map(|hour| (at(hour * 3600), values(hour as f32))).collect();
+        let readings: Vec<_> = (0..100).map(|hour| (at(hour * 3600), values(hour as f32 / 2.0))).collect();
         let record = record(&readings);
         let split = Split { train: 0.5, validation: 0.25 };
         let [train, validation, test] =
@@ -415,9 +415,9 @@ mod tests {
         assert_eq!(record.rows_within(&test).len(), 25);
         assert_eq!(train.end, validation.start);
         assert_eq!(validation.end, test.start);
-        assert_eq!(record.target(49 * 6 - 6, 1, &train), 49.0);
+        assert_eq!(record.target(48 * 6, 1, &train), 24.5);
         assert!(record.target(49 * 6, 1, &train).is_nan(), "the target is of the next part");
-        assert_eq!(record.target(49 * 6, 1, &record.part(split, Part::Whole)), 50.0);
+        assert_eq!(record.target(49 * 6, 1, &record.part(split, Part::Whole)), 25.0);
     }
 
     #[test]

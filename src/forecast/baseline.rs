@@ -30,7 +30,7 @@ pub fn same_time_yesterday(history: &History, origin: Slot, lead_h: u32) -> Slot
 #[serde(deny_unknown_fields)]
 pub struct Climatology {
     /// Coefficients in °C: for 1 and each sine and cosine of the day, for 1 and each sine and cosine of the year.
-    coefficients: Vec<f64>,
+    coefficients: Vec<f32>,
 }
 
 impl Climatology {
@@ -71,12 +71,15 @@ impl Climatology {
         }
         let mut coefficients = solve(&mut gram, moment)?;
         coefficients[0] += mean;
-        Some(Climatology { coefficients })
+        Some(Climatology {
+            coefficients: coefficients.into_iter().map(|coefficient| coefficient as f32).collect(),
+        })
     }
 
     /// The usual temperature at `time`, °C.
     pub fn temperature_c(&self, site: Site, time: Timestamp) -> f64 {
-        terms(site, time).iter().zip(&self.coefficients).map(|(term, coefficient)| term * coefficient).sum()
+        let products = terms(site, time).into_iter().zip(&self.coefficients);
+        products.map(|(term, &coefficient)| term * f64::from(coefficient)).sum()
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Normalisation;
+use crate::forecast::baseline::Climatology;
 use crate::quantity::Quantity;
 use crate::window::{WindowSpec, WindowSpecError};
 
@@ -90,6 +91,9 @@ pub struct Training {
     /// The settings of the experiment, as the trainer writes them.
     #[serde(default)]
     pub settings: serde_json::Value,
+    /// What the temperature usually is, from the training part: a baseline for any record of the station.
+    #[serde(default)]
+    pub climatology: Option<Climatology>,
 }
 
 /// Errors of one lead over one part of the record, °C.

@@ -1,4 +1,22 @@
-//! Training recurrent networks.
+//! Training networks: from a station's record to an artefact.
 
+mod checkpoint;
+pub mod dataset;
+pub mod dense;
+pub mod experiment;
+pub mod fit;
+pub mod graph;
 pub mod kernel;
+pub mod network;
+pub mod optimiser;
+mod options;
+pub mod parameters;
+pub mod progress;
 pub mod recurrent;
+mod session;
+pub mod station;
+pub mod window_cache;
+
+pub use checkpoint::CheckpointError;
+pub use options::{OptimiserName, Protocol, TrainOptions};
+pub use session::{ExperimentResult, TrainError, TrainSummary, run};

@@ -1,0 +1,270 @@
+//! The experiments by name: those of the notebook that this project started from, the baselines, and our own.
+
+use serde::Serialize;
+
+use crate::feature::{Feature, Wave};
+use crate::model::TargetKind;
+use crate::quantity::Quantity;
+use crate::record::Record;
+use crate::solar::Site;
+use crate::window::WindowSpec;
+
+use super::dataset::TargetSpec;
+use super::fit::{FitSettings, Schedule};
+use super::network::{CellKind, NetworkSettings, RecurrentSettings, Walk};
+use super::optimiser::OptimiserKind;
+use super::options::{OptimiserName, Protocol, TrainOptions};
+use super::recurrent::Activation;
+
+/// The experiment that is run when none is named.
+pub const DEFAULT: &str = "station-gru";
+
+/// An experiment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experiment {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// What is tried.
+    pub method: Method,
+}
+
+/// What an experiment tries.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Method {
+    /// The temperature stays.
+    Persistence,
+    /// As at the same time yesterday.
+    Yesterday,
+    /// As usual at this time of the year and the day.
+    Climatology,
+    /// A network on windows.
+    Network(Recipe),
+}
+
+/// A network, and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// What a window holds and what is forecast.
+    pub style: Style,
+    /// How far a forecast is from the newest sample.
+    pub protocol: Protocol,
+    /// Hourly samples of a window.
+    pub samples: usize,
+    /// The network.
+    pub network: NetworkSettings,
+    /// How it is trained.
+    pub fit: FitSettings,
+}
+
+/// What a window holds and what is forecast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Style {
+    /// As in the notebook: every quantity of the file, and one temperature.
+    Notebook,
+    /// What nearly every station measures, the calendar and the sun; and the change of temperature at each hour to 24.
+    Station,
+}
+
+/// The quantities that nearly every station has.
+const STATION_QUANTITIES: [Quantity; 5] = [
+    Quantity::AirTemperature,
+    Quantity::AirPressure,
+    Quantity::RelativeHumidity,
+    Quantity::DewPointTemperature,
+    Quantity::WindSpeed,
+];
+
+impl Recipe {
+    /// How windows are cut from `record`.
+    pub fn window(&self, record: &Record, site: Site) -> WindowSpec {
+        let features = match self.style {
+            Style::Notebook => {
+                let measured = |&quantity: &Quantity| record.history().quantities().contains(&quantity);
+                Quantity::ALL.into_iter().filter(measured).map(Feature::Quantity).collect()
+            }
+            Style::Station => {
+                let mut features: Vec<Feature> = STATION_QUANTITIES.map(Feature::Quantity).to_vec();
+                features.extend([
+                    Feature::Tendency { quantity: Quantity::AirPressure, hours: 3 },
+                    Feature::Tendency { quantity: Quantity::AirPressure, hours: 24 },
+                    Feature::TimeOfDay(Wave::Sin),
+                    Feature::TimeOfDay(Wave::Cos),
+                    Feature::TimeOfYear(Wave::Sin),
+                    Feature::TimeOfYear(Wave::Cos),
+                    Feature::SolarElevation { ahead_h: 0 },
+                ]);
+                features
+            }
+        };
+        WindowSpec {
+            grid_step_s: record.history().grid().step_s() as u32,
+            sample_every_s: 3600,
+            samples: self.samples,
+            max_hole_s: 3 * 3600,
+            site,
+            features,
+        }
+    }
+
+    /// What is forecast.
+    pub fn target(&self) -> TargetSpec {
+        let day = match self.protocol {
+            Protocol::Aligned => 24,
+            Protocol::Notebook => 25,
+        };
+        match self.style {
+            Style::Notebook => {
+                TargetSpec { kind: TargetKind::Value, lead_h: vec![day], windows_within_part: true }
+            }
+            Style::Station => TargetSpec {
+                kind: TargetKind::DifferenceToNewest,
+                lead_h: (day - 23..=day).collect(),
+                windows_within_part: false,
+            },
+        }
+    }
+
+    /// The quantities that a record must keep for it.
+    pub fn quantities(&self, in_file: &[Quantity]) -> Vec<Quantity> {
+        match self.style {
+            Style::Notebook => in_file.to_vec(),
+            Style::Station => STATION_QUANTITIES.to_vec(),
+        }
+    }
+
+    /// The recipe with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> Recipe {
+        let fit = &mut self.fit;
+        fit.seed = seed;
+        fit.epochs = options.epochs.unwrap_or(fit.epochs);
+        fit.steps = options.steps.or(fit.steps);
+        fit.batch = options.batch.unwrap_or(fit.batch);
+        fit.learning_rate = options.learning_rate.unwrap_or(fit.learning_rate);
+        fit.clip_norm = options.clip_norm.or(fit.clip_norm);
+        fit.averaging = options.averaging.or(fit.averaging);
+        fit.patience = options.patience.or(fit.patience);
+        match options.optimiser {
+            Some(OptimiserName::Rmsprop) => fit.optimiser = OptimiserKind::RmsProp,
+            Some(OptimiserName::Adamw) => fit.optimiser = OptimiserKind::AdamW { weight_decay: 0.01 },
+            None => {}
+        }
+        self.samples = options.samples.unwrap_or(self.samples);
+        self.protocol = options.protocol.unwrap_or(self.protocol);
+        let network = &mut self.network;
+        if let (false, Some(&last)) = (options.units.is_empty(), network.recurrent.last()) {
+            let layer = |(index, &units)| RecurrentSettings {
+                units,
+                ..network.recurrent.get(index).copied().unwrap_or(last)
+            };
+            network.recurrent = options.units.iter().enumerate().map(layer).collect();
+        }
+        if let Some(cell) = options.cell {
+            network.recurrent.iter_mut().for_each(|layer| layer.cell = cell);
+        }
+        if !options.head.is_empty() {
+            network.hidden.clone_from(&options.head);
+        }
+        self
+    }
+}
+
+/// A network of the notebook, trained as there.
+fn notebook(recurrent: Vec<RecurrentSettings>, hidden: Vec<usize>, epochs: usize) -> Method {
+    Method::Network(Recipe {
+        style: Style::Notebook,
+        protocol: Protocol::Notebook,
+        samples: 240,
+        network: NetworkSettings { recurrent, hidden, head_dropout: 0.0 },
+        fit: FitSettings {
+            epochs,
+            steps: Some(500),
+            batch: 128,
+            optimiser: OptimiserKind::RmsProp,
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            averaging: None,
+            patience: None,
+            seed: 1,
+        },
+    })
+}
+
+/// Every experiment, in the order in which they are best read.
+pub fn all() -> Vec<Experiment> {
+    let gru = RecurrentSettings::plain(CellKind::Gru, 32);
+    let lstm = RecurrentSettings::plain(CellKind::Lstm, 32);
+    let dropped =
+        |layer, dropout, recurrent_dropout| RecurrentSettings { dropout, recurrent_dropout, ..layer };
+    let stacked = vec![
+        dropped(gru, 0.1, 0.5),
+        RecurrentSettings { units: 64, activation: Activation::Relu, ..dropped(gru, 0.1, 0.5) },
+    ];
+    let experiment = |name, about, method| Experiment { name, about, method };
+    vec![
+        experiment("persistence", "the temperature stays as it is", Method::Persistence),
+        experiment("yesterday", "as at the same time yesterday", Method::Yesterday),
+        experiment("climatology", "as usual at this time of the year and the day", Method::Climatology),
+        experiment("dense", "window flattened, 32 relu units", notebook(vec![], vec![32], 20)),
+        experiment("gru", "GRU of 32 units", notebook(vec![gru], vec![], 20)),
+        experiment(
+            "gru-dropout",
+            "GRU of 32 units, dropout 0.2 of inputs and state",
+            notebook(vec![dropped(gru, 0.2, 0.2)], vec![], 40),
+        ),
+        experiment(
+            "gru-stacked",
+            "GRUs of 32 and 64 relu units, dropout 0.1 of inputs and 0.5 of state",
+            notebook(stacked, vec![], 40),
+        ),
+        experiment(
+            "gru-reversed",
+            "GRU of 32 units, time walked backwards",
+            notebook(vec![RecurrentSettings { walk: Walk::Reverse, ..gru }], vec![], 20),
+        ),
+        experiment(
+            "gru-bidirectional",
+            "GRUs of 32 units in both directions",
+            notebook(vec![RecurrentSettings { walk: Walk::Both, ..gru }], vec![], 40),
+        ),
+        experiment("lstm", "LSTM of 32 units", notebook(vec![lstm], vec![], 20)),
+        experiment(
+            "station-gru",
+            "GRU of 64 units for all hours to 24, on what every station has",
+            station_gru(),
+        ),
+    ]
+}
+
+/// The experiment of a name.
+pub fn by_name(name: &str) -> Option<Experiment> {
+    all().into_iter().find(|experiment| experiment.name == name)
+}
+
+fn station_gru() -> Method {
+    Method::Network(Recipe {
+        style: Style::Station,
+        protocol: Protocol::Aligned,
+        samples: 72,
+        network: NetworkSettings {
+            recurrent: vec![RecurrentSettings::plain(CellKind::Gru, 64)],
+            hidden: vec![],
+            head_dropout: 0.3,
+        },
+        fit: FitSettings {
+            epochs: 12,
+            steps: None,
+            batch: 256,
+            optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+            learning_rate: 2e-3,
+            schedule: Schedule::Cosine { warm_up: 200 },
+            clip_norm: Some(1.0),
+            averaging: Some(0.998),
+            patience: None,
+            seed: 1,
+        },
+    })
+}

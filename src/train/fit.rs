@@ -1,0 +1,315 @@
+//! The training loop: draws examples, follows the gradient, keeps the best epoch.
+//!
+//! The randomness of an epoch comes from a generator that seed and epoch alone determine, so that a training taken up
+//! from the end of an epoch goes on bit for bit as if it had not been interrupted.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::optimiser::{Optimiser, OptimiserKind, clip_norm};
+use super::parameters;
+use super::progress::{EpochRecord, Event, Observer};
+
+/// What is learned: a model, examples, and how good it has become.
+pub trait Task {
+    /// The network.
+    type Model: Module;
+
+    /// How many examples there are to learn from.
+    fn examples(&self) -> usize;
+
+    /// The mean loss over some examples, with dropout and noise from `generator`.
+    fn loss(&self, model: &Self::Model, examples: &[usize], generator: &mut Pcg64) -> Tensor<1>;
+
+    /// How good the model is on what it did not learn from.
+    fn validate(&self, model: &Self::Model) -> Validation;
+}
+
+/// How good a model is on the validation part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    /// The loss, as in training but without dropout.
+    pub loss: f64,
+    /// What the best epoch is chosen by; lower is better.
+    pub score: f64,
+}
+
+/// How the learning rate goes over the steps of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Always the same.
+    Constant,
+    /// Rises over the first steps, then falls to zero along a half wave.
+    Cosine {
+        /// Steps of rising.
+        warm_up: u64,
+    },
+}
+
+/// How it is learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FitSettings {
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Steps of an epoch, with examples drawn at random; without, an epoch goes once through all in random order.
+    pub steps: Option<usize>,
+    /// Examples of a step.
+    pub batch: usize,
+    /// The optimiser.
+    pub optimiser: OptimiserKind,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// How it goes.
+    pub schedule: Schedule,
+    /// The longest gradient.
+    pub clip_norm: Option<f64>,
+    /// Decay of the running average of the weights; with it, the averages are what is validated and kept.
+    pub averaging: Option<f64>,
+    /// Epochs without improvement after which it stops.
+    pub patience: Option<usize>,
+    /// What the generators of random numbers start from.
+    pub seed: u64,
+}
+
+impl FitSettings {
+    fn learning_rate(&self, step: u64, steps: u64) -> f64 {
+        match self.schedule {
+            Schedule::Constant => self.learning_rate,
+            Schedule::Cosine { warm_up } => {
+                let rise = ((step + 1) as f64 / warm_up.max(1) as f64).min(1.0);
+                let phase = std::f64::consts::PI * step as f64 / steps as f64;
+                self.learning_rate * rise * (0.5 + 0.5 * phase.cos())
+            }
+        }
+    }
+
+    /// The generator for a network's initial weights.
+    pub fn initial_generator(&self) -> Pcg64 {
+        self.generator(0)
+    }
+
+    fn generator(&self, stream: u64) -> Pcg64 {
+        Pcg64::new(u128::from(self.seed), u128::from(stream))
+    }
+
+    fn steps_of_epoch(&self, examples: usize) -> usize {
+        self.steps.unwrap_or((examples / self.batch).max(1))
+    }
+}
+
+/// Why a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// All epochs were run.
+    Finished,
+    /// It did not get better any more.
+    Stopped,
+    /// It was interrupted.
+    Interrupted,
+    /// The loss became infinite or no number; the model is the best before.
+    Diverged,
+}
+
+/// What a training gives.
+#[derive(Debug, Clone)]
+pub struct Fitted<M> {
+    /// The model at its best epoch.
+    pub model: M,
+    /// What happened in each epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// The best epoch, counted from 1; 0 when none was finished.
+    pub best_epoch: usize,
+    /// How good the model is.
+    pub best: Validation,
+    /// Why it ended.
+    pub ending: Ending,
+}
+
+/// Where a training's state is kept.
+#[derive(Debug, Clone)]
+pub struct CheckpointPlan {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether to go on from what it holds.
+    pub resume: bool,
+    /// What the training is of: settings and data. A checkpoint of another is refused.
+    pub fingerprint: String,
+}
+
+/// The state of a training between two epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub values: Vec<f32>,
+    pub average: Vec<f32>,
+    pub best_values: Vec<f32>,
+    pub optimiser: Optimiser,
+    pub epochs: Vec<EpochRecord>,
+    pub best_epoch: usize,
+}
+
+/// Trains `model`.
+///
+/// # Errors
+/// [`CheckpointError`] when a checkpoint cannot be written, or cannot be gone on from.
+pub fn fit<T: Task>(
+    task: &T,
+    model: T::Model,
+    settings: &FitSettings,
+    checkpoint: Option<&CheckpointPlan>,
+    interrupted: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Fitted<T::Model>, CheckpointError> {
+    let steps_of_epoch = settings.steps_of_epoch(task.examples());
+    let steps = (steps_of_epoch * settings.epochs) as u64;
+    let initial = parameters::values(&model);
+    let mut state = State {
+        optimiser: Optimiser::new(settings.optimiser, initial.len()),
+        average: initial.clone(),
+        best_values: initial.clone(),
+        values: initial,
+        epochs: Vec::new(),
+        best_epoch: 0,
+    };
+    if let Some(plan) = checkpoint.filter(|plan| plan.resume && plan.path.exists()) {
+        state = Checkpoint::read(plan, &state)?;
+    }
+    observer.event(&Event::Started {
+        parameters: state.values.len(),
+        examples: task.examples(),
+        epochs: settings.epochs,
+        steps_of_epoch,
+        done: state.epochs.len(),
+    });
+    let mut model = parameters::with_values(model, &state.values);
+    let mut ending = Ending::Finished;
+    'training: for epoch in state.epochs.len()..settings.epochs {
+        if settings.patience.is_some_and(|patience| epoch - state.best_epoch >= patience && epoch > 0) {
+            ending = Ending::Stopped;
+            break;
+        }
+        let began = Instant::now();
+        let mut generator = settings.generator(1 + epoch as u64);
+        let mut order = Order::new(task.examples(), settings, &mut generator);
+        let mut loss_sum = 0.0;
+        let mut values = state.values.clone();
+        let mut average = state.average.clone();
+        let mut optimiser = state.optimiser.clone();
+        for step in 0..steps_of_epoch {
+            if interrupted.load(Ordering::Relaxed) {
+                ending = Ending::Interrupted;
+                break 'training;
+            }
+            let batch = order.draw(&mut generator);
+            let loss = task.loss(&model, &batch, &mut generator);
+            let mut gradients = loss.backward();
+            let loss = f64::from(loss.into_scalar::<f32>());
+            let mut gradients = parameters::gradients(&model, &mut gradients);
+            if let Some(limit) = settings.clip_norm {
+                clip_norm(&mut gradients, limit);
+            }
+            let learning_rate = settings.learning_rate(optimiser.steps, steps);
+            optimiser.step(learning_rate, &mut values, &gradients);
+            if !loss.is_finite() || values.iter().any(|value| !value.is_finite()) {
+                ending = Ending::Diverged;
+                break 'training;
+            }
+            if let Some(decay) = settings.averaging {
+                let made = optimiser.steps as f64;
+                let decay = decay.min((1.0 + made) / (10.0 + made)) as f32;
+                for (average, value) in average.iter_mut().zip(&values) {
+                    *average += (value - *average) * (1.0 - decay);
+                }
+            }
+            model = parameters::with_values(model, &values);
+            loss_sum += loss;
+            let elapsed_s = began.elapsed().as_secs_f64();
+            observer.event(&Event::Step {
+                epoch: epoch + 1,
+                step: step + 1,
+                loss: loss_sum / (step + 1) as f64,
+                steps_per_second: (step + 1) as f64 / elapsed_s,
+            });
+        }
+        let steps_per_second = steps_of_epoch as f64 / began.elapsed().as_secs_f64();
+        let kept = if settings.averaging.is_some() { &average } else { &values };
+        let validated = parameters::with_values(model.valid(), kept);
+        let validation = task.validate(&validated);
+        if !validation.score.is_finite() {
+            ending = Ending::Diverged;
+            break;
+        }
+        let improved = state.best().is_none_or(|best| validation.score < best.score);
+        if improved {
+            state.best_epoch = epoch + 1;
+            state.best_values.clone_from(kept);
+        }
+        let record = EpochRecord {
+            epoch: epoch + 1,
+            loss: loss_sum / steps_of_epoch as f64,
+            validation,
+            learning_rate: settings.learning_rate(optimiser.steps.saturating_sub(1), steps),
+            steps_per_second,
+            seconds: began.elapsed().as_secs_f64(),
+            best: improved,
+        };
+        (state.values, state.average, state.optimiser) = (values, average, optimiser);
+        observer.event(&Event::Epoch(&record));
+        state.epochs.push(record);
+        if let Some(plan) = checkpoint {
+            Checkpoint::write(plan, &state)?;
+        }
+    }
+    let best = state.best().unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
+    observer.event(&Event::Ended { ending, best_epoch: state.best_epoch, score: best.score });
+    let model = parameters::with_values(model.valid(), &state.best_values);
+    Ok(Fitted { model, epochs: state.epochs, best_epoch: state.best_epoch, best, ending })
+}
+
+impl State {
+    pub fn best(&self) -> Option<Validation> {
+        let index = self.best_epoch.checked_sub(1)?;
+        self.epochs.get(index).map(|epoch| epoch.validation)
+    }
+}
+
+/// The order in which an epoch goes through the examples.
+struct Order {
+    /// A shuffled list, when an epoch goes through all.
+    list: Option<Vec<usize>>,
+    examples: usize,
+    batch: usize,
+    next: usize,
+}
+
+impl Order {
+    fn new(examples: usize, settings: &FitSettings, generator: &mut Pcg64) -> Order {
+        let list = settings.steps.is_none().then(|| {
+            let mut list: Vec<usize> = (0..examples).collect();
+            list.shuffle(generator);
+            list
+        });
+        Order { list, examples, batch: settings.batch.min(examples), next: 0 }
+    }
+
+    fn draw(&mut self, generator: &mut Pcg64) -> Vec<usize> {
+        match &self.list {
+            Some(list) => {
+                let from = self.next;
+                self.next += self.batch;
+                list[from..from + self.batch].to_vec()
+            }
+            None => (0..self.batch).map(|_| generator.random_range(0..self.examples)).collect(),
+        }
+    }
+}

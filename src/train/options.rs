@@ -1,0 +1,126 @@
+//! What a user can say about a training.
+
+use std::path::PathBuf;
+
+use super::network::CellKind;
+
+/// `forecastd train`
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TrainOptions {
+    /// The station's history: a CSV file in the format of the Jena climate data set, in forecastd's own, or in any other
+    /// with --mapping.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb"])]
+    pub csv: Option<PathBuf>,
+    /// How the columns of the CSV file are to be understood, where its header does not say.
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Where the station stands, degrees north, where neither file nor mapping says.
+    #[arg(long, value_name = "DEGREES", requires = "longitude", allow_negative_numbers = true)]
+    pub latitude: Option<f64>,
+    /// Where the station stands, degrees east.
+    #[arg(long, value_name = "DEGREES", requires = "latitude", allow_negative_numbers = true)]
+    pub longitude: Option<f64>,
+    /// Seconds between two slots of the time grid; readings that come more often are thinned to it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub grid_step_s: u32,
+    /// The model file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The model's name in forecasts, metrics and logs; the file's name, where none is given.
+    #[arg(long)]
+    pub name: Option<String>,
+
+    /// Lists the experiments.
+    #[arg(long)]
+    pub list: bool,
+    /// Runs these experiments; see --list.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub experiment: Vec<String>,
+    /// Runs all experiments.
+    #[arg(long, conflicts_with_all = ["experiment", "out"])]
+    pub all: bool,
+    /// The folder or archive (.tar.gz, .tar.xz) of the Large Movie Review Dataset, for the experiments on it.
+    #[arg(long, value_name = "PATH")]
+    pub imdb: Option<PathBuf>,
+    /// Forecasts 24 hours from the newest sample (aligned) or 25, as the notebook does.
+    #[arg(long, value_enum)]
+    pub protocol: Option<Protocol>,
+    /// What random numbers start from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Runs each experiment with so many seeds, one after the other.
+    #[arg(long, default_value_t = 1, value_name = "COUNT", conflicts_with = "out")]
+    pub seeds: u64,
+
+    /// Epochs at most, instead of the experiment's own.
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Steps of an epoch, with windows drawn at random, instead of once through all.
+    #[arg(long)]
+    pub steps: Option<usize>,
+    /// Windows of a step.
+    #[arg(long)]
+    pub batch: Option<usize>,
+    /// The highest learning rate.
+    #[arg(long)]
+    pub learning_rate: Option<f64>,
+    /// The optimiser.
+    #[arg(long, value_enum)]
+    pub optimiser: Option<OptimiserName>,
+    /// The longest gradient.
+    #[arg(long, value_name = "NORM")]
+    pub clip_norm: Option<f64>,
+    /// Decay of the running average of the weights, which is then what is kept.
+    #[arg(long, value_name = "DECAY")]
+    pub averaging: Option<f64>,
+    /// Stops after so many epochs without improvement.
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<usize>,
+    /// Units of the recurrent layers, for example 32 or 32,64.
+    #[arg(long, value_delimiter = ',')]
+    pub units: Vec<usize>,
+    /// The recurrent cell.
+    #[arg(long, value_enum)]
+    pub cell: Option<CellKind>,
+    /// Units of the dense layers in front of the output, for example 64 or 128,128.
+    #[arg(long, value_delimiter = ',')]
+    pub head: Vec<usize>,
+    /// Hourly samples of a window.
+    #[arg(long, value_name = "COUNT")]
+    pub samples: Option<usize>,
+
+    /// Keeps the state of the training here after every epoch.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Goes on from the checkpoint, if there is one.
+    #[arg(long, requires = "checkpoint")]
+    pub resume: bool,
+    /// Writes what happens as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Shows nothing but the result.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Writes the model even if it is no better than forecasts that cost nothing.
+    #[arg(long)]
+    pub ship_anyway: bool,
+}
+
+/// How far a forecast is from the newest sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// 24 hours.
+    Aligned,
+    /// 25 hours: the notebook's windows leave out the row that its targets are counted from.
+    Notebook,
+}
+
+/// The optimisers by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OptimiserName {
+    /// RMSprop with Keras' constants.
+    Rmsprop,
+    /// AdamW.
+    Adamw,
+}

@@ -1,0 +1,215 @@
+//! What a training tells of itself: to a person, to a file of JSON lines, to nobody.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use super::fit::{Ending, Validation};
+
+/// What happened in one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean loss over the epoch's steps.
+    pub loss: f64,
+    /// How good the model was afterwards.
+    pub validation: Validation,
+    /// The learning rate of the last step.
+    pub learning_rate: f64,
+    /// Steps per second, validation aside.
+    pub steps_per_second: f64,
+    /// How long it took, with validation.
+    pub seconds: f64,
+    /// Whether no epoch before was better.
+    pub best: bool,
+}
+
+/// Something that happened in a training.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// An experiment begins.
+    Experiment {
+        /// Its name.
+        name: &'a str,
+        /// What it starts its random numbers from.
+        seed: u64,
+    },
+    /// Something worth knowing.
+    Note {
+        /// What.
+        text: &'a str,
+    },
+    /// The loop begins.
+    Started {
+        /// Parameters of the network.
+        parameters: usize,
+        /// Examples to learn from.
+        examples: usize,
+        /// Epochs at most.
+        epochs: usize,
+        /// Steps of each.
+        steps_of_epoch: usize,
+        /// Epochs done before, by a training that this one goes on with.
+        done: usize,
+    },
+    /// A step was made.
+    Step {
+        /// In which epoch.
+        epoch: usize,
+        /// Which step.
+        step: usize,
+        /// Mean loss of the epoch so far.
+        loss: f64,
+        /// Steps per second.
+        steps_per_second: f64,
+    },
+    /// An epoch is over.
+    Epoch(&'a EpochRecord),
+    /// The loop is over.
+    Ended {
+        /// Why.
+        ending: Ending,
+        /// The best epoch.
+        best_epoch: usize,
+        /// Its score.
+        score: f64,
+    },
+}
+
+/// Whoever wants to know.
+pub trait Observer {
+    /// Called for everything that happens, on the training's thread.
+    fn event(&mut self, event: &Event);
+}
+
+/// Nobody.
+impl Observer for () {
+    fn event(&mut self, _event: &Event) {}
+}
+
+/// Both.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn event(&mut self, event: &Event) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+}
+
+/// Perhaps.
+impl<A: Observer> Observer for Option<A> {
+    fn event(&mut self, event: &Event) {
+        if let Some(observer) = self {
+            observer.event(event);
+        }
+    }
+}
+
+/// Shows a training in a terminal: a bar for the epoch that runs, a line for each that has.
+#[derive(Debug, Default)]
+pub struct Terminal {
+    bar: Option<ProgressBar>,
+    epochs: usize,
+    steps_of_epoch: usize,
+}
+
+impl Terminal {
+    fn say(&self, line: String) {
+        match &self.bar {
+            Some(bar) if !bar.is_hidden() => bar.println(line),
+            _ => eprintln!("{line}"),
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Experiment { name, seed } => self.say(format!("{name}, seed {seed}")),
+            Event::Note { text } => self.say((*text).to_owned()),
+            Event::Started { parameters, examples, epochs, steps_of_epoch, done } => {
+                self.say(format!(
+                    "{parameters} parameters, {examples} windows, {epochs} epochs of {steps_of_epoch} steps"
+                ));
+                if *done > 0 {
+                    self.say(format!("going on after epoch {done}"));
+                }
+                (self.epochs, self.steps_of_epoch) = (*epochs, *steps_of_epoch);
+                let bar = ProgressBar::new((epochs * steps_of_epoch) as u64);
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+                bar.set_style(style);
+                bar.set_position((done * steps_of_epoch) as u64);
+                bar.reset_eta();
+                bar.enable_steady_tick(Duration::from_millis(250));
+                self.bar = Some(bar);
+            }
+            Event::Step { epoch, step, loss, steps_per_second } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(((epoch - 1) * self.steps_of_epoch + step) as u64);
+                    let epochs = self.epochs;
+                    bar.set_message(format!(
+                        "epoch {epoch}/{epochs} loss {loss:.4} {steps_per_second:.0} steps/s"
+                    ));
+                }
+            }
+            Event::Epoch(record) => self.say(format!(
+                "epoch {:>3}  loss {:.4}  validation loss {:.4}  score {:.4}{}  {:.0} steps/s  {:.1} s",
+                record.epoch,
+                record.loss,
+                record.validation.loss,
+                record.validation.score,
+                if record.best { " *" } else { "  " },
+                record.steps_per_second,
+                record.seconds,
+            )),
+            Event::Ended { ending, best_epoch, score } => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                let why = match ending {
+                    Ending::Finished => "finished",
+                    Ending::Stopped => "stopped: no improvement any more",
+                    Ending::Interrupted => "interrupted",
+                    Ending::Diverged => {
+                        "stopped: the loss is no number any more; the model is the best before"
+                    }
+                };
+                self.say(format!("{why}; best epoch {best_epoch}, score {score:.4}"));
+            }
+        }
+    }
+}
+
+/// Writes a training as JSON lines; single steps are left out.
+#[derive(Debug)]
+pub struct JsonLines(BufWriter<File>);
+
+impl JsonLines {
+    /// Appends to a file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: &Path) -> std::io::Result<JsonLines> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(JsonLines(BufWriter::new(file)))
+    }
+}
+
+impl Observer for JsonLines {
+    fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Step { .. }) {
+            return;
+        }
+        // A log that cannot be written is no reason to lose a training.
+        if let Ok(line) = serde_json::to_string(event) {
+            let _ = writeln!(self.0, "{line}");
+            let _ = self.0.flush();
+        }
+    }
+}

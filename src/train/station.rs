@@ -1,0 +1,101 @@
+//! Forecasting a station's temperature: the task that networks on windows are trained for.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_pcg::Pcg64;
+
+use super::dataset::{Dataset, Examples};
+use super::fit::{Task, Validation};
+use super::network::Network;
+use super::parameters::numbers;
+
+/// How many windows are validated at once.
+const VALIDATION_BATCH: usize = 1024;
+
+/// Windows to temperatures at all leads, by the mean absolute error.
+pub struct StationTask<'a> {
+    dataset: &'a Dataset,
+    device: Device,
+    all: Vec<usize>,
+}
+
+impl<'a> StationTask<'a> {
+    /// The task of a dataset.
+    pub fn new(dataset: &'a Dataset, device: Device) -> StationTask<'a> {
+        StationTask { dataset, device, all: (0..dataset.validation.len()).collect() }
+    }
+
+    fn windows(&self, examples: &Examples, indices: &[usize], device: &Device) -> Tensor<3> {
+        let spec = self.dataset.windows.spec();
+        let windows = self.dataset.gather(examples, indices);
+        Tensor::from_data(
+            TensorData::new(windows, [indices.len(), spec.samples, spec.features.len()]),
+            device,
+        )
+    }
+
+    /// The network's numbers for every example of a part, `[example, lead]`.
+    pub fn predict(&self, model: &Network, examples: &Examples, indices: &[usize]) -> Vec<f32> {
+        let device = model.output.weight.val().device();
+        indices
+            .chunks(VALIDATION_BATCH)
+            .flat_map(|chunk| numbers(model.forward(self.windows(examples, chunk, &device), None)))
+            .collect()
+    }
+}
+
+/// Mean absolute error over the targets that are there, as a tensor.
+pub fn masked_absolute_error(output: Tensor<2>, targets: Vec<f32>) -> Tensor<1> {
+    let [batch, leads] = output.dims();
+    let device = output.device();
+    let count = targets.iter().filter(|target| !target.is_nan()).count().max(1);
+    let whole = count == targets.len();
+    let tensor = |numbers: Vec<f32>| Tensor::from_data(TensorData::new(numbers, [batch, leads]), &device);
+    if whole {
+        return (output - tensor(targets)).abs().mean();
+    }
+    let present = targets.iter().map(|target| if target.is_nan() { 0.0 } else { 1.0 }).collect();
+    let filled = targets.iter().map(|target| if target.is_nan() { 0.0 } else { *target }).collect();
+    ((output - tensor(filled)) * tensor(present)).abs().sum().div_scalar(count as f32)
+}
+
+impl Task for StationTask<'_> {
+    type Model = Network;
+
+    fn examples(&self) -> usize {
+        self.dataset.train.len()
+    }
+
+    fn loss(&self, model: &Network, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
+        let output =
+            model.forward(self.windows(&self.dataset.train, examples, &self.device), Some(generator));
+        let leads = self.dataset.lead_h.len();
+        let targets = examples
+            .iter()
+            .flat_map(|&example| &self.dataset.train.targets[example * leads..][..leads])
+            .copied()
+            .collect();
+        masked_absolute_error(output, targets)
+    }
+
+    fn validate(&self, model: &Network) -> Validation {
+        let examples = &self.dataset.validation;
+        let outputs = self.predict(model, examples, &self.all);
+        let leads = self.dataset.lead_h.len();
+        let (mut loss, mut count) = (0.0, 0_u64);
+        let (mut error_c, mut last_count) = (0.0, 0_u64);
+        let unit_c = f64::from(self.dataset.scale[leads - 1] * self.dataset.target.standard_deviation);
+        for (index, (output, target)) in outputs.iter().zip(&examples.targets).enumerate() {
+            if target.is_nan() {
+                continue;
+            }
+            let error = f64::from((output - target).abs());
+            loss += error;
+            count += 1;
+            if index % leads == leads - 1 {
+                error_c += error * unit_c;
+                last_count += 1;
+            }
+        }
+        Validation { loss: loss / count as f64, score: error_c / last_count as f64 }
+    }
+}
