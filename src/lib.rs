@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod config;
 pub mod feature;
 pub mod forecast;
 pub mod formats;
