@@ -6,12 +6,16 @@
 #![warn(missing_docs)]
 
 pub mod config;
+pub mod daemon;
 pub mod feature;
 pub mod forecast;
 pub mod formats;
 pub mod grid;
+pub mod health;
 pub mod history;
+pub mod http;
 pub mod journal;
+pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod quantity;
@@ -20,6 +24,7 @@ pub mod record;
 pub mod screening;
 pub mod solar;
 pub mod station;
+pub mod systemd;
 pub mod thermodynamics;
 #[cfg(feature = "train")]
 pub mod train;
