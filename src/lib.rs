@@ -5,9 +5,12 @@
 
 #![warn(missing_docs)]
 
+pub mod broker;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod feature;
+pub mod fetch;
 pub mod forecast;
 pub mod formats;
 pub mod grid;
@@ -21,7 +24,9 @@ pub mod mqtt;
 pub mod quantity;
 pub mod reading;
 pub mod record;
+pub mod replay;
 pub mod screening;
+pub mod simulation;
 pub mod solar;
 pub mod station;
 pub mod systemd;
