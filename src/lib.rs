@@ -17,6 +17,7 @@ pub mod grid;
 pub mod health;
 pub mod history;
 pub mod http;
+pub mod inspect;
 pub mod journal;
 pub mod metrics;
 pub mod model;

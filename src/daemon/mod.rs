@@ -20,12 +20,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Fault};
 use crate::forecast::{Forecast, LeadTotals};
 use crate::health::Health;
 use crate::journal::{Journal, JournalError, JournalObserver, Opened, Restored, Store};
 use crate::metrics::Metrics;
-use crate::model::{ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
+use crate::model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
 use crate::mqtt::{Session, SessionError, Status};
 use crate::reading::StationName;
 use crate::station::Readiness;
@@ -254,6 +254,30 @@ pub async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(1), http_server).await;
     info!("stopped");
     Ok(())
+}
+
+/// What a start would stumble over beyond the keys of the configuration: files that are not there or not usable.
+pub fn check(config: &Config) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault =
+        |key: &str, message: String| faults.push(Fault { key: key.to_owned(), line: None, message });
+    if let Err(error) = Artefact::read(&config.model.path) {
+        fault("model.path", format!("{}: {error}", config.model.path.display()));
+    }
+    if let Some(library) = &config.model.onnxruntime_library
+        && !library.is_file()
+    {
+        fault("model.onnxruntime_library", format!("{}: no such file", library.display()));
+    }
+    if let Err(error) = config.mqtt.resolve_password() {
+        fault("mqtt.password_file", error.to_string());
+    }
+    if let Some(ca_file) = &config.mqtt.ca_file
+        && !ca_file.is_file()
+    {
+        fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
+    }
+    faults
 }
 
 /// Says once that the daemon is ready.
