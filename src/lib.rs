@@ -5,21 +5,33 @@
 
 #![warn(missing_docs)]
 
+pub mod broker;
+pub mod config;
+pub mod daemon;
+pub mod demo;
 pub mod evaluate;
 pub mod feature;
+pub mod fetch;
 pub mod forecast;
 pub mod formats;
 pub mod grid;
+pub mod health;
 pub mod history;
+pub mod http;
+pub mod inspect;
 pub mod journal;
+pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod quantity;
 pub mod reading;
 pub mod record;
+pub mod replay;
 pub mod screening;
+pub mod simulation;
 pub mod solar;
 pub mod station;
+pub mod systemd;
 pub mod thermodynamics;
 #[cfg(feature = "train")]
 pub mod train;

@@ -280,11 +280,6 @@ impl Outbox {
     pub fn pending(&self) -> usize {
         self.queue.len() + self.deferred.len() + self.unsettled + usize::from(self.status.is_some())
     }
-
-    /// Whether [`Outbox::offer`] has room in the queue.
-    pub fn has_room(&self) -> bool {
-        self.queue.len() < self.capacity
-    }
 }
 
 #[cfg(test)]

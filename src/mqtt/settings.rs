@@ -38,16 +38,21 @@ pub struct MqttSettings {
     /// Name or address of the broker.
     pub host: String,
     /// Port of the broker: 1883, with TLS 8883, unless it says otherwise.
+    #[serde(deserialize_with = "none_if_zero")]
     pub port: Option<u16>,
     /// Whether to speak TLS.
     pub tls: bool,
     /// PEM file with the certificates that vouch for the broker; without it, the system's.
+    #[serde(deserialize_with = "none_if_empty")]
     pub ca_file: Option<PathBuf>,
     /// User name.
+    #[serde(deserialize_with = "none_if_empty")]
     pub username: Option<String>,
     /// Password. Better in `password_file`, or as the systemd credential `mqtt-password`.
+    #[serde(deserialize_with = "none_if_empty")]
     pub password: Option<Password>,
     /// File that holds the password; white space at its end does not count.
+    #[serde(deserialize_with = "none_if_empty")]
     pub password_file: Option<PathBuf>,
     /// Under this name the broker keeps our session. It must not change between starts, and no other client of
     /// the broker may have it.
@@ -72,6 +77,21 @@ pub struct MqttSettings {
     pub publish_window: u16,
     /// Topics whose newest retained message is kept, to be published again on every connection.
     pub retained_topics: usize,
+}
+
+/// In a configuration, 0 stands for "the usual port".
+fn none_if_zero<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    Ok(Option::<u16>::deserialize(deserializer)?.filter(|port| *port != 0))
+}
+
+/// In a configuration, an empty text stands for "none".
+fn none_if_empty<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: From<String>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()).map(T::from))
 }
 
 /// A time span given as a number of seconds, whole or not.
@@ -352,7 +372,8 @@ mod tests {
         )
         .unwrap();
         let faults: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
-        assert_eq!(faults.len(), 6, "{faults:#?}");
+        assert_eq!(faults.len(), 5, "{faults:#?}");
+        assert_eq!(settings.port(), 1883, "0 is the usual port");
         assert!(serde_json::from_str::<MqttSettings>(r#"{"hots":"x"}"#).is_err());
     }
 

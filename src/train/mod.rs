@@ -9,7 +9,7 @@ pub mod graph;
 pub mod kernel;
 pub mod network;
 pub mod optimiser;
-mod options;
+pub mod options;
 pub mod parameters;
 pub mod progress;
 pub mod recurrent;
@@ -18,5 +18,4 @@ pub mod station;
 pub mod window_cache;
 
 pub use checkpoint::CheckpointError;
-pub use options::{OptimiserName, Protocol, TrainOptions};
-pub use session::{ExperimentResult, TrainError, TrainSummary, run};
+pub use session::{ExperimentResult, TrainError, TrainSummary, run, run_on_terminal};

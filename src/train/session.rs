@@ -27,7 +27,7 @@ use super::fit::{CheckpointPlan, Ending, fit};
 use super::graph::GraphBuilder;
 use super::network::Network;
 use super::options::{Protocol, TrainOptions};
-use super::progress::{EpochRecord, Event, Observer};
+use super::progress::{EpochRecord, Event, JsonLines, Observer, Terminal};
 use super::station::StationTask;
 
 /// Why a run ends without what was asked for.
@@ -199,6 +199,26 @@ pub fn run(
         }
     }
     Ok(session.summary)
+}
+
+/// Runs what the options say, shows how it goes in the terminal and prints what came of it.
+///
+/// # Errors
+/// [`TrainError`], the first met.
+pub fn run_on_terminal(options: &TrainOptions, interrupted: &AtomicBool) -> Result<(), TrainError> {
+    if options.list {
+        for experiment in experiment::all() {
+            println!("{:<22} {}", experiment.name, experiment.about);
+        }
+        return Ok(());
+    }
+    let failed = |path: &PathBuf, source| TrainError::Log { path: path.clone(), source };
+    let log = options.log.as_ref().map(|path| JsonLines::open(path).map_err(|error| failed(path, error)));
+    let terminal = (!options.quiet).then(Terminal::default);
+    let mut observer = (terminal, log.transpose()?);
+    let summary = run(options, interrupted, &mut observer)?;
+    print!("{summary}");
+    Ok(())
 }
 
 fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {

@@ -3,3 +3,5 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod artefact;
+pub mod mosquitto;
+pub mod scripted_broker;

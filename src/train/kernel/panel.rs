@@ -63,6 +63,7 @@ impl Panels {
     }
 }
 
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn multiply_panel<S: Simd, const ROWS: usize>(
     simd: S,
@@ -71,15 +72,19 @@ fn multiply_panel<S: Simd, const ROWS: usize>(
     right: &[Lane],
     out: &mut [Lane],
 ) {
-    let mut sums: [S::V; ROWS] = std::array::from_fn(|row| simd.load(&out[row]));
+    let out = &mut out[..ROWS];
+    let mut sums = [simd.splat(0.0); ROWS];
+    for row in 0..ROWS {
+        sums[row] = simd.load(&out[row]);
+    }
     for (weights, lane) in panel.iter().zip(right) {
         let value = simd.load(lane);
         for row in 0..ROWS {
             sums[row] = simd.mul_add(simd.splat(weights[first + row]), value, sums[row]);
         }
     }
-    for (sum, lane) in sums.into_iter().zip(out) {
-        simd.store(sum, lane);
+    for row in 0..ROWS {
+        simd.store(sums[row], &mut out[row]);
     }
 }
 
@@ -120,6 +125,9 @@ pub fn add_outer_products<S: Simd>(simd: S, steps: usize, left: Steps, right: St
     }
 }
 
+// Loops over the tile count to constants: the compiler unrolls them and keeps the sums in registers, which it does not
+// with iterators over arrays.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn add_tile<S: Simd, const COLUMNS: usize>(
     simd: S,
@@ -133,35 +141,40 @@ fn add_tile<S: Simd, const COLUMNS: usize>(
     for step in 0..steps {
         let left_lanes = &left.lanes[step * left.stride + row..][..TILE];
         let right_lanes = &right.lanes[step * right.stride + column..][..COLUMNS];
-        let right_values: [S::V; COLUMNS] = std::array::from_fn(|i| simd.load(&right_lanes[i]));
-        for (sums, left_lane) in sums.iter_mut().zip(left_lanes) {
-            let left_value = simd.load(left_lane);
-            for (sum, right_value) in sums.iter_mut().zip(right_values) {
-                *sum = simd.mul_add(left_value, right_value, *sum);
+        let mut right_values = [simd.splat(0.0); COLUMNS];
+        for j in 0..COLUMNS {
+            right_values[j] = simd.load(&right_lanes[j]);
+        }
+        for i in 0..TILE {
+            let left_value = simd.load(&left_lanes[i]);
+            for j in 0..COLUMNS {
+                sums[i][j] = simd.mul_add(left_value, right_values[j], sums[i][j]);
             }
         }
     }
-    for (tile_row, sums) in sums.into_iter().enumerate() {
-        let start = (row + tile_row) * right.rows + column;
-        for (sum, entry) in sums.into_iter().zip(&mut gradient[start..start + COLUMNS]) {
-            *entry += simd.sum(sum);
+    for i in 0..TILE {
+        let entries = &mut gradient[(row + i) * right.rows + column..][..COLUMNS];
+        for j in 0..COLUMNS {
+            entries[j] += simd.sum(sums[i][j]);
         }
     }
 }
 
 /// Adds the sum of every row over `steps` time steps and all sequences to `gradient`: the gradient of a bias.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub fn add_row_sums<S: Simd>(simd: S, steps: usize, left: Steps, gradient: &mut [f32]) {
     for row in (0..left.rows).step_by(TILE) {
         let mut sums = [simd.splat(0.0); TILE];
         for step in 0..steps {
             let lanes = &left.lanes[step * left.stride + row..][..TILE];
-            for (sum, lane) in sums.iter_mut().zip(lanes) {
-                *sum = simd.add(*sum, simd.load(lane));
+            for i in 0..TILE {
+                sums[i] = simd.add(sums[i], simd.load(&lanes[i]));
             }
         }
-        for (sum, entry) in sums.into_iter().zip(&mut gradient[row..row + TILE]) {
-            *entry += simd.sum(sum);
+        let entries = &mut gradient[row..][..TILE];
+        for i in 0..TILE {
+            entries[i] += simd.sum(sums[i]);
         }
     }
 }

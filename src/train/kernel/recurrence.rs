@@ -290,11 +290,11 @@ impl<C: Cell> Kernel for Infer<'_, C> {
         let mut states = Lanes::filled(2 * state_lanes, 0.0);
         let (mut state, mut next) = states.split_at_mut(state_lanes);
         for step in 0..steps {
-            block.load_step(x, inputs, step, &mut input);
+            block.load_step(simd, x, inputs, step, &mut input);
             cell.step(simd, &input, state, &state[..units], &mut gates, next);
             std::mem::swap(&mut state, &mut next);
             if walk.output == Output::Sequence {
-                block.store_step(state, units, step, out);
+                block.store_step(simd, state, units, step, out);
             }
         }
         if walk.output == Output::LastState {
@@ -340,7 +340,7 @@ impl<C: Cell> Kernel for Forward<'_, C> {
 
         for step in 0..steps {
             let input = &mut input_lanes[step * input_stride..][..inputs];
-            block.load_step(x, inputs, step, input);
+            block.load_step(simd, x, inputs, step, input);
             if let Some(mask) = &input_mask {
                 multiply(simd, input, mask);
             }
@@ -358,7 +358,7 @@ impl<C: Cell> Kernel for Forward<'_, C> {
             let gates = &mut gates[step * gate_stride..][..gate_lanes];
             cell.step(simd, input, state, masked_state, gates, next);
             if walk.output == Output::Sequence {
-                block.store_step(next, units, step, out);
+                block.store_step(simd, next, units, step, out);
             }
         }
         if walk.output == Output::LastState {
@@ -413,7 +413,7 @@ impl<C: Cell> Kernel for Backward<'_, C> {
             for index in (0..chunk_steps).rev() {
                 let step = first + index;
                 if walk.output == Output::Sequence {
-                    block.add_step(out_gradient, units, step, &mut gradient);
+                    block.add_step(simd, out_gradient, units, step, &mut gradient);
                 }
                 let kept = KeptStep {
                     gates: &memory.gates[step * gate_stride..][..gate_lanes],
@@ -450,7 +450,7 @@ impl<C: Cell> Kernel for Backward<'_, C> {
                     if let Some(mask) = &memory.input_mask {
                         multiply(simd, &mut input_gradient_lanes, mask);
                     }
-                    block.store_step(&input_gradient_lanes, inputs, first + index, input_gradient);
+                    block.store_step(simd, &input_gradient_lanes, inputs, first + index, input_gradient);
                 }
             }
         }

@@ -1,6 +1,12 @@
 //! Between a batch of sequences, `[batch, steps, features]` row by row, and the lanes of sixteen of them.
 
-use super::simd::{Lane, WIDTH};
+// Loops over squares of lanes count to constants where iterators would be shorter: the compiler unrolls them and keeps the
+// square in registers, which it does not with iterators over arrays.
+
+use super::simd::{Lane, Simd, WIDTH};
+
+/// Below this many features moving numbers one by one is faster than transposing a square of lanes.
+const NARROW: usize = 4;
 
 /// Which sequences of which batch a block of lanes holds, and in which direction time runs.
 #[derive(Clone, Copy, Debug)]
@@ -44,29 +50,78 @@ impl Block {
     }
 
     /// Like [`load_rows`](Self::load_rows) for the processed time step `step` of `sequences` `[batch, steps, features]`.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    pub fn load_step(&self, sequences: &[f32], features: usize, step: usize, lanes: &mut [Lane]) {
+    pub fn load_step<S: Simd>(
+        &self,
+        simd: S,
+        sequences: &[f32],
+        features: usize,
+        step: usize,
+        lanes: &mut [Lane],
+    ) {
         let time = self.time(step);
-        let lanes = &mut lanes[..features];
-        for sequence in 0..WIDTH {
-            let row = (self.first + sequence.min(self.count - 1)) * self.steps + time;
-            let values = &sequences[row * features..][..features];
-            for (lane, &value) in lanes.iter_mut().zip(values) {
-                lane.0[sequence] = value;
+        let start = |sequence: usize| (self.first + sequence.min(self.count - 1)) * self.steps + time;
+        for (index, lanes) in lanes[..features].chunks_mut(WIDTH).enumerate() {
+            let offset = |sequence: usize| start(sequence) * features + index * WIDTH;
+            // A square may reach into the next time step; what it finds there is not used.
+            if lanes.len() >= NARROW && offset(WIDTH - 1) + WIDTH <= sequences.len() {
+                let mut rows = [simd.splat(0.0); WIDTH];
+                for sequence in 0..WIDTH {
+                    rows[sequence] = load_values(simd, sequences, offset(sequence));
+                }
+                let columns = simd.transpose(rows);
+                for feature in 0..WIDTH {
+                    if let Some(lane) = lanes.get_mut(feature) {
+                        simd.store(columns[feature], lane);
+                    }
+                }
+            } else {
+                for sequence in 0..WIDTH {
+                    let values = &sequences[offset(sequence)..][..lanes.len()];
+                    for (lane, &value) in lanes.iter_mut().zip(values) {
+                        lane.0[sequence] = value;
+                    }
+                }
             }
         }
     }
 
     /// Adds the gradients of time step `step` from `sequences` `[batch, steps, features]`; lanes beyond the batch get none.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    pub fn add_step(&self, sequences: &[f32], features: usize, step: usize, lanes: &mut [Lane]) {
+    pub fn add_step<S: Simd>(
+        &self,
+        simd: S,
+        sequences: &[f32],
+        features: usize,
+        step: usize,
+        lanes: &mut [Lane],
+    ) {
         let time = self.time(step);
-        let lanes = &mut lanes[..features];
-        for sequence in 0..self.count {
-            let row = (self.first + sequence) * self.steps + time;
-            let values = &sequences[row * features..][..features];
-            for (lane, &value) in lanes.iter_mut().zip(values) {
-                lane.0[sequence] += value;
+        for (index, lanes) in lanes[..features].chunks_mut(WIDTH).enumerate() {
+            let offset =
+                |sequence: usize| ((self.first + sequence) * self.steps + time) * features + index * WIDTH;
+            if lanes.len() >= NARROW && offset(self.count - 1) + WIDTH <= sequences.len() {
+                let mut rows = [simd.splat(0.0); WIDTH];
+                for sequence in 0..WIDTH {
+                    if sequence < self.count {
+                        rows[sequence] = load_values(simd, sequences, offset(sequence));
+                    }
+                }
+                let columns = simd.transpose(rows);
+                for feature in 0..WIDTH {
+                    if let Some(lane) = lanes.get_mut(feature) {
+                        simd.store(simd.add(simd.load(lane), columns[feature]), lane);
+                    }
+                }
+            } else {
+                for sequence in 0..self.count {
+                    let values = &sequences[offset(sequence)..][..lanes.len()];
+                    for (lane, &value) in lanes.iter_mut().zip(values) {
+                        lane.0[sequence] += value;
+                    }
+                }
             }
         }
     }
@@ -92,15 +147,56 @@ impl Block {
     }
 
     /// Writes time step `step` to `sequences` `[count, steps, features]`, the block's own part of the batch.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    pub fn store_step(&self, lanes: &[Lane], features: usize, step: usize, sequences: &mut [f32]) {
+    pub fn store_step<S: Simd>(
+        &self,
+        simd: S,
+        lanes: &[Lane],
+        features: usize,
+        step: usize,
+        sequences: &mut [f32],
+    ) {
         let time = self.time(step);
-        let lanes = &lanes[..features];
-        for sequence in 0..self.count {
-            let row = &mut sequences[(sequence * self.steps + time) * features..][..features];
-            for (value, lane) in row.iter_mut().zip(lanes) {
-                *value = lane.0[sequence];
+        for (index, lanes) in lanes[..features].chunks(WIDTH).enumerate() {
+            let offset = |sequence: usize| (sequence * self.steps + time) * features + index * WIDTH;
+            if lanes.len() >= NARROW {
+                let mut columns = [simd.splat(0.0); WIDTH];
+                for feature in 0..WIDTH {
+                    if let Some(lane) = lanes.get(feature) {
+                        columns[feature] = simd.load(lane);
+                    }
+                }
+                let rows = simd.transpose(columns);
+                for sequence in 0..WIDTH {
+                    if sequence >= self.count {
+                        break;
+                    }
+                    let mut values = Lane::ZERO;
+                    simd.store(rows[sequence], &mut values);
+                    let target = &mut sequences[offset(sequence)..][..lanes.len()];
+                    // A copy of constant length is a single instruction.
+                    match target.first_chunk_mut::<WIDTH>() {
+                        Some(target) => *target = values.0,
+                        None => target.copy_from_slice(&values.0[..lanes.len()]),
+                    }
+                }
+            } else {
+                for sequence in 0..self.count {
+                    let row = &mut sequences[offset(sequence)..][..lanes.len()];
+                    for (value, lane) in row.iter_mut().zip(lanes) {
+                        *value = lane.0[sequence];
+                    }
+                }
             }
         }
     }
+}
+
+/// Sixteen neighbouring values of one sequence.
+#[inline(always)]
+fn load_values<S: Simd>(simd: S, values: &[f32], offset: usize) -> S::V {
+    let mut lane = Lane::ZERO;
+    lane.0.copy_from_slice(&values[offset..offset + WIDTH]);
+    simd.load(&lane)
 }

@@ -43,8 +43,7 @@ pub trait Simd: Copy + Send + Sync {
     /// The values of one [`Lane`] in registers.
     type V: Copy;
 
-    /// Rows of a weight panel that are multiplied at once; limited by the number of registers. Divides
-    /// [`PANEL`](super::panel::PANEL).
+    /// Whether one register holds a lane and there are 32 of them, so that larger tiles can be held in registers.
     const WIDE: bool;
 
     /// Runs `kernel` with the instructions enabled.
@@ -73,6 +72,8 @@ pub trait Simd: Copy + Send + Sync {
     fn where_positive(self, condition: Self::V, value: Self::V) -> Self::V;
     /// The sum over the sequences, always added in the same order.
     fn sum(self, a: Self::V) -> f32;
+    /// Rows become columns.
+    fn transpose(self, rows: [Self::V; WIDTH]) -> [Self::V; WIDTH];
 }
 
 /// The instruction sets that the kernels are compiled for.
@@ -186,6 +187,10 @@ impl Simd for Portable {
         let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
         (four[0] + four[2]) + (four[1] + four[3])
     }
+    #[inline(always)]
+    fn transpose(self, rows: [Self::V; WIDTH]) -> [Self::V; WIDTH] {
+        std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -195,7 +200,7 @@ pub use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Kernel, Lane, Simd};
+    use super::{Kernel, Lane, Simd, WIDTH};
 
     /// Proof that the processor has AVX2 and FMA.
     #[derive(Clone, Copy, Debug)]
@@ -221,6 +226,29 @@ mod x86 {
         let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn transpose_eight(rows: [__m256; 8]) -> [__m256; 8] {
+        let mut squares = rows;
+        for group in [0, 4] {
+            let [a, b, c, d] = [rows[group], rows[group + 1], rows[group + 2], rows[group + 3]];
+            let ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b));
+            let ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+            let cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+            let cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+            squares[group] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_low, cd_low));
+            squares[group + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_low, cd_low));
+            squares[group + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(ab_high, cd_high));
+            squares[group + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(ab_high, cd_high));
+        }
+        let mut columns = squares;
+        for k in 0..4 {
+            columns[k] = _mm256_permute2f128_ps::<0x20>(squares[k], squares[4 + k]);
+            columns[4 + k] = _mm256_permute2f128_ps::<0x31>(squares[k], squares[4 + k]);
+        }
+        columns
     }
 
     // SAFETY of every block below: the intrinsics need an instruction set only, and `self` is the proof that the
@@ -299,6 +327,24 @@ mod x86 {
         fn sum(self, a: Self::V) -> f32 {
             unsafe { sum_of_eight(_mm256_add_ps(a[0], a[1])) }
         }
+        #[inline(always)]
+        fn transpose(self, rows: [Self::V; WIDTH]) -> [Self::V; WIDTH] {
+            let mut columns = rows;
+            for half in 0..2 {
+                let quarter = |first: usize| {
+                    let mut rows_of_quarter = [rows[first][half]; 8];
+                    for row in 0..8 {
+                        rows_of_quarter[row] = rows[first + row][half];
+                    }
+                    unsafe { transpose_eight(rows_of_quarter) }
+                };
+                let (upper, lower) = (quarter(0), quarter(8));
+                for column in 0..8 {
+                    columns[half * 8 + column] = [upper[column], lower[column]];
+                }
+            }
+            columns
+        }
     }
 
     impl Simd for Avx512 {
@@ -363,6 +409,82 @@ mod x86 {
                 let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(high));
                 sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(a), high))
             }
+        }
+        #[inline(always)]
+        fn transpose(self, rows: [Self::V; WIDTH]) -> [Self::V; WIDTH] {
+            unsafe {
+                // First squares of four within each quarter register, then the quarters.
+                let mut squares = rows;
+                for group in (0..WIDTH).step_by(4) {
+                    let [a, b, c, d] = [rows[group], rows[group + 1], rows[group + 2], rows[group + 3]];
+                    let ab_low = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                    let ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                    let cd_low = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                    let cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                    squares[group] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_low, cd_low));
+                    squares[group + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_low, cd_low));
+                    squares[group + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high));
+                    squares[group + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_high, cd_high));
+                }
+                let mut columns = squares;
+                for k in 0..4 {
+                    let even = _mm512_shuffle_f32x4::<0x88>(squares[k], squares[4 + k]);
+                    let odd = _mm512_shuffle_f32x4::<0xdd>(squares[k], squares[4 + k]);
+                    let lower_even = _mm512_shuffle_f32x4::<0x88>(squares[8 + k], squares[12 + k]);
+                    let lower_odd = _mm512_shuffle_f32x4::<0xdd>(squares[8 + k], squares[12 + k]);
+                    columns[k] = _mm512_shuffle_f32x4::<0x88>(even, lower_even);
+                    columns[4 + k] = _mm512_shuffle_f32x4::<0x88>(odd, lower_odd);
+                    columns[8 + k] = _mm512_shuffle_f32x4::<0xdd>(even, lower_even);
+                    columns[12 + k] = _mm512_shuffle_f32x4::<0xdd>(odd, lower_odd);
+                }
+                columns
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every operation once, on three lanes of arbitrary numbers.
+    struct Everything([Lane; 3]);
+
+    impl Kernel for Everything {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+            let [a, b, c] = self.0.each_ref().map(|lane| simd.load(lane));
+            let mut values = vec![simd.sum(a)];
+            let mut results = vec![
+                simd.splat(1.5),
+                simd.add(a, b),
+                simd.sub(a, b),
+                simd.mul(a, b),
+                simd.div(a, b),
+                simd.limit(a, 0.5),
+                simd.relu(a),
+                simd.where_positive(a, c),
+            ];
+            let rows = std::array::from_fn(|row| simd.add(a, simd.splat(row as f32)));
+            results.extend(simd.transpose(rows));
+            for result in results {
+                let mut lane = Lane::ZERO;
+                simd.store(result, &mut lane);
+                values.extend(lane.0);
+            }
+            values
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_its_twin_in_plain_rust() {
+        let lane = |factor: f32| Lane(std::array::from_fn(|i| (factor * (i as f32 + 0.7)).sin() * 1.7));
+        let lanes = [lane(1.3), lane(2.1), lane(0.4)];
+        let expected = InstructionSet::Portable(Portable).run(Everything(lanes));
+        for set in InstructionSet::available() {
+            assert_eq!(set.run(Everything(lanes)), expected, "{set:?}");
         }
     }
 }

@@ -1,0 +1,224 @@
+//! The command line: arguments and the one call that each of them is.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use tokio::sync::mpsc;
+
+use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
+use forecastd::demo::{self, DemoOptions};
+use forecastd::replay::{self, ReplayOptions};
+use forecastd::{daemon, evaluate, fetch, inspect};
+
+/// A live temperature forecast for every weather station.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at once on this machine: broker, daemon and a replayed station
+    Demo(DemoOptions),
+    /// Run the daemon
+    Run(ConfigOptions),
+    /// Say everything that is wrong with a configuration
+    Check(ConfigOptions),
+    /// Replay a CSV as a live sensor feed over MQTT
+    Replay(ReplayOptions),
+    /// Train a network on a station's history (needs the build feature "train")
+    #[cfg(feature = "train")]
+    Train(forecastd::train::options::TrainOptions),
+    /// Train a network on a station's history (needs the build feature "train")
+    #[cfg(not(feature = "train"))]
+    Train {
+        /// Not looked at in this build
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Score a model on a record, beside the forecasts that cost nothing
+    Evaluate(evaluate::EvaluateOptions),
+    /// Print what is in a model file
+    Inspect {
+        /// The model file
+        file: PathBuf,
+        /// Print the manifest as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The Jena climate record
+    #[command(subcommand)]
+    Data(DataCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigOptions {
+    /// The configuration file [default: the built-in defaults]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Download the Jena climate record once, check it, and print where it is
+    Fetch,
+}
+
+impl Arguments {
+    /// Does what was asked for.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Demo(options) => {
+                start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+                runtime()?.block_on(demo::run(options, terminated()))?;
+            }
+            Command::Run(options) => return run_daemon(&options),
+            Command::Check(options) => return check(&options),
+            Command::Replay(options) => {
+                start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+                let progress = replay::Progress::standard(options.quiet);
+                let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
+                println!("{summary}");
+                if summary.go_on_from.is_some() {
+                    return Ok(ExitCode::from(130));
+                }
+            }
+            #[cfg(feature = "train")]
+            Command::Train(options) => train(&options)?,
+            #[cfg(not(feature = "train"))]
+            Command::Train { .. } => {
+                bail!("this build has no trainer: cargo run --release --features train -- train …");
+            }
+            Command::Evaluate(options) => {
+                let evaluation = evaluate::run(&options)?;
+                evaluation.write(options.format, &mut std::io::stdout().lock())?;
+            }
+            Command::Inspect { file, json } => {
+                inspect::run(&file, json, &mut std::io::stdout().lock())
+                    .with_context(|| file.display().to_string())?;
+            }
+            Command::Data(DataCommand::Fetch) => fetch_data()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(faults) => return Ok(print_faults(options, &faults)),
+    };
+    start_log(&config.log);
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let (reload, reloads) = mpsc::unbounded_channel();
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        tokio::spawn(async move { while hangup.recv().await.is_some() && reload.send(()).is_ok() {} });
+        daemon::run(config, daemon::Fittings::default(), reloads, terminated()).await?;
+        anyhow::Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
+    let mut faults = config::check(options.config.as_deref(), std::env::vars_os());
+    if faults.is_empty()
+        && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
+    {
+        faults = daemon::check(&config);
+        if faults.is_empty() {
+            println!("configuration is good");
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    Ok(print_faults(options, &faults))
+}
+
+fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
+    let name = options.config.as_ref().map_or("configuration".to_owned(), |path| path.display().to_string());
+    for fault in faults {
+        eprintln!("{name}: {fault}");
+    }
+    let count = faults.len();
+    eprintln!("{count} fault{}", if count == 1 { "" } else { "s" });
+    ExitCode::FAILURE
+}
+
+#[cfg(feature = "train")]
+fn train(options: &forecastd::train::options::TrainOptions) -> anyhow::Result<()> {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&interrupted);
+    let runtime = runtime()?;
+    runtime.spawn(async move {
+        terminated().await;
+        asked.store(true, Ordering::Relaxed);
+    });
+    forecastd::train::run_on_terminal(options, &interrupted)?;
+    Ok(())
+}
+
+fn fetch_data() -> anyhow::Result<()> {
+    let bar = indicatif::ProgressBar::new(0);
+    let fetched = fetch::fetch(|come, all| {
+        bar.set_length(all);
+        bar.set_position(come);
+    })?;
+    bar.finish_and_clear();
+    if !fetched.is_known_copy {
+        eprintln!("note: structure is right, but it is none of the copies known byte for byte");
+    }
+    println!("{}", fetched.path.display());
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("async runtime")
+}
+
+/// Completes at the first SIGTERM or SIGINT.
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Logs to standard error; `RUST_LOG` overrides the level.
+fn start_log(settings: &LogSettings) {
+    use tracing_subscriber::EnvFilter;
+    let level = tracing::Level::from(settings.level);
+    let directives = format!(
+        "{level},{},rumqttc=off,rumqttc_v5=off,tract=off,ort=warn",
+        forecastd::broker::Broker::LOG_DIRECTIVE
+    );
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
+    // The journal of systemd has its own time stamps.
+    let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match (settings.format, is_journal) {
+        (LogFormat::Json, _) => builder.json().flatten_event(true).init(),
+        (LogFormat::Text, true) => builder.with_ansi(false).without_time().init(),
+        (LogFormat::Text, false) => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(is_terminal).init();
+        }
+    }
+}

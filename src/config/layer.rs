@@ -1,0 +1,198 @@
+//! What a file or the environment sets, with every fault in it.
+
+use std::ops::Range;
+
+use toml_edit::{Document, Item, Key, TableLike, Value};
+
+use super::ENVIRONMENT_PREFIX;
+use super::fault::Fault;
+use super::rules::Rule;
+use super::schema::{Kind, Schema, name_of};
+use super::suggestion::closest;
+
+/// A key with a good value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// `section.name`.
+    pub key: String,
+    /// What a person calls it: the key, or the environment variable.
+    pub name: String,
+    /// Its line in the file.
+    pub line: Option<usize>,
+    /// Its value.
+    pub value: config::Value,
+}
+
+/// What a file or the environment sets.
+#[derive(Debug, Default)]
+pub struct Layer {
+    /// The good values.
+    pub entries: Vec<Entry>,
+    /// The faults of the others.
+    pub faults: Vec<Fault>,
+    /// The keys, as `section.name`, of values with faults.
+    pub faulty: Vec<String>,
+}
+
+impl Layer {
+    /// What the text of a file sets.
+    pub fn of_file(schema: &Schema, text: &str) -> Layer {
+        let mut layer = Layer::default();
+        let document = match Document::parse(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let line = error.span().map(|span| line_of(text, &span));
+                let message = error.message().trim().replace('\n', ", ");
+                layer.faults.push(Fault::of_file(line, format!("is no TOML: {message}")));
+                return layer;
+            }
+        };
+        for (section, key, item) in entries(document.as_table()) {
+            let line = line(text, key, item);
+            if !schema.sections().any(|known| known == section) {
+                let suggestion = closest(section, schema.sections()).map(str::to_owned);
+                layer.refuse(section, section, line, unknown("section", suggestion));
+                continue;
+            }
+            let Some(table) = item.as_table_like() else {
+                let message = format!("must be a section, not {}", name_of(item));
+                layer.refuse(section, section, line, message);
+                continue;
+            };
+            for (name, key, item) in entries(table) {
+                let line = self::line(text, key, item);
+                let key = format!("{section}.{name}");
+                match schema.kind(&key) {
+                    None => {
+                        let suggestion =
+                            suggest(schema, section, name).map(|name| format!("{section}.{name}"));
+                        layer.refuse(&key, &key, line, unknown("key", suggestion));
+                    }
+                    Some(kind) => layer.take(&key, &key, line, read(kind, item)),
+                }
+            }
+        }
+        layer
+    }
+
+    /// What the variables that begin with [`ENVIRONMENT_PREFIX`] set.
+    pub fn of_environment(schema: &Schema, variables: &[(String, String)]) -> Layer {
+        let mut layer = Layer::default();
+        for (variable, text) in variables {
+            let Some(rest) = variable.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+            let key = rest.to_lowercase().replacen("__", ".", 1);
+            match schema.kind(&key) {
+                None => {
+                    let suggestion = closest(&key, schema.keys())
+                        .map(|key| format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "__").to_uppercase()));
+                    layer.refuse(&key, variable, None, unknown("key", suggestion));
+                }
+                Some(kind) => layer.take(&key, variable, None, parse(kind, text)),
+            }
+        }
+        layer.faults.sort_by(|left, right| left.key.cmp(&right.key));
+        layer
+    }
+
+    fn refuse(&mut self, key: &str, name: &str, line: Option<usize>, message: String) {
+        self.faulty.push(key.to_owned());
+        self.faults.push(Fault { key: name.to_owned(), line, message });
+    }
+
+    fn take(&mut self, key: &str, name: &str, line: Option<usize>, read: Result<Scalar, String>) {
+        let judged = read.and_then(|scalar| {
+            let objection = Rule::of(key).and_then(|rule| scalar.judge(rule));
+            objection.map_or(Ok(scalar), Err)
+        });
+        match judged {
+            Ok(scalar) => {
+                let value = scalar.into_value();
+                self.entries.push(Entry { key: key.to_owned(), name: name.to_owned(), line, value });
+            }
+            Err(message) => self.refuse(key, name, line, message),
+        }
+    }
+}
+
+/// A value of one of the kinds that keys hold.
+enum Scalar {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+}
+
+impl Scalar {
+    fn judge(&self, rule: &Rule) -> Option<String> {
+        match self {
+            Scalar::Text(text) => rule.judge_text(text),
+            Scalar::Integer(number) => rule.judge_integer(*number),
+            Scalar::Number(number) => rule.judge_float(*number),
+            Scalar::Boolean(_) => None,
+        }
+    }
+
+    fn into_value(self) -> config::Value {
+        match self {
+            Scalar::Text(text) => text.into(),
+            Scalar::Integer(number) => number.into(),
+            Scalar::Number(number) => number.into(),
+            Scalar::Boolean(truth) => truth.into(),
+        }
+    }
+}
+
+/// The value that stands in a file.
+fn read(kind: Kind, item: &Item) -> Result<Scalar, String> {
+    match (kind, item.as_value()) {
+        (Kind::Text, Some(Value::String(text))) => Ok(Scalar::Text(text.value().clone())),
+        (Kind::Integer | Kind::Number, Some(Value::Integer(number))) => Ok(Scalar::Integer(*number.value())),
+        (Kind::Number, Some(Value::Float(number))) => Ok(Scalar::Number(*number.value())),
+        (Kind::Boolean, Some(Value::Boolean(truth))) => Ok(Scalar::Boolean(*truth.value())),
+        // The value itself is not shown: it may be a password.
+        _ => Err(format!("must be {}, not {}", kind.name(), name_of(item))),
+    }
+}
+
+/// The value of an environment variable.
+fn parse(kind: Kind, text: &str) -> Result<Scalar, String> {
+    let trimmed = text.trim();
+    let integer = || trimmed.parse().ok().map(Scalar::Integer);
+    let scalar = match kind {
+        Kind::Text => Some(Scalar::Text(text.to_owned())),
+        Kind::Integer => integer(),
+        Kind::Number => integer().or_else(|| trimmed.parse().ok().map(Scalar::Number)),
+        Kind::Boolean => trimmed.to_lowercase().parse().ok().map(Scalar::Boolean),
+    };
+    scalar.ok_or_else(|| format!("must be {}, not {text:?}", kind.name()))
+}
+
+fn unknown(what: &str, suggestion: Option<String>) -> String {
+    match suggestion {
+        Some(suggestion) => format!("unknown {what}; did you mean {suggestion}?"),
+        None => format!("unknown {what}"),
+    }
+}
+
+/// The name in `section` closest to `typed`.
+fn suggest<'schema>(schema: &'schema Schema, section: &str, typed: &str) -> Option<&'schema str> {
+    let names = schema.keys().filter_map(|key| key.split_once('.'));
+    closest(typed, names.filter(|(known, _)| *known == section).map(|(_, name)| name))
+}
+
+/// Name, key and value of everything in a table.
+fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&str, Option<&Key>, &Item)> {
+    table.iter().map(|(name, item)| (name, table.key(name), item))
+}
+
+/// Where a key stands, or at least its value.
+fn line(text: &str, key: Option<&Key>, item: &Item) -> Option<usize> {
+    let span = key.and_then(Key::span).or_else(|| item.span())?;
+    Some(line_of(text, &span))
+}
+
+/// The line of a place in a text, counted from 1.
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    let before = &text.as_bytes()[..span.start.min(text.len())];
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}

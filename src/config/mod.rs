@@ -1,0 +1,469 @@
+//! The configuration: the shipped default, a TOML file over it, the environment over both.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `settings` | the sections, typed |
+//! | `layer` | what a file or the environment sets, with every fault in it |
+//! | `schema` | the keys there are, read from the shipped default |
+//! | `rules` | what the value of a key must be, beyond its type |
+//! | `topic` | topic templates with `{station}` |
+//! | `fault` | one thing that is wrong |
+//! | `suggestion` | what somebody who mistyped a key may have meant |
+//!
+//! `deploy/forecastd.toml` is built in: it gives every key its default and its explanation, and what does not stand
+//! there does not exist. So the documentation cannot fall behind the program.
+
+mod fault;
+mod layer;
+mod rules;
+mod schema;
+mod settings;
+mod suggestion;
+mod topic;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::mqtt::{MqttSettings, SettingsError};
+
+pub use fault::Fault;
+pub use settings::{
+    HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, ModelSettings,
+    StationSettings, Topics,
+};
+pub use topic::{TopicTemplate, TopicTemplateError};
+
+use layer::Layer;
+use schema::Schema;
+
+/// The shipped default, with the explanation of every key.
+pub const DEFAULT: &str = include_str!("../../deploy/forecastd.toml");
+
+/// What environment variables that set a key begin with: `FORECASTD__MQTT__PORT` sets `mqtt.port`.
+pub const ENVIRONMENT_PREFIX: &str = "FORECASTD__";
+
+/// The journal's file when its path is left empty.
+const JOURNAL_FILE: &str = "forecastd.sqlite";
+
+/// The whole configuration. `deploy/forecastd.toml` explains every key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[mqtt]`: the broker.
+    pub mqtt: MqttSettings,
+    /// `[topics]`: where readings come from and where forecasts go.
+    pub topics: Topics,
+    /// `[model]`: which model, and what computes it.
+    pub model: ModelSettings,
+    /// `[stations]`: limits.
+    pub stations: StationSettings,
+    /// `[journal]`: the database of readings and forecasts.
+    pub journal: JournalSettings,
+    /// `[http]`: metrics and health.
+    pub http: HttpSettings,
+    /// `[metrics]`: limits.
+    pub metrics: MetricsSettings,
+    /// `[log]`: what is logged, and how.
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// The configuration from the file at `path`, if one is given, and the environment (usually
+    /// `std::env::vars_os()`; also `STATE_DIRECTORY` is taken from it). Relative paths are resolved: beside the file,
+    /// the model also elsewhere ([`ModelSettings::candidates`]).
+    ///
+    /// # Errors
+    /// Every fault there is, those of the file first, by line.
+    pub fn load<N, V>(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Config, Vec<Fault>>
+    where
+        N: Into<std::ffi::OsString>,
+        V: Into<std::ffi::OsString>,
+    {
+        let text = match path.map(std::fs::read_to_string) {
+            None => String::new(),
+            Some(Ok(text)) => text,
+            Some(Err(error)) => return Err(vec![Fault::of_file(None, format!("cannot be read: {error}"))]),
+        };
+        let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
+        Config::from_text(&text, folder, environment)
+    }
+
+    /// As [`Config::load`], with the text of a file that lies in `folder`.
+    ///
+    /// # Errors
+    /// Every fault there is, those of the file first, by line.
+    pub fn from_text<N, V>(
+        text: &str,
+        folder: &Path,
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Config, Vec<Fault>>
+    where
+        N: Into<std::ffi::OsString>,
+        V: Into<std::ffi::OsString>,
+    {
+        // What is no Unicode cannot be a key or a value of ours; such variables belong to others.
+        let environment: Vec<(String, String)> = environment
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some((name.into().into_string().ok()?, value.into().into_string().ok()?))
+            })
+            .collect();
+        let schema = Schema::of_default();
+        let mut layers = vec![Layer::of_file(&schema, text), Layer::of_environment(&schema, &environment)];
+        let mut faults: Vec<Fault> = Vec::new();
+        for layer in &mut layers {
+            faults.append(&mut layer.faults);
+        }
+        // Values with faults are left out, so that the faults between the others come to light at once.
+        match merge(&layers) {
+            Ok(mut config) => {
+                let faulty: Vec<String> = layers.iter().flat_map(|layer| layer.faulty.clone()).collect();
+                for (key, message) in config.contradictions() {
+                    let cause_is_known = faulty.iter().any(|known| depends(&key, known));
+                    if !cause_is_known {
+                        faults.push(locate(&layers, key, message));
+                    }
+                }
+                if faults.is_empty() {
+                    config.resolve_paths(folder, &environment);
+                    return Ok(config);
+                }
+            }
+            Err(message) => faults.push(Fault::of_file(None, message)),
+        }
+        faults.sort_by_key(|fault| (fault.line.is_none(), fault.line));
+        Err(faults)
+    }
+
+    /// Values that are good alone and cannot be together: the key to blame, and why.
+    fn contradictions(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for fault in self.mqtt.faults() {
+            found.push(match fault {
+                SettingsError::Value { key, reason } => (format!("mqtt.{key}"), reason),
+                other => (String::new(), other.to_string()),
+            });
+        }
+        let topics = self.topics.by_key();
+        for (index, (key, template)) in topics.iter().enumerate() {
+            for (earlier_key, earlier) in &topics[..index] {
+                if template.collides_with(earlier) {
+                    found.push((
+                        format!("topics.{key}"),
+                        format!(
+                            "\"{template}\" and topics.{earlier_key} \"{earlier}\" can be the same topic"
+                        ),
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    fn resolve_paths(&mut self, folder: &Path, environment: &[(String, String)]) {
+        self.model.path = ModelSettings::find(&self.model.path, folder);
+        let optional =
+            [&mut self.mqtt.ca_file, &mut self.mqtt.password_file, &mut self.model.onnxruntime_library];
+        for path in optional.into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+        self.journal.path = if self.journal.path.as_os_str().is_empty() {
+            state_directory(environment).join(JOURNAL_FILE)
+        } else {
+            folder.join(&self.journal.path)
+        };
+    }
+}
+
+/// Every fault of the file at `path`, if one is given, and of the environment; empty when [`Config::load`] succeeds.
+pub fn check<N, V>(path: Option<&Path>, environment: impl IntoIterator<Item = (N, V)>) -> Vec<Fault>
+where
+    N: Into<std::ffi::OsString>,
+    V: Into<std::ffi::OsString>,
+{
+    Config::load(path, environment).err().unwrap_or_default()
+}
+
+/// The default with the layers over it, later ones over earlier ones.
+fn merge(layers: &[Layer]) -> Result<Config, String> {
+    let default = config::File::from_str(DEFAULT, config::FileFormat::Toml);
+    let mut builder = config::Config::builder().add_source(default);
+    for entry in layers.iter().flat_map(|layer| &layer.entries) {
+        builder = builder.set_override(&entry.key, entry.value.clone()).map_err(|error| error.to_string())?;
+    }
+    let merged = builder.build().map_err(|error| error.to_string())?;
+    merged.try_deserialize().map_err(|error| error.to_string())
+}
+
+/// The fault of `key` where it was set last; a key that nobody set is blamed by its name.
+fn locate(layers: &[Layer], key: String, message: String) -> Fault {
+    let entry = layers.iter().rev().flat_map(|layer| &layer.entries).find(|entry| entry.key == key);
+    match entry {
+        Some(entry) => Fault { key: entry.name.clone(), line: entry.line, message },
+        None => Fault { key, line: None, message },
+    }
+}
+
+/// Whether a contradiction blamed on `key` may only come from `faulty` having been left out.
+fn depends(key: &str, faulty: &str) -> bool {
+    key == faulty
+        || matches!(
+            (key, faulty),
+            ("mqtt.ca_file", "mqtt.tls")
+                | ("mqtt.reconnect_max_s", "mqtt.reconnect_min_s")
+                | ("mqtt.password", "mqtt.password_file")
+        )
+        || (key.starts_with("topics.") && faulty.starts_with("topics."))
+}
+
+/// The folder for state: systemd's (the first, when it names several), else the working directory.
+fn state_directory(environment: &[(String, String)]) -> PathBuf {
+    let named = environment.iter().find(|(name, _)| name == "STATE_DIRECTORY");
+    let first = named.and_then(|(_, folders)| folders.split(':').next());
+    first.map(PathBuf::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: [(&str, &str); 0] = [];
+
+    fn load(text: &str) -> Result<Config, Vec<Fault>> {
+        Config::from_text(text, Path::new("/etc/forecastd"), NOTHING)
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        load(text).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    fn faults_of_environment(name: &str, value: &str) -> Vec<String> {
+        let faults = Config::from_text("", Path::new(""), [(name, value)]).unwrap_err();
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_shipped_default_has_no_fault_and_is_what_an_empty_file_means() {
+        assert_eq!(load(DEFAULT).unwrap(), load("").unwrap());
+    }
+
+    #[test]
+    fn the_shipped_default_has_the_values_that_the_rooms_have_without_it() {
+        let config = load("").unwrap();
+        assert_eq!(config.mqtt, MqttSettings::default());
+        assert_eq!(config.topics.reading.filter(), "weather/+/reading");
+        assert_eq!(config.model.engine, crate::model::EngineChoice::default());
+        assert_eq!(config.model.onnxruntime_library, None);
+        assert!(config.http.listen.ip().is_loopback());
+        assert_eq!(config.log.level, LogLevel::Info);
+    }
+
+    /// A key is explained by the comment above it, or by one above the keys that stand directly before it.
+    #[test]
+    fn every_key_is_documented() {
+        let mut explained = false;
+        let mut keys = 0;
+        for line in DEFAULT.lines() {
+            if line.starts_with('#') {
+                explained = true;
+            } else if line.trim().is_empty() || line.starts_with('[') {
+                explained = false;
+            } else {
+                assert!(explained, "no comment explains {line:?}");
+                keys += 1;
+            }
+        }
+        assert_eq!(keys, Schema::of_default().keys().count());
+    }
+
+    #[test]
+    fn every_rule_is_for_a_key_that_exists_and_every_number_has_a_rule() {
+        let schema = Schema::of_default();
+        for key in rules::keys() {
+            assert!(schema.kind(key).is_some(), "{key}");
+        }
+        for key in schema.keys() {
+            if schema.kind(key) == Some(schema::Kind::Integer) {
+                assert!(rules::Rule::of(key).is_some(), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_faults_are_listed_with_key_and_line() {
+        let text = r#"
+[mqtt]
+hots = "broker"
+port = "1883"
+tls = 1
+ca_file = "ca.pem"
+keep_alive_s = 0
+password = 1234
+reconnect_min_s = 90.5
+
+[topics]
+reading = "weather/+/reading"
+forecast = "forecast/temperature"
+
+[model]
+engine = "onnx"
+threads = 2.5
+
+[http]
+listen = "localhost"
+
+[modell]
+path = "x"
+"#;
+        assert_eq!(
+            faults(text),
+            [
+                "line 3: mqtt.hots: unknown key; did you mean mqtt.host?",
+                "line 4: mqtt.port: must be a whole number, not a text",
+                "line 5: mqtt.tls: must be true or false, not a whole number",
+                "line 7: mqtt.keep_alive_s: 0 is not between 1 and 65535",
+                "line 8: mqtt.password: must be a text, not a whole number",
+                "line 12: topics.reading: \"weather/+/reading\": holds the wildcard '+'; {station} stands for the \
+                 level that differs",
+                "line 13: topics.forecast: \"forecast/temperature\": must hold {station}",
+                "line 16: model.engine: \"onnx\" is none of \"auto\", \"tract\", \"onnxruntime\"",
+                "line 17: model.threads: must be a whole number, not a fraction",
+                "line 20: http.listen: \"localhost\" is no address and port such as \"127.0.0.1:9752\" or \
+                 \"[::1]:9752\"",
+                "line 22: modell: unknown section; did you mean model?",
+                "mqtt.reconnect_max_s: must be at least reconnect_min_s",
+            ]
+        );
+    }
+
+    #[test]
+    fn contradictions_are_found_where_the_later_key_stands() {
+        assert_eq!(
+            faults("[mqtt]\npassword = \"x\"\npassword_file = \"y\"\n"),
+            [
+                "line 2: mqtt.password: give it or password_file, not both",
+                "mqtt.username: is missing beside the password"
+            ]
+        );
+        assert_eq!(
+            faults("mqtt.ca_file = \"x\""),
+            ["line 1: mqtt.ca_file: has no meaning without tls = true"]
+        );
+        assert_eq!(
+            faults("[topics]\nstatus = \"forecast/roof/status\""),
+            [
+                "line 2: topics.status: \"forecast/roof/status\" and topics.station_status \"forecast/{station}/status\" \
+              can be the same topic"
+            ]
+        );
+        assert_eq!(
+            faults("topics.forecast = \"weather/{station}/reading\""),
+            ["line 1: topics.forecast: \"weather/{station}/reading\" and topics.reading \
+              \"weather/{station}/reading\" can be the same topic"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_one_fault_with_its_line() {
+        let faults = load("[mqtt]\nport = = 3\n").unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].line, Some(2));
+        assert_eq!(load("[mqtt]\nport = 1\nport = 2\n").unwrap_err()[0].line, Some(3));
+        assert_eq!(self::faults("mqtt = 3"), ["line 1: mqtt: must be a section, not a whole number"]);
+        assert_eq!(
+            self::faults("[mqtt.port]\nx = 1"),
+            ["line 1: mqtt.port: must be a whole number, not a section"]
+        );
+        assert_eq!(self::faults("[[mqtt]]"), ["line 1: mqtt: must be a section, not a list"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_fault() {
+        let faults = check(Some(Path::new("/nonexistent/forecastd.toml")), NOTHING);
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].message.starts_with("cannot be read: "), "{}", faults[0]);
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let environment = [
+            ("FORECASTD__MQTT__PORT", "1884"),
+            ("FORECASTD__MQTT__TLS", "true"),
+            ("FORECASTD__MQTT__RECONNECT_MIN_S", "0.25"),
+            ("FORECASTD__MQTT__USERNAME", "true"),
+            ("FORECASTD__MQTT__PASSWORD", "007"),
+            ("FORECASTD_TEST_ONNXRUNTIME", "ignored"),
+            ("PATH", "/usr/bin"),
+        ];
+        let text = "[mqtt]\nport = 1885\nhost = \"broker\"\n";
+        let config = Config::from_text(text, Path::new(""), environment).unwrap();
+        assert_eq!(config.mqtt.port, Some(1884));
+        assert_eq!(config.mqtt.host, "broker");
+        assert!(config.mqtt.tls);
+        assert_eq!(config.mqtt.reconnect_min_s.0.as_millis(), 250);
+        assert_eq!(config.mqtt.username.as_deref(), Some("true"));
+        assert_eq!(config.mqtt.password.unwrap().reveal(), "007");
+    }
+
+    #[test]
+    fn faults_of_the_environment_name_the_variable() {
+        assert_eq!(
+            faults_of_environment("FORECASTD__MQTT__PROT", "1"),
+            ["FORECASTD__MQTT__PROT: unknown key; did you mean FORECASTD__MQTT__PORT?"]
+        );
+        assert_eq!(
+            faults_of_environment("FORECASTD__MQTT__PORT", "x1"),
+            ["FORECASTD__MQTT__PORT: must be a whole number, not \"x1\""]
+        );
+        assert_eq!(
+            faults_of_environment("FORECASTD__MQTT__PORT", "65536"),
+            ["FORECASTD__MQTT__PORT: 65536 is not between 0 and 65535"]
+        );
+        assert_eq!(
+            faults_of_environment("FORECASTD__JOURNAL__ENABLED", "yes"),
+            ["FORECASTD__JOURNAL__ENABLED: must be true or false, not \"yes\""]
+        );
+        assert_eq!(faults_of_environment("FORECASTD__PORT", "1"), ["FORECASTD__PORT: unknown key"]);
+    }
+
+    #[test]
+    fn an_empty_text_is_no_value_and_a_password_is_in_no_fault() {
+        let config = load("[mqtt]\nusername = \"\"\npassword = \"\"\nca_file = \"\"\n").unwrap();
+        assert_eq!((config.mqtt.username, config.mqtt.password), (None, None));
+        let shown = format!("{:?}", load("mqtt.password = [\"secret\"]").unwrap_err());
+        assert!(!shown.contains("secret"), "{shown}");
+        let shown = format!("{:?}", load("mqtt.password = \"secret\"").unwrap_err());
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn relative_paths_are_beside_the_file() {
+        let text = "[model]\npath = \"nowhere.onnx\"\nonnxruntime_library = \"lib/ort.so\"\n[mqtt]\nusername = \"u\"\n\
+                    password_file = \"/run/password\"\n[journal]\npath = \"j.sqlite\"\n";
+        let config = load(text).unwrap();
+        assert_eq!(config.model.path, Path::new("/etc/forecastd/nowhere.onnx"));
+        assert_eq!(config.model.onnxruntime_library.unwrap(), Path::new("/etc/forecastd/lib/ort.so"));
+        assert_eq!(config.mqtt.password_file.unwrap(), Path::new("/run/password"));
+        assert_eq!(config.journal.path, Path::new("/etc/forecastd/j.sqlite"));
+    }
+
+    #[test]
+    fn the_journal_is_in_the_state_directory() {
+        let environment = [("STATE_DIRECTORY", "/var/lib/forecastd:/var/lib/other")];
+        let config = Config::from_text("", Path::new("/etc"), environment).unwrap();
+        assert_eq!(config.journal.path, Path::new("/var/lib/forecastd/forecastd.sqlite"));
+        assert_eq!(load("").unwrap().journal.path, Path::new("forecastd.sqlite"));
+    }
+
+    #[test]
+    fn dotted_keys_and_inline_tables_are_sections_too() {
+        let config = load("mqtt = { host = \"a\", port = 1 }\njournal.keep_days = 3\n").unwrap();
+        assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("a", Some(1)));
+        assert_eq!(config.journal.keep_days, 3);
+        assert_eq!(faults("mqtt = { host = \"\" }"), ["line 1: mqtt.host: must not be empty"]);
+    }
+}

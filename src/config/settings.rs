@@ -1,0 +1,175 @@
+//! The sections of the configuration that belong to no other room. `deploy/forecastd.toml` explains every key.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+use super::topic::TopicTemplate;
+use crate::model::EngineChoice;
+
+/// `[topics]`: where readings come from and where forecasts go.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topics {
+    /// Readings in; may be a shared subscription.
+    pub reading: TopicTemplate,
+    /// Forecasts out, by station.
+    pub forecast: TopicTemplate,
+    /// Whether a station is ready, by station.
+    pub station_status: TopicTemplate,
+    /// How good past forecasts were, by station.
+    pub verification: TopicTemplate,
+    /// Whether the daemon is online; without `{station}`.
+    pub status: TopicTemplate,
+}
+
+impl Topics {
+    /// Each template with its name in `[topics]`.
+    pub(super) fn by_key(&self) -> [(&'static str, &TopicTemplate); 5] {
+        [
+            ("reading", &self.reading),
+            ("forecast", &self.forecast),
+            ("station_status", &self.station_status),
+            ("verification", &self.verification),
+            ("status", &self.status),
+        ]
+    }
+}
+
+/// `[model]`: which model, and what computes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// The model file, as configured; [`super::Config::load`] makes it the file found.
+    pub path: PathBuf,
+    /// What computes the model.
+    pub engine: EngineChoice,
+    /// The ONNX Runtime library; none = found by `ORT_DYLIB_PATH` or beside the program.
+    #[serde(deserialize_with = "path_or_none")]
+    pub onnxruntime_library: Option<PathBuf>,
+    /// Threads that compute forecasts.
+    pub threads: usize,
+    /// Seconds between two looks whether the file has changed; 0 = never.
+    pub watch_s: u64,
+}
+
+/// Where a relative model path is looked for after the folder of the configuration file.
+const MODEL_FOLDERS: [&str; 3] = ["", "/usr/local/share/forecastd", "/usr/share/forecastd"];
+
+impl ModelSettings {
+    /// Where the model may be: the path beside the configuration file, in the working directory and in the
+    /// folders of installed models. An absolute path is the only one.
+    pub fn candidates(path: &Path, folder: &Path) -> Vec<PathBuf> {
+        if path.is_absolute() {
+            return vec![path.to_owned()];
+        }
+        let mut candidates = vec![folder.join(path)];
+        for folder in MODEL_FOLDERS {
+            let candidate = Path::new(folder).join(path);
+            if !candidates.contains(&candidate) {
+                candidates.push(candidate);
+            }
+        }
+        candidates
+    }
+
+    /// The first candidate that exists, or the first of all.
+    pub(super) fn find(path: &Path, folder: &Path) -> PathBuf {
+        let mut candidates = ModelSettings::candidates(path, folder);
+        let found = candidates.iter().position(|candidate| candidate.exists());
+        candidates.swap_remove(found.unwrap_or(0))
+    }
+}
+
+/// `[stations]`: limits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StationSettings {
+    /// The most stations served.
+    pub max: usize,
+    /// How far in the future a reading's time may lie, in seconds.
+    pub max_reading_ahead_s: u64,
+}
+
+/// `[journal]`: the database of readings and forecasts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalSettings {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// The database file; [`super::Config::load`] fills in what an empty path stands for.
+    pub path: PathBuf,
+    /// Older rows are removed, in days.
+    pub keep_days: u32,
+}
+
+/// `[http]`: metrics, health and the page.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+}
+
+/// `[metrics]`: limits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// How many stations get series of their own.
+    pub station_series_max: usize,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something was lost or a person is needed.
+    Error,
+    /// Also what was unexpected, without loss.
+    Warn,
+    /// Also what an operator wants to know.
+    Info,
+    /// Also what a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> tracing::Level {
+        match level {
+            LogLevel::Error => tracing::Level::ERROR,
+            LogLevel::Warn => tracing::Level::WARN,
+            LogLevel::Info => tracing::Level::INFO,
+            LogLevel::Debug => tracing::Level::DEBUG,
+            LogLevel::Trace => tracing::Level::TRACE,
+        }
+    }
+}
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+/// `[log]`: what is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// How much.
+    pub level: LogLevel,
+    /// In which format.
+    pub format: LogFormat,
+}
+
+/// An empty text is no path.
+fn path_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}

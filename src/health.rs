@@ -1,0 +1,127 @@
+//! Health: proof of progress, for the watchdog and for `/healthz` and `/readyz`.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Without a sign of life for so long, a part counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(15);
+
+/// Signs of life of the daemon's parts.
+#[derive(Debug)]
+pub struct Health {
+    start: Instant,
+    /// Milliseconds after `start` of the last sign of life.
+    desk: AtomicU64,
+    worker: AtomicU64,
+    is_model_loaded: AtomicBool,
+    is_broker_connected: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+impl Health {
+    /// Everything alive, nothing ready.
+    pub fn new() -> Health {
+        Health {
+            start: Instant::now(),
+            desk: AtomicU64::new(0),
+            worker: AtomicU64::new(0),
+            is_model_loaded: AtomicBool::new(false),
+            is_broker_connected: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The task that all readings pass has turned.
+    pub fn loop_alive(&self) {
+        self.desk.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// The network's thread has turned.
+    pub fn worker_alive(&self) {
+        self.worker.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// A model runs.
+    pub fn model_loaded(&self) {
+        self.is_model_loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the broker is connected.
+    pub fn set_broker_connected(&self, is_connected: bool) {
+        self.is_broker_connected.store(is_connected, Ordering::Relaxed);
+    }
+
+    /// The end has begun.
+    pub fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// What is stuck; empty when all is well.
+    pub fn stuck(&self) -> Vec<&'static str> {
+        self.stuck_at(self.now_ms())
+    }
+
+    /// What is not ready; empty when all is.
+    pub fn not_ready(&self) -> Vec<&'static str> {
+        let mut reasons = self.stuck();
+        if !self.is_model_loaded.load(Ordering::Relaxed) {
+            reasons.push("no model is loaded");
+        }
+        if !self.is_broker_connected.load(Ordering::Relaxed) {
+            reasons.push("the broker is not connected");
+        }
+        if self.is_stopping.load(Ordering::Relaxed) {
+            reasons.push("stopping");
+        }
+        reasons
+    }
+
+    fn stuck_at(&self, now_ms: u64) -> Vec<&'static str> {
+        let is_old = |sign: &AtomicU64| {
+            Duration::from_millis(now_ms.saturating_sub(sign.load(Ordering::Relaxed))) > STUCK_AFTER
+        };
+        let mut stuck = Vec::new();
+        if is_old(&self.desk) {
+            stuck.push("the task of readings is stuck");
+        }
+        if is_old(&self.worker) {
+            stuck.push("the network is stuck");
+        }
+        stuck
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_without_a_sign_of_life_is_named() {
+        let health = Health::new();
+        assert!(health.stuck_at(15_000).is_empty());
+        health.desk.store(10_000, Ordering::Relaxed);
+        assert_eq!(health.stuck_at(15_001), ["the network is stuck"]);
+        assert_eq!(health.stuck_at(25_001).len(), 2);
+    }
+
+    #[test]
+    fn ready_is_a_model_and_a_broker() {
+        let health = Health::new();
+        assert_eq!(health.not_ready().len(), 2);
+        health.model_loaded();
+        health.set_broker_connected(true);
+        assert!(health.not_ready().is_empty());
+        health.stopping();
+        assert_eq!(health.not_ready(), ["stopping"]);
+    }
+}
