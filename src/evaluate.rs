@@ -323,13 +323,15 @@ fn add_cases(
         let yesterday_c =
             history.value(same_time_yesterday(history, origin, lead_h), Quantity::AirTemperature);
         let (_, valid_at) = spec.valid_at(origin, lead_h);
-        let interval =
-            (per_lead > 1).then(|| (temperature_c(outputs[0]), temperature_c(outputs[per_lead - 1])));
+        let model_c = temperature_c(outputs[median]);
+        // In order, as the daemon publishes it, should the network have crossed its quantiles.
+        let (first, last) = (temperature_c(outputs[0]), temperature_c(outputs[per_lead - 1]));
+        let interval = (per_lead > 1).then(|| (first.min(last).min(model_c), last.max(first).max(model_c)));
         cases.push(Case {
             origin,
             lead_h,
             observed_c: f64::from(observed_c),
-            model_c: temperature_c(outputs[median]),
+            model_c,
             interval_c: interval,
             persistence_c: f64::from(newest_c),
             yesterday_c: (!yesterday_c.is_nan()).then(|| f64::from(yesterday_c)),

@@ -399,6 +399,11 @@ impl Node {
 }
 
 impl Attribute {
+    /// A number.
+    pub fn float(name: &str, f: f32) -> Attribute {
+        Attribute { name: name.to_owned(), f, kind: 1, ..Attribute::default() }
+    }
+
     /// An integer.
     pub fn int(name: &str, i: i64) -> Attribute {
         Attribute { name: name.to_owned(), i, kind: 2, ..Attribute::default() }

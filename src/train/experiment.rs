@@ -14,7 +14,9 @@ use super::fit::{FitSettings, Schedule};
 use super::network::{CellKind, NetworkSettings, RecurrentSettings, Walk};
 use super::optimiser::OptimiserKind;
 use super::options::{OptimiserName, Protocol, TrainOptions};
+use super::pair::PairSettings;
 use super::recurrent::Activation;
+use super::terms;
 
 /// The experiment that is run when none is named.
 pub const DEFAULT: &str = "station-gru";
@@ -41,6 +43,64 @@ pub enum Method {
     Climatology,
     /// A network on windows.
     Network(Recipe),
+    /// The network that is shipped.
+    Pair(PairRecipe),
+}
+
+/// The network that is shipped, and how its branches are trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PairRecipe {
+    /// The network.
+    pub network: PairSettings,
+    /// How the dense branch is trained.
+    pub dense: FitSettings,
+    /// How the recurrent branch is trained.
+    pub recurrent: FitSettings,
+}
+
+impl PairRecipe {
+    /// How windows are cut from `record`.
+    pub fn window(&self, record: &Record, site: Site) -> WindowSpec {
+        window(record, site, terms::SAMPLES, terms::features())
+    }
+
+    /// What is forecast.
+    pub fn target(&self) -> TargetSpec {
+        TargetSpec {
+            kind: TargetKind::DifferenceToNewest,
+            lead_h: (1..=24).collect(),
+            windows_within_part: false,
+        }
+    }
+
+    /// The quantities that a record must keep for it.
+    pub fn quantities(&self) -> Vec<Quantity> {
+        STATION_QUANTITIES.to_vec()
+    }
+
+    /// The recipe with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> PairRecipe {
+        self.dense = self.dense.with_options(options, seed);
+        self.recurrent = self.recurrent.with_options(options, seed);
+        if let Some(&units) = options.units.first() {
+            self.network.units = units;
+        }
+        if !options.head.is_empty() {
+            self.network.hidden.clone_from(&options.head);
+        }
+        self
+    }
+}
+
+fn window(record: &Record, site: Site, samples: usize, features: Vec<Feature>) -> WindowSpec {
+    WindowSpec {
+        grid_step_s: record.history().grid().step_s() as u32,
+        sample_every_s: 3600,
+        samples,
+        max_hole_s: 3 * 3600,
+        site,
+        features,
+    }
 }
 
 /// A network, and how it is trained.
@@ -99,14 +159,7 @@ impl Recipe {
                 features
             }
         };
-        WindowSpec {
-            grid_step_s: record.history().grid().step_s() as u32,
-            sample_every_s: 3600,
-            samples: self.samples,
-            max_hole_s: 3 * 3600,
-            site,
-            features,
-        }
+        window(record, site, self.samples, features)
     }
 
     /// What is forecast.
@@ -137,20 +190,7 @@ impl Recipe {
 
     /// The recipe with what the user wants otherwise.
     pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> Recipe {
-        let fit = &mut self.fit;
-        fit.seed = seed;
-        fit.epochs = options.epochs.unwrap_or(fit.epochs);
-        fit.steps = options.steps.or(fit.steps);
-        fit.batch = options.batch.unwrap_or(fit.batch);
-        fit.learning_rate = options.learning_rate.unwrap_or(fit.learning_rate);
-        fit.clip_norm = options.clip_norm.or(fit.clip_norm);
-        fit.averaging = options.averaging.or(fit.averaging);
-        fit.patience = options.patience.or(fit.patience);
-        match options.optimiser {
-            Some(OptimiserName::Rmsprop) => fit.optimiser = OptimiserKind::RmsProp,
-            Some(OptimiserName::Adamw) => fit.optimiser = OptimiserKind::AdamW { weight_decay: 0.01 },
-            None => {}
-        }
+        self.fit = self.fit.with_options(options, seed);
         self.samples = options.samples.unwrap_or(self.samples);
         self.protocol = options.protocol.unwrap_or(self.protocol);
         let network = &mut self.network;
@@ -166,6 +206,26 @@ impl Recipe {
         }
         if !options.head.is_empty() {
             network.hidden.clone_from(&options.head);
+        }
+        self
+    }
+}
+
+impl FitSettings {
+    /// The settings with what the user wants otherwise.
+    fn with_options(mut self, options: &TrainOptions, seed: u64) -> FitSettings {
+        self.seed = seed;
+        self.epochs = options.epochs.unwrap_or(self.epochs);
+        self.steps = options.steps.or(self.steps);
+        self.batch = options.batch.unwrap_or(self.batch);
+        self.learning_rate = options.learning_rate.unwrap_or(self.learning_rate);
+        self.clip_norm = options.clip_norm.or(self.clip_norm);
+        self.averaging = options.averaging.or(self.averaging);
+        self.patience = options.patience.or(self.patience);
+        match options.optimiser {
+            Some(OptimiserName::Rmsprop) => self.optimiser = OptimiserKind::RmsProp,
+            Some(OptimiserName::Adamw) => self.optimiser = OptimiserKind::AdamW { weight_decay: 0.01 },
+            None => {}
         }
         self
     }
@@ -236,6 +296,11 @@ pub fn all() -> Vec<Experiment> {
             "GRU of 64 units for all hours to 24, on what every station has",
             station_gru(),
         ),
+        experiment(
+            "station-pair",
+            "dense layers on changes until now, averaged with a GRU of 48 units: the model that is shipped",
+            station_pair(),
+        ),
     ]
 }
 
@@ -266,5 +331,31 @@ fn station_gru() -> Method {
             patience: None,
             seed: 1,
         },
+    })
+}
+
+fn station_pair() -> Method {
+    let fit = |epochs| FitSettings {
+        epochs,
+        steps: None,
+        batch: 256,
+        optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+        learning_rate: 4e-3,
+        schedule: Schedule::Cosine { warm_up: 200 },
+        clip_norm: Some(1.0),
+        averaging: Some(0.998),
+        patience: None,
+        seed: 1,
+    };
+    Method::Pair(PairRecipe {
+        network: PairSettings {
+            hidden: vec![128, 128],
+            units: 48,
+            dropout: 0.2,
+            state_dropout: 0.1,
+            noise: 0.3,
+        },
+        dense: fit(10),
+        recurrent: fit(5),
     })
 }

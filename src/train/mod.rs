@@ -10,12 +10,15 @@ pub mod kernel;
 pub mod network;
 pub mod optimiser;
 pub mod options;
+pub mod pair;
 pub mod parameters;
 pub mod progress;
 pub mod recurrent;
 mod session;
 pub mod station;
+pub mod terms;
 pub mod window_cache;
 
 pub use checkpoint::CheckpointError;
+pub use options::TrainOptions;
 pub use session::{ExperimentResult, TrainError, TrainSummary, run, run_on_terminal};

@@ -102,7 +102,7 @@ pub struct TrainOptions {
     #[arg(long, short)]
     pub quiet: bool,
     /// Writes the model even if it is no better than forecasts that cost nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "force")]
     pub ship_anyway: bool,
 }
 

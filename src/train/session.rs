@@ -22,11 +22,12 @@ use crate::thermodynamics;
 
 use super::checkpoint::CheckpointError;
 use super::dataset::{Dataset, DatasetError};
-use super::experiment::{self, Experiment, Method, Recipe};
+use super::experiment::{self, Experiment, Method, PairRecipe, Recipe};
 use super::fit::{CheckpointPlan, Ending, fit};
 use super::graph::GraphBuilder;
 use super::network::Network;
 use super::options::{Protocol, TrainOptions};
+use super::pair::{self, BranchKind, BranchTask, Pair, PairData};
 use super::progress::{EpochRecord, Event, JsonLines, Observer, Terminal};
 use super::station::StationTask;
 
@@ -258,6 +259,10 @@ impl Session<'_> {
                 let recipe = recipe.clone().with_options(self.options, seed);
                 self.network(experiment, &recipe)
             }
+            Method::Pair(recipe) => {
+                let recipe = recipe.clone().with_options(self.options, seed);
+                self.pair(experiment, &recipe)
+            }
         }
     }
 
@@ -440,6 +445,73 @@ impl Session<'_> {
             let manifest =
                 Draft { experiment: experiment.name, seed: recipe.fit.seed, settings, quantiles: Vec::new() };
             self.ship(&out, model, manifest, &dataset, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Trains both branches of the network that is shipped, one after the other.
+    fn pair(&mut self, experiment: &Experiment, recipe: &PairRecipe) -> Result<(), TrainError> {
+        let record = self.record(&recipe.quantities())?;
+        let site = self.site(&record)?;
+        let spec = recipe.window(&record, site);
+        let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.target(), None)?;
+        let data = PairData::new(&dataset, &record);
+        self.note(&format!(
+            "{} windows to learn from, {} to choose by",
+            dataset.train.len(),
+            dataset.validation.len()
+        ));
+        let settings = serde_json::to_value(recipe).unwrap_or_default();
+        let device = Device::flex().autodiff();
+        let task = BranchTask::new(&data, &recipe.network, device.clone());
+        let mut branches = Vec::new();
+        let mut epochs = Vec::new();
+        for (name, kind, fitting) in [
+            ("dense", BranchKind::Dense, &recipe.dense),
+            ("recurrent", BranchKind::Recurrent, &recipe.recurrent),
+        ] {
+            self.note(&format!("the {name} branch"));
+            let branch = data.branch(kind, &recipe.network, &device, &mut fitting.initial_generator());
+            let plan = self.options.checkpoint.as_ref().map(|path| {
+                let mut path = path.clone().into_os_string();
+                path.push(format!(".{name}"));
+                let sha256 = &record.facts().sha256;
+                CheckpointPlan {
+                    path: path.into(),
+                    resume: self.options.resume,
+                    fingerprint: format!("{} {name} {sha256} {settings}", experiment.name),
+                }
+            });
+            let fitted = fit(&task, branch, fitting, plan.as_ref(), self.interrupted, self.observer)?;
+            if fitted.ending == Ending::Interrupted {
+                return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
+            }
+            if fitted.best_epoch == 0 {
+                return Err(TrainError::Diverged);
+            }
+            branches.push(fitted.model);
+            epochs.extend(fitted.epochs);
+        }
+        let (Some(recurrent), Some(dense)) = (branches.pop(), branches.pop()) else {
+            return Err(TrainError::Diverged);
+        };
+        let pair = Pair::new(&data, dense, recurrent);
+        self.summary.results.push(ExperimentResult {
+            name: experiment.name,
+            seed: recipe.dense.seed,
+            validation_c: pair.validation.score,
+            validation_normalised: pair.validation.score / temperature_deviation(&record),
+            best_epoch: None,
+            epochs,
+        });
+        if let Some(out) = self.options.out.clone() {
+            let draft = Draft {
+                experiment: experiment.name,
+                seed: recipe.dense.seed,
+                settings,
+                quantiles: pair::QUANTILES.to_vec(),
+            };
+            self.ship(&out, pair.export(&dataset), draft, &dataset, &record)?;
         }
         Ok(())
     }
