@@ -19,7 +19,7 @@ use super::recurrent::Activation;
 use super::terms;
 
 /// The experiment that is run when none is named.
-pub const DEFAULT: &str = "station-gru";
+pub const DEFAULT: &str = "station-pair";
 
 /// An experiment.
 #[derive(Debug, Clone, PartialEq)]
