@@ -1,0 +1,188 @@
+//! The trainer against the daemon: the same windows, the same network, the same numbers for the same seed.
+//!
+//! The records lie in the folder that `FORECASTD_DATA` names, by default `../shared/data`; tests that need them say so
+//! when they are absent.
+#![cfg(feature = "train")]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use forecastd::formats::csv::CsvReader;
+use forecastd::grid::Slot;
+use forecastd::model::{Artefact, Engine, EngineChoice, Runtime};
+use forecastd::reading::StationName;
+use forecastd::record::{Record, RecordSource};
+use forecastd::station::{Next, Station};
+use forecastd::train::{TrainError, TrainOptions, run};
+use jiff::SignedDuration;
+
+fn data(name: &str) -> Option<PathBuf> {
+    let folder =
+        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let path = folder.join(name);
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn shipped() -> Artefact {
+    Artefact::read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx")).unwrap()
+}
+
+#[test]
+fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
+    let Some(path) = data("jena_2020_10min.csv") else { return };
+    let artefact = std::sync::Arc::new(shipped());
+    let spec = artefact.manifest.window.clone();
+    let source = RecordSource { path: path.clone(), mapping: None };
+    let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
+    let name = StationName::new("jena").unwrap();
+    let mut station = Station::new(name, artefact.clone(), SignedDuration::from_hours(1));
+    let mut live: HashMap<Slot, Vec<f32>> = HashMap::new();
+    for reading in CsvReader::open(&path, None).unwrap() {
+        let (time, values) = reading.unwrap();
+        if let Ok(observed) = station.observe(time, values, time)
+            && let Next::Infer(issue, window) = observed.next
+        {
+            live.insert(issue.slot, window);
+        }
+    }
+    let mut window = vec![0.0; spec.len()];
+    for (&slot, live) in &live {
+        spec.fill(record.history(), slot, &mut window).unwrap();
+        artefact.manifest.normalisation.apply(&mut window);
+        assert!(window.iter().zip(live).all(|(a, b)| a.to_bits() == b.to_bits()), "slot {slot}");
+    }
+    assert!(live.len() > 50_000, "{} windows", live.len());
+}
+
+#[test]
+fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
+    use forecastd::model::TargetKind;
+    use forecastd::record::DEFAULT_SPLIT;
+    use forecastd::train::dataset::{Dataset, TargetSpec};
+    use forecastd::train::fit::{FitSettings, Schedule, fit};
+    use forecastd::train::optimiser::OptimiserKind;
+    use forecastd::train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
+
+    let Some(path) = data("jena_2009_2016_hourly.csv") else { return };
+    let shipped = shipped();
+    let spec = &shipped.manifest.window;
+    let record =
+        Record::read(&RecordSource { path, mapping: None }, spec.grid(), &spec.quantities()).unwrap();
+    let target = TargetSpec {
+        kind: TargetKind::DifferenceToNewest,
+        lead_h: (1..=24).collect(),
+        windows_within_part: false,
+    };
+    let dataset = Dataset::new(&record, spec, DEFAULT_SPLIT, &target, None).unwrap();
+    let data = PairData::new(&dataset, &record);
+    let settings =
+        PairSettings { hidden: vec![128, 128], units: 48, dropout: 0.2, state_dropout: 0.1, noise: 0.3 };
+    let fitting = FitSettings {
+        epochs: 1,
+        steps: Some(129),
+        batch: 256,
+        optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+        learning_rate: 4e-3,
+        schedule: Schedule::Constant,
+        clip_norm: Some(1.0),
+        averaging: None,
+        patience: None,
+        seed: 1,
+    };
+    let device = Device::flex().autodiff();
+    let task = BranchTask::new(&data, &settings, device.clone());
+    // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
+    let [dense, recurrent] = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
+        let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
+        fit(&task, branch, &fitting, None, &Default::default(), &mut ()).unwrap().model
+    });
+    let pair = Pair::new(&data, dense, recurrent);
+    let mut manifest = shipped.manifest.clone();
+    manifest.target = dataset.target.clone();
+    let file = Artefact::assemble(pair.export(&dataset), &manifest).unwrap();
+    let artefact = Artefact::parse(&file).unwrap();
+    let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
+    let mut engine = Engine::load(&runtime, &artefact).unwrap();
+    let indices: Vec<usize> = (0..1000).map(|index| index * dataset.validation.len() / 1000).collect();
+    let windows = dataset.gather(&dataset.validation, &indices);
+    let by_burn = pair.forward(&windows, indices.len());
+    let by_engine: Vec<f32> =
+        windows.chunks_exact(spec.len()).flat_map(|window| engine.run(window, 1).unwrap()).collect();
+    let unit_c = dataset.target.standard_deviation;
+    let largest = by_burn.iter().zip(&by_engine).map(|(a, b)| (a - b).abs() * unit_c).fold(0.0, f32::max);
+    assert!(largest < 1e-4, "{largest} °C apart");
+}
+
+/// Two years of an invented climate, every hour.
+fn invented(folder: &std::path::Path) -> PathBuf {
+    let mut text =
+        String::from("\"Date Time\",\"p (mbar)\",\"T (degC)\",\"Tdew (degC)\",\"rh (%)\",\"wv (m/s)\"\n");
+    let start: jiff::civil::DateTime = "2001-01-01T00:00:00".parse().unwrap();
+    for hour in 0..3000_i64 {
+        let time = start + SignedDuration::from_hours(hour);
+        let day = (hour as f64 / 24.0 * std::f64::consts::TAU).sin();
+        let front = (hour as f64 / 70.0).sin() + (hour as f64 / 31.0).cos();
+        text += &format!(
+            "{},{:.2},{:.2},{:.2},{:.1},{:.2}\n",
+            time.strftime("%d.%m.%Y %H:%M:%S"),
+            1000.0 + 5.0 * front,
+            10.0 + 4.0 * day - 3.0 * front,
+            3.0 - 2.0 * front,
+            60.0 - 20.0 * day,
+            2.0 + day + 0.3 * front
+        );
+    }
+    let path = folder.join("invented.csv");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn the_same_seed_gives_the_same_file_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let train = |out: &str, seed| {
+        let options = TrainOptions {
+            csv: Some(csv.clone()),
+            experiment: vec!["station-pair".to_owned()],
+            out: Some(folder.path().join(out)),
+            name: Some("same".to_owned()),
+            grid_step_s: 600,
+            epochs: Some(1),
+            steps: Some(8),
+            batch: Some(32),
+            seed,
+            seeds: 1,
+            ship_anyway: true,
+            ..TrainOptions::default()
+        };
+        run(&options, &Default::default(), &mut ()).unwrap();
+        std::fs::read(folder.path().join(out)).unwrap()
+    };
+    let first = train("a.onnx", 5);
+    assert!(first == train("b.onnx", 5));
+    assert!(first != train("c.onnx", 6));
+}
+
+#[test]
+fn a_bad_file_is_explained_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("empty.csv", ""),
+        ("header.csv", "\"Date Time\",\"p (mbar)\",\"T (degC)\"\n"),
+        ("column.csv", "\"Date Time\",\"p (mbar)\"\n01.01.2009 00:10:00,996.5\n"),
+        ("rows.csv", "\"Date Time\",\"p (mbar)\",\"T (degC)\"\nnever,996.5,-8\n"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let options = TrainOptions { csv: Some(path), grid_step_s: 600, ..TrainOptions::default() };
+        let error: TrainError = run(&options, &Default::default(), &mut ()).unwrap_err();
+        let message = error.to_string();
+        assert!(!message.contains('\n') && message.contains(name), "{message}");
+    }
+}
