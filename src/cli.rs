@@ -1,10 +1,9 @@
 //! The command line: arguments and the one call that each of them is.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::sync::mpsc;
 
@@ -33,13 +32,13 @@ enum Command {
     Replay(ReplayOptions),
     /// Train a network on a station's history (needs the build feature "train")
     #[cfg(feature = "train")]
-    Train(forecastd::train::options::TrainOptions),
+    Train(forecastd::train::TrainOptions),
     /// Train a network on a station's history (needs the build feature "train")
     #[cfg(not(feature = "train"))]
     Train {
         /// Not looked at in this build
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        arguments: Vec<OsString>,
+        arguments: Vec<std::ffi::OsString>,
     },
     /// Score a model on a record, beside the forecasts that cost nothing
     Evaluate(evaluate::EvaluateOptions),
@@ -92,7 +91,7 @@ impl Arguments {
             Command::Train(options) => train(&options)?,
             #[cfg(not(feature = "train"))]
             Command::Train { .. } => {
-                bail!("this build has no trainer: cargo run --release --features train -- train …");
+                anyhow::bail!("this build has no trainer: cargo run --release --features train -- train …");
             }
             Command::Evaluate(options) => {
                 let evaluation = evaluate::run(&options)?;
@@ -150,9 +149,10 @@ fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
 }
 
 #[cfg(feature = "train")]
-fn train(options: &forecastd::train::options::TrainOptions) -> anyhow::Result<()> {
+fn train(options: &forecastd::train::TrainOptions) -> anyhow::Result<()> {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+
     let interrupted = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&interrupted);
     let runtime = runtime()?;
