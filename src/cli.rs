@@ -98,8 +98,10 @@ impl Arguments {
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }
             Command::Inspect { file, json } => {
-                inspect::run(&file, json, &mut std::io::stdout().lock())
-                    .with_context(|| file.display().to_string())?;
+                let mut text = Vec::new();
+                inspect::run(&file, json, &mut text)
+                    .with_context(|| format!("{} cannot be shown", file.display()))?;
+                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
             }
             Command::Data(DataCommand::Fetch) => fetch_data()?,
         }

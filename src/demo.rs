@@ -32,7 +32,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "FILE", default_value = "models/jena.onnx")]
     pub model: PathBuf,
     /// How many times as fast as real time, or "max"
-    #[arg(long, value_name = "SPEED", default_value = "36000")]
+    #[arg(long, value_name = "SPEED", default_value = "500000")]
     pub speed: Speed,
     /// End by itself after this time, such as 30s or 5m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
@@ -299,8 +299,8 @@ impl Screen {
                 };
                 let errors = match (totals.mae(), totals.persistence_mae(), totals.skill()) {
                     (Some(model), Some(persistence), Some(skill)) => format!(
-                        "{model:.2} °C; same as now {persistence:.2} °C; {:+.0} % better",
-                        100.0 * skill
+                        "{model:.2} °C; same as now {persistence:.2} °C; {}",
+                        verdict(skill)
                     ),
                     _ => match readiness {
                         Readiness::WarmingUp(missing) => {
@@ -357,7 +357,7 @@ impl Screen {
                 );
                 println!("  mean error of the model        {mae:.2} °C");
                 println!("  mean error of \"same as now\"    {persistence:.2} °C");
-                println!("  the model is {:.1} % better", 100.0 * skill);
+                println!("  the model is {}", verdict(skill));
                 if let Some(coverage) = totals.coverage() {
                     println!("  {:.0} % of outcomes lay within the interval", 100.0 * coverage);
                 }
@@ -365,6 +365,12 @@ impl Screen {
             _ => println!("{station}: none of them is 24 hours old yet; let it run longer."),
         }
     }
+}
+
+/// Skill as a person says it.
+fn verdict(skill: f64) -> String {
+    let word = if skill < 0.0 { "worse" } else { "better" };
+    format!("{:.1} % {word}", 100.0 * skill.abs())
 }
 
 #[cfg(test)]
