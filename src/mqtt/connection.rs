@@ -82,6 +82,8 @@ pub(super) struct Connection<'a> {
     stage: Stage,
     connected_at: Option<Instant>,
     allowance: Allowance,
+    /// Messages that may be sent ahead of the broker's acknowledgements; sending begins once we are subscribed.
+    window: usize,
     /// Tokens of messages handed to the library that have no packet identifier yet, in order.
     handed_over: VecDeque<u64>,
     /// Tokens of messages on their way, by packet identifier.
@@ -103,6 +105,7 @@ impl<'a> Connection<'a> {
             stage: Stage::Serving,
             connected_at: None,
             allowance: Allowance { retain: true, packet_bytes: u32::MAX },
+            window: 1,
             handed_over: VecDeque::new(),
             on_their_way: HashMap::new(),
         }
@@ -290,7 +293,11 @@ impl<'a> Connection<'a> {
             let generation = self.shared.acknowledgements().generation();
             self.shared.inbox().forget_before(generation);
         }
-        if !self.subscriptions.is_empty() {
+        self.window = usize::from(window);
+        self.shared.tell(SessionEvent::Connected { session_present });
+        if self.subscriptions.is_empty() {
+            self.begin_sending();
+        } else {
             let filters = self.subscriptions.iter().map(|filter| {
                 let mut filter = SubscribeFilter::new(filter.as_str(), QoS::AtLeastOnce);
                 // Without this, every connection would bring every retained reading again.
@@ -301,10 +308,13 @@ impl<'a> Connection<'a> {
                 error!(%error, "subscription was not accepted");
             }
         }
+    }
+
+    /// The library lets a PUBLISH pass an earlier SUBSCRIBE. We are `online` when we listen, not before.
+    fn begin_sending(&self) {
         let online = self.status.map(|status| status.message(&status.online));
-        self.shared.outbox().connect(usize::from(window), online);
+        self.shared.outbox().connect(self.window, online);
         self.shared.progress.notify_waiters();
-        self.shared.tell(SessionEvent::Connected { session_present });
     }
 
     fn message(&mut self, publish: Publish, client: &AsyncClient) {
@@ -364,16 +374,14 @@ impl<'a> Connection<'a> {
         let topic = {
             let mut outbox = self.shared.outbox();
             let topic = outbox.topic(token);
-            outbox.settle(token);
+            outbox.refuse(token);
             topic
         };
-        let topic = topic.as_deref().unwrap_or_default().to_owned();
-        self.shared.statistics.publications_refused.add(1);
-        warn!(topic, reason, "broker refuses a message");
-        self.shared.tell(SessionEvent::Refused(Refusal::Publication { topic, reason }));
+        self.shared.tell_refused(topic.as_deref().unwrap_or_default(), reason);
     }
 
     fn subscribed(&mut self, packet: &SubAck) {
+        self.begin_sending();
         for (filter, code) in self.subscriptions.iter().zip(&packet.return_codes) {
             match code {
                 SubscribeReasonCode::Success(QoS::AtMostOnce) => {
@@ -507,6 +515,7 @@ fn reason(error: &ConnectionError, connected: bool) -> DisconnectReason {
             StateError::Io(error) => broken(error, connected),
             StateError::AwaitPingResp => DisconnectReason::Timeout,
             StateError::ConnectionAborted => DisconnectReason::Closed("closed by the broker".to_owned()),
+            StateError::Deserialization(rumqttc::Error::Io(error)) => broken(error, connected),
             StateError::ConnFail { reason } => refusal(*reason),
             StateError::IncomingPacketTooLarge { .. } | StateError::OutgoingPacketTooLarge { .. } => {
                 DisconnectReason::PacketTooLarge(error.to_string())

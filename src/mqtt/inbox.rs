@@ -19,7 +19,8 @@ use super::session::Shared;
 /// What a session tells.
 #[derive(Debug)]
 pub enum SessionEvent {
-    /// The broker accepted us; subscriptions and retained messages are on their way.
+    /// The broker accepted us. Messages that it kept for us follow; what waited for publication goes out as soon as it
+    /// has accepted our subscriptions, too.
     Connected {
         /// Whether it still had our session.
         session_present: bool,

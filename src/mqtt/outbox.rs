@@ -7,6 +7,11 @@
 //!   not acknowledged on the last one, in its order.
 //!
 //! So memory is bounded by the capacity, the window and the number of topics.
+//!
+//! A message can be poison: some brokers (mosquitto 2.0.11 among them) close the connection over a message that they
+//! refuse, and sending it again first on every connection would go on for ever. So what was in flight when a young
+//! connection was lost is *suspicious*: on the next one it travels alone. When the connection was lost
+//! [`STRIKES`] times while a message travelled alone, it is given up.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,6 +28,9 @@ pub(crate) struct Message {
     /// Whether the broker keeps it for those who come later.
     pub retain: bool,
 }
+
+/// Connections that a message may cost while it travels alone.
+pub(crate) const STRIKES: u8 = 5;
 
 /// What became of a message that was handed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +106,12 @@ pub(crate) struct Outbox {
     unsettled: usize,
     /// The token of the first of `sent`.
     first_token: u64,
+    /// Topics of suspicious messages, and how many connections they have cost while they travelled alone.
+    suspects: HashMap<Arc<str>, u8>,
+    /// A suspicious message whose turn it is, but which has to wait until nothing else is in flight.
+    held: Option<(Option<u64>, Message)>,
+    /// Whether the message in flight is suspicious: nothing may be sent beside it.
+    travels_alone: bool,
     /// Whether the last message came from `deferred`: queue and deferred topics take turns.
     deferred_had_its_turn: bool,
 }
@@ -118,6 +132,9 @@ impl Outbox {
             sent: VecDeque::new(),
             unsettled: 0,
             first_token: 0,
+            suspects: HashMap::new(),
+            held: None,
+            travels_alone: false,
             deferred_had_its_turn: false,
         }
     }
@@ -186,18 +203,26 @@ impl Outbox {
         }
     }
 
-    /// The connection is gone: what was not settled waits again, in its order.
-    pub fn disconnect(&mut self) {
+    /// The connection is gone: what was not settled waits again, in its order. `was_young` tells whether the
+    /// connection was lost so soon that a message may be to blame. Gives the topic of a message that is given up.
+    pub fn disconnect(&mut self, was_young: bool) -> Option<Arc<str>> {
         self.connected = false;
         self.status = None;
         self.deferred.clear();
         for entry in self.retained.values_mut() {
             entry.deferred = false;
         }
+        let mut given_up = None;
+        if was_young {
+            given_up = self.accuse();
+        } else {
+            self.suspects.clear();
+        }
         let unsettled = self.sent.drain(..).filter(|sent| !sent.settled);
-        let repeated = unsettled.filter_map(|Sent { sequence, message, .. }| {
-            sequence.map(|sequence| Queued { sequence, message })
-        });
+        let in_flight = unsettled.map(|sent| (sent.sequence, sent.message));
+        let repeated = in_flight
+            .chain(self.held.take())
+            .filter_map(|(sequence, message)| sequence.map(|sequence| Queued { sequence, message }));
         let mut waiting: VecDeque<Queued> = repeated.collect();
         waiting.append(&mut self.queue);
         // The newest retained message of a topic goes out on the next connection anyway.
@@ -205,14 +230,47 @@ impl Outbox {
         self.queue = waiting;
         self.unsettled = 0;
         self.first_token = 0;
+        self.travels_alone = false;
+        given_up
+    }
+
+    /// Makes what is in flight suspicious. What travelled alone has cost one connection more, and is given up when it
+    /// were too many.
+    fn accuse(&mut self) -> Option<Arc<str>> {
+        let unsettled: Vec<Arc<str>> = self
+            .sent
+            .iter()
+            .filter(|sent| !sent.settled)
+            .map(|sent| Arc::clone(&sent.message.topic))
+            .collect();
+        let alone = self.travels_alone;
+        for topic in unsettled {
+            let strikes = self.suspects.entry(Arc::clone(&topic)).or_insert(0);
+            *strikes += u8::from(alone);
+            if *strikes >= STRIKES {
+                let token = self.sent.iter().position(|sent| !sent.settled);
+                if let Some(index) = token {
+                    self.refuse(self.first_token + index as u64);
+                }
+                return Some(topic);
+            }
+        }
+        None
     }
 
     /// The next message to send, and the token by which it will be settled.
     pub fn take(&mut self) -> Option<(u64, Message)> {
-        if !self.connected || self.unsettled >= self.window {
+        if !self.connected || self.unsettled >= self.window || self.travels_alone {
             return None;
         }
-        let (sequence, message) = self.choose()?;
+        let (sequence, message) = self.held.take().or_else(|| self.choose())?;
+        if self.suspects.contains_key(&message.topic) {
+            if self.unsettled > 0 {
+                self.held = Some((sequence, message));
+                return None;
+            }
+            self.travels_alone = true;
+        }
         let token = self.first_token + self.sent.len() as u64;
         self.sent.push_back(Sent { sequence, message: message.clone(), settled: false });
         self.unsettled += 1;
@@ -240,7 +298,20 @@ impl Outbox {
         self.queue.pop_front().map(|queued| (Some(queued.sequence), queued.message))
     }
 
-    /// The message with this token is acknowledged, or never will be.
+    /// The message with this token was refused, or is given up: it is not sent again, not even as a retained one.
+    pub fn refuse(&mut self, token: u64) {
+        let index = token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok());
+        if let Some(sent) = index.and_then(|index| self.sent.get(index)) {
+            let message = &sent.message;
+            let is_newest = |entry: &Retained| !entry.deferred && entry.payload == message.payload;
+            if message.retain && self.retained.get(&message.topic).is_some_and(is_newest) {
+                self.retained.remove(&message.topic);
+            }
+        }
+        self.settle(token);
+    }
+
+    /// The message with this token is acknowledged.
     pub fn settle(&mut self, token: u64) {
         let Some(index) = token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok())
         else {
@@ -251,6 +322,8 @@ impl Outbox {
         {
             sent.settled = true;
             self.unsettled -= 1;
+            self.suspects.remove(&sent.message.topic);
+            self.travels_alone = false;
         }
         while self.sent.front().is_some_and(|sent| sent.settled) {
             self.sent.pop_front();
@@ -267,18 +340,23 @@ impl Outbox {
     /// Every message with a lower number is acknowledged, or was replaced by a newer one for its topic.
     pub fn settled(&self) -> u64 {
         let sent = self.sent.iter().filter(|sent| !sent.settled).find_map(|sent| sent.sequence);
-        let first = sent.or_else(|| self.queue.front().map(|queued| queued.sequence));
+        let held = self.held.as_ref().and_then(|(sequence, _)| *sequence);
+        let first = sent.or(held).or_else(|| self.queue.front().map(|queued| queued.sequence));
         first.unwrap_or(self.next_sequence)
     }
 
     /// Whether nothing waits, neither to be sent nor to be acknowledged.
     pub fn is_idle(&self) -> bool {
-        self.status.is_none() && self.queue.is_empty() && self.deferred.is_empty() && self.unsettled == 0
+        self.pending() == 0
     }
 
     /// Messages that wait, to be sent or to be acknowledged.
     pub fn pending(&self) -> usize {
-        self.queue.len() + self.deferred.len() + self.unsettled + usize::from(self.status.is_some())
+        self.queue.len()
+            + self.deferred.len()
+            + self.unsettled
+            + usize::from(self.status.is_some())
+            + usize::from(self.held.is_some())
     }
 }
 
@@ -345,7 +423,7 @@ mod tests {
         }
         assert_eq!(take_all(&mut outbox), ["reading=1", "reading=2", "reading=3"]);
         outbox.settle(1);
-        outbox.disconnect();
+        assert_eq!(outbox.disconnect(false), None);
         assert_eq!(outbox.settled(), 0);
         outbox.connect(10, None);
         assert_eq!(take_all(&mut outbox), ["reading=1", "reading=3", "reading=4"]);
@@ -371,6 +449,37 @@ mod tests {
         assert_eq!(sent, ["1", "a", "3"]);
     }
 
+    #[test]
+    fn a_message_that_costs_connection_after_connection_is_given_up_and_the_others_go_out() {
+        let mut outbox = Outbox::new(10, 4);
+        accepted(&mut outbox, "poison", "p", true);
+        for payload in ["1", "2", "3"] {
+            accepted(&mut outbox, "reading", payload, false);
+        }
+        let mut at_broker = Vec::new();
+        let mut given_up = Vec::new();
+        for _ in 0..20 {
+            outbox.connect(10, Some(message("status", "online", true)));
+            let mut in_flight: VecDeque<(u64, Message)> = VecDeque::new();
+            loop {
+                while let Some(sent) = outbox.take() {
+                    in_flight.push_back(sent);
+                }
+                let Some((token, message)) = in_flight.pop_front() else { break };
+                if &*message.topic == "poison" {
+                    given_up.extend(outbox.disconnect(true));
+                    break;
+                }
+                at_broker.push(String::from_utf8_lossy(&message.payload).into_owned());
+                outbox.settle(token);
+            }
+        }
+        assert_eq!(given_up.iter().map(|topic| &**topic).collect::<Vec<_>>(), ["poison"]);
+        at_broker.retain(|payload| payload != "online");
+        at_broker.dedup();
+        assert_eq!(at_broker, ["1", "2", "3"]);
+    }
+
     proptest! {
         /// Whatever happens, readings arrive at the broker in order (repetitions aside) and none is lost; of every
         /// state the newest arrives last.
@@ -383,6 +492,8 @@ mod tests {
             let mut in_flight: Vec<(u64, Message)> = Vec::new();
             let mut at_broker: Vec<Message> = Vec::new();
             let mut counter = 0_u32;
+            // One makes suspicious, and one fewer than would give up.
+            let mut young_losses_left = u32::from(STRIKES);
             let mut finish = steps.len() as u32 + 200;
             let mut steps = steps.into_iter().chain(std::iter::repeat(5));
             loop {
@@ -399,7 +510,13 @@ mod tests {
                         newest_state = Some(counter);
                     }
                     2 if !connected => { outbox.connect(window, None); connected = true; }
-                    3 if connected && finish > 200 => { outbox.disconnect(); in_flight.clear(); connected = false; }
+                    3 if connected && finish > 200 => {
+                        let was_young = counter % 2 == 0 && young_losses_left > 0;
+                        young_losses_left -= u32::from(was_young);
+                        prop_assert_eq!(outbox.disconnect(was_young), None);
+                        in_flight.clear();
+                        connected = false;
+                    }
                     4 if !in_flight.is_empty() => {
                         // out of order: the last one first
                         let (token, _) = in_flight.pop().unwrap();

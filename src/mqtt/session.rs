@@ -16,7 +16,9 @@ use super::connection::{Connection, End};
 use super::inbox::Queue;
 use super::outbox::{Message, Outbox};
 use super::topic::{TopicError, check_filter, check_topic};
-use super::{Backoff, Inbox, MqttSettings, Publisher, SessionEvent, SessionStatistics, SettingsError};
+use super::{
+    Backoff, Inbox, MqttSettings, Publisher, Refusal, SessionEvent, SessionStatistics, SettingsError,
+};
 
 /// A connection that lasted this long proves that the broker is well: the next wait is short again.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
@@ -96,6 +98,14 @@ impl Shared {
     pub fn tell(&self, event: SessionEvent) {
         self.inbox().push_news(event);
         self.arrived.notify_one();
+    }
+
+    /// The broker refused a message, or would.
+    pub fn tell_refused(&self, topic: &str, reason: String) {
+        self.statistics.publications_refused.add(1);
+        warn!(topic, reason, "broker refuses a message");
+        let topic = topic.to_owned();
+        self.tell(SessionEvent::Refused(Refusal::Publication { topic, reason }));
     }
 
     fn close(&self) {
@@ -204,7 +214,7 @@ impl Drop for SessionHandle {
 async fn keep(
     shared: Arc<Shared>,
     settings: MqttSettings,
-    status: Option<Arc<Status>>,
+    mut status: Option<Arc<Status>>,
     subscriptions: Arc<[String]>,
     mut stopped: watch::Receiver<Option<Instant>>,
 ) -> bool {
@@ -215,13 +225,20 @@ async fn keep(
         shared.acknowledgements().begin_generation();
         shared.statistics.unacknowledged.set(0);
         shared.statistics.set_connected(false);
-        shared.outbox().disconnect();
-        shared.progress.notify_waiters();
         let (reason, lasted) = match end {
             End::Stopped { clean } => break clean,
             End::Lost { reason, lasted } => (reason, lasted),
         };
-        if lasted >= STABLE_AFTER {
+        let was_stable = lasted >= STABLE_AFTER;
+        let given_up = shared.outbox().disconnect(!was_stable);
+        shared.progress.notify_waiters();
+        if let Some(topic) = given_up {
+            if status.as_ref().is_some_and(|status| *status.topic == *topic) {
+                status = None;
+            }
+            shared.tell_refused(&topic, "the connection was lost over it, again and again".to_owned());
+        }
+        if was_stable {
             backoff.succeeded();
         }
         let retry_in = backoff.next_wait(&mut rand::rng());
