@@ -1,8 +1,8 @@
 //! A real mosquitto as a child process, on a free port, with its own folder.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -99,11 +99,21 @@ impl Mosquitto {
         let mut heard = Vec::new();
         loop {
             match listen.recv_timeout(PATIENCE) {
-                Ok(line) if line.ends_with("running") => return,
+                Ok(line) if line.ends_with("running") => return self.wait_for_an_answer(),
                 Ok(line) => heard.push(line),
                 Err(_) => panic!("mosquitto does not start: {heard:#?}"),
             }
         }
+    }
+
+    /// It says that it runs before it does: a SIGTERM that comes in between is lost. An answer proves it.
+    fn wait_for_an_answer(&self) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04test").unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).expect("mosquitto does not answer");
+        assert_eq!(answer[0], 0x20);
     }
 
     /// Ends it as a power cut would.
@@ -126,6 +136,11 @@ impl Mosquitto {
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
     }
 
     /// Settings for a client of it, named `client_id`, that comes back quickly.
