@@ -298,10 +298,9 @@ impl Screen {
                     _ => "(warming up)".to_owned(),
                 };
                 let errors = match (totals.mae(), totals.persistence_mae(), totals.skill()) {
-                    (Some(model), Some(persistence), Some(skill)) => format!(
-                        "{model:.2} °C; same as now {persistence:.2} °C; {}",
-                        verdict(skill)
-                    ),
+                    (Some(model), Some(persistence), Some(skill)) => {
+                        format!("{model:.2} °C; same as now {persistence:.2} °C; {}", verdict(skill))
+                    }
                     _ => match readiness {
                         Readiness::WarmingUp(missing) => {
                             format!("{} of history still missing", rough(missing.remaining))

@@ -511,7 +511,7 @@ mod tests {
                     }
                     2 if !connected => { outbox.connect(window, None); connected = true; }
                     3 if connected && finish > 200 => {
-                        let was_young = counter % 2 == 0 && young_losses_left > 0;
+                        let was_young = counter.is_multiple_of(2) && young_losses_left > 0;
                         young_losses_left -= u32::from(was_young);
                         prop_assert_eq!(outbox.disconnect(was_young), None);
                         in_flight.clear();
