@@ -32,7 +32,7 @@ enum Command {
     Replay(ReplayOptions),
     /// Train a network on a station's history (needs the build feature "train")
     #[cfg(feature = "train")]
-    Train(forecastd::train::TrainOptions),
+    Train(Box<forecastd::train::TrainOptions>),
     /// Train a network on a station's history (needs the build feature "train")
     #[cfg(not(feature = "train"))]
     Train {
