@@ -479,6 +479,38 @@ async fn a_session_that_the_broker_lost_keeps_what_was_not_taken() {
 }
 
 #[tokio::test]
+async fn what_a_broker_sends_beyond_all_room_comes_again_on_a_new_connection() {
+    let (listener, port) = scripted_broker::listen().await;
+    let (_publisher, mut inbox, handle) = start(&settings(port, "d"), &["reading"]);
+    let (mut client, _) = scripted_broker::accept(&listener, false, &[]).await;
+    // Nobody takes them. Room is for 32 MiB.
+    let payload = vec![b'x'; 60_000];
+    let count = u16::try_from((32 << 20) / payload.len() + 1).unwrap();
+    for identifier in 1..=count {
+        client.publish("reading", identifier, &payload).await;
+    }
+    assert!(client.is_closed().await);
+    let (mut client, _) = scripted_broker::accept(&listener, true, &[]).await;
+    until(&handle.statistics(), |now| now.connects.get() == 2).await;
+    assert_eq!(handle.statistics().dropped_overflow.get(), 0, "none may be acknowledged unread");
+    let taken = tokio::spawn(async move {
+        for _ in 1..=count {
+            message(&mut inbox).await.acknowledgement.complete();
+        }
+        inbox
+    });
+    for identifier in 1..=count {
+        client.publish("reading", identifier, &payload).await;
+    }
+    for identifier in 1..=count {
+        assert_eq!(client.read_kind(4).await.body[..2], identifier.to_be_bytes());
+    }
+    taken.await.unwrap();
+    let overruns = handle.statistics().disconnects().find(|(label, _)| *label == "overrun");
+    assert_eq!(overruns, Some(("overrun", 1)));
+}
+
+#[tokio::test]
 async fn messages_are_not_sent_ahead_of_what_the_broker_allows() {
     // CONNACK with receive maximum 2 (property 0x21).
     let (listener, port) = scripted_broker::listen().await;

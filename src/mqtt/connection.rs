@@ -88,6 +88,8 @@ pub(super) struct Connection<'a> {
     handed_over: VecDeque<u64>,
     /// Tokens of messages on their way, by packet identifier.
     on_their_way: HashMap<u16, u64>,
+    /// Whether a message found no room that the broker will send again.
+    overrun: bool,
 }
 
 impl<'a> Connection<'a> {
@@ -108,6 +110,7 @@ impl<'a> Connection<'a> {
             window: 1,
             handed_over: VecDeque::new(),
             on_their_way: HashMap::new(),
+            overrun: false,
         }
     }
 
@@ -148,7 +151,12 @@ impl<'a> Connection<'a> {
             };
             match polled {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Stopped { clean: true },
-                Ok(event) => self.handle(event, &client, &mut event_loop),
+                Ok(event) => {
+                    self.handle(event, &client, &mut event_loop);
+                    if self.overrun && self.stage == Stage::Serving {
+                        return self.lost(DisconnectReason::Overrun);
+                    }
+                }
                 Err(_) if self.stage == Stage::SayingGoodbye => return End::Stopped { clean: true },
                 Err(_) if self.stage != Stage::Serving => return End::Stopped { clean: false },
                 Err(error) => {
@@ -348,9 +356,10 @@ impl<'a> Connection<'a> {
         }
         if self.shared.inbox().push(topic, publish.payload, publish.retain, ticket) {
             self.shared.arrived.notify_one();
-        } else {
+        } else if ticket.is_none() {
             statistics.dropped_overflow.add(1);
-            give_up();
+        } else {
+            self.overrun = true;
         }
     }
 

@@ -27,11 +27,13 @@ pub enum DisconnectReason {
     PacketTooLarge(String),
     /// The broker or we broke the protocol.
     Protocol(String),
+    /// The broker sent more ahead of our acknowledgements than there is room for; it sends it again.
+    Overrun,
 }
 
 impl DisconnectReason {
     /// Every label, so that counters can be exported as 0 from the start.
-    pub const LABELS: [&'static str; 11] = [
+    pub const LABELS: [&'static str; 12] = [
         "unreachable",
         "timeout",
         "unauthorized",
@@ -43,6 +45,7 @@ impl DisconnectReason {
         "server_disconnect",
         "packet_too_large",
         "protocol",
+        "overrun",
     ];
 
     /// The place of [`DisconnectReason::label`] in [`DisconnectReason::LABELS`].
@@ -59,6 +62,7 @@ impl DisconnectReason {
             DisconnectReason::ServerDisconnect(_) => 8,
             DisconnectReason::PacketTooLarge(_) => 9,
             DisconnectReason::Protocol(_) => 10,
+            DisconnectReason::Overrun => 11,
         }
     }
 
@@ -99,6 +103,9 @@ impl fmt::Display for DisconnectReason {
             }
             DisconnectReason::PacketTooLarge(detail) => write!(formatter, "packet too large: {detail}"),
             DisconnectReason::Protocol(detail) => write!(formatter, "protocol error: {detail}"),
+            DisconnectReason::Overrun => formatter.write_str(
+                "broker sent more ahead of our acknowledgements than there is room for; it will send it again",
+            ),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What arrived and was not taken yet.
 //!
-//! At QoS 1 the broker sends no more than the receive maximum ahead of our acknowledgements, so what waits here is
-//! bounded by it; at QoS 0 nothing holds the broker back, and what finds no room is dropped and counted. When the
-//! broker resumes our session on a new connection it sends everything that was not acknowledged again: what still
-//! waits here from the old connection is then forgotten. When it has lost the session, it is kept: there is no other
-//! copy.
+//! At QoS 1 the broker should send no more than the receive maximum ahead of our acknowledgements. mosquitto 2.0.11
+//! under load sends many times that, so what waits here is bounded by its size in memory; a message that finds no room
+//! ends the connection, and the broker sends it again on the next one. At QoS 0 nothing is sent again, and what finds
+//! no room is dropped and counted. When the broker resumes our session on a new connection it sends everything that
+//! was not acknowledged again: what still waits here from the old connection is then forgotten. When it has lost the
+//! session, it is kept: there is no other copy.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,19 +108,38 @@ enum Waiting {
     News(SessionEvent),
 }
 
+impl Waiting {
+    /// What a message takes of the memory.
+    fn size(&self) -> Option<usize> {
+        match self {
+            Waiting::Message { topic, payload, .. } => Some(size(topic, payload)),
+            Waiting::News(_) => None,
+        }
+    }
+}
+
+fn size(topic: &str, payload: &Bytes) -> usize {
+    size_of::<Waiting>() + topic.len() + payload.len()
+}
+
 /// The queue behind the inbox.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     /// Messages in `waiting`.
     messages: usize,
+    /// What they take of the memory.
+    bytes: usize,
     /// Messages at QoS 0 find room below this number.
     room_unacknowledged: usize,
-    /// No more messages than this, ever.
-    room: usize,
+    /// Messages at QoS 1 find room below this size.
+    room_bytes: usize,
     /// Whether the session has ended.
     closed: bool,
 }
+
+/// Messages at QoS 1 may take this much memory while they wait; the largest one allowed always finds room.
+const ROOM_BYTES: usize = 32 << 20;
 
 /// News (connected, disconnected, refused) that are kept for a reader that does not come.
 const NEWS_KEPT: usize = 64;
@@ -129,8 +149,9 @@ impl Queue {
         Queue {
             waiting: VecDeque::new(),
             messages: 0,
+            bytes: 0,
             room_unacknowledged: receive_maximum + 1024,
-            room: 4 * receive_maximum + 2048,
+            room_bytes: ROOM_BYTES,
             closed: false,
         }
     }
@@ -144,11 +165,15 @@ impl Queue {
         retain: bool,
         ticket: Option<Ticket>,
     ) -> bool {
-        let room = if ticket.is_some() { self.room } else { self.room_unacknowledged };
-        if self.messages >= room || self.closed {
+        let has_room = match ticket {
+            Some(_) => self.bytes < self.room_bytes,
+            None => self.messages < self.room_unacknowledged,
+        };
+        if !has_room || self.closed {
             return false;
         }
         self.messages += 1;
+        self.bytes += size(&topic, &payload);
         self.waiting.push_back(Waiting::Message { topic, payload, retain, ticket });
         true
     }
@@ -173,20 +198,23 @@ impl Queue {
             Waiting::Message { ticket: Some(ticket), .. } => ticket.generation() >= generation,
             _ => true,
         });
-        self.messages =
-            self.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Message { .. })).count();
+        let sizes = self.waiting.iter().filter_map(Waiting::size);
+        (self.messages, self.bytes) =
+            sizes.fold((0, 0), |(messages, bytes), size| (messages + 1, bytes + size));
     }
 
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.waiting.clear();
         self.messages = 0;
+        self.bytes = 0;
     }
 
     fn pop(&mut self) -> Option<Waiting> {
         let waiting = self.waiting.pop_front()?;
-        if matches!(waiting, Waiting::Message { .. }) {
+        if let Some(size) = waiting.size() {
             self.messages -= 1;
+            self.bytes -= size;
         }
         Some(waiting)
     }
