@@ -19,6 +19,9 @@ use crate::replay::{Feed, Speed};
 use crate::simulation::Simulation;
 use crate::station::{Readiness, rough};
 
+/// The daemon has nothing left to do when it issued nothing for so long.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// What the demo shows.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DemoOptions {
@@ -152,12 +155,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
 
     let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), None, Vec::new())?;
     let mut feed = Feed::new(&publisher, &feedstock.station, "weather/{station}/reading", options.speed)?;
-    let replay = async move {
-        let ended = feed.run(feedstock.rows, |_| {}).await;
-        // What was sent last is still on its way through the daemon.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        ended
-    };
+    let replay = feed.run(feedstock.rows, |_| {});
     tokio::pin!(replay);
     let end = async {
         match options.duration {
@@ -168,8 +166,15 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     tokio::pin!(end);
     let mut screen = Screen::new();
     let mut stop = Some(stop);
-    let mut outcome: Result<(), PublishError> = Ok(());
+    let mut outcome: Option<Result<(), PublishError>> = None;
     loop {
+        // What was sent last is still on its way through the daemon when the replay has ended.
+        let quiet = async {
+            match &outcome {
+                Some(_) => tokio::time::sleep(QUIET).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             ended = &mut daemon => {
                 screen.summary();
@@ -178,16 +183,14 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
             }
             Some(event) = happened.recv() => screen.show(event),
             Some(_) = inbox.recv() => {}
-            ended = &mut replay, if stop.is_some() => {
-                outcome = ended;
-                drop(stop.take());
-            }
+            ended = &mut replay, if outcome.is_none() && stop.is_some() => outcome = Some(ended),
+            () = quiet, if stop.is_some() => drop(stop.take()),
             () = &mut end, if stop.is_some() => drop(stop.take()),
             () = &mut shutdown, if stop.is_some() => drop(stop.take()),
         }
     }
     session.stop(Duration::from_secs(2)).await;
-    if let Err(error) = outcome {
+    if let Some(Err(error)) = outcome {
         tracing::warn!(%error, "replay ended early");
     }
     Ok(())
