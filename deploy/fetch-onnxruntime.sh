@@ -8,7 +8,7 @@
 set -euo pipefail
 
 readonly folder="${1:-target/onnxruntime}"
-readonly version="${2:-1.23.2}"
+readonly version="${2:-1.24.4}"
 readonly library="$folder/libonnxruntime.so.$version"
 
 fail() {
