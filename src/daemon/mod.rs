@@ -123,8 +123,11 @@ pub async fn run(
             .await
             .map_err(|source| DaemonError::Listen { address: config.http.listen.to_string(), source })?,
     };
-    if let (Some(events), Ok(address)) = (&fittings.events, listener.local_addr()) {
-        let _ = events.send(Event::Listening(address));
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "http listening");
+        if let Some(events) = &fittings.events {
+            let _ = events.send(Event::Listening(address));
+        }
     }
 
     let (loader, loaded) = {
