@@ -3,5 +3,8 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod artefact;
+pub mod client;
+pub mod installation;
 pub mod mosquitto;
+pub mod patience;
 pub mod scripted_broker;
