@@ -557,7 +557,7 @@ async fn connect(inbox: &mut Inbox, address: &str) -> Result<(), ReplayError> {
                     }
                     last = reason;
                 }
-                SessionEvent::Message(_) | SessionEvent::Refused(_) => {}
+                SessionEvent::Subscribed | SessionEvent::Message(_) | SessionEvent::Refused(_) => {}
             }
         }
         Err(ReplayError::Publish(PublishError::Closed))

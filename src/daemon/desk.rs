@@ -54,7 +54,7 @@ pub enum Came {
 /// What [`Desk::handle`] noticed that others should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happened {
-    /// The session is connected.
+    /// The session is connected and subscribed.
     Connected,
     /// Nothing that concerns others.
     Routine,
@@ -211,18 +211,14 @@ impl Desk {
 
     async fn session_event(&mut self, event: SessionEvent) -> Happened {
         match event {
-            SessionEvent::Connected { session_present } => {
-                info!(session_present, "broker connected");
+            // Readings that are published before the broker has our subscription never come.
+            SessionEvent::Subscribed => {
                 self.tell(|| Event::Connected);
                 return Happened::Connected;
             }
-            SessionEvent::Disconnected { reason, retry_in } => {
-                let kind = "disconnected";
-                if let Some(unsaid) = self.notices.say(kind, Instant::now()) {
-                    warn!(%reason, retry_in_s = retry_in.as_secs_f64(), unsaid, "broker away");
-                }
+            // The session has logged and counted these.
+            SessionEvent::Connected { .. } | SessionEvent::Disconnected { .. } | SessionEvent::Refused(_) => {
             }
-            SessionEvent::Refused(refusal) => error!(?refusal, "broker refuses"),
             SessionEvent::Message(incoming) => self.message(incoming).await,
         }
         Happened::Routine

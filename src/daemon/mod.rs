@@ -69,7 +69,7 @@ pub enum DaemonError {
 pub enum Event {
     /// The HTTP server listens there.
     Listening(std::net::SocketAddr),
-    /// The broker accepted the session.
+    /// The broker accepted the session and answered its subscription.
     Connected,
     /// A forecast was issued.
     Issued {

@@ -295,7 +295,6 @@ impl<'a> Connection<'a> {
             warn!("the broker retains no messages: those who come later see no forecast until the next one");
         }
         self.shared.statistics.connects.add(1);
-        self.shared.statistics.set_connected(true);
         if session_present {
             self.shared.statistics.sessions_resumed.add(1);
             let generation = self.shared.acknowledgements().generation();
@@ -323,6 +322,8 @@ impl<'a> Connection<'a> {
         let online = self.status.map(|status| status.message(&status.online));
         self.shared.outbox().connect(self.window, online);
         self.shared.progress.notify_waiters();
+        self.shared.statistics.set_connected(true);
+        self.shared.tell(SessionEvent::Subscribed);
     }
 
     fn message(&mut self, publish: Publish, client: &AsyncClient) {

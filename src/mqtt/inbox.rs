@@ -26,6 +26,8 @@ pub enum SessionEvent {
         /// Whether it still had our session.
         session_present: bool,
     },
+    /// The broker has answered our subscriptions: from now on messages reach us, and ours go out.
+    Subscribed,
     /// The connection was lost, or an attempt to connect failed.
     Disconnected {
         /// Why.

@@ -26,7 +26,7 @@ impl Count {
 /// What a session counted since its start. Every field can be read at any time, from any thread.
 #[derive(Debug, Default)]
 pub struct SessionStatistics {
-    /// Whether the session is connected now.
+    /// Whether the session is connected and subscribed now.
     connected: AtomicBool,
     /// Attempts to connect.
     pub attempts: Count,
@@ -69,7 +69,7 @@ pub struct SessionStatistics {
 }
 
 impl SessionStatistics {
-    /// Whether the session is connected now.
+    /// Whether the session is connected now, and its subscriptions are answered.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
     }
