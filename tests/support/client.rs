@@ -18,7 +18,7 @@ pub fn at(minute: i64) -> Timestamp {
 
 /// A reading so many minutes after 2020-01-01T00:00:00Z. The pressure is never the same twice, as in nature.
 pub fn reading(minute: i64, temperature_c: f64) -> String {
-    let pressure_hpa = 1000.0 + minute.rem_euclid(100_000) as f64 / 1000.0;
+    let pressure_hpa = 1000.0 + minute.rem_euclid(1000) as f64 / 100.0;
     let time = at(minute);
     format!(r#"{{"time":"{time}","air_temperature_c":{temperature_c},"air_pressure_hpa":{pressure_hpa}}}"#)
 }

@@ -15,14 +15,15 @@ use super::patience::{PATIENCE, until};
 
 /// What is installed: a model, a place for the journal, settings. It can be started more than once.
 pub struct Installation {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
 }
 
 impl Installation {
     /// An installation for the broker on `port` of 127.0.0.1, whose model file holds `model`.
     pub fn new(port: u16, model: &[u8]) -> Installation {
-        let installation = Installation { folder: TempDir::new().unwrap(), environment: Vec::new() };
+        let installation =
+            Installation { folder: Arc::new(TempDir::new().unwrap()), environment: Vec::new() };
         installation.write_model(model);
         let (model_path, journal_path) = (installation.model_path(), installation.journal_path());
         installation
@@ -70,8 +71,15 @@ impl Installation {
         write_atomically(&self.model_path(), bytes).unwrap();
     }
 
-    /// Starts the daemon and waits until it serves HTTP.
+    /// Starts the daemon and waits until it is ready for readings.
     pub async fn start(&self) -> Daemon {
+        let daemon = self.start_alone().await;
+        daemon.answers("/readyz", 200, "ok\n").await;
+        daemon
+    }
+
+    /// Starts the daemon and waits until it serves HTTP, with a broker or without.
+    pub async fn start_alone(&self) -> Daemon {
         let mut daemon = self.spawn();
         let listens = |line: &String| Some(line.split_once("http listening address=")?.1.parse().unwrap());
         let log = daemon.log.clone();
@@ -113,7 +121,8 @@ impl Installation {
                 written.0.lock().unwrap().push(line);
             }
         });
-        Daemon { child, log, reader: Some(reader), address: ([127, 0, 0, 1], 0).into() }
+        let address = ([127, 0, 0, 1], 0).into();
+        Daemon { child, log, reader: Some(reader), address, _folder: Arc::clone(&self.folder) }
     }
 }
 
@@ -133,6 +142,8 @@ pub struct Daemon {
     log: Log,
     reader: Option<JoinHandle<()>>,
     address: SocketAddr,
+    /// Stays as long as the daemon does.
+    _folder: Arc<TempDir>,
 }
 
 impl Daemon {
@@ -203,12 +214,20 @@ impl Daemon {
     /// # Panics
     /// When there are several.
     pub async fn says(&self, parts: &[&str]) -> String {
+        self.says_times(1, parts).await.remove(0)
+    }
+
+    /// The lines of the log that hold all `parts`, as soon as there are so many.
+    ///
+    /// # Panics
+    /// When there are more.
+    pub async fn says_times(&self, times: usize, parts: &[&str]) -> Vec<String> {
         let holds = |line: &String| parts.iter().all(|part| line.contains(part));
         let lines = || self.log().into_iter().filter(holds).collect::<Vec<_>>();
-        let what = || format!("a line with {parts:?}: {:#?}", self.log());
-        let found = until(what, || Some(lines()).filter(|lines| !lines.is_empty())).await;
-        assert_eq!(found.len(), 1, "said more than once: {found:#?}");
-        found.into_iter().next().unwrap()
+        let what = || format!("{times} lines with {parts:?}: {:#?}", self.log());
+        let found = until(what, || Some(lines()).filter(|lines| lines.len() >= times)).await;
+        assert_eq!(found.len(), times, "said too often: {found:#?}");
+        found
     }
 
     /// The process.
