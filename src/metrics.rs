@@ -71,6 +71,7 @@ pub struct Metrics {
     mqtt_attempts: IntCounter,
     mqtt_connects: IntCounter,
     mqtt_disconnects: IntCounterVec,
+    mqtt_subscriptions_refused: IntCounter,
     mqtt_received: IntCounter,
     mqtt_dropped: IntCounterVec,
     mqtt_published: IntCounter,
@@ -278,6 +279,8 @@ impl Metrics {
                 "reason",
                 &disconnects,
             ),
+            mqtt_subscriptions_refused: make
+                .counter("mqtt_subscriptions_refused_total", "Subscriptions that the broker refused."),
             mqtt_received: make.counter("mqtt_messages_received_total", "Messages that arrived."),
             mqtt_dropped: make.counters(
                 "mqtt_messages_dropped_total",
@@ -459,6 +462,7 @@ impl Metrics {
         for (reason, count) in statistics.disconnects() {
             bring(&self.mqtt_disconnects.with_label_values(&[reason]), count);
         }
+        bring(&self.mqtt_subscriptions_refused, statistics.subscriptions_refused.get());
         bring(&self.mqtt_received, statistics.received.get());
         for (reason, count) in [
             ("overflow", &statistics.dropped_overflow),
