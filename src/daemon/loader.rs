@@ -106,8 +106,9 @@ async fn stamp(path: &Path) -> Stamp {
 }
 
 fn load(path: &Path, runtime: &Runtime) -> Result<Loaded, DaemonError> {
-    let read = Artefact::read(path);
-    let artefact = read.map_err(|source| DaemonError::Model { path: path.display().to_string(), source })?;
-    let engine = Engine::load(runtime, &artefact)?;
+    let named = || path.display().to_string();
+    let artefact = Artefact::read(path).map_err(|source| DaemonError::Model { path: named(), source })?;
+    let engine =
+        Engine::load(runtime, &artefact).map_err(|source| DaemonError::Network { path: named(), source })?;
     Ok(Loaded { artefact: Arc::new(artefact), engine })
 }

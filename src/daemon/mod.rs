@@ -45,7 +45,15 @@ pub enum DaemonError {
         /// Why.
         source: ArtefactError,
     },
-    /// No engine runs the model.
+    /// The engine does not run the model.
+    #[error("model {path}: {source}")]
+    Network {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: EngineError,
+    },
+    /// The engine cannot be had.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The MQTT settings are not usable.

@@ -25,7 +25,10 @@ pub struct Artefact {
 /// Why a file is no artefact.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtefactError {
-    /// The file cannot be read or written.
+    /// The file cannot be read. Which one, whoever asked for it says.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// A file cannot be written.
     #[error("{path}: {source}", path = .path.display())]
     File {
         /// Which file.
@@ -60,13 +63,12 @@ impl Artefact {
     /// # Errors
     /// [`ArtefactError`] when it cannot be read, is not ONNX, has no usable manifest or shapes that do not fit it.
     pub fn read(path: &Path) -> Result<Artefact, ArtefactError> {
-        let failed = |source| ArtefactError::File { path: path.to_owned(), source };
-        let metadata = std::fs::metadata(path).map_err(failed)?;
+        let metadata = std::fs::metadata(path).map_err(ArtefactError::Unreadable)?;
         if !metadata.is_file() || metadata.len() > Artefact::MAX_BYTES {
             let reason = std::io::Error::other("not a file of a reasonable size");
-            return Err(failed(reason));
+            return Err(ArtefactError::Unreadable(reason));
         }
-        Artefact::parse(&std::fs::read(path).map_err(failed)?)
+        Artefact::parse(&std::fs::read(path).map_err(ArtefactError::Unreadable)?)
     }
 
     /// Takes the bytes of a file for an artefact.
