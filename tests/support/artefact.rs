@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use forecastd::feature::{Feature, Wave};
 use forecastd::model::onnx::{
-    Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo,
+    Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, StringStringEntry, Tensor, ValueInfo,
 };
-use forecastd::model::{Artefact, FORMAT_VERSION, Manifest, Normalisation, Target, TargetKind};
+use forecastd::model::{Artefact, FORMAT_VERSION, MANIFEST_KEY, Manifest, Normalisation, Target, TargetKind};
 use forecastd::quantity::Quantity;
 use forecastd::solar::Site;
 use forecastd::window::WindowSpec;
+use prost::Message;
 
 /// A window of `samples` hourly samples of temperature, pressure and the time of day.
 pub fn spec(samples: usize) -> WindowSpec {
@@ -88,4 +89,41 @@ pub fn trend_file(samples: usize, change_c: f32) -> Vec<u8> {
 /// The artefact that says `newest + change_c · lead`.
 pub fn trend(samples: usize, change_c: f32) -> Arc<Artefact> {
     Arc::new(Artefact::parse(&trend_file(samples, change_c)).unwrap())
+}
+
+/// Files that are no usable model, each with what an explanation must say of it.
+pub fn broken_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let good = trend_file(3, 0.5);
+    let manifest_of = |samples: usize| manifest(spec(samples));
+    let with_manifest = |mut model: Model, manifest: &str| {
+        let value = manifest.to_owned();
+        model.metadata_props.push(StringStringEntry { key: MANIFEST_KEY.to_owned(), value });
+        model.encode_to_vec()
+    };
+    let json = |manifest: &Manifest| serde_json::to_string(manifest).unwrap();
+    // What the graph declares fits the manifest, what it computes does not: a bias for 23 of the 24 leads.
+    let mut inconsistent = trend_graph(&manifest_of(3), 0.5);
+    inconsistent.graph.as_mut().unwrap().initializer[1] = Tensor::float("bias", &[23], &[0.5; 23]);
+    vec![
+        ("truncated", good[..good.len() / 2].to_vec(), "not an ONNX file, or cut off"),
+        ("cut by a byte", good[..good.len() - 1].to_vec(), "not an ONNX file, or cut off"),
+        ("empty", Vec::new(), "not an ONNX file, or cut off"),
+        (
+            "a web page",
+            b"<!doctype html><title>404 Not Found</title>".to_vec(),
+            "not an ONNX file, or cut off",
+        ),
+        ("without manifest", trend_graph(&manifest_of(3), 0.5).encode_to_vec(), "no forecastd.manifest"),
+        ("broken manifest", with_manifest(trend_graph(&manifest_of(3), 0.5), "{"), "manifest: EOF"),
+        (
+            "window of another length",
+            with_manifest(trend_graph(&manifest_of(4), 0.5), &json(&manifest_of(3))),
+            "window has shape [batch, 4, 3], the manifest says [batch, 3, 3]",
+        ),
+        (
+            "graph at odds with itself",
+            with_manifest(inconsistent, &json(&manifest_of(3))),
+            "cannot load the network",
+        ),
+    ]
 }
