@@ -136,7 +136,7 @@ impl Log {
     }
 }
 
-/// A running daemon. It is killed with this value; what it logged must then be one line for each event.
+/// A daemon. It is killed with this value; if it ever ran, each line of its log must then stand alone.
 pub struct Daemon {
     child: Child,
     log: Log,
@@ -268,12 +268,13 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.read_log_to_the_end();
-        if std::thread::panicking() {
+        let has_run = self.address.port() != 0;
+        if !has_run || std::thread::panicking() {
             return;
         }
         for line in self.log() {
             let begins_with_a_time = line.starts_with("20") && line.contains("Z ");
-            assert!(begins_with_a_time || line.starts_with("error: "), "not a line of its own: {line:?}");
+            assert!(begins_with_a_time, "not a line of its own: {line:?}");
         }
     }
 }
