@@ -31,6 +31,12 @@ impl Health {
         }
     }
 
+    /// Parts that have given no sign of life for so long.
+    #[cfg(test)]
+    pub(crate) fn silent_for(silence: Duration) -> Health {
+        Health { start: Instant::now() - silence, ..Health::new() }
+    }
+
     /// The task that all readings pass has turned.
     pub fn loop_alive(&self) {
         self.desk.store(self.now_ms(), Ordering::Relaxed);

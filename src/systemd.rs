@@ -58,3 +58,25 @@ impl Notifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_starves_while_any_part_is_stuck() {
+        let notifier = Notifier {
+            is_there: false,
+            watchdog_every: Some(Duration::from_secs(1)),
+            last_sign: std::cell::Cell::new(None),
+        };
+        let health = Health::silent_for(Duration::from_secs(60));
+        notifier.watchdog(&health);
+        health.worker_alive();
+        notifier.watchdog(&health);
+        assert_eq!(notifier.last_sign.get(), None);
+        health.loop_alive();
+        notifier.watchdog(&health);
+        assert!(notifier.last_sign.get().is_some());
+    }
+}
