@@ -216,15 +216,6 @@ pub async fn run(
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            happened = desk_io.next(&desk) => {
-                if let desk::Happened::Connected = desk.handle(happened).await {
-                    health.set_broker_connected(true);
-                    ready.say(&desk);
-                } else {
-                    health.set_broker_connected(session.statistics().is_connected());
-                }
-                health.loop_alive();
-            }
             Some(()) = reload.recv() => {
                 info!("reload asked for");
                 loader.reload();
@@ -247,6 +238,16 @@ pub async fn run(
                     notifier.status(&desk.summary(session.statistics().is_connected()));
                 }
                 notifier.watchdog(&health);
+            }
+            // Last: there may always be a message.
+            happened = desk_io.next(&desk) => {
+                if let desk::Happened::Connected = desk.handle(happened).await {
+                    health.set_broker_connected(true);
+                    ready.say(&desk);
+                } else {
+                    health.set_broker_connected(session.statistics().is_connected());
+                }
+                health.loop_alive();
             }
         }
     }
