@@ -8,6 +8,7 @@ use support::artefact;
 use support::installation::Installation;
 use support::mosquitto::{Mosquitto, Options};
 use support::patience::until;
+use support::scripted_broker;
 use tempfile::TempDir;
 
 /// The service manager's end of the socket.
@@ -106,6 +107,32 @@ async fn a_service_manager_that_is_gone_is_no_reason_to_fail() {
         .environment("WATCHDOG_USEC", 2_000_000)
         .start()
         .await;
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().await.code(), Some(0));
+}
+
+/// Messages that take the daemon longer to refuse than to receive: it never runs out of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_messages_holds_up_neither_the_watchdog_nor_reloads_nor_the_end() {
+    let mut manager = Manager::new();
+    let (listener, port) = scripted_broker::listen().await;
+    let mut daemon = Installation::new(port, &artefact::trend_file(3, 0.5))
+        .environment("NOTIFY_SOCKET", manager.address())
+        .environment("WATCHDOG_USEC", 2_000_000)
+        .start_alone()
+        .await;
+    let (mut broker, _) = scripted_broker::accept(&listener, false, &[]).await;
+    let subscribe = broker.read_kind(8).await;
+    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 1]).await;
+    let many_numbers = format!("[{}0]", "1.5,".repeat(10_000));
+    tokio::spawn(async move { broker.flood("weather/roof/reading", many_numbers.as_bytes()).await });
+    let dropped = || daemon.metric("forecastd_mqtt_messages_dropped_total{reason=\"overflow\"}").unwrap();
+    until(|| "more messages than can be handled".to_owned(), || (dropped() > 0.0).then_some(())).await;
+
+    let fed_so_far = manager.heard().iter().filter(|heard| *heard == "WATCHDOG=1\n").count();
+    manager.hears("WATCHDOG=1\n", fed_so_far + 3).await;
+    daemon.signal("HUP");
+    daemon.says(&["model is the same as before"]).await;
     daemon.signal("TERM");
     assert_eq!(daemon.ended().await.code(), Some(0));
 }

@@ -80,18 +80,7 @@ impl Client {
 
     /// Sends a packet.
     pub async fn write(&mut self, head: u8, body: &[u8]) {
-        let mut bytes = vec![head];
-        let mut length = body.len();
-        loop {
-            let more = if length > 0x7f { 0x80 } else { 0 };
-            bytes.push((length & 0x7f) as u8 | more);
-            length >>= 7;
-            if length == 0 {
-                break;
-            }
-        }
-        bytes.extend_from_slice(body);
-        self.0.write_all(&bytes).await.unwrap();
+        self.0.write_all(&packet(head, body)).await.unwrap();
     }
 
     /// Sends a message at QoS 1.
@@ -101,9 +90,33 @@ impl Client {
         self.write(0x32, &body).await;
     }
 
+    /// Sends a message at QoS 0 again and again, as fast as the client takes it, until it goes.
+    pub async fn flood(mut self, topic: &str, payload: &[u8]) {
+        let length = u16::try_from(topic.len()).unwrap().to_be_bytes();
+        let body = [&length, topic.as_bytes(), &[0], payload].concat();
+        let packet = packet(0x30, &body);
+        while self.0.write_all(&packet).await.is_ok() {}
+    }
+
     /// Whether the client closes the connection.
     pub async fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         tokio::time::timeout(Duration::from_secs(20), self.0.read_to_end(&mut rest)).await.is_ok()
     }
+}
+
+/// The bytes of a packet (MQTT 5, section 2.1).
+fn packet(head: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![head];
+    let mut length = body.len();
+    loop {
+        let more = if length > 0x7f { 0x80 } else { 0 };
+        bytes.push((length & 0x7f) as u8 | more);
+        length >>= 7;
+        if length == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(body);
+    bytes
 }
