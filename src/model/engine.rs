@@ -3,9 +3,10 @@
 //! The API's table of functions is one per process, so the engine is chosen once, at start, by [`Runtime::start`].
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ort::environment::Environment;
+use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
@@ -119,7 +120,8 @@ impl Runtime {
         let builder = match (kind, library) {
             (EngineKind::OnnxRuntime, Some(path)) => {
                 let path = path.canonicalize().unwrap_or(path);
-                ort::init_from(&path).map_err(|error| EngineError::Library(error.to_string()))?
+                let library = ort::init_from(&path);
+                library.map_err(|error| EngineError::Library(error.to_string()))?.with_logger(Arc::new(log))
             }
             _ => {
                 ort::set_api(ort_tract::api());
@@ -131,6 +133,9 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|error| EngineError::Library(error.to_string()))?;
+        if kind == EngineKind::OnnxRuntime {
+            environment.set_log_level(LogLevel::Warning);
+        }
         let runtime = Runtime { kind, environment };
         *started = Some(runtime.clone());
         Ok(runtime)
@@ -139,6 +144,18 @@ impl Runtime {
     /// Which engine it is.
     pub fn kind(&self) -> EngineKind {
         self.kind
+    }
+}
+
+/// Takes what ONNX Runtime has to say into our log, line by line; left alone it writes to standard error itself, in
+/// colours. Errors are said by whoever gets them.
+fn log(level: LogLevel, category: &str, _id: &str, _location: &str, message: &str) {
+    let message = message.trim();
+    match level {
+        LogLevel::Warning => {
+            tracing::warn!(target: "ort", category, message = message.escape_debug().to_string())
+        }
+        _ => tracing::debug!(target: "ort", category, message = message.escape_debug().to_string()),
     }
 }
 
