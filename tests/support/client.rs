@@ -31,20 +31,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and subscribes; its own message has come back when this returns.
+    /// Connects and subscribes; its own message has come back when this returns. What was retained may have come
+    /// before it, and is passed over: see [`Client::retained`].
     pub async fn connect(mosquitto: &Mosquitto, name: &str, filters: &[&str]) -> Client {
         let probe = format!("probe/{name}");
         let filters = filters.iter().copied().chain([probe.as_str()]).map(str::to_owned).collect();
         let (publisher, inbox, handle) = Session::start(&mosquitto.settings(name), None, filters).unwrap();
         let mut client = Client { publisher, inbox, _handle: handle };
         client.publish(&probe, "x").await;
-        while !client.inbox_has(&probe).await {}
+        client.text(&probe).await;
         client
-    }
-
-    /// What is retained may come before the probe: it is kept by a second look, see [`Client::retained`].
-    async fn inbox_has(&mut self, topic: &str) -> bool {
-        self.message().await.topic == topic
     }
 
     /// What the broker keeps for `topic`.
