@@ -568,14 +568,14 @@ impl Predictions {
         for case in cases {
             let issued_at = grid.time(case.origin);
             let valid_at = grid.time(case.origin + i64::from(case.lead_h) * 3600 / grid.step_s());
-            let optional = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.3}"));
+            let optional = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.5}"));
             let line = [
                 part.name().to_owned(),
                 issued_at.to_string(),
                 valid_at.to_string(),
                 case.lead_h.to_string(),
                 format!("{:.3}", case.observed_c),
-                format!("{:.3}", case.model_c),
+                format!("{:.5}", case.model_c),
                 optional(case.interval_c.map(|(low_c, _)| low_c)),
                 optional(case.interval_c.map(|(_, high_c)| high_c)),
                 format!("{:.3}", case.persistence_c),

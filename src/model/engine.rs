@@ -190,6 +190,10 @@ impl Engine {
     pub fn load(runtime: &Runtime, artefact: &Artefact) -> Result<Engine, EngineError> {
         let kind = runtime.kind;
         let takes_batches = kind == EngineKind::OnnxRuntime && artefact.takes_batches();
+        if let (EngineKind::Tract, Some(ignored)) = (kind, artefact.model().ignored_by_tract()) {
+            let message = format!("it ignores {ignored}, and would give other temperatures; use onnxruntime");
+            return Err(EngineError::Load { engine: kind.name(), message });
+        }
         let graph = artefact.graph(kind == EngineKind::Tract);
         let session = build_session(runtime, &graph)
             .map_err(|error| EngineError::Load { engine: kind.name(), message: error.to_string() })?;

@@ -329,11 +329,12 @@ pub enum DimensionValue {
 }
 
 impl ValueInfo {
-    /// A float tensor of the given dimensions.
+    /// A float tensor of the given dimensions; one with an empty name is of any size.
     pub fn float(name: &str, dimensions: impl IntoIterator<Item = DimensionValue>) -> ValueInfo {
+        let known = |value: &DimensionValue| !matches!(value, DimensionValue::Name(name) if name.is_empty());
         let dim = dimensions
             .into_iter()
-            .map(|value| Dimension { value: Some(value), denotation: String::new() })
+            .map(|value| Dimension { value: Some(value).filter(known), denotation: String::new() })
             .collect();
         let tensor_type = TensorType { elem_type: FLOAT, shape: Some(TensorShape { dim }) };
         ValueInfo {
@@ -384,6 +385,34 @@ impl Tensor {
     }
 }
 
+impl Model {
+    /// What tract reads over in the graph's recurrent operations (0.23: it takes every one for the usual one), in words.
+    pub fn ignored_by_tract(&self) -> Option<String> {
+        let nodes = self.graph.as_ref().map_or(&[][..], |graph| &graph.node);
+        nodes.iter().find_map(|node| {
+            let usual: &[&str] = match node.op_type.as_str() {
+                "GRU" => &["sigmoid", "tanh"],
+                "LSTM" => &["sigmoid", "tanh", "tanh"],
+                "RNN" => &["tanh"],
+                _ => return None,
+            };
+            let is_unusual = |attribute: &&Attribute| match attribute.name.as_str() {
+                "activations" => attribute
+                    .strings
+                    .iter()
+                    .zip(usual.iter().cycle())
+                    .any(|(found, usual)| !found.eq_ignore_ascii_case(usual.as_bytes())),
+                "clip" => true,
+                "direction" => attribute.s.eq_ignore_ascii_case(b"reverse"),
+                "input_forget" => attribute.i != 0,
+                _ => false,
+            };
+            let attribute = node.attribute.iter().find(is_unusual)?;
+            Some(format!("attribute {} of {}", attribute.name, node.op_type))
+        })
+    }
+}
+
 impl Node {
     /// An operation of the standard operator set, named after its first output.
     pub fn new(op_type: &str, input: &[&str], output: &[&str], attribute: Vec<Attribute>) -> Node {
@@ -417,6 +446,11 @@ impl Attribute {
     /// A text.
     pub fn string(name: &str, text: &str) -> Attribute {
         Attribute { name: name.to_owned(), s: text.as_bytes().to_vec(), kind: 3, ..Attribute::default() }
+    }
+
+    /// A graph, such as the body of a loop.
+    pub fn graph(name: &str, graph: &Graph) -> Attribute {
+        Attribute { name: name.to_owned(), g: Some(graph.encode_to_vec()), kind: 5, ..Attribute::default() }
     }
 
     /// Texts.

@@ -101,6 +101,10 @@ impl GraphBuilder {
         activation: &str,
         sequence: bool,
     ) -> String {
+        let is_unusual = activation != "Tanh" || direction == Direction::Reverse;
+        if let (true, "GRU", [weights]) = (is_unusual, operation, weights) {
+            return self.scanned_gru(input, weights, direction, activation, sequence);
+        }
         let directions = weights.len();
         let OnnxWeights { inputs, units, .. } = weights[0];
         let rows = weights[0].input.len() / inputs;
@@ -144,6 +148,84 @@ impl GraphBuilder {
         }
     }
 
+    /// A GRU whose activation or direction is not the usual one, as a `Scan`: tract reads over the attributes
+    /// `activations` and `direction` of `GRU`. The input's product with its weights is taken for all steps at once.
+    ///
+    /// zₜ = σ(x_z + h_z), rₜ = σ(x_r + h_r), cₜ = activation(x_c + rₜ ⊙ h_c), hₜ = cₜ + zₜ ⊙ (hₜ₋₁ − cₜ),
+    /// with x = xₜWᵀ + b_W and h = hₜ₋₁Rᵀ + b_R: ONNX' `GRU` with `linear_before_reset`.
+    fn scanned_gru(
+        &mut self,
+        input: &str,
+        weights: &OnnxWeights,
+        direction: Direction,
+        activation: &str,
+        sequence: bool,
+    ) -> String {
+        let OnnxWeights { inputs, units, .. } = *weights;
+        let width = 3 * units;
+        let (bias_w, bias_r) = weights.bias.split_at(width);
+        let w = self.constant("w", &[inputs, width], &transposed(&weights.input, inputs));
+        let bias_w = self.constant("b", &[width], bias_w);
+        let product = self.node("MatMul", &[input, &w], Vec::new());
+        let x = self.node("Add", &[&product, &bias_w], Vec::new());
+        // The first state is 0, of a batch whose size is not known.
+        let slice = |axis: i64, from: usize, to: usize| {
+            let ends = |name, value: usize| Attribute::ints(name, &[value as i64]);
+            vec![Attribute::ints("axes", &[axis]), ends("starts", from), ends("ends", to)]
+        };
+        let first = self.node("Slice", &[&x], slice(0, 0, 1));
+        let first = self.node("Squeeze", &[&first], vec![Attribute::ints("axes", &[0])]);
+        let first = self.node("Slice", &[&first], slice(1, 0, units));
+        let zero = self.constant("zero", &[1], &[0.0]);
+        let first = self.node("Mul", &[&first, &zero], Vec::new());
+
+        let gate = |node: usize| slice(1, node * units, (node + 1) * units);
+        let step = [
+            Node::new("MatMul", &["state", "r"], &["product"], Vec::new()),
+            Node::new("Add", &["product", "b"], &["h"], Vec::new()),
+            Node::new("Slice", &["x"], &["x_z"], gate(0)),
+            Node::new("Slice", &["x"], &["x_r"], gate(1)),
+            Node::new("Slice", &["x"], &["x_c"], gate(2)),
+            Node::new("Slice", &["h"], &["h_z"], gate(0)),
+            Node::new("Slice", &["h"], &["h_r"], gate(1)),
+            Node::new("Slice", &["h"], &["h_c"], gate(2)),
+            Node::new("Add", &["x_z", "h_z"], &["sum_z"], Vec::new()),
+            Node::new("Sigmoid", &["sum_z"], &["update"], Vec::new()),
+            Node::new("Add", &["x_r", "h_r"], &["sum_r"], Vec::new()),
+            Node::new("Sigmoid", &["sum_r"], &["reset"], Vec::new()),
+            Node::new("Mul", &["reset", "h_c"], &["reset_h_c"], Vec::new()),
+            Node::new("Add", &["x_c", "reset_h_c"], &["sum_c"], Vec::new()),
+            Node::new(activation, &["sum_c"], &["candidate"], Vec::new()),
+            Node::new("Sub", &["state", "candidate"], &["difference"], Vec::new()),
+            Node::new("Mul", &["update", "difference"], &["kept"], Vec::new()),
+            Node::new("Add", &["candidate", "kept"], &["next"], Vec::new()),
+            Node::new("Identity", &["next"], &["said"], Vec::new()),
+        ];
+        let rows = |width| [DimensionValue::Name(String::new()), DimensionValue::Size(width as i64)];
+        let body = Graph {
+            name: "step".to_owned(),
+            node: step.to_vec(),
+            initializer: vec![
+                Tensor::float("r", &[units, width], &transposed(&weights.recurrent, units)),
+                Tensor::float("b", &[width], bias_r),
+            ],
+            input: vec![ValueInfo::float("state", rows(units)), ValueInfo::float("x", rows(width))],
+            output: vec![ValueInfo::float("next", rows(units)), ValueInfo::float("said", rows(units))],
+            ..Graph::default()
+        };
+        let backwards = i64::from(direction == Direction::Reverse);
+        let attributes = vec![
+            Attribute::graph("body", &body),
+            Attribute::int("num_scan_inputs", 1),
+            Attribute::ints("scan_input_directions", &[backwards]),
+            Attribute::ints("scan_output_directions", &[backwards]),
+        ];
+        let last = self.name("scan");
+        let all = format!("{last}_all");
+        self.nodes.push(Node::new("Scan", &[&first, &x], &[&last, &all], attributes));
+        if sequence { all } else { last }
+    }
+
     /// The model, once `last` is the name of what it gives: windows of `samples` × `features` to `outputs` of the given
     /// sizes.
     pub fn finish(mut self, last: &str, [samples, features]: [usize; 2], outputs: &[usize]) -> Model {
@@ -168,4 +250,9 @@ impl GraphBuilder {
             ..Model::default()
         }
     }
+}
+
+/// A matrix of rows of `columns` numbers, the other way.
+fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| matrix.iter().skip(column).step_by(columns).copied()).collect()
 }
