@@ -6,6 +6,7 @@ pub mod dense;
 pub mod experiment;
 pub mod fit;
 pub mod graph;
+pub mod imdb;
 pub mod kernel;
 pub mod network;
 pub mod optimiser;
