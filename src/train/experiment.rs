@@ -11,6 +11,7 @@ use crate::window::WindowSpec;
 
 use super::dataset::TargetSpec;
 use super::fit::{FitSettings, Schedule};
+use super::imdb::task::ReviewSettings;
 use super::network::{CellKind, NetworkSettings, RecurrentSettings, Walk};
 use super::optimiser::OptimiserKind;
 use super::options::{OptimiserName, Protocol, TrainOptions};
@@ -45,6 +46,8 @@ pub enum Method {
     Network(Recipe),
     /// The network that is shipped.
     Pair(PairRecipe),
+    /// A network on film reviews.
+    Reviews(ReviewRecipe),
 }
 
 /// The network that is shipped, and how its branches are trained.
@@ -88,6 +91,28 @@ impl PairRecipe {
         if !options.head.is_empty() {
             self.network.hidden.clone_from(&options.head);
         }
+        self
+    }
+}
+
+/// A network on film reviews, and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReviewRecipe {
+    /// The network.
+    pub network: ReviewSettings,
+    /// How it is trained.
+    pub fit: FitSettings,
+    /// The share of the validation part that the notebook's network takes for what it is, in its best epoch.
+    pub notebook_accuracy: f64,
+}
+
+impl ReviewRecipe {
+    /// The recipe with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> ReviewRecipe {
+        self.fit = self.fit.with_options(options, seed);
+        let recurrent = &mut self.network.recurrent;
+        recurrent.cell = options.cell.unwrap_or(recurrent.cell);
+        recurrent.units = options.units.first().copied().unwrap_or(recurrent.units);
         self
     }
 }
@@ -253,6 +278,33 @@ fn notebook(recurrent: Vec<RecurrentSettings>, hidden: Vec<usize>, epochs: usize
     })
 }
 
+/// A network of the notebook on film reviews, trained as there. Like the notebook, which reverses the reviews for its
+/// first network and goes on with them, both read reviews from the end to the beginning.
+fn reviews(width: usize, walk: Walk, notebook_accuracy: f64) -> Method {
+    Method::Reviews(ReviewRecipe {
+        network: ReviewSettings {
+            num_words: 10_000,
+            length: 500,
+            reversed: true,
+            width,
+            recurrent: RecurrentSettings { walk, ..RecurrentSettings::plain(CellKind::Lstm, 32) },
+        },
+        fit: FitSettings {
+            epochs: 10,
+            steps: None,
+            batch: 128,
+            optimiser: OptimiserKind::RmsProp,
+            learning_rate: 1e-3,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            averaging: None,
+            patience: None,
+            seed: 1,
+        },
+        notebook_accuracy,
+    })
+}
+
 /// Every experiment, in the order in which they are best read.
 pub fn all() -> Vec<Experiment> {
     let gru = RecurrentSettings::plain(CellKind::Gru, 32);
@@ -300,6 +352,16 @@ pub fn all() -> Vec<Experiment> {
             "station-pair",
             "dense layers on changes until now, averaged with a GRU of 48 units: the model that is shipped",
             station_pair(),
+        ),
+        experiment(
+            "imdb-lstm-reversed",
+            "film reviews (--imdb) from end to beginning: words as 128 numbers, LSTM of 32 units",
+            reviews(128, Walk::Forward, 0.8754),
+        ),
+        experiment(
+            "imdb-lstm-bidirectional",
+            "film reviews (--imdb): words as 32 numbers, LSTMs of 32 units in both directions",
+            reviews(32, Walk::Both, 0.8838),
         ),
     ]
 }

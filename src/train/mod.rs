@@ -22,4 +22,4 @@ pub mod window_cache;
 
 pub use checkpoint::CheckpointError;
 pub use options::TrainOptions;
-pub use session::{ExperimentResult, TrainError, TrainSummary, run, run_on_terminal};
+pub use session::{ExperimentResult, ReviewResult, TrainError, TrainSummary, run, run_on_terminal};

@@ -108,7 +108,7 @@ impl NetworkSettings {
         let mut recurrent = Vec::new();
         for layer in &self.recurrent {
             recurrent.push(layer.init(width, device, generator));
-            width = layer.units * if layer.walk == Walk::Both { 2 } else { 1 };
+            width = layer.width();
         }
         if recurrent.is_empty() {
             width = samples * features;
@@ -135,6 +135,11 @@ impl RecurrentSettings {
             dropout: 0.0,
             recurrent_dropout: 0.0,
         }
+    }
+
+    /// Numbers of the layer's state, over both directions where it has both.
+    pub fn width(&self) -> usize {
+        self.units * if self.walk == Walk::Both { 2 } else { 1 }
     }
 
     /// The layer, for inputs of `inputs` features.

@@ -134,7 +134,7 @@ impl Observer for Terminal {
             Event::Note { text } => self.say((*text).to_owned()),
             Event::Started { parameters, examples, epochs, steps_of_epoch, done } => {
                 self.say(format!(
-                    "{parameters} parameters, {examples} windows, {epochs} epochs of {steps_of_epoch} steps"
+                    "{parameters} parameters, {examples} examples, {epochs} epochs of {steps_of_epoch} steps"
                 ));
                 if *done > 0 {
                     self.say(format!("going on after epoch {done}"));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
@@ -22,9 +23,11 @@ use crate::thermodynamics;
 
 use super::checkpoint::CheckpointError;
 use super::dataset::{Dataset, DatasetError};
-use super::experiment::{self, Experiment, Method, PairRecipe, Recipe};
+use super::experiment::{self, Experiment, Method, PairRecipe, Recipe, ReviewRecipe};
 use super::fit::{CheckpointPlan, Ending, fit};
 use super::graph::GraphBuilder;
+use super::imdb::reviews::{ReviewError, Reviews};
+use super::imdb::task::ReviewTask;
 use super::network::Network;
 use super::options::{Protocol, TrainOptions};
 use super::pair::{self, BranchKind, BranchTask, Pair, PairData};
@@ -37,6 +40,12 @@ pub enum TrainError {
     /// No file was given.
     #[error("no history given: --csv FILE")]
     NoCsv,
+    /// No film reviews were given.
+    #[error("{0} learns from the Large Movie Review Dataset: --imdb PATH")]
+    NoReviews(&'static str),
+    /// The film reviews cannot be read.
+    #[error(transparent)]
+    Reviews(#[from] ReviewError),
     /// There is no such experiment.
     #[error("no experiment {name:?}; there are {known}")]
     UnknownExperiment {
@@ -123,11 +132,32 @@ pub struct ExperimentResult {
     pub epochs: Vec<EpochRecord>,
 }
 
+/// What came of one experiment on film reviews with one seed.
+#[derive(Debug, Clone)]
+pub struct ReviewResult {
+    /// The experiment's name.
+    pub name: &'static str,
+    /// What random numbers started from.
+    pub seed: u64,
+    /// The share of the validation part that is taken for what it is, in the best epoch.
+    pub accuracy: f64,
+    /// The same of the notebook's network.
+    pub notebook_accuracy: f64,
+    /// Mean binary cross-entropy on the validation part, in the best epoch.
+    pub loss: f64,
+    /// The best epoch.
+    pub best_epoch: usize,
+    /// What happened in each epoch.
+    pub epochs: Vec<EpochRecord>,
+}
+
 /// What came of a run.
 #[derive(Debug, Clone, Default)]
 pub struct TrainSummary {
     /// By experiment and seed.
     pub results: Vec<ExperimentResult>,
+    /// Of experiments on film reviews, by experiment and seed.
+    pub reviews: Vec<ReviewResult>,
     /// Errors of the model that was written, on the validation and test parts.
     pub parts: Vec<PartErrors>,
     /// The file that was written.
@@ -136,11 +166,13 @@ pub struct TrainSummary {
 
 impl fmt::Display for TrainSummary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            formatter,
-            "{:<22} {:>6} {:>10} {:>10} {:>6} {:>9}",
-            "experiment", "seed", "MAE °C", "normalised", "epoch", "s/epoch"
-        )?;
+        if !self.results.is_empty() {
+            writeln!(
+                formatter,
+                "{:<22} {:>6} {:>10} {:>10} {:>6} {:>9}",
+                "experiment", "seed", "MAE °C", "normalised", "epoch", "s/epoch"
+            )?;
+        }
         for result in &self.results {
             let seconds: f64 = result.epochs.iter().map(|epoch| epoch.seconds).sum();
             let dash = || "-".to_owned();
@@ -157,6 +189,27 @@ impl fmt::Display for TrainSummary {
                 } else {
                     format!("{:.1}", seconds / result.epochs.len() as f64)
                 },
+            )?;
+        }
+        if !self.reviews.is_empty() {
+            writeln!(
+                formatter,
+                "{:<24} {:>6} {:>9} {:>9} {:>7} {:>6} {:>9}",
+                "experiment", "seed", "accuracy", "notebook", "loss", "epoch", "s/epoch"
+            )?;
+        }
+        for result in &self.reviews {
+            let seconds: f64 = result.epochs.iter().map(|epoch| epoch.seconds).sum();
+            writeln!(
+                formatter,
+                "{:<24} {:>6} {:>9.4} {:>9.4} {:>7.4} {:>6} {:>9.1}",
+                result.name,
+                result.seed,
+                result.accuracy,
+                result.notebook_accuracy,
+                result.loss,
+                result.best_epoch,
+                seconds / result.epochs.len() as f64,
             )?;
         }
         for part in &self.parts {
@@ -192,8 +245,8 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<TrainSummary, TrainError> {
     let experiments = chosen(options)?;
-    let mut session =
-        Session { options, interrupted, observer, summary: TrainSummary::default(), record: None };
+    let summary = TrainSummary::default();
+    let mut session = Session { options, interrupted, observer, summary, record: None, reviews: None };
     for experiment in &experiments {
         for seed in options.seed..options.seed + options.seeds.max(1) {
             session.experiment(experiment, seed)?;
@@ -209,7 +262,7 @@ pub fn run(
 pub fn run_on_terminal(options: &TrainOptions, interrupted: &AtomicBool) -> Result<(), TrainError> {
     if options.list {
         for experiment in experiment::all() {
-            println!("{:<22} {}", experiment.name, experiment.about);
+            println!("{:<24} {}", experiment.name, experiment.about);
         }
         return Ok(());
     }
@@ -224,7 +277,12 @@ pub fn run_on_terminal(options: &TrainOptions, interrupted: &AtomicBool) -> Resu
 
 fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
     if options.all {
-        return Ok(experiment::all());
+        // All that there is data for.
+        let has_data = |experiment: &Experiment| match experiment.method {
+            Method::Reviews(_) => options.imdb.is_some(),
+            _ => options.csv.is_some(),
+        };
+        return Ok(experiment::all().into_iter().filter(has_data).collect());
     }
     let default = [experiment::DEFAULT.to_owned()];
     let names = if options.experiment.is_empty() { &default[..] } else { &options.experiment[..] };
@@ -244,6 +302,8 @@ struct Session<'a> {
     summary: TrainSummary,
     /// The record read last, with the quantities it keeps.
     record: Option<(Vec<Quantity>, Record)>,
+    /// The film reviews, once they are read.
+    reviews: Option<Rc<Reviews>>,
 }
 
 impl Session<'_> {
@@ -263,7 +323,62 @@ impl Session<'_> {
                 let recipe = recipe.clone().with_options(self.options, seed);
                 self.pair(experiment, &recipe)
             }
+            Method::Reviews(recipe) => {
+                let recipe = recipe.clone().with_options(self.options, seed);
+                self.film_reviews(experiment, &recipe)
+            }
         }
+    }
+
+    /// The film reviews.
+    fn reviews(&mut self, experiment: &Experiment) -> Result<Rc<Reviews>, TrainError> {
+        if let Some(reviews) = &self.reviews {
+            return Ok(Rc::clone(reviews));
+        }
+        let path = self.options.imdb.as_ref().ok_or(TrainError::NoReviews(experiment.name))?;
+        let reviews = Rc::new(Reviews::read(path)?);
+        self.reviews = Some(Rc::clone(&reviews));
+        Ok(reviews)
+    }
+
+    /// A network on film reviews.
+    fn film_reviews(&mut self, experiment: &Experiment, recipe: &ReviewRecipe) -> Result<(), TrainError> {
+        if self.options.out.is_some() {
+            return Err(TrainError::NotExportable(experiment.name.to_owned()));
+        }
+        let reviews = self.reviews(experiment)?;
+        let device = Device::flex().autodiff();
+        let task = ReviewTask::new(&reviews, &recipe.network, device.clone());
+        self.note(&format!(
+            "{} reviews to learn from, {} to choose by, {} different words",
+            task.train.len(),
+            task.validation.len(),
+            task.distinct_words,
+        ));
+        let model = recipe.network.init(&device, &mut recipe.fit.initial_generator());
+        let settings = serde_json::to_value(recipe).unwrap_or_default();
+        let plan = self.options.checkpoint.as_ref().map(|path| CheckpointPlan {
+            path: path.clone(),
+            resume: self.options.resume,
+            fingerprint: format!("{} {} {settings}", experiment.name, reviews.sha256),
+        });
+        let fitted = fit(&task, model, &recipe.fit, plan.as_ref(), self.interrupted, self.observer)?;
+        if fitted.ending == Ending::Interrupted {
+            return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
+        }
+        if fitted.best_epoch == 0 {
+            return Err(TrainError::Diverged);
+        }
+        self.summary.reviews.push(ReviewResult {
+            name: experiment.name,
+            seed: recipe.fit.seed,
+            accuracy: 1.0 - fitted.best.score,
+            notebook_accuracy: recipe.notebook_accuracy,
+            loss: fitted.best.loss,
+            best_epoch: fitted.best_epoch,
+            epochs: fitted.epochs,
+        });
+        Ok(())
     }
 
     /// The record with at least the given quantities.

@@ -4,4 +4,5 @@
 //! Keras' learn.
 
 pub mod reviews;
+pub mod task;
 pub mod vocabulary;

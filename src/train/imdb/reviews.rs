@@ -162,29 +162,37 @@ impl Reader<'_> {
     }
 
     fn archive(&mut self, decoder: impl Read) -> Result<(), ReviewError> {
-        let path = self.path;
-        let damaged = |error: io::Error| {
-            let message = error.to_string().replace(char::is_control, " ");
-            ReviewError::Damaged { path: path.to_owned(), message }
-        };
         let mut archive = tar::Archive::new(decoder);
-        for entry in archive.entries().map_err(damaged)? {
-            let mut entry = entry.map_err(damaged)?;
+        let entries = self.entries(&mut archive);
+        // Checksums stand at the very end, behind the last entry. A fault in a review is only the review's when they are
+        // right.
+        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| self.damaged(&error))?;
+        entries
+    }
+
+    fn entries(&mut self, archive: &mut tar::Archive<impl Read>) -> Result<(), ReviewError> {
+        for entry in archive.entries().map_err(|error| self.damaged(&error))? {
+            let mut entry = entry.map_err(|error| self.damaged(&error))?;
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let Some((name, positive)) = review_name(&entry.path().map_err(damaged)?) else { continue };
+            let name = review_name(&entry.path().map_err(|error| self.damaged(&error))?);
+            let Some((name, positive)) = name else { continue };
             let size = entry.size();
             let mut bytes = Vec::new();
-            entry.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(damaged)?;
+            let mut start = entry.by_ref().take(MAX_BYTES + 1);
+            start.read_to_end(&mut bytes).map_err(|error| self.damaged(&error))?;
             if (bytes.len() as u64) < size.min(MAX_BYTES + 1) {
-                return Err(damaged(io::Error::new(io::ErrorKind::UnexpectedEof, format!("within {name}"))));
+                return Err(self.damaged(&format!("within {name}")));
             }
             self.add(name, positive, bytes)?;
         }
-        // Checksums stand at the very end, behind the last entry.
-        io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
         Ok(())
+    }
+
+    fn damaged(&self, what: &dyn std::fmt::Display) -> ReviewError {
+        let message = what.to_string().replace(char::is_control, " ");
+        ReviewError::Damaged { path: self.path.to_owned(), message }
     }
 
     fn add(&mut self, name: String, positive: bool, bytes: Vec<u8>) -> Result<(), ReviewError> {
