@@ -134,8 +134,6 @@ pub(super) struct Queue {
     bytes: usize,
     /// Messages at QoS 0 find room below this number.
     room_unacknowledged: usize,
-    /// Messages at QoS 1 find room below this size.
-    room_bytes: usize,
     /// Whether the session has ended.
     closed: bool,
 }
@@ -153,7 +151,6 @@ impl Queue {
             messages: 0,
             bytes: 0,
             room_unacknowledged: receive_maximum + 1024,
-            room_bytes: ROOM_BYTES,
             closed: false,
         }
     }
@@ -168,7 +165,7 @@ impl Queue {
         ticket: Option<Ticket>,
     ) -> bool {
         let has_room = match ticket {
-            Some(_) => self.bytes < self.room_bytes,
+            Some(_) => self.bytes < ROOM_BYTES,
             None => self.messages < self.room_unacknowledged,
         };
         if !has_room || self.closed {
