@@ -17,9 +17,11 @@ pub mod progress;
 pub mod recurrent;
 mod session;
 pub mod station;
+mod summary;
 pub mod terms;
 pub mod window_cache;
 
 pub use checkpoint::CheckpointError;
 pub use options::TrainOptions;
-pub use session::{ExperimentResult, ReviewResult, TrainError, TrainSummary, run, run_on_terminal};
+pub use session::{TrainError, run, run_on_terminal};
+pub use summary::{ExperimentResult, ReviewResult, TrainSummary};
