@@ -1,8 +1,8 @@
 //! The HTTP server as Prometheus, a load balancer and a stranger see it.
 
-use std::io::Write;
+mod support;
+
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,22 +108,7 @@ async fn a_live_scrape_satisfies_promtool() {
     assert_eq!(status, 200);
     assert!(header.contains("content-type: text/plain; version=0.0.4"), "{header}");
     assert!(body.contains("forecastd_forecast_skill_ratio{lead_h=\"24\"} 0.75\n"), "{body}");
-
-    let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut promtool) = promtool else {
-        eprintln!("skipped: promtool is not installed (Debian: apt-get install prometheus)");
-        return;
-    };
-    promtool.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.trim().is_empty(), "promtool: {said}");
+    support::promtool::check(&body);
 }
 
 #[tokio::test]

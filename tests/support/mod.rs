@@ -7,4 +7,5 @@ pub mod client;
 pub mod installation;
 pub mod mosquitto;
 pub mod patience;
+pub mod promtool;
 pub mod scripted_broker;

@@ -1,0 +1,34 @@
+//! The daemon as its neighbours see it: the real program between a real mosquitto and an HTTP client.
+//!
+//! The model says `newest temperature + change · lead`, so that every number here can be worked out by hand.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod broker;
+mod durability;
+mod forecasts;
+mod models;
+mod readings;
+mod scrape;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use support::artefact;
+use support::client::{Client, at, reading};
+use support::installation::Installation;
+use support::mosquitto::{Mosquitto, Options};
+use support::patience::until;
+use support::scripted_broker;
+
+/// Samples of the model's window: readings must span two hours.
+const SAMPLES: usize = 3;
+const HOUR: i64 = 60;
+
+/// The temperature that a forecast gives for a lead.
+fn lead_c(forecast: &Value, lead_h: u64) -> f64 {
+    let leads = forecast["leads"].as_array().unwrap();
+    let lead = leads.iter().find(|lead| lead["lead_h"] == lead_h).unwrap();
+    lead["temperature_c"].as_f64().unwrap()
+}
