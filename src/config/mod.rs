@@ -311,7 +311,7 @@ forecast = "forecast/temperature"
 
 [model]
 engine = "onnx"
-threads = 2.5
+watch_s = 2.5
 
 [http]
 listen = "localhost"
@@ -331,7 +331,7 @@ path = "x"
                  level that differs",
                 "line 13: topics.forecast: \"forecast/temperature\": must hold {station}",
                 "line 16: model.engine: \"onnx\" is none of \"auto\", \"tract\", \"onnxruntime\"",
-                "line 17: model.threads: must be a whole number, not a fraction",
+                "line 17: model.watch_s: must be a whole number, not a fraction",
                 "line 20: http.listen: \"localhost\" is no address and port such as \"127.0.0.1:9752\" or \
                  \"[::1]:9752\"",
                 "line 22: modell: unknown section; did you mean model?",

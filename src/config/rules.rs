@@ -27,7 +27,7 @@ pub enum Rule {
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 29] = [
+static RULES: [(&str, Rule); 28] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
     ("mqtt.client_id", Rule::NotEmpty),
@@ -49,7 +49,6 @@ static RULES: [(&str, Rule); 29] = [
     ("topics.status", Rule::Published),
     ("model.path", Rule::NotEmpty),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
-    ("model.threads", Rule::Within(1..=64)),
     ("model.watch_s", Rule::Within(0..=86_400)),
     ("stations.max", Rule::Within(1..=1_000_000)),
     ("stations.max_reading_ahead_s", Rule::Within(0..=604_800)),

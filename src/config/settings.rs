@@ -48,8 +48,6 @@ pub struct ModelSettings {
     /// The ONNX Runtime library; none = found by `ORT_DYLIB_PATH` or beside the program.
     #[serde(deserialize_with = "path_or_none")]
     pub onnxruntime_library: Option<PathBuf>,
-    /// Threads that compute forecasts.
-    pub threads: usize,
     /// Seconds between two looks whether the file has changed; 0 = never.
     pub watch_s: u64,
 }
