@@ -26,6 +26,7 @@ use crate::model::{
 };
 use crate::quantity::Quantity;
 use crate::record::{Part, Record, RecordError, RecordSource};
+use crate::report::{PartFigures, Report};
 
 /// What is to be evaluated.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,6 +52,9 @@ pub struct EvaluateOptions {
     /// Writes every forecast, with what came and the baselines, as CSV.
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
+    /// Writes a page of pictures.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// How scores are printed.
@@ -104,9 +108,9 @@ pub enum EvaluateError {
         /// The longest stretch without a longer one.
         longest_h: f64,
     },
-    /// The forecasts cannot be written.
+    /// The forecasts or the report cannot be written.
     #[error("{path}: {source}", path = .path.display())]
-    Predictions {
+    Write {
         /// Which file.
         path: PathBuf,
         /// Why.
@@ -200,13 +204,28 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         None => vec![(Part::Whole, record.part(crate::record::DEFAULT_SPLIT, Part::Whole))],
     };
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
-    let mut errors = Vec::new();
+    let (mut errors, mut figures) = (Vec::new(), Vec::new());
     for (part, slots) in parts {
         let cases = cases(&artefact, &record, part, &slots, &runtime)?;
         if let Some(predictions) = &mut predictions {
             predictions.write(&record, part, &cases)?;
         }
-        errors.push(PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases));
+        let of_part = PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases);
+        if options.report.is_some() {
+            let quantiles = &artefact.manifest.quantiles;
+            figures.push(PartFigures::of(&record, spec.site, &of_part, &cases, quantiles));
+        }
+        errors.push(of_part);
+    }
+    if let Some(path) = &options.report {
+        let mut report = Report::new(Some(&record));
+        if split.is_some() {
+            report.mark_parts(&record);
+        }
+        report.describe_model(&artefact.manifest.name);
+        report.parts = figures;
+        std::fs::write(path, report.to_string())
+            .map_err(|source| EvaluateError::Write { path: path.clone(), source })?;
     }
     if let Some(predictions) = predictions {
         predictions.finish()?;
@@ -544,7 +563,7 @@ struct Predictions {
 
 impl Predictions {
     fn create(path: &Path) -> Result<Predictions, EvaluateError> {
-        let failed = |source| EvaluateError::Predictions { path: path.to_owned(), source };
+        let failed = |source| EvaluateError::Write { path: path.to_owned(), source };
         let mut writer = ::csv::Writer::from_writer(std::fs::File::create(path).map_err(failed)?);
         let header = [
             "part",
@@ -583,7 +602,7 @@ impl Predictions {
                 optional(case.climatology_c),
             ];
             let path = &self.path;
-            self.writer.write_record(line).map_err(|error| EvaluateError::Predictions {
+            self.writer.write_record(line).map_err(|error| EvaluateError::Write {
                 path: path.clone(),
                 source: std::io::Error::other(error),
             })?;
@@ -592,6 +611,6 @@ impl Predictions {
     }
 
     fn finish(mut self) -> Result<(), EvaluateError> {
-        self.writer.flush().map_err(|source| EvaluateError::Predictions { path: self.path, source })
+        self.writer.flush().map_err(|source| EvaluateError::Write { path: self.path, source })
     }
 }

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod broker;
+pub mod cholesky;
 pub mod config;
 pub mod daemon;
 pub mod demo;
@@ -27,6 +28,7 @@ pub mod quantity;
 pub mod reading;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod screening;
 pub mod simulation;
 pub mod solar;

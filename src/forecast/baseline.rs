@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::cholesky::Cholesky;
 use crate::grid::Slot;
 use crate::history::History;
 use crate::quantity::Quantity;
@@ -69,7 +70,7 @@ impl Climatology {
         for diagonal in 0..TERMS {
             gram[diagonal * TERMS + diagonal] += 1.0;
         }
-        let mut coefficients = solve(&mut gram, moment)?;
+        let mut coefficients = Cholesky::of(TERMS, gram)?.solve(moment);
         coefficients[0] += mean;
         Some(Climatology {
             coefficients: coefficients.into_iter().map(|coefficient| coefficient as f32).collect(),
@@ -98,36 +99,6 @@ fn waves<const N: usize>(phase: f64) -> [f64; N] {
     })
 }
 
-/// Solves a symmetric positive definite system by Cholesky's decomposition, in place; `None` if it is not definite.
-pub fn solve(matrix: &mut [f64], mut right: Vec<f64>) -> Option<Vec<f64>> {
-    let size = right.len();
-    for row in 0..size {
-        for column in 0..=row {
-            let mut sum = matrix[row * size + column];
-            for index in 0..column {
-                sum -= matrix[row * size + index] * matrix[column * size + index];
-            }
-            matrix[row * size + column] = if row == column {
-                if sum <= 0.0 {
-                    return None;
-                }
-                sum.sqrt()
-            } else {
-                sum / matrix[column * size + column]
-            };
-        }
-    }
-    for row in 0..size {
-        let sum: f64 = (0..row).map(|index| matrix[row * size + index] * right[index]).sum();
-        right[row] = (right[row] - sum) / matrix[row * size + row];
-    }
-    for row in (0..size).rev() {
-        let sum: f64 = (row + 1..size).map(|index| matrix[index * size + row] * right[index]).sum();
-        right[row] = (right[row] - sum) / matrix[row * size + row];
-    }
-    Some(right)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,14 +111,6 @@ mod tests {
         assert_eq!(same_time_yesterday(&history, 1000, 1), 1000 - 23 * 6);
         assert_eq!(same_time_yesterday(&history, 1000, 24), 1000);
         assert_eq!(same_time_yesterday(&history, 1000, 25), 1000 - 23 * 6);
-    }
-
-    #[test]
-    fn systems_of_equations_are_solved() {
-        let mut matrix = vec![4.0, 2.0, 2.0, 3.0];
-        let solution = solve(&mut matrix, vec![8.0, 8.0]).unwrap();
-        assert!((solution[0] - 1.0).abs() < 1e-12 && (solution[1] - 2.0).abs() < 1e-12);
-        assert_eq!(solve(&mut [1.0, 2.0, 2.0, 1.0], vec![1.0, 1.0]), None);
     }
 
     #[test]
