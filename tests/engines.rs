@@ -50,15 +50,15 @@ fn every_network_gives_the_same_in_burn_and_in_tract() {
     let template = Artefact::read(&shipped).unwrap().manifest;
     for (name, recipe) in networks() {
         let mut chance = Pcg64::seed_from_u64(7);
-        let lead_h = recipe.target().lead_h;
+        let lead_h = recipe.problem.target().lead_h;
         let outputs = lead_h.len();
-        let size = [recipe.samples, FEATURES];
+        let size = [recipe.problem.samples, FEATURES];
         let network = recipe.network.init(size, outputs, &device, &mut chance);
         let mut graph = GraphBuilder::new();
         let last = network.export(&mut graph, Artefact::INPUT, &vec![1.0; outputs]);
         let model: Model = graph.finish(&last, size, &[outputs]);
         let mut manifest = Manifest { lead_h, quantiles: Vec::new(), ..template.clone() };
-        manifest.window.samples = recipe.samples;
+        manifest.window.samples = recipe.problem.samples;
         manifest.window.features = vec![Feature::Quantity(Quantity::AirTemperature); FEATURES];
         manifest.normalisation =
             Normalisation { mean: vec![0.0; FEATURES], standard_deviation: vec![1.0; FEATURES] };
@@ -66,13 +66,14 @@ fn every_network_gives_the_same_in_burn_and_in_tract() {
         let artefact = Artefact::parse(&Artefact::assemble(model, &manifest).unwrap()).unwrap();
         let mut engine = Engine::load(&runtime, &artefact).unwrap();
         let windows = 50;
-        let values: Vec<f32> =
-            (0..windows * recipe.samples * FEATURES).map(|_| chance.random_range(-2.0..2.0)).collect();
-        let data = TensorData::new(values.clone(), [windows, recipe.samples, FEATURES]);
+        let values: Vec<f32> = (0..windows * recipe.problem.samples * FEATURES)
+            .map(|_| chance.random_range(-2.0..2.0))
+            .collect();
+        let data = TensorData::new(values.clone(), [windows, recipe.problem.samples, FEATURES]);
         let by_burn: Vec<f32> =
             network.forward(Tensor::from_data(data, &device), None).into_data().try_to_vec().unwrap();
         let by_tract: Vec<f32> = values
-            .chunks_exact(recipe.samples * FEATURES)
+            .chunks_exact(recipe.problem.samples * FEATURES)
             .flat_map(|window| engine.run(window, 1).unwrap())
             .collect();
         assert_eq!(by_burn.len(), by_tract.len(), "{name}");
@@ -188,10 +189,9 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
         );
     }
     std::fs::write(&csv, text).unwrap();
-    let exported = |experiment: &experiment::Experiment| {
-        matches!(experiment.method, Method::Network(_) | Method::Pair(_))
-    };
-    for experiment in experiment::all().iter().filter(|experiment| exported(experiment)) {
+    for experiment in experiment::all().iter().filter(|experiment| experiment.is_exportable()) {
+        let is_pair = matches!(experiment.method, Method::Pair(_));
+        let is_trained = !experiment.is_free();
         let model = folder.path().join(format!("{}.onnx", experiment.name));
         let options = TrainOptions {
             csv: Some(csv.clone()),
@@ -200,11 +200,11 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
             experiment: vec![experiment.name.to_owned()],
             out: Some(model.clone()),
             grid_step_s: 600,
-            epochs: Some(1),
+            epochs: is_trained.then_some(1),
             // A pair that has learned nothing has quantiles so close to each other that its intervals are stretched a
             // thousandfold, and so is every error of rounding.
-            steps: Some(if matches!(experiment.method, Method::Pair(_)) { 130 } else { 10 }),
-            batch: Some(if matches!(experiment.method, Method::Pair(_)) { 256 } else { 32 }),
+            steps: is_trained.then_some(if is_pair { 130 } else { 10 }),
+            batch: is_trained.then_some(if is_pair { 256 } else { 32 }),
             seed: 1,
             seeds: 1,
             ship_anyway: true,

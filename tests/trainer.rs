@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 use forecastd::formats::csv::CsvReader;
@@ -14,6 +15,7 @@ use forecastd::model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd::reading::StationName;
 use forecastd::record::{Record, RecordSource};
 use forecastd::station::{Next, Station};
+use forecastd::train::progress::{Event, Observer};
 use forecastd::train::{TrainError, TrainOptions, run};
 use jiff::SignedDuration;
 
@@ -167,6 +169,162 @@ fn the_same_seed_gives_the_same_file_bit_for_bit() {
     let first = train("a.onnx", 5);
     assert!(first == train("b.onnx", 5));
     assert!(first != train("c.onnx", 6));
+}
+
+/// A run of a few steps on the invented climate.
+fn few_steps(csv: &std::path::Path, experiments: &[&str]) -> TrainOptions {
+    TrainOptions {
+        csv: Some(csv.to_owned()),
+        experiment: experiments.iter().map(|&name| name.to_owned()).collect(),
+        name: Some("few".to_owned()),
+        grid_step_s: 600,
+        epochs: Some(3),
+        steps: Some(4),
+        batch: Some(32),
+        seed: 1,
+        seeds: 1,
+        ship_anyway: true,
+        ..TrainOptions::default()
+    }
+}
+
+/// Interrupts a training after so many steps.
+struct Interruption<'a> {
+    steps: usize,
+    interrupted: &'a AtomicBool,
+}
+
+impl Observer for Interruption<'_> {
+    fn event(&mut self, event: &Event) {
+        if let Event::Step { .. } = event {
+            self.steps = self.steps.saturating_sub(1);
+            self.interrupted.store(self.steps == 0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_pair_that_is_interrupted_in_either_branch_ends_as_if_it_had_not_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let file = |name: &str| Some(folder.path().join(name));
+    let whole = TrainOptions { out: file("whole.onnx"), ..few_steps(&csv, &["station-pair"]) };
+    run(&whole, &AtomicBool::default(), &mut ()).unwrap();
+    // Three epochs of four steps for each branch: in the first branch's second epoch, in the second's third.
+    for (name, steps) in [("dense", 6), ("recurrent", 22)] {
+        let options = TrainOptions {
+            out: file(&format!("{name}.onnx")),
+            checkpoint: file(&format!("{name}.checkpoint")),
+            resume: true,
+            ..whole.clone()
+        };
+        let interrupted = AtomicBool::default();
+        let error = run(&options, &interrupted, &mut Interruption { steps, interrupted: &interrupted });
+        assert!(matches!(error, Err(TrainError::Interrupted(Some(_)))), "{error:?}");
+        assert!(!options.out.as_ref().unwrap().exists());
+        run(&options, &AtomicBool::default(), &mut ()).unwrap();
+        let same = std::fs::read(options.out.unwrap()).unwrap()
+            == std::fs::read(whole.out.as_ref().unwrap()).unwrap();
+        assert!(same, "{name}");
+    }
+}
+
+#[test]
+fn of_several_networks_the_best_on_the_validation_part_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let out = folder.path().join("best.onnx");
+    let checkpoint = Some(folder.path().join("state"));
+    let options = TrainOptions {
+        out: Some(out.clone()),
+        checkpoint,
+        seeds: 2,
+        ..few_steps(&csv, &["persistence", "ridge", "dense"])
+    };
+    let summary = run(&options, &AtomicBool::default(), &mut ()).unwrap();
+    let names: Vec<(&str, u64)> = summary.results.iter().map(|result| (result.name, result.seed)).collect();
+    assert_eq!(names, [("persistence", 0), ("ridge", 0), ("dense", 1), ("dense", 2)]);
+    let networks = summary.results.iter().filter(|result| result.name != "persistence");
+    let best = networks.min_by(|a, b| a.validation_c.total_cmp(&b.validation_c)).unwrap();
+    let training = Artefact::read(&out).unwrap().manifest.training.unwrap();
+    assert_eq!((training.experiment.as_str(), training.seed), (best.name, best.seed));
+    for seed in [1, 2] {
+        assert!(
+            folder.path().join(format!("state.dense.{seed}")).exists(),
+            "each has a checkpoint of its own"
+        );
+    }
+}
+
+#[test]
+fn an_option_that_an_experiment_would_pass_over_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let refused =
+        |options: &TrainOptions| run(options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
+    let pair = TrainOptions { samples: Some(48), ..few_steps(&csv, &["station-pair"]) };
+    assert_eq!(refused(&pair), "--samples has no effect on the experiment station-pair");
+    let units = TrainOptions { units: vec![8], ..few_steps(&csv, &["dense"]) };
+    assert_eq!(refused(&units), "--units has no effect on the experiment dense");
+    let alone = few_steps(&csv, &["persistence"]);
+    assert_eq!(refused(&alone), "--epochs has no effect on the experiment persistence");
+    let out = TrainOptions { out: Some(folder.path().join("x.onnx")), ..few_steps(&csv, &["yesterday"]) };
+    assert_eq!(refused(&out), "--out: yesterday is no network that can be written to a model file");
+}
+
+/// Where the penalised sum of squares is smallest, its gradient is zero: the residuals' products with each term are the
+/// penalty times the term's coefficient.
+#[test]
+fn the_ridge_regression_is_where_the_gradient_is_zero() {
+    use burn::tensor::{Tensor, TensorData};
+    use forecastd::quantity::Quantity;
+    use forecastd::record::DEFAULT_SPLIT;
+    use forecastd::solar::Site;
+    use forecastd::train::dataset::Dataset;
+    use forecastd::train::experiment::{Method, by_name};
+    use forecastd::train::ridge::Ridge;
+
+    let folder = tempfile::tempdir().unwrap();
+    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let Method::Ridge(recipe) = by_name("ridge").unwrap().method else { panic!("ridge is another method") };
+    let grid = forecastd::grid::Grid::new(600).unwrap();
+    let record = Record::read(&source, grid, &recipe.problem.quantities(&Quantity::ALL)).unwrap();
+    let spec = recipe.problem.window(&record, Site { latitude_deg: 50.9, longitude_deg: 11.6 });
+    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.problem.target(), None).unwrap();
+    let penalty = 0.01;
+    let ridge = Ridge::fit(&dataset, &[penalty]).unwrap();
+    let leads = dataset.lead_h.len();
+    let targets = |example: usize| &dataset.train.targets[example * leads..][..leads];
+    let examples: Vec<usize> = (0..dataset.train.len())
+        .filter(|&example| targets(example).iter().all(|target| !target.is_nan()))
+        .collect();
+    let windows = dataset.gather(&dataset.train, &examples);
+    let shape = [examples.len(), spec.samples, spec.features.len()];
+    let x = Tensor::<3>::from_data(TensorData::new(windows.clone(), shape), &Device::flex());
+    let outputs: Vec<f32> = ridge.network.forward(x, None).into_data().try_to_vec().unwrap();
+    let numbers = ridge.network.output.numbers();
+    let residual = |row: usize, lead: usize| {
+        f64::from(targets(examples[row])[lead]) - f64::from(outputs[row * leads + lead])
+    };
+    let count = examples.len() as f64;
+    let mut terms = 0;
+    for lead in [0, leads - 1] {
+        for position in 0..spec.len() {
+            let coefficient = f64::from(numbers.weight[position * leads + lead]);
+            if coefficient == 0.0 {
+                continue;
+            }
+            let products = (0..examples.len())
+                .map(|row| residual(row, lead) * f64::from(windows[row * spec.len() + position]));
+            let gradient = products.sum::<f64>() / count - penalty * coefficient;
+            assert!(gradient.abs() < 1e-4, "lead {lead}, term {position}: {gradient}");
+            terms += 1;
+        }
+        let mean = (0..examples.len()).map(|row| residual(row, lead)).sum::<f64>() / count;
+        assert!(mean.abs() < 1e-4, "the constant is free of the penalty: {mean}");
+    }
+    // 72 samples of five quantities, and seven features of the newest sample, for two leads.
+    assert_eq!(terms, 2 * (72 * 5 + 7));
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Dense {
     /// A layer with Keras' initial weights: Glorot-uniform, no bias.
     pub fn new(inputs: usize, outputs: usize, device: &Device, generator: &mut Pcg64) -> Dense {
         let weight = glorot_uniform(inputs, outputs, generator);
-        Dense::from_numbers(inputs, outputs, weight, vec![0.0; outputs], device)
+        Dense::from_numbers(DenseNumbers { inputs, outputs, weight, bias: vec![0.0; outputs] }, device)
     }
 
     /// A layer with uniform initial weights and biases in ±1/√inputs (PyTorch's; LeCun et al. 1998).
@@ -29,16 +29,12 @@ impl Dense {
         let limit = 1.0 / (inputs as f32).sqrt();
         let mut draw = |count: usize| (0..count).map(|_| generator.random_range(-limit..limit)).collect();
         let (weight, bias) = (draw(inputs * outputs), draw(outputs));
-        Dense::from_numbers(inputs, outputs, weight, bias, device)
+        Dense::from_numbers(DenseNumbers { inputs, outputs, weight, bias }, device)
     }
 
-    fn from_numbers(
-        inputs: usize,
-        outputs: usize,
-        weight: Vec<f32>,
-        bias: Vec<f32>,
-        device: &Device,
-    ) -> Dense {
+    /// A layer with given numbers.
+    pub fn from_numbers(numbers: DenseNumbers, device: &Device) -> Dense {
+        let DenseNumbers { inputs, outputs, weight, bias } = numbers;
         Dense {
             weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
             bias: Param::from_data(TensorData::new(bias, [outputs]), device),
@@ -57,7 +53,7 @@ impl Dense {
     }
 }
 
-/// A dense layer's numbers, for export.
+/// A dense layer's numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseNumbers {
     /// Inputs.

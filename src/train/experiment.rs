@@ -17,6 +17,7 @@ use super::optimiser::OptimiserKind;
 use super::options::{OptimiserName, Protocol, TrainOptions};
 use super::pair::PairSettings;
 use super::recurrent::Activation;
+use super::ridge::RidgeRecipe;
 use super::terms;
 
 /// The experiment that is run when none is named.
@@ -42,12 +43,61 @@ pub enum Method {
     Yesterday,
     /// As usual at this time of the year and the day.
     Climatology,
+    /// A linear regression on lags.
+    Ridge(RidgeRecipe),
     /// A network on windows.
     Network(Recipe),
     /// The network that is shipped.
     Pair(PairRecipe),
     /// A network on film reviews.
     Reviews(ReviewRecipe),
+}
+
+impl Experiment {
+    /// Whether it is a baseline: nothing is trained, and it takes no time worth speaking of.
+    pub fn is_free(&self) -> bool {
+        use Method::{Climatology, Persistence, Ridge, Yesterday};
+        matches!(self.method, Persistence | Yesterday | Climatology | Ridge(_))
+    }
+
+    /// Whether a model file can be made of it.
+    pub fn is_exportable(&self) -> bool {
+        matches!(self.method, Method::Ridge(_) | Method::Network(_) | Method::Pair(_))
+    }
+
+    /// The first option given that it would pass over.
+    pub fn unheeded(&self, options: &TrainOptions) -> Option<&'static str> {
+        let is_trained = !self.is_free();
+        let (recurrent_layers, cells, head, window) = match &self.method {
+            Method::Persistence | Method::Yesterday | Method::Climatology => (0, false, false, false),
+            Method::Ridge(_) => (0, false, false, true),
+            Method::Network(recipe) => {
+                let is_recurrent = !recipe.network.recurrent.is_empty();
+                (if is_recurrent { usize::MAX } else { 0 }, is_recurrent, true, true)
+            }
+            Method::Pair(_) => (1, false, true, false),
+            Method::Reviews(_) => (1, true, false, false),
+        };
+        let has_protocol = !matches!(self.method, Method::Pair(_) | Method::Reviews(_));
+        let heeded = [
+            ("--epochs", options.epochs.is_some(), is_trained),
+            ("--steps", options.steps.is_some(), is_trained),
+            ("--batch", options.batch.is_some(), is_trained),
+            ("--learning-rate", options.learning_rate.is_some(), is_trained),
+            ("--optimiser", options.optimiser.is_some(), is_trained),
+            ("--clip-norm", options.clip_norm.is_some(), is_trained),
+            ("--averaging", options.averaging.is_some(), is_trained),
+            ("--patience", options.patience.is_some(), is_trained),
+            ("--checkpoint", options.checkpoint.is_some(), is_trained),
+            ("--units", !options.units.is_empty(), recurrent_layers > 0),
+            ("--units with more than one number", options.units.len() > 1, recurrent_layers > 1),
+            ("--cell", options.cell.is_some(), cells),
+            ("--head", !options.head.is_empty(), head),
+            ("--samples", options.samples.is_some(), window),
+            ("--protocol", options.protocol.is_some(), has_protocol),
+        ];
+        heeded.into_iter().find(|(_, given, heeded)| *given && !heeded).map(|(option, ..)| option)
+    }
 }
 
 /// The network that is shipped, and how its branches are trained.
@@ -128,22 +178,18 @@ fn window(record: &Record, site: Site, samples: usize, features: Vec<Feature>) -
     }
 }
 
-/// A network, and how it is trained.
+/// What a window holds and what is forecast from it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Recipe {
-    /// What a window holds and what is forecast.
+pub struct Problem {
+    /// Which features and targets.
     pub style: Style,
     /// How far a forecast is from the newest sample.
     pub protocol: Protocol,
     /// Hourly samples of a window.
     pub samples: usize,
-    /// The network.
-    pub network: NetworkSettings,
-    /// How it is trained.
-    pub fit: FitSettings,
 }
 
-/// What a window holds and what is forecast.
+/// Which features a window holds and which targets there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
@@ -162,7 +208,7 @@ const STATION_QUANTITIES: [Quantity; 5] = [
     Quantity::WindSpeed,
 ];
 
-impl Recipe {
+impl Problem {
     /// How windows are cut from `record`.
     pub fn window(&self, record: &Record, site: Site) -> WindowSpec {
         let features = match self.style {
@@ -189,10 +235,7 @@ impl Recipe {
 
     /// What is forecast.
     pub fn target(&self) -> TargetSpec {
-        let day = match self.protocol {
-            Protocol::Aligned => 24,
-            Protocol::Notebook => 25,
-        };
+        let day = self.protocol.lead_h();
         match self.style {
             Style::Notebook => {
                 TargetSpec { kind: TargetKind::Value, lead_h: vec![day], windows_within_part: true }
@@ -213,11 +256,30 @@ impl Recipe {
         }
     }
 
+    /// The problem with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions) -> Problem {
+        self.samples = options.samples.unwrap_or(self.samples);
+        self.protocol = options.protocol.unwrap_or(self.protocol);
+        self
+    }
+}
+
+/// A network, and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// What a window holds and what is forecast.
+    pub problem: Problem,
+    /// The network.
+    pub network: NetworkSettings,
+    /// How it is trained.
+    pub fit: FitSettings,
+}
+
+impl Recipe {
     /// The recipe with what the user wants otherwise.
     pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> Recipe {
         self.fit = self.fit.with_options(options, seed);
-        self.samples = options.samples.unwrap_or(self.samples);
-        self.protocol = options.protocol.unwrap_or(self.protocol);
+        self.problem = self.problem.with_options(options);
         let network = &mut self.network;
         if let (false, Some(&last)) = (options.units.is_empty(), network.recurrent.last()) {
             let layer = |(index, &units)| RecurrentSettings {
@@ -259,9 +321,7 @@ impl FitSettings {
 /// A network of the notebook, trained as there.
 fn notebook(recurrent: Vec<RecurrentSettings>, hidden: Vec<usize>, epochs: usize) -> Method {
     Method::Network(Recipe {
-        style: Style::Notebook,
-        protocol: Protocol::Notebook,
-        samples: 240,
+        problem: Problem { style: Style::Notebook, protocol: Protocol::Notebook, samples: 240 },
         network: NetworkSettings { recurrent, hidden, head_dropout: 0.0 },
         fit: FitSettings {
             epochs,
@@ -320,6 +380,7 @@ pub fn all() -> Vec<Experiment> {
         experiment("persistence", "the temperature stays as it is", Method::Persistence),
         experiment("yesterday", "as at the same time yesterday", Method::Yesterday),
         experiment("climatology", "as usual at this time of the year and the day", Method::Climatology),
+        experiment("ridge", "linear in the last 72 hours and the calendar, for all hours to 24", ridge()),
         experiment("dense", "window flattened, 32 relu units", notebook(vec![], vec![32], 20)),
         experiment("gru", "GRU of 32 units", notebook(vec![gru], vec![], 20)),
         experiment(
@@ -371,11 +432,16 @@ pub fn by_name(name: &str) -> Option<Experiment> {
     all().into_iter().find(|experiment| experiment.name == name)
 }
 
+fn ridge() -> Method {
+    Method::Ridge(RidgeRecipe {
+        problem: Problem { style: Style::Station, protocol: Protocol::Aligned, samples: 72 },
+        penalties: vec![1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
+    })
+}
+
 fn station_gru() -> Method {
     Method::Network(Recipe {
-        style: Style::Station,
-        protocol: Protocol::Aligned,
-        samples: 72,
+        problem: Problem { style: Style::Station, protocol: Protocol::Aligned, samples: 72 },
         network: NetworkSettings {
             recurrent: vec![RecurrentSettings::plain(CellKind::Gru, 64)],
             hidden: vec![],

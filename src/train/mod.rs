@@ -1,8 +1,11 @@
 //! Training networks: from a station's record to an artefact.
 
+pub mod baseline;
+mod candidate;
 mod checkpoint;
 pub mod dataset;
 pub mod dense;
+mod error;
 pub mod experiment;
 pub mod fit;
 pub mod graph;
@@ -15,6 +18,7 @@ pub mod pair;
 pub mod parameters;
 pub mod progress;
 pub mod recurrent;
+pub mod ridge;
 mod session;
 pub mod station;
 mod summary;
@@ -22,6 +26,7 @@ pub mod terms;
 pub mod window_cache;
 
 pub use checkpoint::CheckpointError;
+pub use error::TrainError;
 pub use options::TrainOptions;
-pub use session::{TrainError, run, run_on_terminal};
+pub use session::{run, run_on_terminal};
 pub use summary::{ExperimentResult, ReviewResult, TrainSummary};

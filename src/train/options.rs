@@ -23,7 +23,7 @@ pub struct TrainOptions {
     /// Seconds between two slots of the time grid; readings that come more often are thinned to it.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub grid_step_s: u32,
-    /// The model file to write.
+    /// The model file to write: the network that is best on the validation part, where several are trained.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// The model's name in forecasts, metrics and logs; the file's name, where none is given.
@@ -37,7 +37,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub experiment: Vec<String>,
     /// Runs all experiments.
-    #[arg(long, conflicts_with_all = ["experiment", "out"])]
+    #[arg(long, conflicts_with = "experiment")]
     pub all: bool,
     /// The folder or archive (.tar.gz, .tar.xz) of the Large Movie Review Dataset, for the experiments on it.
     #[arg(long, value_name = "PATH")]
@@ -49,7 +49,7 @@ pub struct TrainOptions {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Runs each experiment with so many seeds, one after the other.
-    #[arg(long, default_value_t = 1, value_name = "COUNT", conflicts_with = "out")]
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
     pub seeds: u64,
 
     /// Epochs at most, instead of the experiment's own.
@@ -89,7 +89,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "COUNT")]
     pub samples: Option<usize>,
 
-    /// Keeps the state of the training here after every epoch.
+    /// Keeps the state of the training here after every epoch; of several, each in a file of its own beside it.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// Goes on from the checkpoint, if there is one.
@@ -98,6 +98,9 @@ pub struct TrainOptions {
     /// Writes what happens as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
+    /// Writes a page of pictures: the record, losses, errors by lead, hour and month, forecasts beside what came.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Shows nothing but the result.
     #[arg(long, short)]
     pub quiet: bool,
@@ -114,6 +117,16 @@ pub enum Protocol {
     Aligned,
     /// 25 hours: the notebook's windows leave out the row that its targets are counted from.
     Notebook,
+}
+
+impl Protocol {
+    /// Hours from the newest sample to the farthest forecast.
+    pub fn lead_h(self) -> u32 {
+        match self {
+            Protocol::Aligned => 24,
+            Protocol::Notebook => 25,
+        }
+    }
 }
 
 /// The optimisers by name.

@@ -1,119 +1,36 @@
-//! A run of the trainer: reads the record, runs experiments on it, writes the model.
+//! A run of the trainer: reads the record, runs experiments on it, writes the best model and the report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 
-use crate::evaluate::{self, EvaluateError, PartErrors};
-use crate::forecast::baseline::Climatology;
-use crate::forecast::score::ErrorSum;
-use crate::formats::csv::{CsvError, CsvMapping, CsvReader};
+use crate::formats::csv::{CsvMapping, CsvReader};
 use crate::grid::{Grid, Slot};
-use crate::model::{
-    Artefact, ArtefactError, EngineChoice, EngineError, FORMAT_VERSION, Manifest, Runtime, Training,
-    write_atomically,
-};
+use crate::model::{Artefact, onnx, write_atomically};
 use crate::quantity::{Quantity, Values};
-use crate::record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordSource};
+use crate::record::{DEFAULT_SPLIT, Part, Record, RecordSource};
+use crate::report::{PartFigures, Report};
 use crate::solar::Site;
 use crate::thermodynamics;
 
-use super::checkpoint::CheckpointError;
-use super::dataset::{Dataset, DatasetError};
+use super::baseline::Baseline;
+use super::candidate::{Candidate, Draft, check_gain};
+use super::dataset::Dataset;
+use super::error::TrainError;
 use super::experiment::{self, Experiment, Method, PairRecipe, Recipe, ReviewRecipe};
-use super::fit::{CheckpointPlan, Ending, fit};
+use super::fit::{CheckpointPlan, Ending, FitSettings, Fitted, Task, fit};
 use super::graph::GraphBuilder;
-use super::imdb::reviews::{ReviewError, Reviews};
+use super::imdb::reviews::Reviews;
 use super::imdb::task::ReviewTask;
 use super::network::Network;
 use super::options::{Protocol, TrainOptions};
 use super::pair::{self, BranchKind, BranchTask, Pair, PairData};
 use super::progress::{Event, JsonLines, Observer, Terminal};
+use super::ridge::{Ridge, RidgeRecipe};
 use super::station::StationTask;
-use super::summary::{ExperimentResult, ReviewResult, TrainSummary};
-
-/// Why a run ends without what was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// No file was given.
-    #[error("no history given: --csv FILE")]
-    NoCsv,
-    /// No film reviews were given.
-    #[error("{0} learns from the Large Movie Review Dataset: --imdb PATH")]
-    NoReviews(&'static str),
-    /// The film reviews cannot be read.
-    #[error(transparent)]
-    Reviews(#[from] ReviewError),
-    /// There is no such experiment.
-    #[error("no experiment {name:?}; there are {known}")]
-    UnknownExperiment {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// The grid is none.
-    #[error("--grid-step-s {0} does not divide an hour")]
-    GridStep(u32),
-    /// Where the station stands is not known.
-    #[error("where the station stands is not known: give --latitude and --longitude, or site in the mapping")]
-    NoSite,
-    /// The record cannot be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The file or mapping cannot be read.
-    #[error(transparent)]
-    Csv(#[from] CsvError),
-    /// The record cannot be trained on.
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    /// A checkpoint cannot be written or read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The model cannot be written.
-    #[error(transparent)]
-    Artefact(#[from] ArtefactError),
-    /// The model cannot be evaluated.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// The engine does not run.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The log cannot be written.
-    #[error("{path}: {source}", path = .path.display())]
-    Log {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The training was interrupted.
-    #[error("interrupted{}", .0.as_ref().map(|path| format!("; go on with --resume --checkpoint {}", path.display())).unwrap_or_default())]
-    Interrupted(Option<PathBuf>),
-    /// Nothing was learned at all.
-    #[error("the loss was no number from the beginning: try a lower --learning-rate")]
-    Diverged,
-    /// Only a network can be written.
-    #[error("{0} is no network that can be written to a model file")]
-    NotExportable(String),
-    /// The model is of no use.
-    #[error(
-        "not written: on the validation part the model errs by {model_c:.3} °C at {lead_h} h, {baseline} by \
-         {baseline_c:.3} °C; --ship-anyway writes it all the same"
-    )]
-    NoGain {
-        /// Mean absolute error of the model.
-        model_c: f64,
-        /// The lead.
-        lead_h: u32,
-        /// What costs nothing and is as good.
-        baseline: &'static str,
-        /// Its mean absolute error.
-        baseline_c: f64,
-    },
-}
+use super::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
 
 /// Runs what the options say. An experiment is the best network unless others are named.
 ///
@@ -125,13 +42,28 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<TrainSummary, TrainError> {
     let experiments = chosen(options)?;
-    let summary = TrainSummary::default();
-    let mut session = Session { options, interrupted, observer, summary, record: None, reviews: None };
+    check(options, &experiments)?;
+    let seeds = options.seed..options.seed + options.seeds.max(1);
+    let mut session = Session {
+        options,
+        interrupted,
+        observer,
+        summary: TrainSummary::default(),
+        record: None,
+        reviews: None,
+        candidate: None,
+        several: experiments.len() as u64 * options.seeds.max(1) > 1,
+    };
     for experiment in &experiments {
-        for seed in options.seed..options.seed + options.seeds.max(1) {
+        for seed in seeds.clone() {
             session.experiment(experiment, seed)?;
+            // There is nothing random in what is not trained.
+            if experiment.is_free() {
+                break;
+            }
         }
     }
+    session.finish()?;
     Ok(session.summary)
 }
 
@@ -146,7 +78,7 @@ pub fn run_on_terminal(options: &TrainOptions, interrupted: &AtomicBool) -> Resu
         }
         return Ok(());
     }
-    let failed = |path: &PathBuf, source| TrainError::Log { path: path.clone(), source };
+    let failed = |path: &PathBuf, source| TrainError::File { path: path.clone(), source };
     let log = options.log.as_ref().map(|path| JsonLines::open(path).map_err(|error| failed(path, error)));
     let terminal = (!options.quiet).then(Terminal::default);
     let mut observer = (terminal, log.transpose()?);
@@ -175,15 +107,41 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
     names.iter().map(find).collect()
 }
 
+/// Refuses, before anything is computed, what cannot come to a good end.
+fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), TrainError> {
+    if options.out.is_some() && !experiments.iter().any(Experiment::is_exportable) {
+        let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
+        return Err(TrainError::NotExportable(names.join(", ")));
+    }
+    if options.report.is_some() && options.csv.is_none() {
+        return Err(TrainError::ReportWithoutRecord);
+    }
+    if options.all {
+        return Ok(());
+    }
+    // Beside a network, a baseline may stand that has no use for the network's options.
+    let only_free = experiments.iter().all(Experiment::is_free);
+    for experiment in experiments.iter().filter(|experiment| only_free || !experiment.is_free()) {
+        if let Some(option) = experiment.unheeded(options) {
+            return Err(TrainError::NoEffect { option, experiment: experiment.name });
+        }
+    }
+    Ok(())
+}
+
 struct Session<'a> {
     options: &'a TrainOptions,
     interrupted: &'a AtomicBool,
     observer: &'a mut dyn Observer,
     summary: TrainSummary,
     /// The record read last, with the quantities it keeps.
-    record: Option<(Vec<Quantity>, Record)>,
+    record: Option<(Vec<Quantity>, Rc<Record>)>,
     /// The film reviews, once they are read.
     reviews: Option<Rc<Reviews>>,
+    /// The network that is best on the validation part so far, if one is wanted.
+    candidate: Option<Candidate>,
+    /// Whether more than one training is run, each with a checkpoint of its own.
+    several: bool,
 }
 
 impl Session<'_> {
@@ -194,7 +152,12 @@ impl Session<'_> {
     fn experiment(&mut self, experiment: &Experiment, seed: u64) -> Result<(), TrainError> {
         self.observer.event(&Event::Experiment { name: experiment.name, seed });
         match &experiment.method {
-            Method::Persistence | Method::Yesterday | Method::Climatology => self.baseline(experiment),
+            Method::Persistence => self.baseline(experiment, |_, _| Some(Baseline::Persistence)),
+            Method::Yesterday => self.baseline(experiment, |_, _| Some(Baseline::Yesterday)),
+            Method::Climatology => self.baseline(experiment, |session, record| {
+                session.site(record).ok().and_then(|site| Baseline::climatology(record, site))
+            }),
+            Method::Ridge(recipe) => self.ridge(experiment, &recipe.clone().with_options(self.options)),
             Method::Network(recipe) => {
                 let recipe = recipe.clone().with_options(self.options, seed);
                 self.network(experiment, &recipe)
@@ -223,9 +186,6 @@ impl Session<'_> {
 
     /// A network on film reviews.
     fn film_reviews(&mut self, experiment: &Experiment, recipe: &ReviewRecipe) -> Result<(), TrainError> {
-        if self.options.out.is_some() {
-            return Err(TrainError::NotExportable(experiment.name.to_owned()));
-        }
         let reviews = self.reviews(experiment)?;
         let device = Device::flex().autodiff();
         let task = ReviewTask::new(&reviews, &recipe.network, device.clone());
@@ -237,44 +197,35 @@ impl Session<'_> {
         ));
         let model = recipe.network.init(&device, &mut recipe.fit.initial_generator());
         let settings = serde_json::to_value(recipe).unwrap_or_default();
-        let plan = self.options.checkpoint.as_ref().map(|path| CheckpointPlan {
-            path: path.clone(),
-            resume: self.options.resume,
-            fingerprint: format!("{} {} {settings}", experiment.name, reviews.sha256),
-        });
-        let fitted = fit(&task, model, &recipe.fit, plan.as_ref(), self.interrupted, self.observer)?;
-        if fitted.ending == Ending::Interrupted {
-            return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
-        }
-        if fitted.best_epoch == 0 {
-            return Err(TrainError::Diverged);
-        }
+        let plan = self.plan(experiment, recipe.fit.seed, "", &format!("{} {settings}", reviews.sha256));
+        let fitted = self.fit(&task, model, &recipe.fit, plan)?;
         self.summary.reviews.push(ReviewResult {
             name: experiment.name,
             seed: recipe.fit.seed,
             accuracy: 1.0 - fitted.best.score,
             notebook_accuracy: recipe.notebook_accuracy,
             loss: fitted.best.loss,
-            best_epoch: fitted.best_epoch,
-            epochs: fitted.epochs,
+            fit: FitRecord::of("", &fitted),
         });
         Ok(())
     }
 
     /// The record with at least the given quantities.
-    fn record(&mut self, quantities: &[Quantity]) -> Result<Record, TrainError> {
+    fn record(&mut self, quantities: &[Quantity]) -> Result<Rc<Record>, TrainError> {
         if let Some((kept, record)) = &self.record
             && kept == quantities
         {
-            return Ok(record.clone());
+            return Ok(Rc::clone(record));
         }
         let grid_step_s = self.options.grid_step_s;
         let grid = Grid::new(grid_step_s)
             .filter(|_| 3600 % grid_step_s == 0)
             .ok_or(TrainError::GridStep(grid_step_s))?;
-        let record = Record::read(&self.source()?, grid, quantities)?;
-        self.describe(&record);
-        self.record = Some((quantities.to_vec(), record.clone()));
+        let record = Rc::new(Record::read(&self.source()?, grid, quantities)?);
+        if self.record.is_none() {
+            self.describe(&record);
+        }
+        self.record = Some((quantities.to_vec(), Rc::clone(&record)));
         Ok(record)
     }
 
@@ -343,62 +294,76 @@ impl Session<'_> {
         }
     }
 
-    /// A forecast that costs nothing, over the cases that a network of the notebook is validated on.
-    fn baseline(&mut self, experiment: &Experiment) -> Result<(), TrainError> {
-        if self.options.out.is_some() {
-            return Err(TrainError::NotExportable(experiment.name.to_owned()));
+    /// Where the state of a training is kept, if anywhere.
+    fn plan(&self, experiment: &Experiment, seed: u64, part: &str, of: &str) -> Option<CheckpointPlan> {
+        let mut path = self.options.checkpoint.clone()?.into_os_string();
+        if self.several {
+            path.push(format!(".{}.{seed}", experiment.name));
         }
-        let record = self.record(&[Quantity::AirTemperature])?;
-        let train = record.part(DEFAULT_SPLIT, Part::Train);
-        let validation = record.part(DEFAULT_SPLIT, Part::Validation);
-        let lead_h = match self.options.protocol {
-            Some(Protocol::Aligned) => 24,
-            Some(Protocol::Notebook) | None => 25,
-        };
-        let climatology = match experiment.method {
-            Method::Climatology => {
-                let site = self.site(&record)?;
-                Climatology::fit(record.history(), site, record.rows_within(&train)).map(|fit| (site, fit))
-            }
-            _ => None,
-        };
-        let history = record.history();
-        let temperature = |slot: Slot| f64::from(history.value(slot, Quantity::AirTemperature));
-        let window = 239 * 3600 / history.grid().step_s();
-        let mut errors = ErrorSum::default();
-        for &origin in record.rows_within(&(validation.start + window..validation.end)) {
-            let observed_c = f64::from(record.target(origin, lead_h, &validation));
-            let valid = origin + i64::from(lead_h) * 3600 / history.grid().step_s();
-            let forecast_c = match (&experiment.method, &climatology) {
-                (Method::Yesterday, _) => {
-                    temperature(crate::forecast::baseline::same_time_yesterday(history, origin, lead_h))
-                }
-                (Method::Climatology, Some((site, fit))) => {
-                    fit.temperature_c(*site, history.grid().time(valid))
-                }
-                _ => temperature(origin),
-            };
-            if !observed_c.is_nan() && !forecast_c.is_nan() {
-                errors.add(forecast_c, observed_c);
-            }
+        path.push(part);
+        Some(CheckpointPlan {
+            path: path.into(),
+            resume: self.options.resume,
+            fingerprint: format!("{}{part} {of}", experiment.name),
+        })
+    }
+
+    /// Trains to a good end.
+    fn fit<T: Task>(
+        &mut self,
+        task: &T,
+        model: T::Model,
+        settings: &FitSettings,
+        plan: Option<CheckpointPlan>,
+    ) -> Result<Fitted<T::Model>, TrainError> {
+        let fitted = fit(task, model, settings, plan.as_ref(), self.interrupted, self.observer)?;
+        if fitted.ending == Ending::Interrupted {
+            return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
         }
+        if fitted.best_epoch == 0 {
+            return Err(TrainError::Diverged);
+        }
+        Ok(fitted)
+    }
+
+    fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
-            seed: 0,
-            validation_c: errors.mae(),
-            validation_normalised: errors.mae() / temperature_deviation(&record),
-            best_epoch: None,
-            epochs: Vec::new(),
+            seed: fitted.seed,
+            lead_h: fitted.lead_h,
+            validation_c: fitted.validation_c,
+            validation_normalised: fitted.validation_c / temperature_deviation(record),
+            fits: fitted.fits,
         });
+    }
+
+    /// Keeps a network, if one is wanted and there was none better on the validation part.
+    fn candidate(&mut self, draft: Draft, model: impl FnOnce() -> onnx::Model, on: (&Dataset, &Rc<Record>)) {
+        let wanted = self.options.out.is_some() || self.options.report.is_some();
+        let best = self.candidate.as_ref().map_or(f64::INFINITY, |best| best.draft.validation_c);
+        if wanted && draft.validation_c < best {
+            self.candidate = Some(Candidate::new(draft, model(), on.0, on.1));
+        }
+    }
+
+    fn baseline(
+        &mut self,
+        experiment: &Experiment,
+        baseline: impl FnOnce(&Self, &Record) -> Option<Baseline>,
+    ) -> Result<(), TrainError> {
+        let record = self.record(&[Quantity::AirTemperature])?;
+        let lead_h = self.options.protocol.unwrap_or(Protocol::Notebook).lead_h();
+        let baseline = baseline(self, &record).ok_or(TrainError::NoSite)?;
+        let validation_c = baseline.validate(&record, lead_h).mae();
+        self.result(experiment, &record, Scored { seed: 0, lead_h, validation_c, fits: Vec::new() });
         Ok(())
     }
 
-    fn network(&mut self, experiment: &Experiment, recipe: &Recipe) -> Result<(), TrainError> {
+    fn dataset(&mut self, problem: &experiment::Problem) -> Result<(Dataset, Rc<Record>), TrainError> {
         let in_file = self.quantities_of_file()?;
-        let record = self.record(&recipe.quantities(&in_file))?;
-        let site = self.site(&record)?;
-        let spec = recipe.window(&record, site);
-        let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.target(), None)?;
+        let record = self.record(&problem.quantities(&in_file))?;
+        let spec = problem.window(&record, self.site(&record)?);
+        let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &problem.target(), None)?;
         self.note(&format!(
             "{} windows to learn from, {} to choose by, each {} samples of {} features",
             dataset.train.len(),
@@ -406,8 +371,27 @@ impl Session<'_> {
             spec.samples,
             spec.features.len(),
         ));
+        Ok((dataset, record))
+    }
+
+    fn ridge(&mut self, experiment: &Experiment, recipe: &RidgeRecipe) -> Result<(), TrainError> {
+        let (dataset, record) = self.dataset(&recipe.problem)?;
+        let ridge = Ridge::fit(&dataset, &recipe.penalties).ok_or(TrainError::Ridge)?;
+        self.note(&format!("a penalty of {} per example is best", ridge.penalty));
+        let (validation_c, lead_h) = (ridge.validation.score, recipe.problem.protocol.lead_h());
+        self.result(experiment, &record, Scored { seed: 0, lead_h, validation_c, fits: Vec::new() });
+        let settings = serde_json::to_value(recipe).unwrap_or_default();
+        let draft =
+            Draft { experiment: experiment.name, seed: 0, settings, quantiles: Vec::new(), validation_c };
+        self.candidate(draft, || export(&ridge.network, &dataset), (&dataset, &record));
+        Ok(())
+    }
+
+    fn network(&mut self, experiment: &Experiment, recipe: &Recipe) -> Result<(), TrainError> {
+        let (dataset, record) = self.dataset(&recipe.problem)?;
         let device = Device::flex().autodiff();
         let task = StationTask::new(&dataset, device.clone());
+        let spec = dataset.windows.spec();
         let model = recipe.network.init(
             [spec.samples, spec.features.len()],
             dataset.lead_h.len(),
@@ -415,40 +399,23 @@ impl Session<'_> {
             &mut recipe.fit.initial_generator(),
         );
         let settings = serde_json::to_value(recipe).unwrap_or_default();
-        let plan = self.options.checkpoint.as_ref().map(|path| CheckpointPlan {
-            path: path.clone(),
-            resume: self.options.resume,
-            fingerprint: format!("{} {} {settings}", experiment.name, record.facts().sha256),
-        });
-        let fitted = fit(&task, model, &recipe.fit, plan.as_ref(), self.interrupted, self.observer)?;
-        if fitted.ending == Ending::Interrupted {
-            return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
-        }
-        if fitted.best_epoch == 0 {
-            return Err(TrainError::Diverged);
-        }
-        self.summary.results.push(ExperimentResult {
-            name: experiment.name,
-            seed: recipe.fit.seed,
-            validation_c: fitted.best.score,
-            validation_normalised: fitted.best.score / temperature_deviation(&record),
-            best_epoch: Some(fitted.best_epoch),
-            epochs: fitted.epochs,
-        });
-        if let Some(out) = self.options.out.clone() {
-            let model = export(&fitted.model, &dataset);
-            let manifest =
-                Draft { experiment: experiment.name, seed: recipe.fit.seed, settings, quantiles: Vec::new() };
-            self.ship(&out, model, manifest, &dataset, &record)?;
-        }
+        let of = format!("{} {settings}", record.facts().sha256);
+        let (seed, lead_h) = (recipe.fit.seed, recipe.problem.protocol.lead_h());
+        let plan = self.plan(experiment, seed, "", &of);
+        let fitted = self.fit(&task, model, &recipe.fit, plan)?;
+        let validation_c = fitted.best.score;
+        let fits = vec![FitRecord::of("", &fitted)];
+        self.result(experiment, &record, Scored { seed, lead_h, validation_c, fits });
+        let draft =
+            Draft { experiment: experiment.name, seed, settings, quantiles: Vec::new(), validation_c };
+        self.candidate(draft, || export(&fitted.model, &dataset), (&dataset, &record));
         Ok(())
     }
 
     /// Trains both branches of the network that is shipped, one after the other.
     fn pair(&mut self, experiment: &Experiment, recipe: &PairRecipe) -> Result<(), TrainError> {
         let record = self.record(&recipe.quantities())?;
-        let site = self.site(&record)?;
-        let spec = recipe.window(&record, site);
+        let spec = recipe.window(&record, self.site(&record)?);
         let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.target(), None)?;
         let data = PairData::new(&dataset, &record);
         self.note(&format!(
@@ -457,144 +424,113 @@ impl Session<'_> {
             dataset.validation.len()
         ));
         let settings = serde_json::to_value(recipe).unwrap_or_default();
+        let of = format!("{} {settings}", record.facts().sha256);
+        let seed = recipe.dense.seed;
         let device = Device::flex().autodiff();
         let task = BranchTask::new(&data, &recipe.network, device.clone());
-        let mut branches = Vec::new();
-        let mut epochs = Vec::new();
-        for (name, kind, fitting) in [
-            ("dense", BranchKind::Dense, &recipe.dense),
-            ("recurrent", BranchKind::Recurrent, &recipe.recurrent),
-        ] {
+        let mut fits = Vec::new();
+        let mut branch = |name, kind, fitting: &FitSettings| {
             self.note(&format!("the {name} branch"));
             let branch = data.branch(kind, &recipe.network, &device, &mut fitting.initial_generator());
-            let plan = self.options.checkpoint.as_ref().map(|path| {
-                let mut path = path.clone().into_os_string();
-                path.push(format!(".{name}"));
-                let sha256 = &record.facts().sha256;
-                CheckpointPlan {
-                    path: path.into(),
-                    resume: self.options.resume,
-                    fingerprint: format!("{} {name} {sha256} {settings}", experiment.name),
-                }
-            });
-            let fitted = fit(&task, branch, fitting, plan.as_ref(), self.interrupted, self.observer)?;
-            if fitted.ending == Ending::Interrupted {
-                return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
-            }
-            if fitted.best_epoch == 0 {
-                return Err(TrainError::Diverged);
-            }
-            branches.push(fitted.model);
-            epochs.extend(fitted.epochs);
-        }
-        let (Some(recurrent), Some(dense)) = (branches.pop(), branches.pop()) else {
-            return Err(TrainError::Diverged);
+            let plan = self.plan(experiment, seed, &format!(".{name}"), &of);
+            let fitted = self.fit(&task, branch, fitting, plan)?;
+            fits.push(FitRecord::of(name, &fitted));
+            Ok::<_, TrainError>(fitted.model)
         };
+        let dense = branch("dense", BranchKind::Dense, &recipe.dense)?;
+        let recurrent = branch("recurrent", BranchKind::Recurrent, &recipe.recurrent)?;
         let pair = Pair::new(&data, dense, recurrent);
-        self.summary.results.push(ExperimentResult {
-            name: experiment.name,
-            seed: recipe.dense.seed,
-            validation_c: pair.validation.score,
-            validation_normalised: pair.validation.score / temperature_deviation(&record),
-            best_epoch: None,
-            epochs,
-        });
-        if let Some(out) = self.options.out.clone() {
-            let draft = Draft {
-                experiment: experiment.name,
-                seed: recipe.dense.seed,
-                settings,
-                quantiles: pair::QUANTILES.to_vec(),
-            };
-            self.ship(&out, pair.export(&dataset), draft, &dataset, &record)?;
-        }
+        let validation_c = pair.validation.score;
+        self.result(
+            experiment,
+            &record,
+            Scored { seed, lead_h: Protocol::Aligned.lead_h(), validation_c, fits },
+        );
+        let quantiles = pair::QUANTILES.to_vec();
+        let draft = Draft { experiment: experiment.name, seed, settings, quantiles, validation_c };
+        self.candidate(draft, || pair.export(&dataset), (&dataset, &record));
         Ok(())
     }
 
-    /// Scores a model and writes it, if it is good for anything.
-    fn ship(
-        &mut self,
-        out: &std::path::Path,
-        model: crate::model::onnx::Model,
-        draft: Draft,
-        dataset: &Dataset,
-        record: &Record,
-    ) -> Result<(), TrainError> {
-        let spec = dataset.windows.spec();
-        let facts = record.facts();
-        let train = record.part(DEFAULT_SPLIT, Part::Train);
-        let stem = out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut manifest = Manifest {
-            format_version: FORMAT_VERSION,
-            name: self.options.name.clone().unwrap_or(stem),
-            window: spec.clone(),
-            normalisation: dataset.windows.normalisation().clone(),
-            target: dataset.target.clone(),
-            lead_h: dataset.lead_h.clone(),
-            quantiles: draft.quantiles,
-            training: Some(Training {
-                file: facts.file.clone(),
-                sha256: facts.sha256.clone(),
-                rows: facts.readings,
-                first: facts.first,
-                last: facts.last,
-                split: DEFAULT_SPLIT,
-                seed: draft.seed,
-                experiment: draft.experiment.to_owned(),
-                settings: draft.settings,
-                climatology: Climatology::fit(record.history(), spec.site, record.rows_within(&train)),
-            }),
-            scores: Vec::new(),
-            tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+    /// Scores the best network, writes it if it is good for anything, and writes the report.
+    fn finish(&mut self) -> Result<(), TrainError> {
+        let candidate = self.candidate.take();
+        let mut figures = Vec::new();
+        let shipped = match &candidate {
+            Some(candidate) => self.ship(candidate, &mut figures),
+            None => Ok(()),
         };
-        let artefact = Artefact::parse(&Artefact::assemble(model.clone(), &manifest)?)?;
-        let runtime = Runtime::start(EngineChoice::Tract, None)?;
-        let errors = |part: Part| -> Result<PartErrors, TrainError> {
-            let slots = record.part(DEFAULT_SPLIT, part);
-            let cases = evaluate::cases(&artefact, record, part, &slots, &runtime)?;
-            Ok(PartErrors::of(record, part, &manifest.lead_h, &cases))
+        // A model that is refused is one that its user wants to look at.
+        if let Some(path) = &self.options.report {
+            let record = candidate.as_ref().map(|candidate| Rc::clone(&candidate.record));
+            let record = record.or_else(|| self.record.as_ref().map(|(_, record)| Rc::clone(record)));
+            let mut report = Report::new(record.as_deref());
+            if let Some(record) = &record {
+                report.mark_parts(record);
+            }
+            if let Some(candidate) = &candidate {
+                report.describe_model(self.name(candidate));
+            }
+            report.experiments = self.summary.results.iter().map(ExperimentResult::report).collect();
+            report.experiments.extend(self.summary.reviews.iter().map(ReviewResult::report));
+            report.parts = figures;
+            write_report(path, &report)?;
+            self.summary.report = Some(path.clone());
+        }
+        shipped
+    }
+
+    /// The model's name: what the user says, the file's, or the experiment's.
+    fn name(&self, candidate: &Candidate) -> String {
+        let stem = self.options.out.as_ref().and_then(|out| out.file_stem());
+        let stem = stem.map(|stem| stem.to_string_lossy().into_owned());
+        self.options.name.clone().or(stem).unwrap_or_else(|| candidate.draft.experiment.to_owned())
+    }
+
+    fn ship(&mut self, candidate: &Candidate, figures: &mut Vec<PartFigures>) -> Result<(), TrainError> {
+        let quantiles = &candidate.draft.quantiles;
+        let mut part = |part: Part| {
+            let cases = candidate.cases(part)?;
+            let errors = candidate.errors(part, &cases);
+            figures.push(PartFigures::of(
+                &candidate.record,
+                candidate.window.site,
+                &errors,
+                &cases,
+                quantiles,
+            ));
+            Ok::<_, TrainError>(errors)
         };
-        let validation = errors(Part::Validation)?;
+        let validation = part(Part::Validation)?;
+        let Some(out) = &self.options.out else { return Ok(()) };
         if !self.options.ship_anyway {
             check_gain(&validation)?;
         }
-        let test = errors(Part::Test)?;
-        manifest.scores = vec![validation.scores(), test.scores()];
+        // The test part is looked at for the model that is shipped alone.
+        let test = part(Part::Test)?;
+        let manifest = candidate.manifest(&self.name(candidate), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
-        write_atomically(out, &Artefact::assemble(model, &manifest)?)?;
-        self.summary.written = Some(out.to_owned());
+        write_atomically(out, &Artefact::assemble(candidate.model.clone(), &manifest)?)?;
+        self.summary.written = Some(out.clone());
         Ok(())
     }
 }
 
-/// What a manifest says beside the data.
-struct Draft {
-    experiment: &'static str,
+/// What came of an experiment, but for what its record tells.
+struct Scored {
     seed: u64,
-    settings: serde_json::Value,
-    quantiles: Vec<f32>,
+    lead_h: u32,
+    validation_c: f64,
+    fits: Vec<FitRecord>,
 }
 
-/// Refuses a model that is no better at its longest lead than what costs nothing.
-fn check_gain(validation: &PartErrors) -> Result<(), TrainError> {
-    let Some(errors) = validation.leads.last() else { return Ok(()) };
-    let baselines = [
-        ("persistence", errors.persistence),
-        ("the same time yesterday", errors.yesterday),
-        ("climatology", errors.climatology),
-    ];
-    for (baseline, sum) in baselines {
-        // A reference that was not measured has no error to compare with.
-        if errors.model.mae() >= sum.mae() {
-            let (model_c, baseline_c) = (errors.model.mae(), sum.mae());
-            return Err(TrainError::NoGain { model_c, lead_h: errors.lead_h, baseline, baseline_c });
-        }
-    }
-    Ok(())
+fn write_report(path: &Path, report: &Report) -> Result<(), TrainError> {
+    std::fs::write(path, report.to_string())
+        .map_err(|source| TrainError::File { path: path.to_owned(), source })
 }
 
 /// The network as a graph that gives what the manifest's target describes.
-fn export(network: &Network, dataset: &Dataset) -> crate::model::onnx::Model {
+fn export(network: &Network, dataset: &Dataset) -> onnx::Model {
     let spec = dataset.windows.spec();
     let mut graph = GraphBuilder::new();
     let output = network.export(&mut graph, Artefact::INPUT, &dataset.scale);

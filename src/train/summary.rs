@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::evaluate::PartErrors;
+use crate::report;
 
+use super::fit::Fitted;
 use super::progress::EpochRecord;
 
 /// What came of one experiment with one seed.
@@ -12,16 +14,74 @@ use super::progress::EpochRecord;
 pub struct ExperimentResult {
     /// The experiment's name.
     pub name: &'static str,
-    /// What random numbers started from.
+    /// What random numbers started from; 0 where there are none.
     pub seed: u64,
+    /// The longest lead, hours.
+    pub lead_h: u32,
     /// Mean absolute error on the validation part at the longest lead, °C.
     pub validation_c: f64,
     /// The same in standard deviations of the training part's temperature, the notebook's unit.
     pub validation_normalised: f64,
-    /// The best epoch, for what has epochs.
-    pub best_epoch: Option<usize>,
+    /// Its trainings: none of a baseline, two of a pair.
+    pub fits: Vec<FitRecord>,
+}
+
+/// A training that was run to its end.
+#[derive(Debug, Clone)]
+pub struct FitRecord {
+    /// Which of several networks was trained; empty for the only one.
+    pub name: &'static str,
+    /// The best epoch.
+    pub best_epoch: usize,
     /// What happened in each epoch.
     pub epochs: Vec<EpochRecord>,
+}
+
+impl FitRecord {
+    /// The record of a training.
+    pub fn of<M>(name: &'static str, fitted: &Fitted<M>) -> FitRecord {
+        FitRecord { name, best_epoch: fitted.best_epoch, epochs: fitted.epochs.clone() }
+    }
+
+    fn seconds_per_epoch(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() / self.epochs.len() as f64
+    }
+
+    fn report(&self) -> report::Training {
+        report::Training {
+            name: self.name.to_owned(),
+            best_epoch: self.best_epoch,
+            loss: self.epochs.iter().map(|epoch| epoch.loss).collect(),
+            validation_loss: self.epochs.iter().map(|epoch| epoch.validation.loss).collect(),
+        }
+    }
+}
+
+impl ExperimentResult {
+    /// What a report shows of it.
+    pub(super) fn report(&self) -> report::Experiment {
+        report::Experiment {
+            name: self.name.to_owned(),
+            seed: self.seed,
+            score: format!(
+                "{:.3} °C at {} h ({:.4} normalised)",
+                self.validation_c, self.lead_h, self.validation_normalised
+            ),
+            trainings: self.fits.iter().map(FitRecord::report).collect(),
+        }
+    }
+}
+
+impl ReviewResult {
+    /// What a report shows of it.
+    pub(super) fn report(&self) -> report::Experiment {
+        report::Experiment {
+            name: self.name.to_owned(),
+            seed: self.seed,
+            score: format!("accuracy {:.4}", self.accuracy),
+            trainings: vec![self.fit.report()],
+        }
+    }
 }
 
 /// What came of one experiment on film reviews with one seed.
@@ -37,10 +97,8 @@ pub struct ReviewResult {
     pub notebook_accuracy: f64,
     /// Mean binary cross-entropy on the validation part, in the best epoch.
     pub loss: f64,
-    /// The best epoch.
-    pub best_epoch: usize,
-    /// What happened in each epoch.
-    pub epochs: Vec<EpochRecord>,
+    /// Its training.
+    pub fit: FitRecord,
 }
 
 /// What came of a run.
@@ -52,8 +110,10 @@ pub struct TrainSummary {
     pub reviews: Vec<ReviewResult>,
     /// Errors of the model that was written, on the validation and test parts.
     pub parts: Vec<PartErrors>,
-    /// The file that was written.
+    /// The model file that was written.
     pub written: Option<PathBuf>,
+    /// The report that was written.
+    pub report: Option<PathBuf>,
 }
 
 impl fmt::Display for TrainSummary {
@@ -61,26 +121,26 @@ impl fmt::Display for TrainSummary {
         if !self.results.is_empty() {
             writeln!(
                 formatter,
-                "{:<22} {:>6} {:>10} {:>10} {:>6} {:>9}",
-                "experiment", "seed", "MAE °C", "normalised", "epoch", "s/epoch"
+                "{:<22} {:>6} {:>7} {:>8} {:>10} {:>7} {:>11}",
+                "experiment", "seed", "lead", "MAE °C", "normalised", "epoch", "s/epoch"
             )?;
         }
         for result in &self.results {
-            let seconds: f64 = result.epochs.iter().map(|epoch| epoch.seconds).sum();
             let dash = || "-".to_owned();
+            let epochs: Vec<String> = result.fits.iter().map(|fit| fit.best_epoch.to_string()).collect();
+            let seconds: Vec<String> =
+                result.fits.iter().map(|fit| format!("{:.1}", fit.seconds_per_epoch())).collect();
+            let joined = |values: Vec<String>| if values.is_empty() { dash() } else { values.join(" + ") };
             writeln!(
                 formatter,
-                "{:<22} {:>6} {:>10.3} {:>10.4} {:>6} {:>9}",
+                "{:<22} {:>6} {:>5} h {:>8.3} {:>10.4} {:>7} {:>11}",
                 result.name,
-                result.seed,
+                if result.seed == 0 { dash() } else { result.seed.to_string() },
+                result.lead_h,
                 result.validation_c,
                 result.validation_normalised,
-                result.best_epoch.map_or_else(dash, |epoch| epoch.to_string()),
-                if result.epochs.is_empty() {
-                    dash()
-                } else {
-                    format!("{:.1}", seconds / result.epochs.len() as f64)
-                },
+                joined(epochs),
+                joined(seconds),
             )?;
         }
         if !self.reviews.is_empty() {
@@ -91,7 +151,6 @@ impl fmt::Display for TrainSummary {
             )?;
         }
         for result in &self.reviews {
-            let seconds: f64 = result.epochs.iter().map(|epoch| epoch.seconds).sum();
             writeln!(
                 formatter,
                 "{:<24} {:>6} {:>9.4} {:>9.4} {:>7.4} {:>6} {:>9.1}",
@@ -100,8 +159,8 @@ impl fmt::Display for TrainSummary {
                 result.accuracy,
                 result.notebook_accuracy,
                 result.loss,
-                result.best_epoch,
-                seconds / result.epochs.len() as f64,
+                result.fit.best_epoch,
+                result.fit.seconds_per_epoch(),
             )?;
         }
         for part in &self.parts {
@@ -122,6 +181,9 @@ impl fmt::Display for TrainSummary {
         }
         if let Some(written) = &self.written {
             writeln!(formatter, "written to {}", written.display())?;
+        }
+        if let Some(report) = &self.report {
+            writeln!(formatter, "pictures in {}", report.display())?;
         }
         Ok(())
     }

@@ -1,0 +1,114 @@
+//! A trained network that could be shipped: its graph, and all that its manifest says.
+
+use std::rc::Rc;
+
+use crate::evaluate::{self, Case, PartErrors};
+use crate::forecast::baseline::Climatology;
+use crate::model::{
+    Artefact, EngineChoice, FORMAT_VERSION, Manifest, Normalisation, PartScores, Runtime, Target, Training,
+    onnx,
+};
+use crate::record::{DEFAULT_SPLIT, Part, Record};
+use crate::window::WindowSpec;
+
+use super::dataset::Dataset;
+use super::error::TrainError;
+
+/// What is said of a network beside its data.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub experiment: &'static str,
+    pub seed: u64,
+    pub settings: serde_json::Value,
+    pub quantiles: Vec<f32>,
+    /// Mean absolute error on the validation part at the longest lead, °C.
+    pub validation_c: f64,
+}
+
+/// A network that could be shipped.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub draft: Draft,
+    pub model: onnx::Model,
+    pub record: Rc<Record>,
+    pub window: WindowSpec,
+    normalisation: Normalisation,
+    target: Target,
+    lead_h: Vec<u32>,
+}
+
+impl Candidate {
+    pub fn new(draft: Draft, model: onnx::Model, dataset: &Dataset, record: &Rc<Record>) -> Candidate {
+        Candidate {
+            draft,
+            model,
+            record: Rc::clone(record),
+            window: dataset.windows.spec().clone(),
+            normalisation: dataset.windows.normalisation().clone(),
+            target: dataset.target.clone(),
+            lead_h: dataset.lead_h.clone(),
+        }
+    }
+
+    /// The manifest of a model of that name and scores.
+    pub fn manifest(&self, name: &str, scores: Vec<PartScores>) -> Manifest {
+        let (facts, draft) = (self.record.facts(), &self.draft);
+        let train = self.record.part(DEFAULT_SPLIT, Part::Train);
+        let rows = self.record.rows_within(&train);
+        Manifest {
+            format_version: FORMAT_VERSION,
+            name: name.to_owned(),
+            window: self.window.clone(),
+            normalisation: self.normalisation.clone(),
+            target: self.target.clone(),
+            lead_h: self.lead_h.clone(),
+            quantiles: draft.quantiles.clone(),
+            training: Some(Training {
+                file: facts.file.clone(),
+                sha256: facts.sha256.clone(),
+                rows: facts.readings,
+                first: facts.first,
+                last: facts.last,
+                split: DEFAULT_SPLIT,
+                seed: draft.seed,
+                experiment: draft.experiment.to_owned(),
+                settings: draft.settings.clone(),
+                climatology: Climatology::fit(self.record.history(), self.window.site, rows),
+            }),
+            scores,
+            tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    /// Every forecast of a part of the record, by the engine that is built in.
+    pub fn cases(&self, part: Part) -> Result<Vec<Case>, TrainError> {
+        let file = Artefact::assemble(self.model.clone(), &self.manifest(self.draft.experiment, Vec::new()))?;
+        let artefact = Artefact::parse(&file)?;
+        let runtime = Runtime::start(EngineChoice::Tract, None)?;
+        let slots = self.record.part(DEFAULT_SPLIT, part);
+        Ok(evaluate::cases(&artefact, &self.record, part, &slots, &runtime)?)
+    }
+
+    /// Sums up cases of a part.
+    pub fn errors(&self, part: Part, cases: &[Case]) -> PartErrors {
+        PartErrors::of(&self.record, part, &self.lead_h, cases)
+    }
+}
+
+/// Refuses a model that is no better at its longest lead than what costs nothing.
+pub(super) fn check_gain(validation: &PartErrors) -> Result<(), TrainError> {
+    let Some(errors) = validation.leads.last() else { return Ok(()) };
+    let baselines = [
+        ("persistence", errors.persistence),
+        ("the same time yesterday", errors.yesterday),
+        ("climatology", errors.climatology),
+    ];
+    for (baseline, sum) in baselines {
+        // A reference that was not measured has no error to compare with.
+        if errors.model.mae() >= sum.mae() {
+            let (model_c, baseline_c) = (errors.model.mae(), sum.mae());
+            return Err(TrainError::NoGain { model_c, lead_h: errors.lead_h, baseline, baseline_c });
+        }
+    }
+    Ok(())
+}
