@@ -52,11 +52,12 @@ pub struct PairSettings {
     pub noise: f32,
 }
 
-/// Terms, sequences and targets of one part.
+/// Terms and targets of one part. Windows and sequences, which are many times as large, are made when they are needed.
 #[derive(Debug, Clone)]
-struct Inputs {
+struct Inputs<'a> {
+    examples: &'a Examples,
+    /// `[example, term]`.
     terms: Vec<f32>,
-    sequences: Vec<f32>,
     /// `[example, output]`; NaN where nothing was measured.
     targets: Vec<f32>,
 }
@@ -66,27 +67,22 @@ struct Inputs {
 pub struct PairData<'a> {
     dataset: &'a Dataset,
     terms: Terms,
-    train: Inputs,
-    validation: Inputs,
+    train: Inputs<'a>,
+    validation: Inputs<'a>,
     helps: usize,
 }
 
 impl<'a> PairData<'a> {
     /// Computes the terms of all windows.
     pub fn new(dataset: &'a Dataset, record: &Record) -> PairData<'a> {
-        let windows = |examples: &Examples| -> Vec<f32> {
-            let size = dataset.windows.spec().len();
-            let mut windows = vec![0.0; examples.len() * size];
-            windows.par_chunks_mut(size).zip(&examples.origins).for_each(|(window, &origin)| {
-                let complete = dataset.windows.fill(origin, window);
-                debug_assert!(complete, "only complete windows are examples");
-            });
-            windows
-        };
         let size = dataset.windows.spec().len();
-        let train = windows(&dataset.train);
-        let terms =
-            Terms::of(dataset.windows.spec(), dataset.windows.normalisation(), train.chunks_exact(size));
+        let mut window = vec![0.0; size];
+        let terms = Terms::of(dataset.windows.spec(), dataset.windows.normalisation(), |visit| {
+            for &origin in &dataset.train.origins {
+                fill(dataset, origin, &mut window);
+                visit(&window);
+            }
+        });
         let helping: Vec<Quantity> = dataset
             .windows
             .spec()
@@ -125,22 +121,19 @@ impl<'a> PairData<'a> {
         }
         let sizes: Vec<f32> =
             (0..helps).map(|help| mean_size(of_train.iter().skip(help).step_by(helps))).collect();
-        let inputs = |examples: &Examples, windows: &[f32], helps_of: &[f32]| {
+        let inputs = |examples: &'a Examples, helps_of: &[f32]| {
             let mut inputs = Inputs {
+                examples,
                 terms: vec![0.0; examples.len() * terms.count()],
-                sequences: vec![0.0; examples.len() * terms.sequence_shape().iter().product::<usize>()],
                 targets: Vec::with_capacity(examples.len() * (3 * leads + helps)),
             };
-            let sequence = terms.sequence_shape().iter().product::<usize>();
-            inputs
-                .terms
-                .par_chunks_mut(terms.count())
-                .zip(inputs.sequences.par_chunks_mut(sequence))
-                .zip(windows.par_chunks(size))
-                .for_each(|((row, sequence), window)| {
+            inputs.terms.par_chunks_mut(terms.count()).zip(&examples.origins).for_each_init(
+                || vec![0.0; size],
+                |window, (row, &origin)| {
+                    fill(dataset, origin, window);
                     terms.fill(window, row);
-                    terms.fill_sequence(window, sequence);
-                });
+                },
+            );
             for example in 0..examples.len() {
                 let own = &examples.targets[example * leads..][..leads];
                 inputs.targets.extend(own.iter().flat_map(|&target| [target; QUANTILES.len()]));
@@ -149,9 +142,9 @@ impl<'a> PairData<'a> {
             }
             inputs
         };
-        let train = inputs(&dataset.train, &train, &of_train);
+        let train = inputs(&dataset.train, &of_train);
         // Help is for learning only.
-        let validation = inputs(&dataset.validation, &windows(&dataset.validation), &[]);
+        let validation = inputs(&dataset.validation, &[]);
         PairData { dataset, terms, train, validation, helps }
     }
 
@@ -187,14 +180,27 @@ impl<'a> PairData<'a> {
             examples.iter().flat_map(|&example| &from[example * stride..][..width]).copied().collect()
         };
         let count = self.terms.count();
-        let sequence = self.terms.sequence_shape().iter().product();
         match branch.gru {
             None => (pick(&inputs.terms, count, count), None),
             Some(_) => {
                 let terms = pick(&inputs.terms, count, self.terms.few());
-                (terms, Some(pick(&inputs.sequences, sequence, sequence)))
+                (terms, Some(self.sequences(inputs, examples)))
             }
         }
+    }
+
+    /// The shortened sequences of some examples.
+    fn sequences(&self, inputs: &Inputs, examples: &[usize]) -> Vec<f32> {
+        let size = self.terms.sequence_shape().iter().product();
+        let mut sequences = vec![0.0; examples.len() * size];
+        sequences.par_chunks_mut(size).zip(examples).for_each_init(
+            || vec![0.0; self.dataset.windows.spec().len()],
+            |window, (sequence, &example)| {
+                fill(self.dataset, inputs.examples.origins[example], window);
+                self.terms.fill_sequence(window, sequence);
+            },
+        );
+        sequences
     }
 
     /// The quantiles that a branch gives for all examples, `[example, lead, quantile]`.
@@ -211,6 +217,11 @@ impl<'a> PairData<'a> {
             })
             .collect()
     }
+}
+
+fn fill(dataset: &Dataset, origin: Slot, window: &mut [f32]) {
+    let complete = dataset.windows.fill(origin, window);
+    debug_assert!(complete, "only complete windows are examples");
 }
 
 fn mean_size<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {

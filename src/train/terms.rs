@@ -159,14 +159,14 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Terms whose statistics are those of `windows`, one normalised window after the other.
+    /// Terms whose statistics are those of the normalised windows that `visit_all` shows, one after the other.
     ///
     /// # Panics
     /// If the windows are not [`SAMPLES`] samples of [`features`].
-    pub fn of<'a>(
+    pub fn of(
         spec: &WindowSpec,
         normalisation: &Normalisation,
-        windows: impl Iterator<Item = &'a [f32]>,
+        visit_all: impl FnOnce(&mut dyn FnMut(&[f32])),
     ) -> Terms {
         assert!(spec.samples == SAMPLES && spec.features == features(), "windows are those of the terms");
         let (terms, few) = terms();
@@ -184,7 +184,7 @@ impl Terms {
         let mut count = 0.0_f64;
         let mut sums = vec![(0.0_f64, 0.0_f64); raw.terms.len()];
         let mut squares = vec![0.0_f64; features];
-        for window in windows {
+        visit_all(&mut |window| {
             count += 1.0;
             for (term, sums) in raw.terms.iter().zip(&mut sums) {
                 let value = f64::from(term.value(window, features, normalisation));
@@ -196,7 +196,7 @@ impl Terms {
                     *square += f64::from(change).powi(2) / 5.0;
                 }
             }
-        }
+        });
         let count = count.max(1.0);
         for (index, (sum, square)) in sums.into_iter().enumerate() {
             let mean = sum / count;
