@@ -27,6 +27,7 @@ use crate::model::{
 use crate::quantity::Quantity;
 use crate::record::{Part, Record, RecordError, RecordSource};
 use crate::report::{PartFigures, Report};
+use crate::whole_file::{self, WriteError};
 
 /// What is to be evaluated.
 #[derive(Debug, Clone, clap::Args)]
@@ -109,13 +110,8 @@ pub enum EvaluateError {
         longest_h: f64,
     },
     /// The forecasts or the report cannot be written.
-    #[error("{path}: {source}", path = .path.display())]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// One forecast beside what came.
@@ -224,8 +220,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         }
         report.describe_model(&artefact.manifest.name);
         report.parts = figures;
-        std::fs::write(path, report.to_string())
-            .map_err(|source| EvaluateError::Write { path: path.clone(), source })?;
+        whole_file::write(path, report.to_string().as_bytes())?;
     }
     if let Some(predictions) = predictions {
         predictions.finish()?;
@@ -563,7 +558,7 @@ struct Predictions {
 
 impl Predictions {
     fn create(path: &Path) -> Result<Predictions, EvaluateError> {
-        let failed = |source| EvaluateError::Write { path: path.to_owned(), source };
+        let failed = |source| WriteError { path: path.to_owned(), source };
         let mut writer = ::csv::Writer::from_writer(std::fs::File::create(path).map_err(failed)?);
         let header = [
             "part",
@@ -602,15 +597,14 @@ impl Predictions {
                 optional(case.climatology_c),
             ];
             let path = &self.path;
-            self.writer.write_record(line).map_err(|error| EvaluateError::Write {
-                path: path.clone(),
-                source: std::io::Error::other(error),
-            })?;
+            self.writer
+                .write_record(line)
+                .map_err(|error| WriteError { path: path.clone(), source: std::io::Error::other(error) })?;
         }
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(), EvaluateError> {
-        self.writer.flush().map_err(|source| EvaluateError::Write { path: self.path, source })
+    fn finish(mut self) -> Result<(), WriteError> {
+        self.writer.flush().map_err(|source| WriteError { path: self.path, source })
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
-use crate::model::{hexadecimal, write_atomically};
+use crate::model::hexadecimal;
+use crate::whole_file::{self, WriteError};
 
 /// TensorFlow's public copy.
 const URL: &str =
@@ -35,7 +36,7 @@ pub enum FetchError {
     NotTheRecord(String),
     /// The cache cannot be written.
     #[error(transparent)]
-    Cache(#[from] crate::model::ArtefactError),
+    Cache(#[from] WriteError),
     /// There is no place for a cache.
     #[error("no cache folder: set XDG_CACHE_HOME or HOME")]
     NoCache,
@@ -71,7 +72,7 @@ pub fn fetch(mut progress: impl FnMut(u64, u64)) -> Result<Fetched, FetchError> 
     }
     let csv = unpack(&download(&mut progress)?)?;
     let is_known_copy = verify(&csv)?;
-    write_atomically(&path, &csv)?;
+    whole_file::write(&path, &csv)?;
     Ok(Fetched { path, is_known_copy })
 }
 

@@ -38,4 +38,5 @@ pub mod thermodynamics;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod units;
+pub mod whole_file;
 pub mod window;

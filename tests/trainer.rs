@@ -272,6 +272,22 @@ fn an_option_that_an_experiment_would_pass_over_is_refused() {
     assert_eq!(refused(&out), "--out: yesterday is no network that can be written to a model file");
 }
 
+#[test]
+fn a_place_that_cannot_be_written_to_is_said_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let file_as_folder = csv.join("below a file");
+    let place =
+        |out, report, checkpoint| TrainOptions { out, report, checkpoint, ..few_steps(&csv, &["dense"]) };
+    let there = || Some(file_as_folder.clone());
+    for options in [place(there(), None, None), place(None, there(), None), place(None, None, there())] {
+        let steps = &mut Interruption { steps: usize::MAX, interrupted: &AtomicBool::default() };
+        let error = run(&options, &AtomicBool::default(), steps).unwrap_err();
+        assert!(matches!(error, TrainError::Write(_)), "{error}");
+        assert_eq!(steps.steps, usize::MAX, "nothing was trained");
+    }
+}
+
 /// Where the penalised sum of squares is smallest, its gradient is zero: the residuals' products with each term are the
 /// penalty times the term's coefficient.
 #[test]

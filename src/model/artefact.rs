@@ -1,7 +1,6 @@
 //! The artefact: one ONNX file with its manifest inside.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -28,14 +27,6 @@ pub enum ArtefactError {
     /// The file cannot be read. Which one, whoever asked for it says.
     #[error("{0}")]
     Unreadable(std::io::Error),
-    /// A file cannot be written.
-    #[error("{path}: {source}", path = .path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The bytes are no ONNX model, or the file is cut off.
     #[error("not an ONNX file, or cut off: {0}")]
     NotOnnx(String),
@@ -195,33 +186,4 @@ fn print_shape(dimensions: &[DimensionValue]) -> String {
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes a file whole or not at all: into a temporary file beside it, to the disk, then under its name. A kill
-/// or a full disk leaves the old file as it was.
-///
-/// # Errors
-/// [`ArtefactError::File`] when a step fails; the temporary file is then removed.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ArtefactError> {
-    let failed = |source| ArtefactError::File { path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let Some(name) = path.file_name() else {
-        return Err(failed(std::io::Error::other("no file name")));
-    };
-    let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        std::fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| {
-        let _ = std::fs::remove_file(&temporary);
-        failed(source)
-    })
 }

@@ -8,7 +8,7 @@ pub mod onnx;
 mod worker;
 
 pub(crate) use artefact::hexadecimal;
-pub use artefact::{Artefact, ArtefactError, write_atomically};
+pub use artefact::{Artefact, ArtefactError};
 pub use engine::{Engine, EngineChoice, EngineError, EngineKind, Runtime};
 pub use manifest::{
     FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Split, Target, TargetKind,

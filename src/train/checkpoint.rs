@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ArtefactError, write_atomically};
+use crate::whole_file::{self, WriteError};
 
 use super::fit::{CheckpointPlan, State, Validation};
 use super::progress::EpochRecord;
@@ -19,7 +19,7 @@ const MAGIC: &str = "forecastd checkpoint 1\n";
 pub enum CheckpointError {
     /// It cannot be written.
     #[error("checkpoint {0}")]
-    Write(#[from] ArtefactError),
+    Write(#[from] WriteError),
     /// It cannot be read.
     #[error("checkpoint {path}: {message}", path = .path.display())]
     Read {
@@ -105,7 +105,7 @@ impl Checkpoint {
         {
             bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
         }
-        Ok(write_atomically(&plan.path, &bytes)?)
+        Ok(whole_file::write(&plan.path, &bytes)?)
     }
 
     /// Reads the state where the plan says; `fresh` is the state at the beginning of such a training.

@@ -6,6 +6,7 @@ use crate::evaluate::EvaluateError;
 use crate::formats::csv::CsvError;
 use crate::model::{ArtefactError, EngineError};
 use crate::record::RecordError;
+use crate::whole_file::WriteError;
 
 use super::checkpoint::CheckpointError;
 use super::dataset::DatasetError;
@@ -58,7 +59,10 @@ pub enum TrainError {
     /// The engine does not run.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The log or the report cannot be written.
+    /// The model, the report or a checkpoint cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The log cannot be written.
     #[error("{path}: {source}", path = .path.display())]
     File {
         /// Which file.

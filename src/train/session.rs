@@ -1,6 +1,6 @@
 //! A run of the trainer: reads the record, runs experiments on it, writes the best model and the report.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,12 +8,13 @@ use burn::tensor::Device;
 
 use crate::formats::csv::{CsvMapping, CsvReader};
 use crate::grid::{Grid, Slot};
-use crate::model::{Artefact, onnx, write_atomically};
+use crate::model::{Artefact, onnx};
 use crate::quantity::{Quantity, Values};
 use crate::record::{DEFAULT_SPLIT, Part, Record, RecordSource};
 use crate::report::{PartFigures, Report};
 use crate::solar::Site;
 use crate::thermodynamics;
+use crate::whole_file;
 
 use super::baseline::Baseline;
 use super::candidate::{Candidate, Draft, check_gain};
@@ -115,6 +116,9 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
     }
     if options.report.is_some() && options.csv.is_none() {
         return Err(TrainError::ReportWithoutRecord);
+    }
+    for path in [&options.out, &options.report, &options.checkpoint].into_iter().flatten() {
+        whole_file::check(path)?;
     }
     if options.all {
         return Ok(());
@@ -474,7 +478,7 @@ impl Session<'_> {
             report.experiments = self.summary.results.iter().map(ExperimentResult::report).collect();
             report.experiments.extend(self.summary.reviews.iter().map(ReviewResult::report));
             report.parts = figures;
-            write_report(path, &report)?;
+            whole_file::write(path, report.to_string().as_bytes())?;
             self.summary.report = Some(path.clone());
         }
         shipped
@@ -510,7 +514,7 @@ impl Session<'_> {
         let test = part(Part::Test)?;
         let manifest = candidate.manifest(&self.name(candidate), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
-        write_atomically(out, &Artefact::assemble(candidate.model.clone(), &manifest)?)?;
+        whole_file::write(out, &Artefact::assemble(candidate.model.clone(), &manifest)?)?;
         self.summary.written = Some(out.clone());
         Ok(())
     }
@@ -522,11 +526,6 @@ struct Scored {
     lead_h: u32,
     validation_c: f64,
     fits: Vec<FitRecord>,
-}
-
-fn write_report(path: &Path, report: &Report) -> Result<(), TrainError> {
-    std::fs::write(path, report.to_string())
-        .map_err(|source| TrainError::File { path: path.to_owned(), source })
 }
 
 /// The network as a graph that gives what the manifest's target describes.

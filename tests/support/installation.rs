@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use forecastd::model::write_atomically;
+use forecastd::whole_file;
 use tempfile::TempDir;
 
 use super::patience::{PATIENCE, until};
@@ -68,7 +68,7 @@ impl Installation {
 
     /// Exchanges the model's file, whole.
     pub fn write_model(&self, bytes: &[u8]) {
-        write_atomically(&self.model_path(), bytes).unwrap();
+        whole_file::write(&self.model_path(), bytes).unwrap();
     }
 
     /// Starts the daemon and waits until it is ready for readings.
