@@ -14,8 +14,14 @@ use burn::nn::{
     Gru as StockGru, GruConfig as StockGruConfig, Lstm as StockLstm, LstmConfig as StockLstmConfig,
 };
 use burn::tensor::{Device, Distribution, Tensor};
+use forecastd::grid::Grid;
+use forecastd::quantity::Quantity;
+use forecastd::record::{DEFAULT_SPLIT, Record};
+use forecastd::simulation::Simulation;
+use forecastd::train::dataset::Dataset;
+use forecastd::train::experiment::{self, Method};
 use forecastd::train::recurrent::{Gru, GruConfig, Lstm, LstmConfig};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
 const BATCH: usize = 128;
@@ -24,6 +30,8 @@ const INPUTS: usize = 14;
 const UNITS: usize = 32;
 const STACKED_UNITS: usize = 64;
 const INFERENCE_BATCH: usize = 1024;
+/// Windows of the test part of the hourly Jena record.
+const TEST_WINDOWS: usize = 19_931;
 const ROUNDS: usize = 7;
 
 /// A network of one or more recurrent layers; its result is the last state.
@@ -82,11 +90,16 @@ impl Network {
         let mut times = Vec::with_capacity(repetitions);
         for _ in 0..repetitions {
             let start = Instant::now();
-            let out = self.forward(x.clone());
             if inference {
-                std::hint::black_box(out.into_data());
+                // The same numbers again and again: what they are does not matter.
+                let mut left = TEST_WINDOWS;
+                while left > 0 {
+                    let count = left.min(INFERENCE_BATCH);
+                    std::hint::black_box(self.forward(x.clone().slice([0..count, 0..STEPS])).into_data());
+                    left -= count;
+                }
             } else {
-                std::hint::black_box(out.abs().mean().backward());
+                std::hint::black_box(self.forward(x.clone()).abs().mean().backward());
             }
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
@@ -137,6 +150,33 @@ impl Drop for PyTorch {
     }
 }
 
+/// Milliseconds to draw the windows of a batch: 240 hourly samples out of two years of ten-minute readings, normalised.
+fn sampling_milliseconds() -> Option<f64> {
+    let grid = Grid::new(600)?;
+    let start = jiff::Timestamp::from_second(1_000_000_000).ok()?;
+    let readings: Vec<_> = Simulation::new(start, 1).take(2 * 52_560).collect();
+    let measured: Vec<Quantity> = readings[0].1.iter().map(|(quantity, _)| quantity).collect();
+    let record = Record::of(&readings, grid, &measured)?;
+    let mut problem = match experiment::by_name("gru")?.method {
+        Method::Network(recipe) => recipe.problem,
+        _ => return None,
+    };
+    problem.samples = STEPS;
+    let mut spec = problem.window(&record, forecastd::simulation::SITE);
+    // As many features as the cases above have.
+    spec.features = spec.features.iter().copied().cycle().take(INPUTS).collect();
+    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &problem.target(), None).ok()?;
+    let generator = &mut Pcg64::seed_from_u64(0);
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let batch: Vec<usize> = (0..BATCH).map(|_| generator.random_range(0..dataset.train.len())).collect();
+        let start = Instant::now();
+        std::hint::black_box(dataset.gather(&dataset.train, &batch));
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    median(&mut times)
+}
+
 fn median(times: &mut [f64]) -> Option<f64> {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied()
@@ -155,8 +195,9 @@ fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let threads = rayon::current_num_threads();
     println!(
-        "{BATCH} sequences of {STEPS} steps with {INPUTS} features ({INFERENCE_BATCH} for inference), \
-         {UNITS} units, stacked {UNITS} and {STACKED_UNITS}; {threads} threads; medians in milliseconds"
+        "{BATCH} sequences of {STEPS} steps with {INPUTS} features; inference: all {TEST_WINDOWS} windows of a test \
+         part, {INFERENCE_BATCH} at once; {UNITS} units, stacked {UNITS} and {STACKED_UNITS}; {threads} threads; \
+         medians in milliseconds"
     );
     let mut pytorch = PyTorch::start(threads);
     if pytorch.is_none() {
@@ -183,9 +224,11 @@ fn main() {
 
         let (mut our_times, mut stock_times, mut pytorch_times) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
-            let our_round = ours.milliseconds(&x, inference, 10);
-            let stock_round = stock.milliseconds(&x, inference, 2);
-            let pytorch_round = pytorch.as_mut().and_then(|pytorch| pytorch.milliseconds(case, 5));
+            let repetitions = if inference { [1; 3] } else { [10, 2, 5] };
+            let our_round = ours.milliseconds(&x, inference, repetitions[0]);
+            let stock_round = stock.milliseconds(&x, inference, repetitions[1]);
+            let pytorch_round =
+                pytorch.as_mut().and_then(|pytorch| pytorch.milliseconds(case, repetitions[2]));
             // The first round warms up.
             if round > 0 {
                 our_times.extend(our_round);
@@ -197,5 +240,8 @@ fn main() {
         let mut times = [our_times, stock_times, pytorch_times];
         print_row(case, times.each_mut().map(|times| median(times)));
         print_row("  fastest", times.each_ref().map(|times| times.first().copied()));
+    }
+    if let Some(milliseconds) = sampling_milliseconds() {
+        println!("{:<16}{milliseconds:>14.2}", "sampling a batch");
     }
 }

@@ -9,7 +9,8 @@ import time
 
 import torch
 
-BATCH, STEPS, INPUTS, UNITS, STACKED_UNITS, INFERENCE_BATCH = 128, 240, 14, 32, 64, 1024
+BATCH, STEPS, INPUTS, UNITS, STACKED_UNITS = 128, 240, 14, 32, 64
+INFERENCE_BATCH, TEST_WINDOWS = 1024, 19_931
 
 
 class Network(torch.nn.Module):
@@ -50,7 +51,8 @@ def main():
             start = time.perf_counter()
             if inference:
                 with torch.inference_mode():
-                    model(x)
+                    for begin in range(0, TEST_WINDOWS, INFERENCE_BATCH):
+                        model(x[: TEST_WINDOWS - begin])
             else:
                 model.zero_grad()
                 model(x).abs().mean().backward()
