@@ -1,9 +1,10 @@
 //! A simulated station: seasons, days, fronts, and humidity and pressure that go with them. It feeds the demo where
 //! no record of a real station is to be had; it is no weather.
 //!
-//! Temperature is the course of the year and of the day plus the anomaly of the air mass; pressure and the anomaly
-//! follow the same slow oscillations of a few days, in which fronts are the passages of the trough. Noise is an
-//! autoregressive process of order one.
+//! Temperature is the course of the year and of the day plus the anomaly of the air mass. Pressure and anomaly are
+//! stochastic processes that forget in two days (Ornstein and Uhlenbeck 1930): lows pass at no regular times, and where
+//! pressure has fallen the air is warmer, where it rises colder air follows. How far temperature and pressure go from
+//! one day to the next is about what it is in Jena.
 
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng};
@@ -21,20 +22,48 @@ pub const SITE: Site = Site { latitude_deg: 50.91, longitude_deg: 11.57 };
 pub struct Simulation {
     generator: Pcg64,
     time: Timestamp,
-    /// Phases of the passing lows, in radians, with their periods in hours.
-    waves: [(f64, f64); 3],
+    /// What drives the pressure, as a deviation from its mean in hPa.
+    forcing_hpa: f64,
+    /// The pressure's deviation from its mean.
+    pressure_hpa: f64,
+    /// The anomaly of the air mass.
+    anomaly_c: f64,
     noise_c: f64,
-    noise_hpa: f64,
+    noise_m_s: f64,
     cloud: f64,
 }
+
+/// Hours from one reading to the next.
+const STEP_H: f64 = 1.0 / 6.0;
+/// Hours in which the forcing, the pressure and the anomaly follow or forget.
+const FORCING_H: f64 = 60.0;
+const PRESSURE_H: f64 = 6.0;
+const ANOMALY_H: f64 = 45.0;
+/// Noise of the forcing, hPa per square root of an hour, and of the anomaly, °C per square root of an hour.
+const FORCING_NOISE: f64 = 1.7;
+const ANOMALY_NOISE: f64 = 0.5;
+/// How much colder it becomes as the pressure rises, °C/hPa.
+const COLDER: f64 = 0.4;
 
 impl Simulation {
     /// A station whose first reading is of `start`. The same seed gives the same weather.
     pub fn new(start: Timestamp, seed: u64) -> Simulation {
-        let mut generator = Pcg64::seed_from_u64(seed);
-        let mut wave = |period_h: f64| (generator.random_range(0.0..std::f64::consts::TAU), period_h);
-        let waves = [wave(61.0), wave(103.0), wave(177.0)];
-        Simulation { generator, time: start, waves, noise_c: 0.0, noise_hpa: 0.0, cloud: 0.5 }
+        let generator = Pcg64::seed_from_u64(seed);
+        Simulation {
+            generator,
+            time: start,
+            forcing_hpa: 0.0,
+            pressure_hpa: 0.0,
+            anomaly_c: 0.0,
+            noise_c: 0.0,
+            noise_m_s: 0.0,
+            cloud: 0.5,
+        }
+    }
+
+    /// A random number of mean 0 and variance 1; a sum of a few is as good as normal.
+    fn noise(&mut self) -> f64 {
+        3.0_f64.sqrt() * self.uniform()
     }
 
     fn uniform(&mut self) -> f64 {
@@ -48,17 +77,18 @@ impl Iterator for Simulation {
     fn next(&mut self) -> Option<Row> {
         let time = self.time;
         self.time = time.checked_add(SignedDuration::from_mins(10)).ok()?;
-        let mut air_mass = 0.0;
-        for index in 0..self.waves.len() {
-            // A period that wavers keeps the weather from repeating.
-            let waver = 1.0 + 0.3 * self.uniform();
-            let (phase, period_h) = &mut self.waves[index];
-            *phase += std::f64::consts::TAU / (*period_h * 6.0) * waver;
-            air_mass += phase.sin() / 3.0;
-        }
-        self.noise_c = 0.995 * self.noise_c + 0.06 * self.uniform();
-        self.noise_hpa = 0.999 * self.noise_hpa + 0.03 * self.uniform();
-        self.cloud = (self.cloud + 0.02 * self.uniform() - 0.002 * air_mass).clamp(0.0, 1.0);
+        let root = STEP_H.sqrt();
+        self.forcing_hpa += -self.forcing_hpa / FORCING_H * STEP_H + FORCING_NOISE * root * self.noise();
+        // hPa per hour.
+        let tendency = (self.forcing_hpa - self.pressure_hpa) / PRESSURE_H;
+        self.pressure_hpa += tendency * STEP_H;
+        self.anomaly_c +=
+            (-self.anomaly_c / ANOMALY_H - COLDER * tendency) * STEP_H + ANOMALY_NOISE * root * self.noise();
+        self.noise_c = 0.97 * self.noise_c + 0.06 * self.uniform();
+        self.noise_m_s = 0.99 * self.noise_m_s + 0.14 * self.uniform();
+        let usual_cloud = 0.55 - 0.04 * self.pressure_hpa;
+        let cloud = self.cloud + 0.004 * (usual_cloud - self.cloud) + 0.06 * self.uniform();
+        self.cloud = cloud.clamp(0.0, 1.0);
 
         let season = -(std::f64::consts::TAU * (year_phase(time) - 0.055)).cos();
         // The ground lags the sun by about three hours.
@@ -66,14 +96,12 @@ impl Iterator for Simulation {
         let sun = SITE.sine_of_solar_elevation(lagged).max(0.0);
         let clear = 1.0 - 0.7 * self.cloud;
         let temperature =
-            6.5 + 6.5 * season + 11.0 * sun * clear - 1.5 * clear + 5.0 * air_mass + self.noise_c;
-        // Air from the south is warm while pressure falls: a quarter of a period apart.
-        let tilt: f64 = self.waves.iter().map(|(phase, _)| phase.cos() / 3.0).sum();
-        let pressure = 989.0 + 14.0 * tilt + self.noise_hpa;
+            6.5 + 8.0 * season + 11.0 * sun * clear - 1.5 * clear + self.anomaly_c + self.noise_c;
+        let pressure = 989.0 + self.pressure_hpa;
         let dew_point = temperature - 1.0 - 9.0 * sun * clear - 3.0 * (1.0 - self.cloud);
         let vapor_pressure = saturation_vapor_pressure_hpa(dew_point);
         let humidity = 100.0 * vapor_pressure / saturation_vapor_pressure_hpa(temperature);
-        let wind = (2.2 - 1.8 * tilt + 0.8 * self.uniform()).max(0.0);
+        let wind = (2.2 - 0.07 * self.pressure_hpa + 0.5 * tendency.abs() + self.noise_m_s).max(0.0);
 
         let mut values = Values::NONE;
         let hundredths = |value: f64| ((value * 100.0).round() / 100.0) as f32;
