@@ -56,6 +56,9 @@ pub struct EvaluateOptions {
     /// Writes a page of pictures.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Writes each picture of the forecasts as an SVG file into a folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub pictures: Option<PathBuf>,
 }
 
 /// How scores are printed.
@@ -200,6 +203,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         None => vec![(Part::Whole, record.part(crate::record::DEFAULT_SPLIT, Part::Whole))],
     };
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
+    let draws = options.report.is_some() || options.pictures.is_some();
     let (mut errors, mut figures) = (Vec::new(), Vec::new());
     for (part, slots) in parts {
         let cases = cases(&artefact, &record, part, &slots, &runtime)?;
@@ -207,20 +211,27 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
             predictions.write(&record, part, &cases)?;
         }
         let of_part = PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases);
-        if options.report.is_some() {
+        if draws {
             let quantiles = &artefact.manifest.quantiles;
             figures.push(PartFigures::of(&record, spec.site, &of_part, &cases, quantiles));
         }
         errors.push(of_part);
     }
-    if let Some(path) = &options.report {
+    if draws {
         let mut report = Report::new(Some(&record));
         if split.is_some() {
             report.mark_parts(&record);
         }
         report.describe_model(&artefact.manifest.name);
         report.parts = figures;
-        whole_file::write(path, report.to_string().as_bytes())?;
+        if let Some(path) = &options.report {
+            whole_file::write(path, report.to_string().as_bytes())?;
+        }
+        if let Some(folder) = &options.pictures {
+            for (name, picture) in report.pictures() {
+                whole_file::write(&folder.join(name), picture.as_bytes())?;
+            }
+        }
     }
     if let Some(predictions) = predictions {
         predictions.finish()?;

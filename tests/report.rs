@@ -64,7 +64,13 @@ fn scoring_shows_the_record_and_the_forecasts_on_one_page_that_needs_nothing_els
     let csv = simulated(folder.path(), 60);
     let page = folder.path().join("report.html");
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/jena.onnx");
-    run(&["evaluate", "--model", model, "--csv", csv.to_str().unwrap(), "--report", page.to_str().unwrap()]);
+    let (file, folder) = (page.to_str().unwrap(), folder.path().join("pictures"));
+    let arguments =
+        ["evaluate", "--model", model, "--csv", csv.to_str().unwrap(), "--report", file, "--pictures"];
+    run(&[&arguments[..], &[folder.to_str().unwrap()]].concat());
+    let alone = std::fs::read_to_string(folder.join("whole-mean-absolute-error-by-lead.svg")).unwrap();
+    assert_well_formed(&alone.replace("http://www.w3.org/2000/svg", ""));
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 5);
     let page = std::fs::read_to_string(page).unwrap();
     assert_well_formed(&page);
     assert!(page.contains("&lt;simulated&gt; &amp; &quot;quoted&quot;.csv"));

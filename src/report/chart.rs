@@ -1,14 +1,18 @@
-//! A chart as an SVG picture with its legend, in colours that a page's style sheet gives.
+//! A chart as an SVG picture with its legend, in colours that a style sheet gives.
 
 use std::fmt::{self, Write};
 
 use super::ticks::{Tick, of_numbers, of_times};
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 48.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 8.0;
+const TOP: f64 = 26.0;
+/// The middle of the legend.
+const LEGEND: f64 = 9.0;
+/// About how wide a letter of a label is.
+const LETTER: f64 = 6.0;
 /// Room for labels, and for the name of what is counted.
 const BOTTOM: f64 = 38.0;
 /// The share of the height that is left free above and below what is drawn.
@@ -281,39 +285,66 @@ fn band(scale: &Scale, points: &[(f64, f64)], tops: &[f64]) -> String {
     path
 }
 
-/// The legend and the picture; a sentence where there is nothing to draw.
+impl Chart {
+    /// What the vertical axis measures, and the names of the series.
+    fn legend(&self, svg: &mut String) -> fmt::Result {
+        write!(svg, r#"<text class="tick" x="8" y="{}">{}</text>"#, LEGEND + 4.0, self.vertical)?;
+        let mut right = WIDTH - RIGHT;
+        for series in self.series.iter().rev().filter(|series| !series.name.is_empty()) {
+            let (class, name) = (series.hue.class(), Escaped(&series.name));
+            let left = right - LETTER * series.name.chars().count() as f64 - 24.0;
+            match series.mark {
+                Mark::Line | Mark::Dashed => {
+                    let dashed = if series.mark == Mark::Dashed { " dashed" } else { "" };
+                    write!(svg, r#"<path class="line{dashed} {class}" d="M{left} {LEGEND}h18"/>"#)?;
+                }
+                Mark::Band(_) | Mark::Columns => {
+                    let kind = if series.mark == Mark::Columns { "column" } else { "band" };
+                    let top = LEGEND - 5.0;
+                    write!(
+                        svg,
+                        r#"<rect class="{kind} {class}" x="{left}" y="{top}" width="18" height="10"/>"#
+                    )?;
+                }
+            }
+            write!(svg, r#"<text class="name" x="{}" y="{}">{name}</text>"#, left + 22.0, LEGEND + 4.0)?;
+            right = left - 12.0;
+        }
+        Ok(())
+    }
+
+    /// What is in the picture; nothing where there is nothing to draw.
+    fn inside(&self) -> Option<String> {
+        let scale = self.scale()?;
+        let mut svg = String::new();
+        self.axes(&scale, &mut svg).ok()?;
+        self.draw(&scale, &mut svg).ok()?;
+        self.legend(&mut svg).ok()?;
+        Some(svg)
+    }
+
+    /// The picture as a file of its own, with a style sheet; nothing where there is nothing to draw.
+    pub fn file(&self, style: &str) -> Option<String> {
+        let (inside, title) = (self.inside()?, Escaped(&self.title));
+        Some(format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
+             <title>{title}</title>\n<style>\n{style}</style>\n\
+             <rect class=\"card\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n{inside}\n</svg>\n"
+        ))
+    }
+}
+
+/// The picture, for a page that has the style sheet; a sentence where there is nothing to draw.
 impl fmt::Display for Chart {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(scale) = self.scale() else {
-            return write!(formatter, r#"<p class="nothing">Nothing to draw.</p>"#);
-        };
-        let mut svg = String::new();
-        self.axes(&scale, &mut svg)?;
-        self.draw(&scale, &mut svg)?;
-        write!(formatter, r#"<p class="legend"><span class="unit">{}</span>"#, self.vertical)?;
-        for series in self.series.iter().filter(|series| !series.name.is_empty()) {
-            let kind = match series.mark {
-                Mark::Line => "line",
-                Mark::Dashed => "line dashed",
-                Mark::Band(_) => "band",
-                Mark::Columns => "column",
-            };
-            let (class, name) = (series.hue.class(), Escaped(&series.name));
-            write!(
+        match self.inside() {
+            Some(inside) => write!(
                 formatter,
-                r#"<span><svg class="key" viewBox="0 0 20 10" aria-hidden="true">{}</svg>{name}</span>"#,
-                match series.mark {
-                    Mark::Line | Mark::Dashed => format!(r#"<path class="{kind} {class}" d="M0 5L20 5"/>"#),
-                    Mark::Band(_) | Mark::Columns =>
-                        format!(r#"<rect class="{kind} {class}" width="20" height="10"/>"#),
-                },
-            )?;
+                r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">{inside}</svg>"#,
+                Escaped(&self.title)
+            ),
+            None => write!(formatter, r#"<p class="nothing">Nothing to draw.</p>"#),
         }
-        write!(
-            formatter,
-            r#"</p><svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">{svg}</svg>"#,
-            Escaped(&self.title)
-        )
     }
 }
 
@@ -352,7 +383,7 @@ mod tests {
 
     /// Places of a path, one list for each stretch.
     fn places(svg: &str) -> Vec<Vec<(f64, f64)>> {
-        let path = svg.split("<path class=\"line blue\" d=\"").nth(2).unwrap().split('"').next().unwrap();
+        let path = svg.split("<path class=\"line blue\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         path.split('M')
             .skip(1)
             .map(|stretch| {

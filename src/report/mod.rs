@@ -17,6 +17,10 @@ use crate::record::{DEFAULT_SPLIT, Part, Record};
 use chart::{Chart, Divider, Escaped, Horizontal, Hue, Mark, Series};
 pub use figures::{Beside, Calibration, PartFigures};
 
+/// Colours, light and dark, and what is in a picture.
+const CHART_STYLE: &str = include_str!("chart.css");
+/// What is around pictures.
+const PAGE_STYLE: &str = include_str!("page.css");
 /// How much of the record's beginning is shown reading by reading, in seconds.
 const BEGINNING_S: i64 = 10 * 86_400;
 const DAY_S: i64 = 86_400;
@@ -95,6 +99,19 @@ impl Report {
     /// Says which model the forecasts are of.
     pub fn describe_model(&mut self, model: impl Into<String>) {
         self.model = Some(model.into());
+    }
+
+    /// Every picture of the forecasts as an SVG file of its own: its name and its content.
+    pub fn pictures(&self) -> Vec<(String, String)> {
+        let picture = |part: &str, chart: &Chart| {
+            let title = chart.title.to_lowercase().replace(' ', "-");
+            Some((format!("{part}-{title}.svg"), chart.file(CHART_STYLE)?))
+        };
+        let of_part = |part: &PartFigures| -> Vec<(String, String)> {
+            let name = part.errors.part.name();
+            part.charts().iter().filter_map(|(_, chart)| picture(name, chart)).collect()
+        };
+        self.parts.iter().flat_map(of_part).collect()
     }
 
     /// Marks where the record's validation and test parts begin.
@@ -404,7 +421,7 @@ impl fmt::Display for Report {
         writeln!(formatter, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
         writeln!(formatter, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
         writeln!(formatter, "<title>{title} \u{2013} forecastd</title>")?;
-        writeln!(formatter, "<style>\n{}</style>\n</head>\n<body>\n<main>", include_str!("style.css"))?;
+        writeln!(formatter, "<style>\n{CHART_STYLE}{PAGE_STYLE}</style>\n</head>\n<body>\n<main>")?;
         writeln!(formatter, "<h1>{title}</h1>")?;
         if let Some(overview) = &self.overview {
             let (file, facts) = (Escaped(&overview.file), Escaped(&overview.facts));
