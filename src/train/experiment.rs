@@ -14,7 +14,7 @@ use super::fit::{FitSettings, Schedule};
 use super::imdb::task::ReviewSettings;
 use super::network::{CellKind, NetworkSettings, RecurrentSettings, Walk};
 use super::optimiser::OptimiserKind;
-use super::options::{OptimiserName, Protocol, TrainOptions};
+use super::options::{OptimiserName, Protocol, ScheduleName, TrainOptions};
 use super::pair::PairSettings;
 use super::recurrent::Activation;
 use super::ridge::RidgeRecipe;
@@ -22,6 +22,9 @@ use super::terms;
 
 /// The experiment that is run when none is named.
 pub const DEFAULT: &str = "station-pair";
+
+/// Steps over which the learning rate rises.
+const WARM_UP: u64 = 200;
 
 /// An experiment.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +87,7 @@ impl Experiment {
             ("--steps", options.steps.is_some(), is_trained),
             ("--batch", options.batch.is_some(), is_trained),
             ("--learning-rate", options.learning_rate.is_some(), is_trained),
+            ("--schedule", options.schedule.is_some(), is_trained),
             ("--optimiser", options.optimiser.is_some(), is_trained),
             ("--clip-norm", options.clip_norm.is_some(), is_trained),
             ("--averaging", options.averaging.is_some(), is_trained),
@@ -309,6 +313,11 @@ impl FitSettings {
         self.clip_norm = options.clip_norm.or(self.clip_norm);
         self.averaging = options.averaging.or(self.averaging);
         self.patience = options.patience.or(self.patience);
+        match options.schedule {
+            Some(ScheduleName::Constant) => self.schedule = Schedule::Constant,
+            Some(ScheduleName::Cosine) => self.schedule = Schedule::Cosine { warm_up: WARM_UP },
+            None => {}
+        }
         match options.optimiser {
             Some(OptimiserName::Rmsprop) => self.optimiser = OptimiserKind::RmsProp,
             Some(OptimiserName::Adamw) => self.optimiser = OptimiserKind::AdamW { weight_decay: 0.01 },
@@ -453,7 +462,7 @@ fn station_gru() -> Method {
             batch: 256,
             optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
             learning_rate: 2e-3,
-            schedule: Schedule::Cosine { warm_up: 200 },
+            schedule: Schedule::Cosine { warm_up: WARM_UP },
             clip_norm: Some(1.0),
             averaging: Some(0.998),
             patience: None,
@@ -469,7 +478,7 @@ fn station_pair() -> Method {
         batch: 256,
         optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
         learning_rate: 4e-3,
-        schedule: Schedule::Cosine { warm_up: 200 },
+        schedule: Schedule::Cosine { warm_up: WARM_UP },
         clip_norm: Some(1.0),
         averaging: Some(0.998),
         patience: None,

@@ -64,6 +64,9 @@ pub struct TrainOptions {
     /// The highest learning rate.
     #[arg(long)]
     pub learning_rate: Option<f64>,
+    /// How the learning rate goes: always the same, or up over the first 200 steps and down along half a wave.
+    #[arg(long, value_enum)]
+    pub schedule: Option<ScheduleName>,
     /// The optimiser.
     #[arg(long, value_enum)]
     pub optimiser: Option<OptimiserName>,
@@ -127,6 +130,15 @@ impl Protocol {
             Protocol::Notebook => 25,
         }
     }
+}
+
+/// Schedules of the learning rate by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ScheduleName {
+    /// Always the same.
+    Constant,
+    /// Up over the first steps, down along half a wave.
+    Cosine,
 }
 
 /// The optimisers by name.
