@@ -15,6 +15,7 @@ pub struct Health {
     worker: AtomicU64,
     is_model_loaded: AtomicBool,
     is_broker_connected: AtomicBool,
+    is_subscription_refused: AtomicBool,
     is_stopping: AtomicBool,
 }
 
@@ -27,6 +28,7 @@ impl Health {
             worker: AtomicU64::new(0),
             is_model_loaded: AtomicBool::new(false),
             is_broker_connected: AtomicBool::new(false),
+            is_subscription_refused: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -57,6 +59,11 @@ impl Health {
         self.is_broker_connected.store(is_connected, Ordering::Relaxed);
     }
 
+    /// Whether the broker refuses a subscription, so that no reading comes.
+    pub fn set_subscription_refused(&self, is_refused: bool) {
+        self.is_subscription_refused.store(is_refused, Ordering::Relaxed);
+    }
+
     /// The end has begun.
     pub fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -75,6 +82,8 @@ impl Health {
         }
         if !self.is_broker_connected.load(Ordering::Relaxed) {
             reasons.push("the broker is not connected");
+        } else if self.is_subscription_refused.load(Ordering::Relaxed) {
+            reasons.push("the broker refuses a subscription");
         }
         if self.is_stopping.load(Ordering::Relaxed) {
             reasons.push("stopping");
@@ -127,6 +136,9 @@ mod tests {
         health.model_loaded();
         health.set_broker_connected(true);
         assert!(health.not_ready().is_empty());
+        health.set_subscription_refused(true);
+        assert_eq!(health.not_ready(), ["the broker refuses a subscription"]);
+        health.set_subscription_refused(false);
         health.stopping();
         assert_eq!(health.not_ready(), ["stopping"]);
     }

@@ -26,7 +26,7 @@ use crate::health::Health;
 use crate::journal::{Journal, JournalError, JournalObserver, Opened, Restored, Store};
 use crate::metrics::Metrics;
 use crate::model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
-use crate::mqtt::{Session, SessionError, Status};
+use crate::mqtt::{Session, SessionError, SessionStatistics, Status};
 use crate::reading::StationName;
 use crate::station::Readiness;
 use crate::{http, systemd};
@@ -229,7 +229,7 @@ pub async fn run(
             },
             _ = tick.tick() => {
                 health.loop_alive();
-                health.set_broker_connected(session.statistics().is_connected());
+                broker_health(&session.statistics(), &health);
                 desk.tick();
                 if started.elapsed() >= READY_WITHOUT_BROKER {
                     ready.say(&desk);
@@ -241,11 +241,10 @@ pub async fn run(
             }
             // Last: there may always be a message.
             happened = desk_io.next(&desk) => {
-                if let desk::Happened::Connected = desk.handle(happened).await {
-                    health.set_broker_connected(true);
+                let is_new = matches!(desk.handle(happened).await, desk::Happened::Connected);
+                broker_health(&session.statistics(), &health);
+                if is_new {
                     ready.say(&desk);
-                } else {
-                    health.set_broker_connected(session.statistics().is_connected());
                 }
                 health.loop_alive();
             }
@@ -293,6 +292,12 @@ pub fn check(config: &Config) -> Vec<Fault> {
         fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
     }
     faults
+}
+
+/// Tells what the session knows of the broker.
+fn broker_health(statistics: &SessionStatistics, health: &Health) {
+    health.set_broker_connected(statistics.is_connected());
+    health.set_subscription_refused(statistics.subscriptions_refused_now.get() > 0);
 }
 
 /// Says once that the daemon is ready.

@@ -392,6 +392,7 @@ impl<'a> Connection<'a> {
 
     fn subscribed(&mut self, packet: &SubAck) {
         self.begin_sending();
+        let mut refused = 0;
         for (filter, code) in self.subscriptions.iter().zip(&packet.return_codes) {
             match code {
                 SubscribeReasonCode::Success(QoS::AtMostOnce) => {
@@ -401,12 +402,14 @@ impl<'a> Connection<'a> {
                 refusal => {
                     let reason = format!("{refusal:?}");
                     error!(filter, reason, "broker refuses a subscription");
+                    refused += 1;
                     self.shared.statistics.subscriptions_refused.add(1);
                     let filter = filter.clone();
                     self.shared.tell(SessionEvent::Refused(Refusal::Subscription { filter, reason }));
                 }
             }
         }
+        self.shared.statistics.subscriptions_refused_now.set(refused);
     }
 }
 

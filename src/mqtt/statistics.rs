@@ -66,6 +66,8 @@ pub struct SessionStatistics {
     pub in_flight: Count,
     /// Subscriptions that the broker refused.
     pub subscriptions_refused: Count,
+    /// Of these, the ones on this connection (gauge).
+    pub subscriptions_refused_now: Count,
 }
 
 impl SessionStatistics {

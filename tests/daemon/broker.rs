@@ -106,6 +106,7 @@ async fn a_subscription_that_the_broker_refuses_is_counted_and_named() {
     broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 0x87]).await;
     daemon.reaches("forecastd_mqtt_subscriptions_refused_total", 1.0).await;
     daemon.says(&["ERROR", "broker refuses a subscription", "weather/+/reading", "NotAuthorized"]).await;
+    daemon.answers("/readyz", 503, "the broker refuses a subscription\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
