@@ -16,6 +16,7 @@ pub mod optimiser;
 pub mod options;
 pub mod pair;
 pub mod parameters;
+pub mod problem;
 pub mod progress;
 pub mod recurrent;
 pub mod ridge;

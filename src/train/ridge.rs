@@ -15,10 +15,10 @@ use crate::window::WindowSpec;
 
 use super::dataset::Dataset;
 use super::dense::{Dense, DenseNumbers};
-use super::experiment::Problem;
 use super::fit::{Task, Validation};
 use super::network::Network;
 use super::options::TrainOptions;
+use super::problem::Problem;
 use super::station::StationTask;
 
 /// How many windows are summed up at once.

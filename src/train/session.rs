@@ -28,6 +28,7 @@ use super::imdb::task::ReviewTask;
 use super::network::Network;
 use super::options::{Protocol, TrainOptions};
 use super::pair::{self, BranchKind, BranchTask, Pair, PairData};
+use super::problem::Problem;
 use super::progress::{Event, JsonLines, Observer, Terminal};
 use super::ridge::{Ridge, RidgeRecipe};
 use super::station::StationTask;
@@ -363,7 +364,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn dataset(&mut self, problem: &experiment::Problem) -> Result<(Dataset, Rc<Record>), TrainError> {
+    fn dataset(&mut self, problem: &Problem) -> Result<(Dataset, Rc<Record>), TrainError> {
         let in_file = self.quantities_of_file()?;
         let record = self.record(&problem.quantities(&in_file))?;
         let spec = problem.window(&record, self.site(&record)?);
