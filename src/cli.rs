@@ -30,7 +30,7 @@ enum Command {
     Check(ConfigOptions),
     /// Replay a CSV as a live sensor feed over MQTT
     Replay(ReplayOptions),
-    /// Train a network on a station's history (needs the build feature "train")
+    /// Train a network on a station's history
     #[cfg(feature = "train")]
     Train(Box<forecastd::train::TrainOptions>),
     /// Train a network on a station's history (needs the build feature "train")

@@ -242,12 +242,13 @@ fn of_several_networks_the_best_on_the_validation_part_is_written() {
         ..few_steps(&csv, &["persistence", "ridge", "dense"])
     };
     let summary = run(&options, &AtomicBool::default(), &mut ()).unwrap();
-    let names: Vec<(&str, u64)> = summary.results.iter().map(|result| (result.name, result.seed)).collect();
-    assert_eq!(names, [("persistence", 0), ("ridge", 0), ("dense", 1), ("dense", 2)]);
+    let names: Vec<(&str, Option<u64>)> =
+        summary.results.iter().map(|result| (result.name, result.seed)).collect();
+    assert_eq!(names, [("persistence", None), ("ridge", None), ("dense", Some(1)), ("dense", Some(2))]);
     let networks = summary.results.iter().filter(|result| result.name != "persistence");
     let best = networks.min_by(|a, b| a.validation_c.total_cmp(&b.validation_c)).unwrap();
     let training = Artefact::read(&out).unwrap().manifest.training.unwrap();
-    assert_eq!((training.experiment.as_str(), training.seed), (best.name, best.seed));
+    assert_eq!((training.experiment.as_str(), training.seed), (best.name, best.seed.unwrap_or(0)));
     for seed in [1, 2] {
         assert!(
             folder.path().join(format!("state.dense.{seed}")).exists(),

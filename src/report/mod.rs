@@ -49,8 +49,8 @@ pub struct Training {
 pub struct Experiment {
     /// Its name.
     pub name: String,
-    /// What its random numbers started from; 0 where there are none.
-    pub seed: u64,
+    /// What its random numbers started from, where there are any.
+    pub seed: Option<u64>,
     /// How good it is on the validation part.
     pub score: String,
     /// Its trainings; none of a baseline.
@@ -500,7 +500,7 @@ impl Report {
                 .iter()
                 .map(|training| format!("{} of {}", training.best_epoch, training.loss.len()))
                 .collect();
-            let seed = if experiment.seed == 0 { "\u{2013}".to_owned() } else { experiment.seed.to_string() };
+            let seed = experiment.seed.map_or("\u{2013}".to_owned(), |seed| seed.to_string());
             writeln!(
                 formatter,
                 "<tr><td>{}<td>{seed}<td>{}<td>{}</tr>",
@@ -516,7 +516,8 @@ impl Report {
                 if !training.name.is_empty() {
                     of = format!("{of}, {} branch", training.name);
                 }
-                let caption = format!("Loss of {of} by epoch, seed {}.", experiment.seed);
+                let seed = experiment.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
+                let caption = format!("Loss of {of} by epoch{seed}.");
                 figure(formatter, &caption, &training.chart(&of))?;
             }
         }

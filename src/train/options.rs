@@ -9,106 +9,118 @@ use super::network::CellKind;
 pub struct TrainOptions {
     /// The station's history: a CSV file in the format of the Jena climate data set, in forecastd's own, or in any other
     /// with --mapping.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb"], help_heading = "Record")]
     pub csv: Option<PathBuf>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub mapping: Option<PathBuf>,
     /// Where the station stands, degrees north, where neither file nor mapping says.
-    #[arg(long, value_name = "DEGREES", requires = "longitude", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        requires = "longitude",
+        allow_negative_numbers = true,
+        help_heading = "Record"
+    )]
     pub latitude: Option<f64>,
     /// Where the station stands, degrees east.
-    #[arg(long, value_name = "DEGREES", requires = "latitude", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        requires = "latitude",
+        allow_negative_numbers = true,
+        help_heading = "Record"
+    )]
     pub longitude: Option<f64>,
     /// Seconds between two slots of the time grid; readings that come more often are thinned to it.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Record")]
     pub grid_step_s: u32,
     /// The model file to write: the network that is best on the validation part, where several are trained.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub out: Option<PathBuf>,
     /// The model's name in forecasts, metrics and logs; the file's name, where none is given.
-    #[arg(long)]
+    #[arg(long, help_heading = "Results")]
     pub name: Option<String>,
 
     /// Lists the experiments.
-    #[arg(long)]
+    #[arg(long, help_heading = "Experiments")]
     pub list: bool,
     /// Runs these experiments; see --list.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Experiments")]
     pub experiment: Vec<String>,
     /// Runs all experiments.
-    #[arg(long, conflicts_with = "experiment")]
+    #[arg(long, conflicts_with = "experiment", help_heading = "Experiments")]
     pub all: bool,
     /// The folder or archive (.tar.gz, .tar.xz) of the Large Movie Review Dataset, for the experiments on it.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Record")]
     pub imdb: Option<PathBuf>,
     /// Forecasts 24 hours from the newest sample (aligned) or 25, as the notebook does.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Experiments")]
     pub protocol: Option<Protocol>,
     /// What random numbers start from.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, help_heading = "Experiments")]
     pub seed: u64,
     /// Runs each experiment with so many seeds, one after the other.
-    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    #[arg(long, default_value_t = 1, value_name = "COUNT", help_heading = "Experiments")]
     pub seeds: u64,
 
     /// Epochs at most, instead of the experiment's own.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub epochs: Option<usize>,
     /// Steps of an epoch, with windows drawn at random, instead of once through all.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub steps: Option<usize>,
     /// Windows of a step.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub batch: Option<usize>,
     /// The highest learning rate.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     pub learning_rate: Option<f64>,
     /// How the learning rate goes: always the same, or up over the first 200 steps and down along half a wave.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<ScheduleName>,
     /// The optimiser.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Training")]
     pub optimiser: Option<OptimiserName>,
     /// The longest gradient.
-    #[arg(long, value_name = "NORM")]
+    #[arg(long, value_name = "NORM", help_heading = "Training")]
     pub clip_norm: Option<f64>,
     /// Decay of the running average of the weights, which is then what is kept.
-    #[arg(long, value_name = "DECAY")]
+    #[arg(long, value_name = "DECAY", help_heading = "Training")]
     pub averaging: Option<f64>,
     /// Stops after so many epochs without improvement.
-    #[arg(long, value_name = "EPOCHS")]
+    #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
     pub patience: Option<usize>,
     /// Units of the recurrent layers, for example 32 or 32,64.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', help_heading = "Network")]
     pub units: Vec<usize>,
     /// The recurrent cell.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Network")]
     pub cell: Option<CellKind>,
     /// Units of the dense layers in front of the output, for example 64 or 128,128.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', help_heading = "Network")]
     pub head: Vec<usize>,
     /// Hourly samples of a window.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", help_heading = "Network")]
     pub samples: Option<usize>,
 
     /// Keeps the state of the training here after every epoch; of several, each in a file of its own beside it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Training")]
     pub checkpoint: Option<PathBuf>,
     /// Goes on from the checkpoint, if there is one.
-    #[arg(long, requires = "checkpoint")]
+    #[arg(long, requires = "checkpoint", help_heading = "Training")]
     pub resume: bool,
     /// Writes what happens as JSON lines.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub log: Option<PathBuf>,
     /// Writes a page of pictures: the record, losses, errors by lead, hour and month, forecasts beside what came.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub report: Option<PathBuf>,
     /// Shows nothing but the result.
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = "Results")]
     pub quiet: bool,
     /// Writes the model even if it is no better than forecasts that cost nothing.
-    #[arg(long, visible_alias = "force")]
+    #[arg(long, visible_alias = "force", help_heading = "Results")]
     pub ship_anyway: bool,
 }
 

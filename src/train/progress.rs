@@ -71,6 +71,19 @@ pub enum Event<'a> {
     },
     /// An epoch is over.
     Epoch(&'a EpochRecord),
+    /// It is known how good an experiment is.
+    Scored {
+        /// The experiment.
+        name: &'a str,
+        /// What it started its random numbers from, where there are any.
+        seed: Option<u64>,
+        /// The longest lead, hours.
+        lead_h: u32,
+        /// Mean absolute error on the validation part at that lead, °C.
+        validation_c: f64,
+        /// The same in standard deviations of the training part's temperature.
+        normalised: f64,
+    },
     /// The loop is over.
     Ended {
         /// Why.
@@ -167,6 +180,9 @@ impl Observer for Terminal {
                 if record.best { " *" } else { "  " },
                 record.steps_per_second,
                 record.seconds,
+            )),
+            Event::Scored { name, lead_h, validation_c, normalised, .. } => self.say(format!(
+                "{name}: MAE {validation_c:.3} °C at {lead_h} h on the validation part ({normalised:.4} normalised)"
             )),
             Event::Ended { ending, best_epoch, score } => {
                 if let Some(bar) = self.bar.take() {

@@ -332,12 +332,20 @@ impl Session<'_> {
     }
 
     fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
+        let normalised = fitted.validation_c / temperature_deviation(record);
+        self.observer.event(&Event::Scored {
+            name: experiment.name,
+            seed: fitted.seed,
+            lead_h: fitted.lead_h,
+            validation_c: fitted.validation_c,
+            normalised,
+        });
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
             seed: fitted.seed,
             lead_h: fitted.lead_h,
             validation_c: fitted.validation_c,
-            validation_normalised: fitted.validation_c / temperature_deviation(record),
+            validation_normalised: normalised,
             fits: fitted.fits,
         });
     }
@@ -360,7 +368,7 @@ impl Session<'_> {
         let lead_h = self.options.protocol.unwrap_or(Protocol::Notebook).lead_h();
         let baseline = baseline(self, &record).ok_or(TrainError::NoSite)?;
         let validation_c = baseline.validate(&record, lead_h).mae();
-        self.result(experiment, &record, Scored { seed: 0, lead_h, validation_c, fits: Vec::new() });
+        self.result(experiment, &record, Scored { seed: None, lead_h, validation_c, fits: Vec::new() });
         Ok(())
     }
 
@@ -384,7 +392,7 @@ impl Session<'_> {
         let ridge = Ridge::fit(&dataset, &recipe.penalties).ok_or(TrainError::Ridge)?;
         self.note(&format!("a penalty of {} per example is best", ridge.penalty));
         let (validation_c, lead_h) = (ridge.validation.score, recipe.problem.protocol.lead_h());
-        self.result(experiment, &record, Scored { seed: 0, lead_h, validation_c, fits: Vec::new() });
+        self.result(experiment, &record, Scored { seed: None, lead_h, validation_c, fits: Vec::new() });
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let draft =
             Draft { experiment: experiment.name, seed: 0, settings, quantiles: Vec::new(), validation_c };
@@ -410,7 +418,7 @@ impl Session<'_> {
         let fitted = self.fit(&task, model, &recipe.fit, plan)?;
         let validation_c = fitted.best.score;
         let fits = vec![FitRecord::of("", &fitted)];
-        self.result(experiment, &record, Scored { seed, lead_h, validation_c, fits });
+        self.result(experiment, &record, Scored { seed: Some(seed), lead_h, validation_c, fits });
         let draft =
             Draft { experiment: experiment.name, seed, settings, quantiles: Vec::new(), validation_c };
         self.candidate(draft, || export(&fitted.model, &dataset), (&dataset, &record));
@@ -449,7 +457,7 @@ impl Session<'_> {
         self.result(
             experiment,
             &record,
-            Scored { seed, lead_h: Protocol::Aligned.lead_h(), validation_c, fits },
+            Scored { seed: Some(seed), lead_h: Protocol::Aligned.lead_h(), validation_c, fits },
         );
         let quantiles = pair::QUANTILES.to_vec();
         let draft = Draft { experiment: experiment.name, seed, settings, quantiles, validation_c };
@@ -523,7 +531,7 @@ impl Session<'_> {
 
 /// What came of an experiment, but for what its record tells.
 struct Scored {
-    seed: u64,
+    seed: Option<u64>,
     lead_h: u32,
     validation_c: f64,
     fits: Vec<FitRecord>,

@@ -14,8 +14,8 @@ use super::progress::EpochRecord;
 pub struct ExperimentResult {
     /// The experiment's name.
     pub name: &'static str,
-    /// What random numbers started from; 0 where there are none.
-    pub seed: u64,
+    /// What random numbers started from, where there are any.
+    pub seed: Option<u64>,
     /// The longest lead, hours.
     pub lead_h: u32,
     /// Mean absolute error on the validation part at the longest lead, °C.
@@ -77,7 +77,7 @@ impl ReviewResult {
     pub(super) fn report(&self) -> report::Experiment {
         report::Experiment {
             name: self.name.to_owned(),
-            seed: self.seed,
+            seed: Some(self.seed),
             score: format!("accuracy {:.4}", self.accuracy),
             trainings: vec![self.fit.report()],
         }
@@ -135,7 +135,7 @@ impl fmt::Display for TrainSummary {
                 formatter,
                 "{:<22} {:>6} {:>5} h {:>8.3} {:>10.4} {:>7} {:>11}",
                 result.name,
-                if result.seed == 0 { dash() } else { result.seed.to_string() },
+                result.seed.map_or_else(dash, |seed| seed.to_string()),
                 result.lead_h,
                 result.validation_c,
                 result.validation_normalised,
