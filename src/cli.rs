@@ -12,6 +12,9 @@ use forecastd::demo::{self, DemoOptions};
 use forecastd::replay::{self, ReplayOptions};
 use forecastd::{daemon, evaluate, fetch, inspect};
 
+/// The exit code of what an interrupt ended, as shells have it: 128 and the number of the signal.
+const INTERRUPTED: u8 = 130;
+
 /// A live temperature forecast for every weather station.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -84,11 +87,11 @@ impl Arguments {
                 let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
                 println!("{summary}");
                 if summary.go_on_from.is_some() {
-                    return Ok(ExitCode::from(130));
+                    return Ok(ExitCode::from(INTERRUPTED));
                 }
             }
             #[cfg(feature = "train")]
-            Command::Train(options) => train(&options)?,
+            Command::Train(options) => return train(&options),
             #[cfg(not(feature = "train"))]
             Command::Train { .. } => {
                 anyhow::bail!("this build has no trainer: cargo run --release --features train -- train …");
@@ -151,7 +154,8 @@ fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
 }
 
 #[cfg(feature = "train")]
-fn train(options: &forecastd::train::TrainOptions) -> anyhow::Result<()> {
+fn train(options: &forecastd::train::TrainOptions) -> anyhow::Result<ExitCode> {
+    use forecastd::train::TrainError;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -161,9 +165,17 @@ fn train(options: &forecastd::train::TrainOptions) -> anyhow::Result<()> {
     runtime.spawn(async move {
         terminated().await;
         asked.store(true, Ordering::Relaxed);
+        // Whoever asks again will not wait for the end of what is being done.
+        terminated().await;
+        std::process::exit(INTERRUPTED.into());
     });
-    forecastd::train::run_on_terminal(options, &interrupted)?;
-    Ok(())
+    match forecastd::train::run_on_terminal(options, &interrupted) {
+        Err(error @ TrainError::Interrupted(_)) => {
+            eprintln!("{error}");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        result => Ok(result.map(|()| ExitCode::SUCCESS)?),
+    }
 }
 
 fn fetch_data() -> anyhow::Result<()> {

@@ -22,10 +22,11 @@ use crate::forecast::score::{Coverage, ErrorSum};
 use crate::formats::csv::{CsvError, CsvMapping};
 use crate::grid::Slot;
 use crate::model::{
-    Artefact, ArtefactError, Engine, EngineChoice, EngineError, LeadScore, Manifest, PartScores, Runtime,
+    Artefact, ArtefactError, Engine, EngineChoice, EngineError, LeadScore, Manifest, PartScores, Refit,
+    Runtime, Training,
 };
 use crate::quantity::Quantity;
-use crate::record::{Part, Record, RecordError, RecordSource};
+use crate::record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordSource};
 use crate::report::{PartFigures, Report};
 use crate::whole_file::{self, WriteError};
 
@@ -112,6 +113,15 @@ pub enum EvaluateError {
         /// The longest stretch without a longer one.
         longest_h: f64,
     },
+    /// Nothing of the file is left to judge the model by.
+    #[error(
+        "{file}: the model learned from all of it (--refit whole); evaluate it on readings that it has not seen, or see \
+         its scores before that with forecastd inspect"
+    )]
+    Learned {
+        /// Which file.
+        file: String,
+    },
     /// The forecasts or the report cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -160,6 +170,8 @@ pub struct LeadErrors {
 pub struct PartErrors {
     /// Which part.
     pub part: Part,
+    /// Whether they are those of the model before it learned from this part too.
+    pub before_refit: bool,
     /// Issue times.
     pub origins: u64,
     /// The first issue time and the last.
@@ -183,7 +195,8 @@ pub struct Evaluation {
     pub parts: Vec<PartErrors>,
 }
 
-/// Evaluates a model on the validation and test parts of the file it was trained on, or on the whole of another.
+/// Evaluates a model on those of the validation and test parts that it did not learn from, if the record is the file that
+/// it was trained on, or on the whole of another.
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read, run or written.
@@ -196,12 +209,8 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     let record = Record::read(&source, spec.grid(), &spec.quantities())?;
     let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
     let training = artefact.manifest.training.as_ref();
-    let split =
-        training.filter(|training| training.sha256 == record.facts().sha256).map(|training| training.split);
-    let parts = match split {
-        Some(split) => [Part::Validation, Part::Test].map(|part| (part, record.part(split, part))).to_vec(),
-        None => vec![(Part::Whole, record.part(crate::record::DEFAULT_SPLIT, Part::Whole))],
-    };
+    let training = training.filter(|training| training.sha256 == record.facts().sha256);
+    let parts = parts(training, &record)?;
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
     let draws = options.report.is_some() || options.pictures.is_some();
     let (mut errors, mut figures) = (Vec::new(), Vec::new());
@@ -219,8 +228,8 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     }
     if draws {
         let mut report = Report::new(Some(&record));
-        if split.is_some() {
-            report.mark_parts(&record);
+        if let Some(training) = training {
+            report.mark_parts(&record, training.split, training.refit);
         }
         report.describe_model(&artefact.manifest.name);
         report.parts = figures;
@@ -239,10 +248,29 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     Ok(Evaluation {
         model: artefact.manifest.name.clone(),
         file: record.facts().file.clone(),
-        is_training_file: split.is_some(),
+        is_training_file: training.is_some(),
         engine: runtime.kind().name(),
         parts: errors,
     })
+}
+
+/// What a model can be judged by: all of a record that it was not trained on, or of its own the parts that it did not
+/// learn from.
+fn parts(training: Option<&Training>, record: &Record) -> Result<Vec<(Part, Range<Slot>)>, EvaluateError> {
+    let (split, parts) = match training {
+        None => (DEFAULT_SPLIT, &[Part::Whole][..]),
+        Some(training) => {
+            let parts = match training.refit {
+                None => &[Part::Validation, Part::Test][..],
+                Some(Refit::Validation) => &[Part::Test],
+                Some(Refit::Whole) => {
+                    return Err(EvaluateError::Learned { file: record.facts().file.clone() });
+                }
+            };
+            (training.split, parts)
+        }
+    };
+    Ok(parts.iter().map(|&part| (part, record.part(split, part))).collect())
 }
 
 /// Every case of a part of a record, by issue time and lead. The network runs on all cores.
@@ -390,6 +418,7 @@ impl PartErrors {
         let time = |slot: Option<&Slot>| slot.map_or(record.facts().first, |&slot| grid.time(slot));
         PartErrors {
             part,
+            before_refit: false,
             origins: origins.len() as u64,
             span: (time(origins.first()), time(origins.last())),
             leads,
@@ -403,11 +432,16 @@ impl PartErrors {
             mae: errors.model.mae(),
             rmse: errors.model.rmse(),
             persistence_mae: errors.persistence.mae(),
-            yesterday_mae: finite(errors.yesterday.mae()).unwrap_or(errors.persistence.mae()),
-            climatology_mae: finite(errors.climatology.mae()).unwrap_or(errors.persistence.mae()),
+            yesterday_mae: finite(errors.yesterday.mae()),
+            climatology_mae: finite(errors.climatology.mae()),
             coverage: errors.coverage.share(),
         });
-        PartScores { part: self.part.name().to_owned(), forecasts: self.origins, leads: leads.collect() }
+        PartScores {
+            part: self.part.name().to_owned(),
+            before_refit: self.before_refit,
+            forecasts: self.origins,
+            leads: leads.collect(),
+        }
     }
 
     /// The mean of the model's mean absolute errors over all leads, °C.

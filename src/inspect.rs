@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::model::{Artefact, ArtefactError};
+use crate::model::{Artefact, ArtefactError, Refit};
 
 /// Why a model cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +75,18 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
             "training   {} ({} rows, {} to {}), experiment {}, seed {}",
             training.file, training.rows, training.first, training.last, training.experiment, training.seed
         )?;
+        if let Some(refit) = training.refit {
+            let part = match refit {
+                Refit::Validation => "the validation part too",
+                Refit::Whole => "the whole record",
+            };
+            writeln!(output, "           learned once more, from {part}, after it had been chosen")?;
+        }
         writeln!(output, "           sha256 {}", training.sha256)?;
     }
     for part in &manifest.scores {
-        writeln!(output, "scores     {} ({} forecasts): MAE in °C", part.part, part.forecasts)?;
+        let before = if part.before_refit { ", before it learned from this part too" } else { "" };
+        writeln!(output, "scores     {} ({} forecasts{before}): MAE in °C", part.part, part.forecasts)?;
         writeln!(
             output,
             "           {:>6} {:>8} {:>12} {:>10} {:>12} {:>8}",
@@ -87,15 +95,19 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
         for lead in &part.leads {
             writeln!(
                 output,
-                "           {:>6} {:>8.3} {:>12.3} {:>10.3} {:>12.3} {:>7.1}%",
+                "           {:>6} {:>8.3} {:>12.3} {:>10} {:>12} {:>7.1}%",
                 lead.lead_h,
                 lead.mae,
                 lead.persistence_mae,
-                lead.yesterday_mae,
-                lead.climatology_mae,
+                optional(lead.yesterday_mae),
+                optional(lead.climatology_mae),
                 100.0 * (1.0 - lead.mae / lead.persistence_mae)
             )?;
         }
     }
     Ok(())
+}
+
+fn optional(mae: Option<f64>) -> String {
+    mae.map_or_else(|| "-".to_owned(), |mae| format!("{mae:.3}"))
 }

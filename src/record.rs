@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::formats::csv::{CsvError, CsvMapping, CsvReader};
 use crate::grid::{Grid, Slot};
 use crate::history::{History, Inserted};
-use crate::model::Split;
+use crate::model::{Refit, Split};
 use crate::quantity::{Quantity, Values};
 use crate::screening::Screening;
 use crate::solar::Site;
@@ -65,7 +66,8 @@ pub struct RecordFacts {
 /// A station's whole record.
 #[derive(Debug, Clone)]
 pub struct Record {
-    history: History,
+    /// Shared with the windows that are cut from it.
+    history: Arc<History>,
     /// Slots with a measured temperature, rising.
     rows: Vec<Slot>,
     facts: RecordFacts,
@@ -243,7 +245,7 @@ impl Record {
             first,
             last,
         };
-        Some(Record { history, rows, facts, site: None })
+        Some(Record { history: Arc::new(history), rows, facts, site: None })
     }
 
     fn check(&self, path: &Path, readings: &[(Timestamp, Values)]) -> Result<(), RecordError> {
@@ -265,7 +267,7 @@ impl Record {
     }
 
     /// The readings.
-    pub fn history(&self) -> &History {
+    pub fn history(&self) -> &Arc<History> {
         &self.history
     }
 
@@ -308,6 +310,16 @@ impl Record {
         }
     }
 
+    /// The slots that a model learned from.
+    pub fn learned(&self, split: Split, refit: Option<Refit>) -> Range<Slot> {
+        let last = match refit {
+            None => Part::Train,
+            Some(Refit::Validation) => Part::Validation,
+            Some(Refit::Whole) => Part::Whole,
+        };
+        self.first_slot()..self.part(split, last).end
+    }
+
     /// The rows within `slots`.
     pub fn rows_within(&self, slots: &Range<Slot>) -> &[Slot] {
         let from = self.rows.partition_point(|&row| row < slots.start);
@@ -324,12 +336,17 @@ impl Record {
         self.history.value(valid, Quantity::AirTemperature)
     }
 
-    /// The mean distance of rows, in seconds.
+    /// The most frequent distance of rows, in seconds; the shorter of two that are as frequent.
     pub fn cadence_s(&self) -> f64 {
         let mut distances: Vec<i64> = self.rows.windows(2).map(|pair| pair[1] - pair[0]).collect();
         distances.sort_unstable();
-        let median = distances.get(distances.len() / 2).copied().unwrap_or(0);
-        (median * self.history.grid().step_s()) as f64
+        let (mut usual, mut times) = (0, 0);
+        for same in distances.chunk_by(|a, b| a == b) {
+            if same.len() > times {
+                (usual, times) = (same[0], same.len());
+            }
+        }
+        (usual * self.history.grid().step_s()) as f64
     }
 
     /// The share of rows that are missing, were readings to come at the usual distance; and the longest stretch
@@ -415,9 +432,24 @@ mod tests {
         assert_eq!(record.rows_within(&test).len(), 25);
         assert_eq!(train.end, validation.start);
         assert_eq!(validation.end, test.start);
+        let learned = |refit| record.learned(split, refit);
+        assert_eq!(learned(None), train);
+        assert_eq!(learned(Some(Refit::Validation)), train.start..test.start);
+        assert_eq!(learned(Some(Refit::Whole)), train.start..test.end);
         assert_eq!(record.target(48 * 6, 1, &train), 24.5);
         assert!(record.target(49 * 6, 1, &train).is_nan(), "the target is of the next part");
         assert_eq!(record.target(49 * 6, 1, &record.part(split, Part::Whole)), 25.0);
+    }
+
+    #[test]
+    fn what_is_missing_is_counted_though_most_of_it_is() {
+        // Four readings in ten hours, 1, 4, 3 and 2 hours apart, each as often as the others.
+        let hours = (0..1000).filter(|hour| [0, 1, 5, 8].contains(&(hour % 10)));
+        let readings: Vec<_> = hours.map(|hour| (at(hour * 3600), values((hour % 7) as f32))).collect();
+        let record = record(&readings);
+        assert_eq!(record.cadence_s(), 3600.0);
+        let (missing, _) = record.holes(0);
+        assert!((missing - 0.6).abs() < 0.01, "{missing}");
     }
 
     #[test]

@@ -49,6 +49,19 @@ pub fn check(path: &Path) -> Result<(), WriteError> {
     check().map_err(|source| place.failed(path, source))
 }
 
+/// Whether two names are those of one file, whether it is there yet or not.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| -> Option<PathBuf> {
+        if let Ok(path) = path.canonicalize() {
+            return Some(path);
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    one == other || place(one).is_some_and(|one| Some(one) == place(other))
+}
+
 struct Place<'a> {
     folder: &'a Path,
     temporary: PathBuf,

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use forecastd::train::dense::{Dense, DenseNumbers};
-use forecastd::train::fit::{Ending, FitSettings, Fitted, Schedule, Task, Validation, fit};
+use forecastd::train::fit::{Ending, FitSettings, Fitted, Schedule, Task, Until, Validation, fit};
 use forecastd::train::optimiser::OptimiserKind;
 use forecastd::train::parameters;
 use rand_pcg::Pcg64;
@@ -70,7 +70,7 @@ fn run(scores: &[f64], no_number_at: usize, settings: &FitSettings) -> (Fitted<D
         steps: Cell::default(),
         seen: RefCell::default(),
     };
-    let fitted = fit(&task, model, settings, None, &Default::default(), &mut ()).unwrap();
+    let fitted = fit(&task, model, settings, Until::Best, None, &Default::default(), &mut ()).unwrap();
     (fitted, task)
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use flate2::write::GzEncoder;
-use forecastd::train::fit::{FitSettings, Fitted, Schedule, fit};
+use forecastd::train::fit::{FitSettings, Fitted, Schedule, Until, fit};
 use forecastd::train::imdb::reviews::{ReviewError, Reviews};
 use forecastd::train::imdb::task::{ReviewNetwork, ReviewSettings, ReviewTask, binary_cross_entropy};
 use forecastd::train::imdb::vocabulary::Vocabulary;
@@ -353,7 +353,7 @@ fn what_one_word_tells_is_learned_and_the_same_seed_gives_the_same_weights() {
         let trained = |seed: u64| -> Fitted<ReviewNetwork> {
             let fitting = fitting(seed);
             let model = settings.init(&device, &mut fitting.initial_generator());
-            fit(&task, model, &fitting, None, &AtomicBool::default(), &mut ()).unwrap()
+            fit(&task, model, &fitting, Until::Best, None, &AtomicBool::default(), &mut ()).unwrap()
         };
         let first = trained(1);
         assert!(first.epochs[0].loss > 0.3, "{walk:?}: untrained it cannot know: {}", first.epochs[0].loss);

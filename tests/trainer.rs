@@ -66,7 +66,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd::model::TargetKind;
     use forecastd::record::DEFAULT_SPLIT;
     use forecastd::train::dataset::{Dataset, TargetSpec};
-    use forecastd::train::fit::{FitSettings, Schedule, fit};
+    use forecastd::train::fit::{FitSettings, Schedule, Until, fit};
     use forecastd::train::optimiser::OptimiserKind;
     use forecastd::train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
 
@@ -99,11 +99,11 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     let device = Device::flex().autodiff();
     let task = BranchTask::new(&data, &settings, device.clone());
     // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
-    let [dense, recurrent] = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
+    let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
         let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
-        fit(&task, branch, &fitting, None, &Default::default(), &mut ()).unwrap().model
+        fit(&task, branch, &fitting, Until::Best, None, &Default::default(), &mut ()).unwrap().model
     });
-    let pair = Pair::new(&data, dense, recurrent);
+    let (pair, _) = Pair::calibrated(&data, branches);
     let mut manifest = shipped.manifest.clone();
     manifest.target = dataset.target.clone();
     let file = Artefact::assemble(pair.export(&dataset), &manifest).unwrap();

@@ -276,12 +276,17 @@ impl CsvReader {
             .byte_headers()
             .map_err(|error| failed(std::io::Error::other(error)))?
             .iter()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .map(|name| match std::str::from_utf8(name) {
+                Ok(name) => name.to_owned(),
+                // Latin-1, as the Jena station's own files are, where µ and ° are: each byte is its code point.
+                Err(_) => name.iter().copied().map(char::from).collect(),
+            })
             .collect();
         if header.iter().all(String::is_empty) {
             return Err(CsvError::Empty(path.to_owned()));
         }
         let found = || header.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let is_given = mapping.is_some();
         let detected;
         let mapping = match mapping {
             Some(mapping) => mapping,
@@ -309,6 +314,12 @@ impl CsvReader {
             .ok_or_else(|| missing("air_temperature"))?;
         if position(&temperature.0).is_none() {
             return Err(missing(&temperature.0));
+        }
+        // Known formats have columns that not every file has; who writes a mapping says what is there.
+        if is_given
+            && let Some((name, ..)) = compiled.columns.iter().find(|(name, ..)| position(name).is_none())
+        {
+            return Err(missing(name));
         }
         let columns = compiled
             .columns

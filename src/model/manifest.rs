@@ -68,6 +68,26 @@ pub struct Split {
     pub validation: f64,
 }
 
+/// How far a model learned once more after it had been chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Refit {
+    /// From the validation part too; the test part still judges it.
+    Validation,
+    /// From the whole record; nothing of it is left to judge it by.
+    Whole,
+}
+
+impl Refit {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refit::Validation => "validation",
+            Refit::Whole => "whole",
+        }
+    }
+}
+
 /// The record that a model was trained on, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +104,9 @@ pub struct Training {
     pub last: Timestamp,
     /// How it was split.
     pub split: Split,
+    /// How far the model learned once more, for as long, after the split had chosen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<Refit>,
     /// What the generator of random numbers started from.
     pub seed: u64,
     /// The name of the experiment.
@@ -91,7 +114,7 @@ pub struct Training {
     /// The settings of the experiment, as the trainer writes them.
     #[serde(default)]
     pub settings: serde_json::Value,
-    /// What the temperature usually is, from the training part: a baseline for any record of the station.
+    /// What the temperature usually is, from what was learned from: a baseline for any record of the station.
     #[serde(default)]
     pub climatology: Option<Climatology>,
 }
@@ -108,10 +131,12 @@ pub struct LeadScore {
     pub rmse: f64,
     /// Mean absolute error of persistence.
     pub persistence_mae: f64,
-    /// Mean absolute error of the same time yesterday.
-    pub yesterday_mae: f64,
-    /// Mean absolute error of the climatology of the training part.
-    pub climatology_mae: f64,
+    /// Mean absolute error of the same time yesterday, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yesterday_mae: Option<f64>,
+    /// Mean absolute error of the climatology of what was learned from, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub climatology_mae: Option<f64>,
     /// Fraction of outcomes within the interval, where the model gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,
@@ -123,6 +148,9 @@ pub struct LeadScore {
 pub struct PartScores {
     /// `validation` or `test`.
     pub part: String,
+    /// Whether they are those of the model before it learned from this part too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_refit: bool,
     /// Forecasts scored.
     pub forecasts: u64,
     /// By lead.
@@ -191,6 +219,11 @@ impl Manifest {
     /// The longest lead, in hours.
     pub const MAX_LEAD_H: u32 = 240;
 
+    /// Whether a model can be called that.
+    pub fn is_name(text: &str) -> bool {
+        !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control)
+    }
+
     /// Reads and checks a manifest.
     ///
     /// # Errors
@@ -215,9 +248,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`], the first found.
     pub fn validate(&self) -> Result<(), ManifestError> {
-        let visible =
-            |text: &str| !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control);
-        if !visible(&self.name) {
+        if !Manifest::is_name(&self.name) {
             return Err(ManifestError::Name(self.name.clone()));
         }
         self.window.validate()?;

@@ -11,8 +11,9 @@ use jiff::tz::Offset;
 
 use crate::forecast::score::ErrorSum;
 use crate::grid::Slot;
+use crate::model::{Refit, Split};
 use crate::quantity::Quantity;
-use crate::record::{DEFAULT_SPLIT, Part, Record};
+use crate::record::{Part, Record};
 
 use chart::{Chart, Divider, Escaped, Horizontal, Hue, Mark, Series};
 pub use figures::{Beside, Calibration, PartFigures};
@@ -77,6 +78,8 @@ struct Overview {
     beginning: Vec<(f64, f64)>,
     /// Where validation and test parts begin, if the record is split.
     parts: Vec<Divider>,
+    /// What the model learned from beside the training part.
+    refit: Option<Refit>,
 }
 
 /// A report.
@@ -114,11 +117,12 @@ impl Report {
         self.parts.iter().flat_map(of_part).collect()
     }
 
-    /// Marks where the record's validation and test parts begin.
-    pub fn mark_parts(&mut self, record: &Record) {
+    /// Marks where the record's validation and test parts begin, of which `refit` says what the model learned from too.
+    pub fn mark_parts(&mut self, record: &Record, split: Split, refit: Option<Refit>) {
         let Some(overview) = &mut self.overview else { return };
+        overview.refit = refit;
         let begin = |part: Part| {
-            let slots = record.part(DEFAULT_SPLIT, part);
+            let slots = record.part(split, part);
             let at = record.history().grid().time(slots.start).as_second() as f64;
             Divider { at, label: part.name().to_owned() }
         };
@@ -165,6 +169,7 @@ impl Overview {
             beginning: shown.map(|&slot| (seconds(slot) as f64, temperature(slot))).collect(),
             days,
             parts: Vec::new(),
+            refit: None,
         }
     }
 
@@ -194,7 +199,14 @@ impl Overview {
         let parts = if self.parts.is_empty() {
             String::new()
         } else {
-            " What networks learn from is left of \u{201c}validation\u{201d}.".to_owned()
+            let refit = match self.refit {
+                None => "",
+                Some(Refit::Validation) => {
+                    ", but the model once more from all that is left of \u{201c}test\u{201d}"
+                }
+                Some(Refit::Whole) => ", but the model once more from all of it",
+            };
+            format!(" What networks learn from is left of \u{201c}validation\u{201d}{refit}.")
         };
         [
             (
@@ -452,10 +464,11 @@ impl Report {
         writeln!(formatter, "<h2>Forecasts of the {} part</h2>", errors.part.name())?;
         writeln!(
             formatter,
-            "<p class=\"about\">{} forecasts, {} to {}</p>",
+            "<p class=\"about\">{} forecasts, {} to {}{}</p>",
             errors.origins,
             date(first),
-            date(last)
+            date(last),
+            if errors.before_refit { ", by the model before it learned from this part too" } else { "" },
         )?;
         if let Some(longest) = errors.leads.last() {
             let tile = |formatter: &mut fmt::Formatter<'_>, value: String, what: &str| {

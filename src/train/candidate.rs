@@ -1,18 +1,28 @@
-//! A trained network that could be shipped: its graph, and all that its manifest says.
+//! A trained network that could be shipped: its graph, all that its manifest says, and what it takes to learn it again.
 
 use std::rc::Rc;
 
 use crate::evaluate::{self, Case, PartErrors};
 use crate::forecast::baseline::Climatology;
 use crate::model::{
-    Artefact, EngineChoice, FORMAT_VERSION, Manifest, Normalisation, PartScores, Runtime, Target, Training,
-    onnx,
+    Artefact, EngineChoice, FORMAT_VERSION, Manifest, Normalisation, PartScores, Refit, Runtime, Target,
+    Training, onnx,
 };
 use crate::record::{DEFAULT_SPLIT, Part, Record};
 use crate::window::WindowSpec;
 
 use super::dataset::Dataset;
 use super::error::TrainError;
+use super::experiment::{PairRecipe, Recipe};
+use super::ridge::RidgeRecipe;
+
+/// What was chosen by the validation part, so that the network can be learned again without it.
+#[derive(Debug, Clone)]
+pub(super) enum Chosen {
+    Ridge { recipe: RidgeRecipe, penalty: f64 },
+    Network { recipe: Recipe, epoch: usize },
+    Pair { recipe: PairRecipe, epochs: [usize; 2] },
+}
 
 /// What is said of a network beside its data.
 #[derive(Debug, Clone)]
@@ -21,8 +31,9 @@ pub(super) struct Draft {
     pub seed: u64,
     pub settings: serde_json::Value,
     pub quantiles: Vec<f32>,
-    /// Mean absolute error on the validation part at the longest lead, °C.
-    pub validation_c: f64,
+    pub chosen: Chosen,
+    /// How much smaller than persistence's its mean absolute error is at the longest lead, on the validation part.
+    pub skill: f64,
 }
 
 /// A network that could be shipped.
@@ -32,6 +43,8 @@ pub(super) struct Candidate {
     pub model: onnx::Model,
     pub record: Rc<Record>,
     pub window: WindowSpec,
+    /// What it learned from beside the training part.
+    refit: Option<Refit>,
     normalisation: Normalisation,
     target: Target,
     lead_h: Vec<u32>,
@@ -44,17 +57,22 @@ impl Candidate {
             model,
             record: Rc::clone(record),
             window: dataset.windows.spec().clone(),
+            refit: None,
             normalisation: dataset.windows.normalisation().clone(),
             target: dataset.target.clone(),
             lead_h: dataset.lead_h.clone(),
         }
     }
 
+    /// The same, learned from more than the training part.
+    pub fn refitted(self, refit: Refit) -> Candidate {
+        Candidate { refit: Some(refit), ..self }
+    }
+
     /// The manifest of a model of that name and scores.
     pub fn manifest(&self, name: &str, scores: Vec<PartScores>) -> Manifest {
         let (facts, draft) = (self.record.facts(), &self.draft);
-        let train = self.record.part(DEFAULT_SPLIT, Part::Train);
-        let rows = self.record.rows_within(&train);
+        let rows = self.record.rows_within(&self.record.learned(DEFAULT_SPLIT, self.refit));
         Manifest {
             format_version: FORMAT_VERSION,
             name: name.to_owned(),
@@ -70,6 +88,7 @@ impl Candidate {
                 first: facts.first,
                 last: facts.last,
                 split: DEFAULT_SPLIT,
+                refit: self.refit,
                 seed: draft.seed,
                 experiment: draft.experiment.to_owned(),
                 settings: draft.settings.clone(),

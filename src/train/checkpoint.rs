@@ -56,10 +56,12 @@ struct Epoch {
 
 impl Epoch {
     fn of(record: &EpochRecord) -> Epoch {
+        // A score that is there is a number.
+        let validation = record.validation.unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
         let numbers = [
             record.loss,
-            record.validation.loss,
-            record.validation.score,
+            validation.loss,
+            validation.score,
             record.learning_rate,
             record.steps_per_second,
             record.seconds,
@@ -71,6 +73,7 @@ impl Epoch {
         let [loss, validation_loss, score, learning_rate, steps_per_second, seconds] =
             self.bits.map(f64::from_bits);
         let validation = Validation { loss: validation_loss, score };
+        let validation = Some(validation).filter(|validation| !validation.score.is_nan());
         EpochRecord {
             epoch: self.epoch,
             loss,

@@ -1,9 +1,11 @@
 //! What a network learns from: windows of a record, and what came after each.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use crate::forecast::score::ErrorSum;
 use crate::grid::Slot;
-use crate::model::{Normalisation, Split, Target, TargetKind};
+use crate::model::{Refit, Split, Target, TargetKind};
 use crate::quantity::Quantity;
 use crate::record::{Part, Record};
 use crate::window::WindowSpec;
@@ -43,22 +45,34 @@ impl Examples {
     pub fn is_empty(&self) -> bool {
         self.origins.is_empty()
     }
+
+    /// Some of them.
+    fn select(&self, indices: impl Iterator<Item = usize>) -> Examples {
+        let leads = self.targets.len() / self.len().max(1);
+        let mut selected = Examples::default();
+        for index in indices {
+            selected.origins.push(self.origins[index]);
+            selected.newest_c.push(self.newest_c[index]);
+            selected.targets.extend_from_slice(&self.targets[index * leads..][..leads]);
+        }
+        selected
+    }
 }
 
 /// A record made ready for training.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The windows.
-    pub windows: WindowCache,
+    /// The windows; shared with what is made of some of the examples.
+    pub windows: Arc<WindowCache>,
     /// What the outputs are.
     pub target: Target,
     /// Leads in hours.
     pub lead_h: Vec<u32>,
     /// For each lead, how many of the target's standard deviations a unit of what the network learns in is.
     pub scale: Vec<f32>,
-    /// The part to learn from.
+    /// What is learned from.
     pub train: Examples,
-    /// The part to choose by.
+    /// The part to choose by; empty where it is learned from too.
     pub validation: Examples,
 }
 
@@ -97,7 +111,7 @@ pub enum DatasetError {
 }
 
 impl Dataset {
-    /// Cuts a record into windows. Statistics are those of the training part, or given.
+    /// Cuts a record into windows. Statistics are those of what is learned from: the training part, or more.
     ///
     /// # Errors
     /// [`DatasetError::NoWindow`] when a part has none.
@@ -106,18 +120,21 @@ impl Dataset {
         spec: &WindowSpec,
         split: Split,
         target: &TargetSpec,
-        normalisation: Option<Normalisation>,
+        refit: Option<Refit>,
     ) -> Result<Dataset, DatasetError> {
-        let slots = record.part(split, Part::Train);
+        let slots = record.learned(split, refit);
         let rows = record.rows_within(&slots);
         let no_window = |part: Part| no_window(record, spec, split, target, part);
-        let windows = WindowCache::new(record.history(), spec, normalisation, rows)
-            .ok_or_else(|| no_window(Part::Train))?;
+        let windows = WindowCache::new(record.history(), spec, rows).ok_or_else(|| no_window(Part::Train))?;
         let mut train = examples(record, &windows, slots, target);
-        let mut validation = examples(record, &windows, record.part(split, Part::Validation), target);
-        for (part, examples) in [(Part::Train, &train), (Part::Validation, &validation)] {
-            if examples.is_empty() {
-                return Err(no_window(part));
+        if train.is_empty() {
+            return Err(no_window(Part::Train));
+        }
+        let mut validation = Examples::default();
+        if refit.is_none() {
+            validation = examples(record, &windows, record.part(split, Part::Validation), target);
+            if validation.is_empty() {
+                return Err(no_window(Part::Validation));
             }
         }
         let leads = target.lead_h.len();
@@ -145,12 +162,47 @@ impl Dataset {
         }
         let quantity = Quantity::AirTemperature.name().to_owned();
         let described = Target { quantity, kind: target.kind, mean, standard_deviation };
+        let windows = Arc::new(windows);
         Ok(Dataset { windows, target: described, lead_h: target.lead_h.clone(), scale, train, validation })
+    }
+
+    /// The examples to learn from without one of `blocks` that follow each other in time, which is what is chosen by then.
+    /// Examples whose targets overlap the block's are in neither. Statistics stay as they are.
+    pub fn without_block(&self, block: usize, blocks: usize) -> Dataset {
+        let all = &self.train;
+        let at = |block: usize| block * all.len() / blocks;
+        let held = at(block)..at(block + 1);
+        let step_s = i64::from(self.windows.spec().grid_step_s);
+        let lead = i64::from(self.lead_h.last().copied().unwrap_or(0)) * 3600 / step_s;
+        let near = match held.is_empty() {
+            true => 0..0,
+            false => all.origins[held.start] - lead..all.origins[held.end - 1] + lead + 1,
+        };
+        let is_far = |&index: &usize| !near.contains(&all.origins[index]);
+        Dataset {
+            train: all.select((0..all.len()).filter(is_far)),
+            validation: all.select(held),
+            ..self.clone()
+        }
     }
 
     /// The temperature in °C that a network's number at position `lead` means.
     pub fn temperature_c(&self, lead: usize, number: f32, newest_c: f32) -> f32 {
         self.target.temperature_c(number * self.scale[lead], newest_c)
+    }
+
+    /// Mean absolute error of persistence at the longest lead on the part to choose by, °C.
+    pub fn persistence_c(&self) -> f64 {
+        let examples = &self.validation;
+        let leads = self.lead_h.len();
+        let mut errors = ErrorSum::default();
+        for (&newest_c, targets) in examples.newest_c.iter().zip(examples.targets.chunks_exact(leads)) {
+            let observed_c = self.temperature_c(leads - 1, targets[leads - 1], newest_c);
+            if !observed_c.is_nan() {
+                errors.add(f64::from(newest_c), f64::from(observed_c));
+            }
+        }
+        errors.mae()
     }
 
     /// The normalised windows of some examples, `[example, sample, feature]`.

@@ -7,6 +7,7 @@ use crate::formats::csv::CsvError;
 use crate::model::{ArtefactError, EngineError};
 use crate::record::RecordError;
 use crate::whole_file::WriteError;
+use crate::window::WindowSpecError;
 
 use super::checkpoint::CheckpointError;
 use super::dataset::DatasetError;
@@ -32,9 +33,29 @@ pub enum TrainError {
         /// What there is.
         known: String,
     },
-    /// The grid is none.
-    #[error("--grid-step-s {0} does not divide an hour")]
-    GridStep(u32),
+    /// Nothing can be trained with a number.
+    #[error("{option} {value}: {needed} is needed")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What can be.
+        needed: String,
+    },
+    /// A file would be overwritten by another.
+    #[error("{option} and {other} are the same file, {path}", path = .path.display())]
+    SameFile {
+        /// The option.
+        option: &'static str,
+        /// The other.
+        other: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The window cannot be cut.
+    #[error(transparent)]
+    Window(#[from] WindowSpecError),
     /// Where the station stands is not known.
     #[error("where the station stands is not known: give --latitude and --longitude, or site in the mapping")]
     NoSite,
@@ -76,12 +97,47 @@ pub enum TrainError {
     /// Nothing was learned at all.
     #[error("the loss was no number from the beginning: try a lower --learning-rate")]
     Diverged,
+    /// What was learned well from a part is not from more.
+    #[error(
+        "the loss was no number before epoch {0}, which was the best before: try a lower --learning-rate, or no --refit"
+    )]
+    RefitDiverged(usize),
     /// Only a network can be written.
     #[error("--out: {0} is no network that can be written to a model file")]
     NotExportable(String),
     /// The report is about a station.
     #[error("--report shows a station's record and forecasts: --csv FILE")]
     ReportWithoutRecord,
+    /// Networks that cannot be compared.
+    #[error(
+        "--out writes the best of several networks, but {experiment} forecasts {lead_h} h ahead and {other} {other_lead_h} \
+         h: give experiments of one kind, or --protocol"
+    )]
+    Incomparable {
+        /// An experiment.
+        experiment: &'static str,
+        /// Its longest lead.
+        lead_h: u32,
+        /// Another.
+        other: &'static str,
+        /// Its longest lead.
+        other_lead_h: u32,
+    },
+    /// A baseline has nothing to be judged by.
+    #[error(
+        "{file}: no case to judge {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
+         240 h, with another {lead_h} h later"
+    )]
+    NoCase {
+        /// Which file.
+        file: String,
+        /// Which baseline.
+        baseline: &'static str,
+        /// Rows of the validation part.
+        rows: usize,
+        /// The lead.
+        lead_h: u32,
+    },
     /// An option that would be passed over in silence.
     #[error("{option} has no effect on the experiment {experiment}")]
     NoEffect {
@@ -89,6 +145,18 @@ pub enum TrainError {
         option: &'static str,
         /// The experiment.
         experiment: &'static str,
+    },
+    /// A linear regression of more terms than it is good for.
+    #[error(
+        "ridge with {terms} terms would take {gigabytes:.0} GB of memory: fewer --samples are needed, at most {most} terms"
+    )]
+    RidgeTerms {
+        /// How many terms there are.
+        terms: usize,
+        /// What their products take.
+        gigabytes: f64,
+        /// How many there may be.
+        most: usize,
     },
     /// A linear regression that cannot be solved.
     #[error("the ridge regression has no solution: no window of the training part has all of its targets")]

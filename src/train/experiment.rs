@@ -63,9 +63,15 @@ impl Experiment {
         matches!(self.method, Persistence | Yesterday | Climatology | Ridge(_))
     }
 
-    /// Whether a model file can be made of it.
-    pub fn is_exportable(&self) -> bool {
-        matches!(self.method, Method::Ridge(_) | Method::Network(_) | Method::Pair(_))
+    /// How many hours ahead the model file forecasts at most that can be made of it, if one can.
+    pub fn exported_lead_h(&self, options: &TrainOptions) -> Option<u32> {
+        let of = |problem: &Problem| problem.clone().with_options(options).protocol.lead_h();
+        match &self.method {
+            Method::Ridge(recipe) => Some(of(&recipe.problem)),
+            Method::Network(recipe) => Some(of(&recipe.problem)),
+            Method::Pair(recipe) => recipe.target().lead_h.last().copied(),
+            Method::Persistence | Method::Yesterday | Method::Climatology | Method::Reviews(_) => None,
+        }
     }
 
     /// The first option given that it would pass over.

@@ -56,12 +56,23 @@ pub enum Schedule {
     },
 }
 
+/// Until when it is learned, and which epoch is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// All epochs; the best on the validation part is kept.
+    Best,
+    /// So many of the epochs, of which the last is kept: the number was chosen before, and there is nothing left to
+    /// choose by.
+    Epoch(usize),
+}
+
 /// How it is learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FitSettings {
     /// Epochs at most.
     pub epochs: usize,
-    /// Steps of an epoch, with examples drawn at random; without, an epoch goes once through all in random order.
+    /// Steps of an epoch, with examples drawn at random; without, an epoch goes through all in random order, but for those
+    /// that do not fill a last batch.
     pub steps: Option<usize>,
     /// Examples of a step.
     pub batch: usize,
@@ -130,7 +141,7 @@ pub struct Fitted<M> {
     pub epochs: Vec<EpochRecord>,
     /// The best epoch, counted from 1; 0 when none was finished.
     pub best_epoch: usize,
-    /// How good the model is.
+    /// How good the model is; no numbers when no epoch was chosen by a score.
     pub best: Validation,
     /// Why it ended.
     pub ending: Ending,
@@ -158,7 +169,7 @@ pub(super) struct State {
     pub best_epoch: usize,
 }
 
-/// Trains `model`.
+/// Trains `model` until the epoch that `until` says.
 ///
 /// # Errors
 /// [`CheckpointError`] when a checkpoint cannot be written, or cannot be gone on from.
@@ -166,11 +177,17 @@ pub fn fit<T: Task>(
     task: &T,
     model: T::Model,
     settings: &FitSettings,
+    until: Until,
     checkpoint: Option<&CheckpointPlan>,
     interrupted: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Fitted<T::Model>, CheckpointError> {
+    let epochs = match until {
+        Until::Best => settings.epochs,
+        Until::Epoch(epoch) => epoch,
+    };
     let steps_of_epoch = settings.steps_of_epoch(task.examples());
+    // The learning rate goes as if all epochs were run.
     let steps = (steps_of_epoch * settings.epochs) as u64;
     let initial = parameters::values(&model);
     let mut state = State {
@@ -187,14 +204,16 @@ pub fn fit<T: Task>(
     observer.event(&Event::Started {
         parameters: state.values.len(),
         examples: task.examples(),
-        epochs: settings.epochs,
+        epochs,
         steps_of_epoch,
         done: state.epochs.len(),
     });
     let mut model = parameters::with_values(model, &state.values);
     let mut ending = Ending::Finished;
-    'training: for epoch in state.epochs.len()..settings.epochs {
-        if settings.patience.is_some_and(|patience| epoch - state.best_epoch >= patience && epoch > 0) {
+    'training: for epoch in state.epochs.len()..epochs {
+        let is_chosen = until == Until::Best;
+        let patience = settings.patience.filter(|_| is_chosen);
+        if patience.is_some_and(|patience| epoch - state.best_epoch >= patience && epoch > 0) {
             ending = Ending::Stopped;
             break;
         }
@@ -244,12 +263,15 @@ pub fn fit<T: Task>(
         let steps_per_second = steps_of_epoch as f64 / began.elapsed().as_secs_f64();
         let kept = if settings.averaging.is_some() { &average } else { &values };
         let validated = parameters::with_values(model.valid(), kept);
-        let validation = task.validate(&validated);
-        if !validation.score.is_finite() {
+        let validation = is_chosen.then(|| task.validate(&validated));
+        if validation.is_some_and(|validation| !validation.score.is_finite()) {
             ending = Ending::Diverged;
             break;
         }
-        let improved = state.best().is_none_or(|best| validation.score < best.score);
+        let improved = match (validation, state.best()) {
+            (Some(validation), Some(best)) => validation.score < best.score,
+            _ => true,
+        };
         if improved {
             state.best_epoch = epoch + 1;
             state.best_values.clone_from(kept);
@@ -270,8 +292,9 @@ pub fn fit<T: Task>(
             Checkpoint::write(plan, &state)?;
         }
     }
+    let score = state.best().map(|best| best.score);
+    observer.event(&Event::Ended { ending, best_epoch: state.best_epoch, score });
     let best = state.best().unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
-    observer.event(&Event::Ended { ending, best_epoch: state.best_epoch, score: best.score });
     let model = parameters::with_values(model.valid(), &state.best_values);
     Ok(Fitted { model, epochs: state.epochs, best_epoch: state.best_epoch, best, ending })
 }
@@ -279,7 +302,7 @@ pub fn fit<T: Task>(
 impl State {
     pub fn best(&self) -> Option<Validation> {
         let index = self.best_epoch.checked_sub(1)?;
-        self.epochs.get(index).map(|epoch| epoch.validation)
+        self.epochs.get(index)?.validation
     }
 }
 

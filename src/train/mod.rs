@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod fit;
 pub mod graph;
 pub mod imdb;
+mod interval;
 pub mod kernel;
 pub mod network;
 pub mod optimiser;

@@ -1,7 +1,11 @@
 //! What a user can say about a training.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::model::{Manifest, Refit};
+use crate::whole_file;
+
+use super::error::TrainError;
 use super::network::CellKind;
 
 /// `forecastd train`
@@ -42,6 +46,12 @@ pub struct TrainOptions {
     #[arg(long, help_heading = "Results")]
     pub name: Option<String>,
 
+    /// Learns the model once more before it is written, for as long as was best, from the validation part too or from the
+    /// whole record: more and newer weather. Test scores are the new model's after the first, the old one's after the
+    /// second.
+    #[arg(long, value_enum, value_name = "TO", requires = "out", help_heading = "Results")]
+    pub refit: Option<Refit>,
+
     /// Lists the experiments.
     #[arg(long, help_heading = "Experiments")]
     pub list: bool,
@@ -67,7 +77,7 @@ pub struct TrainOptions {
     /// Epochs at most, instead of the experiment's own.
     #[arg(long, help_heading = "Training")]
     pub epochs: Option<usize>,
-    /// Steps of an epoch, with windows drawn at random, instead of once through all.
+    /// Steps of an epoch, with windows drawn at random, instead of as many whole batches as there are.
     #[arg(long, help_heading = "Training")]
     pub steps: Option<usize>,
     /// Windows of a step.
@@ -122,6 +132,89 @@ pub struct TrainOptions {
     /// Writes the model even if it is no better than forecasts that cost nothing.
     #[arg(long, visible_alias = "force", help_heading = "Results")]
     pub ship_anyway: bool,
+}
+
+impl TrainOptions {
+    /// Refuses numbers that nothing can be trained with, and files that would overwrite each other or cannot be written.
+    ///
+    /// # Errors
+    /// [`TrainError::Option`], [`TrainError::SameFile`] or [`TrainError::Write`], the first found.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let counts = |option: &'static str, values: &[usize], most: usize| {
+            let wrong = values.iter().find(|&&value| value == 0 || value > most);
+            wrong.map_or(Ok(()), |value| refuse(option, value, format!("1 to {most}")))
+        };
+        let count = |option: &'static str, value: Option<usize>, most: usize| {
+            value.map_or(Ok(()), |value| counts(option, &[value], most))
+        };
+        let positive = |option: &'static str, value: Option<f64>| match value {
+            Some(value) if !(value.is_finite() && value > 0.0) => refuse(option, value, "more than 0"),
+            _ => Ok(()),
+        };
+        count("--epochs", self.epochs, 1_000_000)?;
+        count("--steps", self.steps, 1_000_000_000)?;
+        count("--batch", self.batch, 1_000_000)?;
+        count("--patience", self.patience, usize::MAX)?;
+        count("--samples", self.samples, 10_000)?;
+        counts("--units", &self.units, 10_000)?;
+        counts("--head", &self.head, 100_000)?;
+        positive("--learning-rate", self.learning_rate)?;
+        positive("--clip-norm", self.clip_norm)?;
+        if let Some(decay) = self.averaging.filter(|decay| !(0.0..1.0).contains(decay)) {
+            return refuse("--averaging", decay, "0 or more and less than 1");
+        }
+        if self.seeds == 0 || self.seed.checked_add(self.seeds).is_none() {
+            return refuse("--seeds", self.seeds, "at least 1, with --seed no more than fits 64 bits");
+        }
+        if self.grid_step_s == 0 || 3600 % self.grid_step_s != 0 {
+            return refuse("--grid-step-s", self.grid_step_s, "a number that divides 3600");
+        }
+        for (option, degrees, limit) in
+            [("--latitude", self.latitude, 90.0), ("--longitude", self.longitude, 180.0)]
+        {
+            if let Some(degrees) = degrees.filter(|degrees| !(-limit..=limit).contains(degrees)) {
+                return refuse(option, degrees, format!("-{limit} to {limit}"));
+            }
+        }
+        let name = self.name.clone().or_else(|| self.out.as_deref().and_then(stem));
+        if let Some(name) = name.filter(|name| !Manifest::is_name(name)) {
+            return refuse("--name", format!("{name:?}"), "1 to 64 visible characters");
+        }
+        self.check_files()
+    }
+
+    fn check_files(&self) -> Result<(), TrainError> {
+        let files = [
+            ("--csv", &self.csv),
+            ("--mapping", &self.mapping),
+            ("--imdb", &self.imdb),
+            ("--out", &self.out),
+            ("--checkpoint", &self.checkpoint),
+            ("--log", &self.log),
+            ("--report", &self.report),
+        ];
+        let given: Vec<(&str, &PathBuf)> =
+            files.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?))).collect();
+        for (index, (option, path)) in given.iter().enumerate() {
+            let same = |(_, other): &&(&'static str, &PathBuf)| whole_file::is_same(path, other);
+            if let Some((other, _)) = given[..index].iter().find(same) {
+                return Err(TrainError::SameFile { option, other, path: (*path).clone() });
+            }
+        }
+        for path in [&self.out, &self.report, &self.checkpoint].into_iter().flatten() {
+            whole_file::check(path)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse(option: &'static str, value: impl ToString, needed: impl Into<String>) -> Result<(), TrainError> {
+    Err(TrainError::Option { option, value: value.to_string(), needed: needed.into() })
+}
+
+/// A file's name without folders and ending.
+pub(super) fn stem(path: &Path) -> Option<String> {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
 }
 
 /// How far a forecast is from the newest sample.

@@ -23,6 +23,7 @@ use super::dataset::{Dataset, Examples};
 use super::dense::{Dense, dropout};
 use super::fit::{Task, Validation};
 use super::graph::{Direction, GraphBuilder};
+use super::interval::Distances;
 use super::parameters::numbers;
 use super::recurrent::{Gru, GruConfig};
 use super::terms::Terms;
@@ -31,7 +32,7 @@ use super::terms::Terms;
 pub const QUANTILES: [f32; 3] = [0.1, 0.5, 0.9];
 const MEDIAN: usize = 1;
 /// The share of outcomes that the interval is to hold.
-const COVERAGE: f64 = 0.8;
+pub(super) const COVERAGE: f64 = 0.8;
 /// How much the loss of the helping outputs counts.
 const HELP_WEIGHT: f32 = 0.3;
 /// How many windows are run at once for validation.
@@ -58,7 +59,7 @@ struct Inputs<'a> {
     examples: &'a Examples,
     /// `[example, term]`.
     terms: Vec<f32>,
-    /// `[example, output]`; NaN where nothing was measured.
+    /// `[example, target]`, the temperature's changes and then the helping ones; NaN where nothing was measured.
     targets: Vec<f32>,
 }
 
@@ -111,21 +112,25 @@ impl<'a> PairData<'a> {
             };
             examples.origins.iter().flat_map(of_origin).collect()
         };
-        // The training part's targets at its end lie beyond it, as those of temperature do not; they are left out.
-        let mut of_train = changes(&dataset.train);
-        for (index, change) in of_train.iter_mut().enumerate() {
-            let (example, lead) = (index / helps.max(1), index % leads);
-            if dataset.train.targets[example * leads + lead].is_nan() {
-                *change = f32::NAN;
+        // Targets at a part's end lie beyond it, as those of temperature do not; they are left out.
+        let changes_within = |examples: &Examples| {
+            let mut changes = changes(examples);
+            for (index, change) in changes.iter_mut().enumerate() {
+                let (example, lead) = (index / helps.max(1), index % leads);
+                if examples.targets[example * leads + lead].is_nan() {
+                    *change = f32::NAN;
+                }
             }
-        }
+            changes
+        };
+        let of_train = changes_within(&dataset.train);
         let sizes: Vec<f32> =
             (0..helps).map(|help| mean_size(of_train.iter().skip(help).step_by(helps))).collect();
         let inputs = |examples: &'a Examples, helps_of: &[f32]| {
             let mut inputs = Inputs {
                 examples,
                 terms: vec![0.0; examples.len() * terms.count()],
-                targets: Vec::with_capacity(examples.len() * (3 * leads + helps)),
+                targets: Vec::with_capacity(examples.len() * (leads + helps)),
             };
             inputs.terms.par_chunks_mut(terms.count()).zip(&examples.origins).for_each_init(
                 || vec![0.0; size],
@@ -135,16 +140,14 @@ impl<'a> PairData<'a> {
                 },
             );
             for example in 0..examples.len() {
-                let own = &examples.targets[example * leads..][..leads];
-                inputs.targets.extend(own.iter().flat_map(|&target| [target; QUANTILES.len()]));
-                let helps_of = helps_of.get(example * helps..(example + 1) * helps).unwrap_or_default();
+                inputs.targets.extend(&examples.targets[example * leads..][..leads]);
+                let helps_of = &helps_of[example * helps..][..helps];
                 inputs.targets.extend(helps_of.iter().zip(&sizes).map(|(change, size)| change / size));
             }
             inputs
         };
         let train = inputs(&dataset.train, &of_train);
-        // Help is for learning only.
-        let validation = inputs(&dataset.validation, &[]);
+        let validation = inputs(&dataset.validation, &changes_within(&dataset.validation));
         PairData { dataset, terms, train, validation, helps }
     }
 
@@ -203,19 +206,61 @@ impl<'a> PairData<'a> {
         sequences
     }
 
-    /// The quantiles that a branch gives for all examples, `[example, lead, quantile]`.
-    fn predict(&self, branch: &Branch, inputs: &Inputs, examples: usize) -> Vec<f32> {
+    /// The quantiles that a branch gives for all examples, `[example, lead, quantile]`; and how large its helping outputs'
+    /// errors are on average.
+    fn predict(&self, branch: &Branch, inputs: &Inputs) -> (Vec<f32>, f64) {
         let device = branch.output.weight.val().device();
-        let kept = QUANTILES.len() * self.dataset.lead_h.len();
-        let all: Vec<usize> = (0..examples).collect();
-        all.chunks(CHUNK)
-            .flat_map(|chunk| {
-                let (terms, sequences) = self.gather(branch, inputs, chunk);
-                let output =
-                    branch.forward_numbers(&self.terms, terms, sequences, chunk.len(), &device, None);
-                numbers(output.slice([0..chunk.len(), 0..kept]))
-            })
-            .collect()
+        let leads = self.dataset.lead_h.len();
+        let kept = QUANTILES.len() * leads;
+        let mut quantiles = Vec::with_capacity(inputs.examples.len() * kept);
+        let (mut help_sum, mut help_count) = (0.0, 0_u64);
+        let all: Vec<usize> = (0..inputs.examples.len()).collect();
+        for chunk in all.chunks(CHUNK) {
+            let (terms, sequences) = self.gather(branch, inputs, chunk);
+            let outputs = branch.forward_numbers(&self.terms, terms, sequences, chunk.len(), &device, None);
+            let outputs = numbers(outputs);
+            for (&example, outputs) in chunk.iter().zip(outputs.chunks_exact(kept + self.helps)) {
+                quantiles.extend_from_slice(&outputs[..kept]);
+                let targets = &inputs.targets[example * (leads + self.helps) + leads..][..self.helps];
+                for (target, output) in
+                    targets.iter().zip(&outputs[kept..]).filter(|(target, _)| !target.is_nan())
+                {
+                    help_sum += f64::from((target - output).abs());
+                    help_count += 1;
+                }
+            }
+        }
+        (quantiles, help_sum / help_count.max(1) as f64)
+    }
+}
+
+impl PairData<'_> {
+    /// The mean of the quantiles that two branches give for the validation part, `[example, lead, quantile]`.
+    fn predict_both(&self, branches: &[Branch; 2]) -> Vec<f32> {
+        let [mut outputs, others] =
+            branches.each_ref().map(|branch| self.predict(branch, &self.validation).0);
+        for (output, other) in outputs.iter_mut().zip(others) {
+            *output = 0.5 * (*output + other);
+        }
+        outputs
+    }
+
+    /// Adds how far the validation part's outcomes lay from what was forecast.
+    fn add_distances(&self, outputs: &[f32], distances: &mut Distances) {
+        let leads = self.dataset.lead_h.len();
+        let targets = &self.dataset.validation.targets;
+        for (index, (&target, output)) in
+            targets.iter().zip(outputs.chunks_exact(QUANTILES.len())).enumerate()
+        {
+            if !target.is_nan() {
+                distances.add(index % leads, [output[0], output[MEDIAN], output[2]], target);
+            }
+        }
+    }
+
+    /// Adds how far outcomes lay from what branches forecast that have not learned from them.
+    pub(super) fn judge(&self, branches: &[Branch; 2], distances: &mut Distances) {
+        self.add_distances(&self.predict_both(branches), distances);
     }
 }
 
@@ -332,21 +377,23 @@ impl Task for BranchTask<'_> {
             model.forward_numbers(&data.terms, terms, sequences, count, &self.device, Some(generator));
         // Each output's loss is weight · (τ·r + max(−r, 0)) with r = target − output: the pinball loss, and for τ = ½
         // half the absolute error.
-        let quantiles = QUANTILES.len() * data.dataset.lead_h.len();
+        let leads = data.dataset.lead_h.len();
+        let quantiles = QUANTILES.len() * leads;
         let width = quantiles + data.helps;
         let (mut targets, mut shares, mut weights) =
             (vec![0.0; count * width], vec![0.0; count * width], vec![0.0; count * width]);
         for (row, &example) in examples.iter().enumerate() {
+            let of_example = &data.train.targets[example * (leads + data.helps)..][..leads + data.helps];
             for column in 0..width {
-                let target = data.train.targets[example * width + column];
+                let (target, share, weight) = if column < quantiles {
+                    let share = QUANTILES[column % QUANTILES.len()];
+                    (of_example[column / QUANTILES.len()], share, 2.0 / leads as f32)
+                } else {
+                    (of_example[column - quantiles + leads], 0.5, 2.0 * HELP_WEIGHT / data.helps as f32)
+                };
                 if target.is_nan() {
                     continue;
                 }
-                let (share, weight) = if column < quantiles {
-                    (QUANTILES[column % QUANTILES.len()], 2.0 * QUANTILES.len() as f32 / quantiles as f32)
-                } else {
-                    (0.5, 2.0 * HELP_WEIGHT / data.helps as f32)
-                };
                 let at = row * width + column;
                 (targets[at], shares[at], weights[at]) = (target, share, weight / count as f32);
             }
@@ -360,9 +407,9 @@ impl Task for BranchTask<'_> {
     }
 
     fn validate(&self, model: &Branch) -> Validation {
-        let examples = &self.data.dataset.validation;
-        let outputs = self.data.predict(model, &self.data.validation, examples.len());
-        self.data.dataset.validation_of(&outputs)
+        let (outputs, help) = self.data.predict(model, &self.data.validation);
+        let quantiles = self.data.dataset.validation_of(&outputs);
+        Validation { loss: quantiles.loss + f64::from(HELP_WEIGHT) * help, ..quantiles }
     }
 }
 
@@ -403,49 +450,22 @@ pub struct Pair {
     stretch: Vec<f32>,
     /// By lead: how many of the target's standard deviations a unit of what was learned is.
     scale: Vec<f32>,
-    /// How good it is.
-    pub validation: Validation,
 }
 
 impl Pair {
-    /// Puts trained branches together.
-    ///
-    /// The interval is stretched about the median, by lead, until it holds the share of the validation part's outcomes
-    /// that it should (split conformal prediction; Romano et al. 2019, arXiv:1905.03222).
-    pub fn new(data: &PairData, dense: Branch, recurrent: Branch) -> Pair {
-        let examples = &data.dataset.validation;
-        let [mut outputs, others] =
-            [&dense, &recurrent].map(|branch| data.predict(branch, &data.validation, examples.len()));
-        for (output, other) in outputs.iter_mut().zip(others) {
-            *output = 0.5 * (*output + other);
-        }
-        let leads = data.dataset.lead_h.len();
-        let stretch = |lead: usize| {
-            let mut needed: Vec<f32> = examples
-                .targets
-                .iter()
-                .zip(outputs.chunks_exact(QUANTILES.len()))
-                .skip(lead)
-                .step_by(leads)
-                .filter(|(target, _)| !target.is_nan())
-                .map(|(target, output)| {
-                    let [low, median, high] = [output[0], output[MEDIAN], output[2]];
-                    let below = (median - target) / (median - low).max(1e-3);
-                    let above = (target - median) / (high - median).max(1e-3);
-                    below.max(above)
-                })
-                .collect();
-            needed.sort_unstable_by(f32::total_cmp);
-            let index = (COVERAGE * needed.len() as f64) as usize;
-            needed.get(index).copied().unwrap_or(1.0).max(0.1)
-        };
-        Pair {
-            terms: data.terms.clone(),
-            stretch: (0..leads).map(stretch).collect(),
-            scale: data.dataset.scale.clone(),
-            validation: data.dataset.validation_of(&outputs),
-            branches: [dense, recurrent],
-        }
+    /// Puts trained branches together, with what the interval is stretched by at each lead.
+    pub fn new(data: &PairData, branches: [Branch; 2], stretch: Vec<f32>) -> Pair {
+        Pair { terms: data.terms.clone(), branches, stretch, scale: data.dataset.scale.clone() }
+    }
+
+    /// Puts trained branches together, and says how good they are on the validation part, which the interval is stretched
+    /// to fit.
+    pub fn calibrated(data: &PairData, branches: [Branch; 2]) -> (Pair, Validation) {
+        let outputs = data.predict_both(&branches);
+        let mut distances = Distances::none(data.dataset.lead_h.len());
+        data.add_distances(&outputs, &mut distances);
+        let stretch = distances.stretch(COVERAGE);
+        (Pair::new(data, branches, stretch), data.dataset.validation_of(&outputs))
     }
 
     /// What the graph gives for normalised windows, `[window, lead, quantile]`, by burn.

@@ -17,15 +17,15 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean loss over the epoch's steps.
     pub loss: f64,
-    /// How good the model was afterwards.
-    pub validation: Validation,
+    /// How good the model was afterwards; absent where there is nothing to choose by.
+    pub validation: Option<Validation>,
     /// The learning rate of the last step.
     pub learning_rate: f64,
     /// Steps per second, validation aside.
     pub steps_per_second: f64,
     /// How long it took, with validation.
     pub seconds: f64,
-    /// Whether no epoch before was better.
+    /// Whether no epoch before was better, or the last is kept anyhow.
     pub best: bool,
 }
 
@@ -81,6 +81,8 @@ pub enum Event<'a> {
         lead_h: u32,
         /// Mean absolute error on the validation part at that lead, °C.
         validation_c: f64,
+        /// That of persistence in the same cases, °C.
+        persistence_c: f64,
         /// The same in standard deviations of the training part's temperature.
         normalised: f64,
     },
@@ -88,10 +90,10 @@ pub enum Event<'a> {
     Ended {
         /// Why.
         ending: Ending,
-        /// The best epoch.
+        /// The epoch that is kept.
         best_epoch: usize,
-        /// Its score.
-        score: f64,
+        /// Its score, if it was chosen by that.
+        score: Option<f64>,
     },
 }
 
@@ -171,19 +173,23 @@ impl Observer for Terminal {
                     ));
                 }
             }
-            Event::Epoch(record) => self.say(format!(
-                "epoch {:>3}  loss {:.4}  validation loss {:.4}  score {:.4}{}  {:.0} steps/s  {:.1} s",
-                record.epoch,
-                record.loss,
-                record.validation.loss,
-                record.validation.score,
-                if record.best { " *" } else { "  " },
-                record.steps_per_second,
-                record.seconds,
-            )),
-            Event::Scored { name, lead_h, validation_c, normalised, .. } => self.say(format!(
-                "{name}: MAE {validation_c:.3} °C at {lead_h} h on the validation part ({normalised:.4} normalised)"
-            )),
+            Event::Epoch(record) => {
+                let validation = record.validation.map_or(String::new(), |validation| {
+                    let mark = if record.best { " *" } else { "  " };
+                    format!("  validation loss {:.4}  score {:.4}{mark}", validation.loss, validation.score)
+                });
+                self.say(format!(
+                    "epoch {:>3}  loss {:.4}{validation}  {:.0} steps/s  {:.1} s",
+                    record.epoch, record.loss, record.steps_per_second, record.seconds,
+                ));
+            }
+            Event::Scored { name, lead_h, validation_c, persistence_c, normalised, .. } => {
+                let gain = 100.0 * (1.0 - validation_c / persistence_c);
+                self.say(format!(
+                    "{name}: MAE {validation_c:.3} °C at {lead_h} h on the validation part ({normalised:.4} normalised), \
+                     persistence {persistence_c:.3} °C, gain {gain:.1} %"
+                ));
+            }
             Event::Ended { ending, best_epoch, score } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
@@ -196,7 +202,10 @@ impl Observer for Terminal {
                         "stopped: the loss is no number any more; the model is the best before"
                     }
                 };
-                self.say(format!("{why}; best epoch {best_epoch}, score {score:.4}"));
+                self.say(match score {
+                    Some(score) => format!("{why}; best epoch {best_epoch}, score {score:.4}"),
+                    None => format!("{why} after epoch {best_epoch}"),
+                });
             }
         }
     }

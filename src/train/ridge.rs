@@ -23,6 +23,8 @@ use super::station::StationTask;
 
 /// How many windows are summed up at once.
 const CHUNK: usize = 1024;
+/// The most terms of a regression. The products of all pairs of this many take 128 MB, several times over.
+pub const MOST_TERMS: usize = 4000;
 
 /// A ridge regression to be made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,15 +55,14 @@ pub struct Ridge {
 }
 
 impl Ridge {
-    /// Fits to the training part of `dataset`; `None` when no example has all its targets, or the terms hold something
-    /// infinite.
+    /// Fits to the training part of `dataset` with the penalty that is best on the validation part; `None` when no example
+    /// has all its targets, or the terms hold something infinite.
     pub fn fit(dataset: &Dataset, penalties: &[f64]) -> Option<Ridge> {
         let sums = Sums::of(dataset)?;
         let task = StationTask::new(dataset, Device::flex());
         let mut best: Option<Ridge> = None;
         for &penalty in penalties {
-            let output = sums.solve(penalty, dataset)?;
-            let network = Network { recurrent: Vec::new(), hidden: Vec::new(), output, head_dropout: 0.0 };
+            let network = sums.solve(penalty, dataset)?;
             let validation = task.validate(&network);
             if best.as_ref().is_none_or(|best| validation.score < best.validation.score) {
                 best = Some(Ridge { network, penalty, validation });
@@ -69,10 +70,15 @@ impl Ridge {
         }
         best
     }
+
+    /// Fits to all examples to learn from with a penalty that was chosen before.
+    pub fn with_penalty(dataset: &Dataset, penalty: f64) -> Option<Network> {
+        Sums::of(dataset)?.solve(penalty, dataset)
+    }
 }
 
 /// Positions in a flattened window that are terms of the regression.
-fn terms(spec: &WindowSpec) -> Vec<usize> {
+pub(super) fn terms(spec: &WindowSpec) -> Vec<usize> {
     let features = spec.features.len();
     let newest = (spec.samples - 1) * features;
     let is_term = |&position: &usize| {
@@ -134,8 +140,8 @@ impl Sums {
         Some(Sums { terms, examples: whole.len() as f64, gram: all.0, moments: all.1 })
     }
 
-    /// The layer for a penalty.
-    fn solve(&self, penalty: f64, dataset: &Dataset) -> Option<Dense> {
+    /// The regression for a penalty, as a network of one layer.
+    fn solve(&self, penalty: f64, dataset: &Dataset) -> Option<Network> {
         let size = self.terms.len() + 1;
         let mut matrix = self.gram.clone();
         for term in 0..self.terms.len() {
@@ -151,6 +157,7 @@ impl Sums {
             }
             bias[lead] = coefficients[size - 1] as f32;
         }
-        Some(Dense::from_numbers(DenseNumbers { inputs, outputs, weight, bias }, &Device::flex()))
+        let output = Dense::from_numbers(DenseNumbers { inputs, outputs, weight, bias }, &Device::flex());
+        Some(Network { recurrent: Vec::new(), hidden: Vec::new(), output, head_dropout: 0.0 })
     }
 }

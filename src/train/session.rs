@@ -2,35 +2,38 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
+use crate::evaluate::PartErrors;
 use crate::formats::csv::{CsvMapping, CsvReader};
 use crate::grid::{Grid, Slot};
-use crate::model::{Artefact, onnx};
+use crate::model::{Artefact, Refit, onnx};
 use crate::quantity::{Quantity, Values};
 use crate::record::{DEFAULT_SPLIT, Part, Record, RecordSource};
 use crate::report::{PartFigures, Report};
 use crate::solar::Site;
 use crate::thermodynamics;
 use crate::whole_file;
+use crate::window::{WindowSpec, WindowSpecError};
 
 use super::baseline::Baseline;
-use super::candidate::{Candidate, Draft, check_gain};
-use super::dataset::Dataset;
+use super::candidate::{Candidate, Chosen, Draft, check_gain};
+use super::dataset::{Dataset, TargetSpec};
 use super::error::TrainError;
 use super::experiment::{self, Experiment, Method, PairRecipe, Recipe, ReviewRecipe};
-use super::fit::{CheckpointPlan, Ending, FitSettings, Fitted, Task, fit};
+use super::fit::{CheckpointPlan, Ending, FitSettings, Fitted, Task, Until, fit};
 use super::graph::GraphBuilder;
 use super::imdb::reviews::Reviews;
 use super::imdb::task::ReviewTask;
+use super::interval::Distances;
 use super::network::Network;
-use super::options::{Protocol, TrainOptions};
-use super::pair::{self, BranchKind, BranchTask, Pair, PairData};
+use super::options::{self, Protocol, TrainOptions};
+use super::pair::{self, Branch, BranchKind, BranchTask, Pair, PairData};
 use super::problem::Problem;
 use super::progress::{Event, JsonLines, Observer, Terminal};
-use super::ridge::{Ridge, RidgeRecipe};
+use super::ridge::{self, Ridge, RidgeRecipe};
 use super::station::StationTask;
 use super::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
 
@@ -44,8 +47,9 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<TrainSummary, TrainError> {
     let experiments = chosen(options)?;
+    options.check()?;
     check(options, &experiments)?;
-    let seeds = options.seed..options.seed + options.seeds.max(1);
+    let seeds = options.seed..options.seed + options.seeds;
     let mut session = Session {
         options,
         interrupted,
@@ -54,8 +58,9 @@ pub fn run(
         record: None,
         reviews: None,
         candidate: None,
-        several: experiments.len() as u64 * options.seeds.max(1) > 1,
+        several: experiments.len() as u64 * options.seeds > 1,
     };
+    session.say_what_is_left_out();
     for experiment in &experiments {
         for seed in seeds.clone() {
             session.experiment(experiment, seed)?;
@@ -111,15 +116,24 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
 
 /// Refuses, before anything is computed, what cannot come to a good end.
 fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), TrainError> {
-    if options.out.is_some() && !experiments.iter().any(Experiment::is_exportable) {
+    if options.out.is_some()
+        && !experiments.iter().any(|experiment| experiment.exported_lead_h(options).is_some())
+    {
         let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
         return Err(TrainError::NotExportable(names.join(", ")));
     }
     if options.report.is_some() && options.csv.is_none() {
         return Err(TrainError::ReportWithoutRecord);
     }
-    for path in [&options.out, &options.report, &options.checkpoint].into_iter().flatten() {
-        whole_file::check(path)?;
+    if options.out.is_some() {
+        let leads = experiments
+            .iter()
+            .filter_map(|experiment| Some((experiment.name, experiment.exported_lead_h(options)?)));
+        let leads: Vec<(&'static str, u32)> = leads.collect();
+        if let Some(&(other, other_lead_h)) = leads.iter().find(|(_, lead_h)| *lead_h != leads[0].1) {
+            let (experiment, lead_h) = leads[0];
+            return Err(TrainError::Incomparable { experiment, lead_h, other, other_lead_h });
+        }
     }
     if options.all {
         return Ok(());
@@ -133,6 +147,9 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
     }
     Ok(())
 }
+
+/// Into how many blocks of time a record is cut that the interval is fitted to block by block.
+const BLOCKS: usize = 4;
 
 struct Session<'a> {
     options: &'a TrainOptions,
@@ -154,13 +171,35 @@ impl Session<'_> {
         self.observer.event(&Event::Note { text });
     }
 
+    /// Names the experiments of `--all` that there is no data for.
+    fn say_what_is_left_out(&mut self) {
+        let all = experiment::all();
+        let is_review = |experiment: &&Experiment| matches!(experiment.method, Method::Reviews(_));
+        if self.options.all && self.options.imdb.is_none() {
+            let names: Vec<&str> = all.iter().filter(is_review).map(|experiment| experiment.name).collect();
+            self.note(&format!("left out, for want of --imdb: {}", names.join(", ")));
+        }
+        if self.options.all && self.options.csv.is_none() {
+            self.note("left out, for want of --csv: all that forecast a temperature");
+        }
+    }
+
+    /// Ends a run that was interrupted, where the loop of a training does not look.
+    fn check_interrupted(&self) -> Result<(), TrainError> {
+        match self.interrupted.load(Ordering::Relaxed) {
+            true => Err(TrainError::Interrupted(self.options.checkpoint.clone())),
+            false => Ok(()),
+        }
+    }
+
     fn experiment(&mut self, experiment: &Experiment, seed: u64) -> Result<(), TrainError> {
+        self.check_interrupted()?;
         self.observer.event(&Event::Experiment { name: experiment.name, seed });
         match &experiment.method {
-            Method::Persistence => self.baseline(experiment, |_, _| Some(Baseline::Persistence)),
-            Method::Yesterday => self.baseline(experiment, |_, _| Some(Baseline::Yesterday)),
+            Method::Persistence => self.baseline(experiment, |_, _| Ok(Some(Baseline::Persistence))),
+            Method::Yesterday => self.baseline(experiment, |_, _| Ok(Some(Baseline::Yesterday))),
             Method::Climatology => self.baseline(experiment, |session, record| {
-                session.site(record).ok().and_then(|site| Baseline::climatology(record, site))
+                Ok(Baseline::climatology(record, session.site(record)?))
             }),
             Method::Ridge(recipe) => self.ridge(experiment, &recipe.clone().with_options(self.options)),
             Method::Network(recipe) => {
@@ -202,8 +241,8 @@ impl Session<'_> {
         ));
         let model = recipe.network.init(&device, &mut recipe.fit.initial_generator());
         let settings = serde_json::to_value(recipe).unwrap_or_default();
-        let plan = self.plan(experiment, recipe.fit.seed, "", &format!("{} {settings}", reviews.sha256));
-        let fitted = self.fit(&task, model, &recipe.fit, plan)?;
+        let plan = self.plan(experiment.name, recipe.fit.seed, "", &format!("{} {settings}", reviews.sha256));
+        let fitted = self.fit(&task, model, &recipe.fit, Until::Best, plan)?;
         self.summary.reviews.push(ReviewResult {
             name: experiment.name,
             seed: recipe.fit.seed,
@@ -223,10 +262,9 @@ impl Session<'_> {
             return Ok(Rc::clone(record));
         }
         let grid_step_s = self.options.grid_step_s;
-        let grid = Grid::new(grid_step_s)
-            .filter(|_| 3600 % grid_step_s == 0)
-            .ok_or(TrainError::GridStep(grid_step_s))?;
+        let grid = Grid::new(grid_step_s).ok_or(WindowSpecError::GridStep(grid_step_s))?;
         let record = Rc::new(Record::read(&self.source()?, grid, quantities)?);
+        self.check_interrupted()?;
         if self.record.is_none() {
             self.describe(&record);
         }
@@ -300,16 +338,16 @@ impl Session<'_> {
     }
 
     /// Where the state of a training is kept, if anywhere.
-    fn plan(&self, experiment: &Experiment, seed: u64, part: &str, of: &str) -> Option<CheckpointPlan> {
+    fn plan(&self, experiment: &str, seed: u64, part: &str, of: &str) -> Option<CheckpointPlan> {
         let mut path = self.options.checkpoint.clone()?.into_os_string();
         if self.several {
-            path.push(format!(".{}.{seed}", experiment.name));
+            path.push(format!(".{experiment}.{seed}"));
         }
         path.push(part);
         Some(CheckpointPlan {
             path: path.into(),
             resume: self.options.resume,
-            fingerprint: format!("{}{part} {of}", experiment.name),
+            fingerprint: format!("{experiment}{part} {of}"),
         })
     }
 
@@ -319,16 +357,18 @@ impl Session<'_> {
         task: &T,
         model: T::Model,
         settings: &FitSettings,
+        until: Until,
         plan: Option<CheckpointPlan>,
     ) -> Result<Fitted<T::Model>, TrainError> {
-        let fitted = fit(task, model, settings, plan.as_ref(), self.interrupted, self.observer)?;
+        let fitted = fit(task, model, settings, until, plan.as_ref(), self.interrupted, self.observer)?;
         if fitted.ending == Ending::Interrupted {
             return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
         }
-        if fitted.best_epoch == 0 {
-            return Err(TrainError::Diverged);
+        match until {
+            Until::Best if fitted.best_epoch == 0 => Err(TrainError::Diverged),
+            Until::Epoch(epoch) if fitted.best_epoch != epoch => Err(TrainError::RefitDiverged(epoch)),
+            _ => Ok(fitted),
         }
-        Ok(fitted)
     }
 
     fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
@@ -338,6 +378,7 @@ impl Session<'_> {
             seed: fitted.seed,
             lead_h: fitted.lead_h,
             validation_c: fitted.validation_c,
+            persistence_c: fitted.persistence_c,
             normalised,
         });
         self.summary.results.push(ExperimentResult {
@@ -346,6 +387,7 @@ impl Session<'_> {
             lead_h: fitted.lead_h,
             validation_c: fitted.validation_c,
             validation_normalised: normalised,
+            persistence_c: fitted.persistence_c,
             fits: fitted.fits,
         });
     }
@@ -353,8 +395,8 @@ impl Session<'_> {
     /// Keeps a network, if one is wanted and there was none better on the validation part.
     fn candidate(&mut self, draft: Draft, model: impl FnOnce() -> onnx::Model, on: (&Dataset, &Rc<Record>)) {
         let wanted = self.options.out.is_some() || self.options.report.is_some();
-        let best = self.candidate.as_ref().map_or(f64::INFINITY, |best| best.draft.validation_c);
-        if wanted && draft.validation_c < best {
+        let best = self.candidate.as_ref().map_or(f64::NEG_INFINITY, |best| best.draft.skill);
+        if wanted && draft.skill > best {
             self.candidate = Some(Candidate::new(draft, model(), on.0, on.1));
         }
     }
@@ -362,46 +404,120 @@ impl Session<'_> {
     fn baseline(
         &mut self,
         experiment: &Experiment,
-        baseline: impl FnOnce(&Self, &Record) -> Option<Baseline>,
+        baseline: impl FnOnce(&Self, &Record) -> Result<Option<Baseline>, TrainError>,
     ) -> Result<(), TrainError> {
         let record = self.record(&[Quantity::AirTemperature])?;
         let lead_h = self.options.protocol.unwrap_or(Protocol::Notebook).lead_h();
-        let baseline = baseline(self, &record).ok_or(TrainError::NoSite)?;
-        let validation_c = baseline.validate(&record, lead_h).mae();
-        self.result(experiment, &record, Scored { seed: None, lead_h, validation_c, fits: Vec::new() });
+        let no_case = || TrainError::NoCase {
+            file: record.facts().file.clone(),
+            baseline: experiment.name,
+            rows: record.rows_within(&record.part(DEFAULT_SPLIT, Part::Validation)).len(),
+            lead_h,
+        };
+        let baseline = baseline(self, &record)?.ok_or_else(no_case)?;
+        let errors = baseline.validate(&record, lead_h);
+        if errors.count() == 0 {
+            return Err(no_case());
+        }
+        let persistence_c = Baseline::Persistence.validate(&record, lead_h).mae();
+        let scored =
+            Scored { seed: None, lead_h, validation_c: errors.mae(), persistence_c, fits: Vec::new() };
+        self.result(experiment, &record, scored);
         Ok(())
     }
 
-    fn dataset(&mut self, problem: &Problem) -> Result<(Dataset, Rc<Record>), TrainError> {
+    fn dataset(
+        &mut self,
+        problem: &Problem,
+        refit: Option<Refit>,
+    ) -> Result<(Dataset, Rc<Record>), TrainError> {
         let in_file = self.quantities_of_file()?;
         let record = self.record(&problem.quantities(&in_file))?;
         let spec = problem.window(&record, self.site(&record)?);
-        let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &problem.target(), None)?;
-        self.note(&format!(
-            "{} windows to learn from, {} to choose by, each {} samples of {} features",
-            dataset.train.len(),
-            dataset.validation.len(),
-            spec.samples,
-            spec.features.len(),
-        ));
+        let dataset = self.windows(&record, &spec, &problem.target(), refit)?;
         Ok((dataset, record))
     }
 
+    /// Cuts a record into windows, and says how many.
+    fn windows(
+        &mut self,
+        record: &Record,
+        spec: &WindowSpec,
+        target: &TargetSpec,
+        refit: Option<Refit>,
+    ) -> Result<Dataset, TrainError> {
+        spec.validate()?;
+        let dataset = Dataset::new(record, spec, DEFAULT_SPLIT, target, refit)?;
+        self.check_interrupted()?;
+        let (spec, choices) = (dataset.windows.spec(), dataset.validation.len());
+        self.note(&format!(
+            "{} windows to learn from{}, each {} samples of {} features",
+            dataset.train.len(),
+            if choices > 0 { format!(", {choices} to choose by") } else { String::new() },
+            spec.samples,
+            spec.features.len(),
+        ));
+        Ok(dataset)
+    }
+
     fn ridge(&mut self, experiment: &Experiment, recipe: &RidgeRecipe) -> Result<(), TrainError> {
-        let (dataset, record) = self.dataset(&recipe.problem)?;
+        let (dataset, record) = self.dataset(&recipe.problem, None)?;
+        let terms = ridge::terms(dataset.windows.spec()).len();
+        if terms > ridge::MOST_TERMS {
+            let matrices = rayon::current_num_threads() + 2;
+            let gigabytes = (matrices * terms * terms * size_of::<f64>()) as f64 / 1e9;
+            return Err(TrainError::RidgeTerms { terms, gigabytes, most: ridge::MOST_TERMS });
+        }
         let ridge = Ridge::fit(&dataset, &recipe.penalties).ok_or(TrainError::Ridge)?;
+        self.check_interrupted()?;
         self.note(&format!("a penalty of {} per example is best", ridge.penalty));
         let (validation_c, lead_h) = (ridge.validation.score, recipe.problem.protocol.lead_h());
-        self.result(experiment, &record, Scored { seed: None, lead_h, validation_c, fits: Vec::new() });
-        let settings = serde_json::to_value(recipe).unwrap_or_default();
-        let draft =
-            Draft { experiment: experiment.name, seed: 0, settings, quantiles: Vec::new(), validation_c };
+        let persistence_c = dataset.persistence_c();
+        let scored = Scored { seed: None, lead_h, validation_c, persistence_c, fits: Vec::new() };
+        self.result(experiment, &record, scored);
+        let draft = Draft {
+            experiment: experiment.name,
+            seed: 0,
+            settings: serde_json::to_value(recipe).unwrap_or_default(),
+            quantiles: Vec::new(),
+            chosen: Chosen::Ridge { recipe: recipe.clone(), penalty: ridge.penalty },
+            skill: 1.0 - validation_c / persistence_c,
+        };
         self.candidate(draft, || export(&ridge.network, &dataset), (&dataset, &record));
         Ok(())
     }
 
     fn network(&mut self, experiment: &Experiment, recipe: &Recipe) -> Result<(), TrainError> {
-        let (dataset, record) = self.dataset(&recipe.problem)?;
+        let trained = self.train_network(experiment.name, recipe, None, Until::Best)?;
+        let (dataset, record, fitted) = (&trained.dataset, &trained.record, &trained.trained);
+        let (seed, lead_h) = (recipe.fit.seed, recipe.problem.protocol.lead_h());
+        let (validation_c, persistence_c) = (fitted.best.score, dataset.persistence_c());
+        let fits = vec![FitRecord::of("", fitted)];
+        self.result(
+            experiment,
+            record,
+            Scored { seed: Some(seed), lead_h, validation_c, persistence_c, fits },
+        );
+        let draft = Draft {
+            experiment: experiment.name,
+            seed,
+            settings: serde_json::to_value(recipe).unwrap_or_default(),
+            quantiles: Vec::new(),
+            chosen: Chosen::Network { recipe: recipe.clone(), epoch: fitted.best_epoch },
+            skill: 1.0 - validation_c / persistence_c,
+        };
+        self.candidate(draft, || export(&fitted.model, dataset), (dataset, record));
+        Ok(())
+    }
+
+    fn train_network(
+        &mut self,
+        experiment: &str,
+        recipe: &Recipe,
+        refit: Option<Refit>,
+        until: Until,
+    ) -> Result<Trained<Fitted<Network>>, TrainError> {
+        let (dataset, record) = self.dataset(&recipe.problem, refit)?;
         let device = Device::flex().autodiff();
         let task = StationTask::new(&dataset, device.clone());
         let spec = dataset.windows.spec();
@@ -411,58 +527,136 @@ impl Session<'_> {
             &device,
             &mut recipe.fit.initial_generator(),
         );
-        let settings = serde_json::to_value(recipe).unwrap_or_default();
-        let of = format!("{} {settings}", record.facts().sha256);
-        let (seed, lead_h) = (recipe.fit.seed, recipe.problem.protocol.lead_h());
-        let plan = self.plan(experiment, seed, "", &of);
-        let fitted = self.fit(&task, model, &recipe.fit, plan)?;
-        let validation_c = fitted.best.score;
-        let fits = vec![FitRecord::of("", &fitted)];
-        self.result(experiment, &record, Scored { seed: Some(seed), lead_h, validation_c, fits });
-        let draft =
-            Draft { experiment: experiment.name, seed, settings, quantiles: Vec::new(), validation_c };
-        self.candidate(draft, || export(&fitted.model, &dataset), (&dataset, &record));
-        Ok(())
+        let of = fingerprint(&record, recipe, &dataset, refit);
+        let part = if refit.is_some() { ".refit" } else { "" };
+        let plan = self.plan(experiment, recipe.fit.seed, part, &of);
+        let fitted = self.fit(&task, model, &recipe.fit, until, plan)?;
+        Ok(Trained { dataset, record, trained: fitted })
     }
 
-    /// Trains both branches of the network that is shipped, one after the other.
     fn pair(&mut self, experiment: &Experiment, recipe: &PairRecipe) -> Result<(), TrainError> {
-        let record = self.record(&recipe.quantities())?;
-        let spec = recipe.window(&record, self.site(&record)?);
-        let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.target(), None)?;
+        let (dataset, record) = self.pair_dataset(recipe, None)?;
         let data = PairData::new(&dataset, &record);
-        self.note(&format!(
-            "{} windows to learn from, {} to choose by",
-            dataset.train.len(),
-            dataset.validation.len()
-        ));
-        let settings = serde_json::to_value(recipe).unwrap_or_default();
-        let of = format!("{} {settings}", record.facts().sha256);
-        let seed = recipe.dense.seed;
-        let device = Device::flex().autodiff();
-        let task = BranchTask::new(&data, &recipe.network, device.clone());
-        let mut fits = Vec::new();
-        let mut branch = |name, kind, fitting: &FitSettings| {
-            self.note(&format!("the {name} branch"));
-            let branch = data.branch(kind, &recipe.network, &device, &mut fitting.initial_generator());
-            let plan = self.plan(experiment, seed, &format!(".{name}"), &of);
-            let fitted = self.fit(&task, branch, fitting, plan)?;
-            fits.push(FitRecord::of(name, &fitted));
-            Ok::<_, TrainError>(fitted.model)
+        let of = fingerprint(&record, recipe, &dataset, None);
+        let (branches, fits) = self.branches(experiment.name, recipe, &data, [Until::Best; 2], "", &of)?;
+        let (pair, validation) = Pair::calibrated(&data, branches);
+        let (seed, lead_h) = (recipe.dense.seed, Protocol::Aligned.lead_h());
+        let (validation_c, persistence_c) = (validation.score, dataset.persistence_c());
+        let draft = Draft {
+            experiment: experiment.name,
+            seed,
+            settings: serde_json::to_value(recipe).unwrap_or_default(),
+            quantiles: pair::QUANTILES.to_vec(),
+            chosen: Chosen::Pair {
+                recipe: recipe.clone(),
+                epochs: fits.each_ref().map(|fit| fit.best_epoch),
+            },
+            skill: 1.0 - validation_c / persistence_c,
         };
-        let dense = branch("dense", BranchKind::Dense, &recipe.dense)?;
-        let recurrent = branch("recurrent", BranchKind::Recurrent, &recipe.recurrent)?;
-        let pair = Pair::new(&data, dense, recurrent);
-        let validation_c = pair.validation.score;
+        let fits = fits.to_vec();
         self.result(
             experiment,
             &record,
-            Scored { seed: Some(seed), lead_h: Protocol::Aligned.lead_h(), validation_c, fits },
+            Scored { seed: Some(seed), lead_h, validation_c, persistence_c, fits },
         );
-        let quantiles = pair::QUANTILES.to_vec();
-        let draft = Draft { experiment: experiment.name, seed, settings, quantiles, validation_c };
         self.candidate(draft, || pair.export(&dataset), (&dataset, &record));
         Ok(())
+    }
+
+    fn pair_dataset(
+        &mut self,
+        recipe: &PairRecipe,
+        refit: Option<Refit>,
+    ) -> Result<(Dataset, Rc<Record>), TrainError> {
+        let record = self.record(&recipe.quantities())?;
+        let spec = recipe.window(&record, self.site(&record)?);
+        let dataset = self.windows(&record, &spec, &recipe.target(), refit)?;
+        Ok((dataset, record))
+    }
+
+    /// Trains both branches of the network that is shipped, one after the other.
+    fn branches(
+        &mut self,
+        experiment: &str,
+        recipe: &PairRecipe,
+        data: &PairData,
+        until: [Until; 2],
+        part: &str,
+        of: &str,
+    ) -> Result<([Branch; 2], [FitRecord; 2]), TrainError> {
+        self.check_interrupted()?;
+        let device = Device::flex().autodiff();
+        let task = BranchTask::new(data, &recipe.network, device.clone());
+        let mut branch = |name, kind, fitting: &FitSettings, until| {
+            self.note(&format!("the {name} branch"));
+            let branch = data.branch(kind, &recipe.network, &device, &mut fitting.initial_generator());
+            let plan = self.plan(experiment, fitting.seed, &format!(".{name}{part}"), of);
+            let fitted = self.fit(&task, branch, fitting, until, plan)?;
+            Ok::<_, TrainError>((FitRecord::of(name, &fitted), fitted.model))
+        };
+        let (dense_fit, dense) = branch("dense", BranchKind::Dense, &recipe.dense, until[0])?;
+        let (recurrent_fit, recurrent) =
+            branch("recurrent", BranchKind::Recurrent, &recipe.recurrent, until[1])?;
+        Ok(([dense, recurrent], [dense_fit, recurrent_fit]))
+    }
+
+    /// Learns both branches once more, for so many epochs. No part is left that the interval could be fitted to, so blocks
+    /// of what is learned from are left out in turn, and the interval fits what networks without them forecast for them.
+    fn refit_pair(
+        &mut self,
+        experiment: &str,
+        recipe: &PairRecipe,
+        epochs: [usize; 2],
+        refit: Refit,
+    ) -> Result<(Dataset, Rc<Record>, onnx::Model), TrainError> {
+        let (dataset, record) = self.pair_dataset(recipe, Some(refit))?;
+        let of = fingerprint(&record, recipe, &dataset, Some(refit));
+        let until = epochs.map(Until::Epoch);
+        let mut distances = Distances::none(dataset.lead_h.len());
+        for block in 0..BLOCKS {
+            self.note(&format!("without block {} of {BLOCKS}, for the interval", block + 1));
+            let rest = dataset.without_block(block, BLOCKS);
+            if rest.train.is_empty() || rest.validation.is_empty() {
+                continue;
+            }
+            let data = PairData::new(&rest, &record);
+            let part = format!(".refit.{}", block + 1);
+            let (branches, _) = self.branches(experiment, recipe, &data, until, &part, &of)?;
+            data.judge(&branches, &mut distances);
+        }
+        self.note("with all of it");
+        let data = PairData::new(&dataset, &record);
+        let (branches, _) = self.branches(experiment, recipe, &data, until, ".refit", &of)?;
+        let pair = Pair::new(&data, branches, distances.stretch(pair::COVERAGE));
+        let model = pair.export(&dataset);
+        drop(data);
+        Ok((dataset, record, model))
+    }
+
+    /// Learns a chosen network once more, from more of the record.
+    fn refit(&mut self, candidate: &Candidate, refit: Refit) -> Result<Candidate, TrainError> {
+        let draft = &candidate.draft;
+        let from = match refit {
+            Refit::Validation => "training and validation parts",
+            Refit::Whole => "the whole record",
+        };
+        self.note(&format!("{}, once more, from {from}", draft.experiment));
+        let (dataset, record, model) = match &draft.chosen {
+            Chosen::Ridge { recipe, penalty } => {
+                let (dataset, record) = self.dataset(&recipe.problem, Some(refit))?;
+                let network = Ridge::with_penalty(&dataset, *penalty).ok_or(TrainError::Ridge)?;
+                let model = export(&network, &dataset);
+                (dataset, record, model)
+            }
+            Chosen::Network { recipe, epoch } => {
+                let until = Until::Epoch(*epoch);
+                let trained = self.train_network(draft.experiment, recipe, Some(refit), until)?;
+                let model = export(&trained.trained.model, &trained.dataset);
+                (trained.dataset, trained.record, model)
+            }
+            Chosen::Pair { recipe, epochs } => self.refit_pair(draft.experiment, recipe, *epochs, refit)?,
+        };
+        Ok(Candidate::new(draft.clone(), model, &dataset, &record).refitted(refit))
     }
 
     /// Scores the best network, writes it if it is good for anything, and writes the report.
@@ -479,7 +673,8 @@ impl Session<'_> {
             let record = record.or_else(|| self.record.as_ref().map(|(_, record)| Rc::clone(record)));
             let mut report = Report::new(record.as_deref());
             if let Some(record) = &record {
-                report.mark_parts(record);
+                let refit = self.options.refit.filter(|_| shipped.is_ok());
+                report.mark_parts(record, DEFAULT_SPLIT, refit);
             }
             if let Some(candidate) = &candidate {
                 report.describe_model(self.name(candidate));
@@ -495,38 +690,72 @@ impl Session<'_> {
 
     /// The model's name: what the user says, the file's, or the experiment's.
     fn name(&self, candidate: &Candidate) -> String {
-        let stem = self.options.out.as_ref().and_then(|out| out.file_stem());
-        let stem = stem.map(|stem| stem.to_string_lossy().into_owned());
+        let stem = self.options.out.as_deref().and_then(options::stem);
         self.options.name.clone().or(stem).unwrap_or_else(|| candidate.draft.experiment.to_owned())
     }
 
-    fn ship(&mut self, candidate: &Candidate, figures: &mut Vec<PartFigures>) -> Result<(), TrainError> {
+    /// Scores a network on a part of its record.
+    fn score(
+        &mut self,
+        candidate: &Candidate,
+        part: Part,
+        before_refit: bool,
+        figures: &mut Vec<PartFigures>,
+    ) -> Result<PartErrors, TrainError> {
+        self.check_interrupted()?;
+        let cases = candidate.cases(part)?;
+        let errors = PartErrors { before_refit, ..candidate.errors(part, &cases) };
         let quantiles = &candidate.draft.quantiles;
-        let mut part = |part: Part| {
-            let cases = candidate.cases(part)?;
-            let errors = candidate.errors(part, &cases);
-            figures.push(PartFigures::of(
-                &candidate.record,
-                candidate.window.site,
-                &errors,
-                &cases,
-                quantiles,
-            ));
-            Ok::<_, TrainError>(errors)
-        };
-        let validation = part(Part::Validation)?;
+        figures.push(PartFigures::of(&candidate.record, candidate.window.site, &errors, &cases, quantiles));
+        Ok(errors)
+    }
+
+    fn ship(&mut self, chosen: &Candidate, figures: &mut Vec<PartFigures>) -> Result<(), TrainError> {
+        let refit = self.options.refit;
+        let validation = self.score(chosen, Part::Validation, refit.is_some(), figures)?;
         let Some(out) = &self.options.out else { return Ok(()) };
         if !self.options.ship_anyway {
             check_gain(&validation)?;
         }
-        // The test part is looked at for the model that is shipped alone.
-        let test = part(Part::Test)?;
-        let manifest = candidate.manifest(&self.name(candidate), vec![validation.scores(), test.scores()]);
+        let refitted = refit.map(|refit| self.refit(chosen, refit)).transpose()?;
+        let shipped = refitted.as_ref().unwrap_or(chosen);
+        // The test part is looked at for the model that is shipped alone, unless that has learned from it.
+        let knows_test = refit == Some(Refit::Whole);
+        let judged = if knows_test { chosen } else { shipped };
+        let test = self.score(judged, Part::Test, knows_test, figures)?;
+        let manifest = shipped.manifest(&self.name(shipped), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
-        whole_file::write(out, &Artefact::assemble(candidate.model.clone(), &manifest)?)?;
+        whole_file::write(out, &Artefact::assemble(shipped.model.clone(), &manifest)?)?;
         self.summary.written = Some(out.clone());
         Ok(())
     }
+}
+
+/// What came of a training, with what was learned from.
+struct Trained<T> {
+    dataset: Dataset,
+    record: Rc<Record>,
+    trained: T,
+}
+
+/// What a training is of: the data as they were understood, all settings, and how far it learns.
+fn fingerprint(
+    record: &Record,
+    recipe: &impl serde::Serialize,
+    dataset: &Dataset,
+    refit: Option<Refit>,
+) -> String {
+    let of = serde_json::json!({
+        "file": record.facts().sha256,
+        "recipe": recipe,
+        "window": dataset.windows.spec(),
+        "normalisation": dataset.windows.normalisation(),
+        "target": dataset.target,
+        "scale": dataset.scale,
+        "examples": [dataset.train.len(), dataset.validation.len()],
+        "refit": refit,
+    });
+    of.to_string()
 }
 
 /// What came of an experiment, but for what its record tells.
@@ -534,6 +763,7 @@ struct Scored {
     seed: Option<u64>,
     lead_h: u32,
     validation_c: f64,
+    persistence_c: f64,
     fits: Vec<FitRecord>,
 }
 

@@ -22,6 +22,8 @@ pub struct ExperimentResult {
     pub validation_c: f64,
     /// The same in standard deviations of the training part's temperature, the notebook's unit.
     pub validation_normalised: f64,
+    /// That of persistence in the same cases, °C.
+    pub persistence_c: f64,
     /// Its trainings: none of a baseline, two of a pair.
     pub fits: Vec<FitRecord>,
 }
@@ -52,7 +54,11 @@ impl FitRecord {
             name: self.name.to_owned(),
             best_epoch: self.best_epoch,
             loss: self.epochs.iter().map(|epoch| epoch.loss).collect(),
-            validation_loss: self.epochs.iter().map(|epoch| epoch.validation.loss).collect(),
+            validation_loss: self
+                .epochs
+                .iter()
+                .map(|epoch| epoch.validation.map_or(f64::NAN, |validation| validation.loss))
+                .collect(),
         }
     }
 }
@@ -121,8 +127,16 @@ impl fmt::Display for TrainSummary {
         if !self.results.is_empty() {
             writeln!(
                 formatter,
-                "{:<22} {:>6} {:>7} {:>8} {:>10} {:>7} {:>11}",
-                "experiment", "seed", "lead", "MAE °C", "normalised", "epoch", "s/epoch"
+                "{:<22} {:>6} {:>7} {:>8} {:>10} {:>11} {:>7} {:>8} {:>11}",
+                "experiment",
+                "seed",
+                "lead",
+                "MAE °C",
+                "normalised",
+                "persistence",
+                "gain",
+                "epoch",
+                "s/epoch"
             )?;
         }
         for result in &self.results {
@@ -133,12 +147,14 @@ impl fmt::Display for TrainSummary {
             let joined = |values: Vec<String>| if values.is_empty() { dash() } else { values.join(" + ") };
             writeln!(
                 formatter,
-                "{:<22} {:>6} {:>5} h {:>8.3} {:>10.4} {:>7} {:>11}",
+                "{:<22} {:>6} {:>5} h {:>8.3} {:>10.4} {:>11.3} {:>5.1} % {:>8} {:>11}",
                 result.name,
                 result.seed.map_or_else(dash, |seed| seed.to_string()),
                 result.lead_h,
                 result.validation_c,
                 result.validation_normalised,
+                result.persistence_c,
+                100.0 * (1.0 - result.validation_c / result.persistence_c),
                 joined(epochs),
                 joined(seconds),
             )?;
@@ -167,7 +183,7 @@ impl fmt::Display for TrainSummary {
             if let Some(errors) = part.leads.last() {
                 writeln!(
                     formatter,
-                    "{:<10} {} h: MAE {:.3} °C, persistence {:.3}, yesterday {:.3}, climatology {:.3}; skill {:.1} %; mean over leads {:.3} °C",
+                    "{:<10} {} h: MAE {:.3} °C, persistence {:.3}, yesterday {:.3}, climatology {:.3}; skill {:.1} %; mean over leads {:.3} °C{}",
                     part.part.name(),
                     errors.lead_h,
                     errors.model.mae(),
@@ -176,6 +192,7 @@ impl fmt::Display for TrainSummary {
                     errors.climatology.mae(),
                     100.0 * errors.model.skill(&errors.persistence),
                     part.mean_mae(),
+                    if part.before_refit { " (before the refit)" } else { "" },
                 )?;
             }
         }

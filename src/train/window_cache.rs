@@ -5,6 +5,8 @@
 //! ends: all that it needs was measured, or every hole it was filled across has closed. Other rows, which can only be
 //! near the end, are computed as `fill` does. A test compares both bit for bit.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::feature::Feature;
@@ -27,7 +29,7 @@ enum Kind {
 /// Windows of one history.
 #[derive(Debug, Clone)]
 pub struct WindowCache {
-    history: History,
+    history: Arc<History>,
     spec: WindowSpec,
     normalisation: Normalisation,
     first: Slot,
@@ -37,14 +39,9 @@ pub struct WindowCache {
 }
 
 impl WindowCache {
-    /// Computes the rows of all slots of `history`. The normalisation is that of the rows of `slots`, or a given one;
-    /// `None` when there is no complete row to take it from.
-    pub fn new(
-        history: &History,
-        spec: &WindowSpec,
-        given: Option<Normalisation>,
-        slots: &[Slot],
-    ) -> Option<WindowCache> {
+    /// Computes the rows of all slots of `history`. The normalisation is that of the rows of `slots`; `None` when there is
+    /// no complete row to take it from.
+    pub fn new(history: &Arc<History>, spec: &WindowSpec, slots: &[Slot]) -> Option<WindowCache> {
         let (first, last) = (history.oldest()?, history.newest()?);
         let features = spec.features.len();
         let max_hole = spec.max_hole_slots();
@@ -62,19 +59,21 @@ impl WindowCache {
                 Kind::Filled
             };
         });
-        let normalisation = match given {
-            Some(normalisation) => normalisation,
-            None => {
-                let of_slots: Vec<f32> = slots
-                    .iter()
-                    .flat_map(|slot| &rows[(slot - first) as usize * features..][..features])
-                    .copied()
-                    .collect();
-                Normalisation::of(&of_slots, features)?
-            }
-        };
+        let of_slots: Vec<f32> = slots
+            .iter()
+            .flat_map(|slot| &rows[(slot - first) as usize * features..][..features])
+            .copied()
+            .collect();
+        let normalisation = Normalisation::of(&of_slots, features)?;
         rows.par_chunks_mut(features * 4096).for_each(|rows| normalisation.apply(rows));
-        Some(WindowCache { history: history.clone(), spec: spec.clone(), normalisation, first, rows, kinds })
+        Some(WindowCache {
+            history: Arc::clone(history),
+            spec: spec.clone(),
+            normalisation,
+            first,
+            rows,
+            kinds,
+        })
     }
 
     /// How the windows are cut.
@@ -184,8 +183,9 @@ mod tests {
                 values.set(Quantity::AirPressure, pressure.unwrap_or(f32::NAN));
                 history.insert(spec.grid().time(slot as i64), &values);
             }
+            let history = Arc::new(history);
             let slots: Vec<Slot> = (0..readings.len() as i64).collect();
-            let Some(cache) = WindowCache::new(&history, &spec, None, &slots) else { return Ok(()) };
+            let Some(cache) = WindowCache::new(&history, &spec, &slots) else { return Ok(()) };
             let (mut cached, mut filled) = (vec![0.0; spec.len()], vec![0.0; spec.len()]);
             for &end in &slots {
                 let complete = spec.fill(&history, end, &mut filled).is_ok();

@@ -1,0 +1,76 @@
+//! How wide an interval must be: stretched about the median, by lead, until it holds the share of outcomes that it should
+//! (split conformal prediction; Romano et al. 2019, arXiv:1905.03222). What outcomes are compared with must not have been
+//! learned from them; where several networks, each kept from a block of the record, are asked for their block, all blocks
+//! count together (cross-conformal prediction; Vovk 2015, doi:10.1007/s10472-013-9368-4).
+
+/// The lowest quantile, the median and the highest of a forecast.
+pub type Quantiles = [f32; 3];
+
+/// By lead, how far outcomes lay from the median, in units of the interval's own half-width on that side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distances(Vec<Vec<f32>>);
+
+impl Distances {
+    /// None, for so many leads.
+    pub fn none(leads: usize) -> Distances {
+        Distances(vec![Vec::new(); leads])
+    }
+
+    /// Adds an outcome that was forecast.
+    pub fn add(&mut self, lead: usize, [low, median, high]: Quantiles, outcome: f32) {
+        // An interval without width could never be stretched far enough.
+        const THIN: f32 = 1e-3;
+        let below = (median - outcome) / (median - low).max(THIN);
+        let above = (outcome - median) / (high - median).max(THIN);
+        self.0[lead].push(below.max(above));
+    }
+
+    /// By lead, what half-widths must be multiplied with for the interval to hold `coverage` of the outcomes; 1 where
+    /// there was none.
+    pub fn stretch(mut self, coverage: f64) -> Vec<f32> {
+        let of_lead = |distances: &mut Vec<f32>| {
+            distances.sort_unstable_by(f32::total_cmp);
+            let index = (coverage * distances.len() as f64) as usize;
+            distances.get(index).copied().unwrap_or(1.0).max(0.1)
+        };
+        self.0.iter_mut().map(of_lead).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_pcg::Pcg64;
+
+    /// Outcomes between −1 and 1, uniformly, and an interval that is too narrow below and far too wide above.
+    fn coverage(stretch: f32, generator: &mut Pcg64) -> f64 {
+        let held = (0..20_000).filter(|_| {
+            let outcome: f32 = generator.random_range(-1.0..1.0);
+            (-0.25 * stretch..=2.0 * stretch).contains(&outcome)
+        });
+        held.count() as f64 / 20_000.0
+    }
+
+    #[test]
+    fn the_interval_holds_its_share_of_what_it_has_not_seen() {
+        let mut generator = Pcg64::seed_from_u64(1);
+        let mut distances = Distances::none(2);
+        for _ in 0..20_000 {
+            distances.add(1, [-0.25, 0.0, 2.0], generator.random_range(-1.0..1.0));
+        }
+        let stretch = distances.stretch(0.8);
+        assert_eq!(stretch[0], 1.0, "nothing is known of the first lead");
+        let share = coverage(stretch[1], &mut generator);
+        // Two samples of 20,000, each with a standard error of 0.003.
+        assert!((share - 0.8).abs() < 0.017, "{share}");
+        assert!((coverage(1.0, &mut generator) - 0.8).abs() > 0.1, "as it was it did not");
+    }
+
+    #[test]
+    fn an_interval_without_width_gives_a_number() {
+        let mut distances = Distances::none(1);
+        distances.add(0, [0.0, 0.0, 0.0], 1.0);
+        assert!(distances.stretch(0.8)[0].is_finite());
+    }
+}
