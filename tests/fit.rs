@@ -60,6 +60,15 @@ fn settings() -> FitSettings {
 }
 
 fn run(scores: &[f64], no_number_at: usize, settings: &FitSettings) -> (Fitted<Dense>, Arranged) {
+    run_until(Until::Best, scores, no_number_at, settings)
+}
+
+fn run_until(
+    until: Until,
+    scores: &[f64],
+    no_number_at: usize,
+    settings: &FitSettings,
+) -> (Fitted<Dense>, Arranged) {
     let device = Device::flex().autodiff();
     let numbers = DenseNumbers { inputs: 1, outputs: 1, weight: vec![0.0], bias: vec![0.0] };
     let model = Dense::from_numbers(numbers, &device);
@@ -70,7 +79,7 @@ fn run(scores: &[f64], no_number_at: usize, settings: &FitSettings) -> (Fitted<D
         steps: Cell::default(),
         seen: RefCell::default(),
     };
-    let fitted = fit(&task, model, settings, Until::Best, None, &Default::default(), &mut ()).unwrap();
+    let fitted = fit(&task, model, settings, until, None, &Default::default(), &mut ()).unwrap();
     (fitted, task)
 }
 
@@ -120,12 +129,39 @@ fn the_learning_rate_rises_and_then_falls_along_half_a_wave() {
 
 #[test]
 fn averaged_weights_are_what_is_validated_and_kept() {
-    let (plain, _) = run(&[1.0; 8], usize::MAX, &FitSettings { epochs: 1, ..settings() });
-    let averaged = FitSettings { epochs: 1, averaging: Some(0.9), ..settings() };
-    let (fitted, task) = run(&[1.0; 8], usize::MAX, &averaged);
-    let (plain, average) = (parameters::values(&plain.model), parameters::values(&fitted.model));
-    assert_eq!(average, task.seen.borrow()[0]);
-    // Every step goes up, so the average is behind the last.
-    assert!(average.iter().zip(&plain).all(|(average, plain)| *average > 0.0 && average < plain));
-    assert_eq!(average.len(), fitted.model.num_params());
+    // A step an epoch, so that the weights after every step are seen.
+    let steps = FitSettings { epochs: 12, steps: Some(1), ..settings() };
+    let scores: Vec<f64> = (0..12).map(|epoch| 12.0 - f64::from(epoch)).collect();
+    let (_, plain) = run(&scores, usize::MAX, &steps);
+    let decay = 0.5;
+    let (fitted, averaged) =
+        run(&scores, usize::MAX, &FitSettings { averaging: Some(decay), ..steps.clone() });
+    let mut average = vec![0.0; fitted.model.num_params()];
+    for (step, (weights, averages)) in
+        plain.seen.borrow().iter().zip(averaged.seen.borrow().iter()).enumerate()
+    {
+        // In the first steps it remembers less, as in TensorFlow's ExponentialMovingAverage with num_updates.
+        let made = step as f64 + 1.0;
+        let kept = decay.min((1.0 + made) / (10.0 + made)) as f32;
+        for (average, weight) in average.iter_mut().zip(weights) {
+            *average = kept * *average + (1.0 - kept) * weight;
+        }
+        let apart = average.iter().zip(averages).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-6 && averages != weights, "step {step}: {averages:?}, not {average:?}");
+    }
+    assert_eq!(parameters::values(&fitted.model), averaged.seen.borrow()[11]);
+}
+
+#[test]
+fn a_training_for_so_many_epochs_keeps_the_last_and_asks_for_no_score() {
+    let patient = FitSettings { patience: Some(1), schedule: Schedule::Cosine { warm_up: 2 }, ..settings() };
+    let (fitted, task) = run_until(Until::Epoch(5), &[], usize::MAX, &patient);
+    assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Finished, 5, 5));
+    assert!(task.seen.borrow().is_empty(), "nothing was validated");
+    assert!(fitted.epochs.iter().all(|epoch| epoch.validation.is_none()));
+    // The same weights as those of the fifth of eight epochs: the learning rate goes as if all were run.
+    let (_, whole) = run(&[1.0; 8], usize::MAX, &FitSettings { patience: None, ..patient });
+    assert_eq!(parameters::values(&fitted.model), whole.seen.borrow()[4]);
+    let (failed, _) = run_until(Until::Epoch(5), &[], 7, &settings());
+    assert_eq!((failed.ending, failed.best_epoch), (Ending::Diverged, 2));
 }

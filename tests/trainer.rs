@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
+use forecastd::evaluate::{self, EvaluateError, EvaluateOptions};
 use forecastd::formats::csv::CsvReader;
 use forecastd::grid::Slot;
-use forecastd::model::{Artefact, Engine, EngineChoice, Runtime};
+use forecastd::model::{Artefact, Engine, EngineChoice, Refit, Runtime};
 use forecastd::reading::StationName;
 use forecastd::record::{Record, RecordSource};
 use forecastd::station::{Next, Station};
+use forecastd::train::options::Protocol;
 use forecastd::train::progress::{Event, Observer};
 use forecastd::train::{TrainError, TrainOptions, run};
 use jiff::SignedDuration;
@@ -120,7 +122,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     assert!(largest < 1e-4, "{largest} °C apart");
 }
 
-/// Two years of an invented climate, every hour.
+/// 125 days of an invented climate, every hour.
 fn invented(folder: &std::path::Path) -> PathBuf {
     let mut text =
         String::from("\"Date Time\",\"p (mbar)\",\"T (degC)\",\"Tdew (degC)\",\"rh (%)\",\"wv (m/s)\"\n");
@@ -204,14 +206,19 @@ impl Observer for Interruption<'_> {
 }
 
 #[test]
-fn a_pair_that_is_interrupted_in_either_branch_ends_as_if_it_had_not_been() {
+fn a_pair_that_is_interrupted_anywhere_ends_as_if_it_had_not_been() {
     let folder = tempfile::tempdir().unwrap();
     let csv = invented(folder.path());
     let file = |name: &str| Some(folder.path().join(name));
-    let whole = TrainOptions { out: file("whole.onnx"), ..few_steps(&csv, &["station-pair"]) };
-    run(&whole, &AtomicBool::default(), &mut ()).unwrap();
-    // Three epochs of four steps for each branch: in the first branch's second epoch, in the second's third.
-    for (name, steps) in [("dense", 6), ("recurrent", 22)] {
+    let refit = Some(Refit::Validation);
+    let whole = TrainOptions { out: file("whole.onnx"), refit, ..few_steps(&csv, &["station-pair"]) };
+    let mut all = Interruption { steps: usize::MAX, interrupted: &AtomicBool::default() };
+    run(&whole, &AtomicBool::default(), &mut all).unwrap();
+    let last = usize::MAX - all.steps;
+    // Three epochs of four steps for each branch: in the first branch's second epoch, in the second's third, when blocks
+    // are left out, and in the very last step.
+    assert!(last > 40, "{last} steps");
+    for (name, steps) in [("dense", 6), ("recurrent", 22), ("block", 34), ("refit", last)] {
         let options = TrainOptions {
             out: file(&format!("{name}.onnx")),
             checkpoint: file(&format!("{name}.checkpoint")),
@@ -239,6 +246,7 @@ fn of_several_networks_the_best_on_the_validation_part_is_written() {
         out: Some(out.clone()),
         checkpoint,
         seeds: 2,
+        protocol: Some(Protocol::Aligned),
         ..few_steps(&csv, &["persistence", "ridge", "dense"])
     };
     let summary = run(&options, &AtomicBool::default(), &mut ()).unwrap();
@@ -286,6 +294,254 @@ fn a_place_that_cannot_be_written_to_is_said_before_anything_is_trained() {
         let error = run(&options, &AtomicBool::default(), steps).unwrap_err();
         assert!(matches!(error, TrainError::Write(_)), "{error}");
         assert_eq!(steps.steps, usize::MAX, "nothing was trained");
+    }
+}
+
+/// The graph of a model file, without what is said of it.
+fn graph(path: &std::path::Path) -> forecastd::model::onnx::Graph {
+    Artefact::read(path).unwrap().model().graph.clone().unwrap()
+}
+
+#[test]
+fn a_model_learns_from_what_it_says_and_from_nothing_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let text = std::fs::read_to_string(&csv).unwrap();
+    // Of 3000 rows, the first 1427 train and the next 713 validate. A copy is warmer in the middle of one part.
+    let warmer = |name: &str, rows: std::ops::Range<usize>| {
+        let warm = |(line, row): (usize, &str)| {
+            let mut cells: Vec<String> = row.split(',').map(str::to_owned).collect();
+            if rows.contains(&line) {
+                cells[2] = format!("{:.2}", cells[2].parse::<f64>().unwrap() + 1.0);
+            }
+            cells.join(",") + "\n"
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, text.lines().enumerate().map(warm).collect::<String>()).unwrap();
+        path
+    };
+    let [other_validation, other_test] = [warmer("v.csv", 1700..1900), warmer("t.csv", 2400..2600)];
+    for experiment in ["ridge", "dense", "station-pair"] {
+        let learned = |csv: &PathBuf, refit: Option<Refit>| {
+            let out = folder.path().join("model.onnx");
+            // One epoch and one penalty, so that the choice is the same.
+            let mut options = few_steps(csv, &[experiment]);
+            if experiment == "ridge" {
+                options =
+                    TrainOptions { epochs: None, steps: None, batch: None, samples: Some(2), ..options };
+            } else {
+                options.epochs = Some(1);
+            }
+            run(&TrainOptions { out: Some(out.clone()), refit, ..options }, &AtomicBool::default(), &mut ())
+                .unwrap();
+            graph(&out)
+        };
+        let plain = learned(&csv, None);
+        let validation = learned(&csv, Some(Refit::Validation));
+        let whole = learned(&csv, Some(Refit::Whole));
+        assert!(plain != validation && validation != whole, "{experiment}");
+        if experiment == "dense" {
+            // The others' penalty and interval fit the validation part.
+            assert!(plain == learned(&other_validation, None), "{experiment}");
+        }
+        assert!(plain == learned(&other_test, None), "{experiment}");
+        assert!(validation != learned(&other_validation, Some(Refit::Validation)), "{experiment}");
+        assert!(validation == learned(&other_test, Some(Refit::Validation)), "{experiment}");
+        assert!(whole != learned(&other_test, Some(Refit::Whole)), "{experiment}");
+    }
+}
+
+#[test]
+fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let out = folder.path().join("refit.onnx");
+    let train = |refit| {
+        let options = TrainOptions { out: Some(out.clone()), refit, ..few_steps(&csv, &["dense"]) };
+        run(&options, &AtomicBool::default(), &mut ()).unwrap();
+        let before = Artefact::read(&out).unwrap().manifest.scores;
+        before.into_iter().map(|part| (part.part, part.before_refit, part.leads[0].mae)).collect::<Vec<_>>()
+    };
+    let evaluate = || {
+        evaluate::run(&EvaluateOptions {
+            model: out.clone(),
+            csv: csv.clone(),
+            mapping: None,
+            engine: EngineChoice::Tract,
+            onnxruntime_library: None,
+            format: evaluate::EvaluationFormat::Table,
+            predictions: None,
+            report: None,
+            pictures: None,
+        })
+    };
+    let parts = |scores: &[(String, bool, f64)]| -> Vec<(String, bool)> {
+        scores.iter().map(|(part, before, _)| (part.clone(), *before)).collect()
+    };
+    let pair = |validation, test| vec![("validation".to_owned(), validation), ("test".to_owned(), test)];
+
+    let plain = train(None);
+    assert_eq!(parts(&plain), pair(false, false));
+    assert_eq!(evaluate().unwrap().parts.len(), 2);
+
+    let refit = train(Some(Refit::Validation));
+    assert_eq!(parts(&refit), pair(true, false));
+    assert_eq!(refit[0].2, plain[0].2, "the validation part was judged by the model before");
+    let judged = evaluate().unwrap().parts;
+    assert_eq!(judged.len(), 1);
+    assert_eq!((judged[0].part.name(), judged[0].leads[0].model.mae()), ("test", refit[1].2));
+    assert_ne!(refit[1].2, plain[1].2);
+
+    let whole = train(Some(Refit::Whole));
+    assert_eq!(parts(&whole), pair(true, true));
+    assert_eq!(whole[1].2, plain[1].2, "the test part was judged by the model before");
+    let error = evaluate().unwrap_err();
+    assert!(matches!(error, EvaluateError::Learned { .. }), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_the_same_file_understood_otherwise_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let mapping = folder.path().join("mapping.toml");
+    std::fs::write(
+        &mapping,
+        r#"
+        site = { latitude_deg = 50.9, longitude_deg = 11.6 }
+        time = { column = "Date Time", format = "%d.%m.%Y %H:%M:%S" }
+        [columns]
+        "T (degC)" = { quantity = "air_temperature", unit = "degF" }
+        "p (mbar)" = { quantity = "air_pressure" }
+        "#,
+    )
+    .unwrap();
+    let checkpoint = Some(folder.path().join("state"));
+    let options = TrainOptions { checkpoint, resume: true, ..few_steps(&csv, &["dense"]) };
+    run(&options, &AtomicBool::default(), &mut ()).unwrap();
+    for other in [
+        TrainOptions { mapping: Some(mapping), ..options.clone() },
+        TrainOptions { grid_step_s: 3600, ..options.clone() },
+        TrainOptions { latitude: Some(10.0), longitude: Some(10.0), ..options.clone() },
+    ] {
+        let error = run(&other, &AtomicBool::default(), &mut ()).unwrap_err();
+        assert!(error.to_string().contains("other settings or other data"), "{error}");
+    }
+    run(&options, &AtomicBool::default(), &mut ()).unwrap();
+}
+
+#[test]
+fn numbers_that_nothing_can_be_trained_with_are_refused_before_the_file_is_read() {
+    let few = few_steps(std::path::Path::new("not there.csv"), &["gru"]);
+    for (message, options) in [
+        ("--batch 0: 1 to", TrainOptions { batch: Some(0), ..few.clone() }),
+        ("--epochs 0: 1 to", TrainOptions { epochs: Some(0), ..few.clone() }),
+        ("--steps 0: 1 to", TrainOptions { steps: Some(0), ..few.clone() }),
+        ("--units 0: 1 to", TrainOptions { units: vec![8, 0], ..few.clone() }),
+        ("--head 0: 1 to", TrainOptions { head: vec![0], ..few.clone() }),
+        ("--samples 0: 1 to", TrainOptions { samples: Some(0), ..few.clone() }),
+        ("--samples 18446744073709551615: ", TrainOptions { samples: Some(usize::MAX), ..few.clone() }),
+        ("--learning-rate NaN: ", TrainOptions { learning_rate: Some(f64::NAN), ..few.clone() }),
+        ("--clip-norm -1: ", TrainOptions { clip_norm: Some(-1.0), ..few.clone() }),
+        ("--averaging 1: ", TrainOptions { averaging: Some(1.0), ..few.clone() }),
+        ("--seeds 0: ", TrainOptions { seeds: 0, ..few.clone() }),
+        ("--seeds 1: ", TrainOptions { seed: u64::MAX, ..few.clone() }),
+        ("--grid-step-s 7: ", TrainOptions { grid_step_s: 7, ..few.clone() }),
+        ("--latitude NaN: ", TrainOptions { latitude: Some(f64::NAN), ..few.clone() }),
+        ("--name \"\": ", TrainOptions { name: Some(String::new()), ..few.clone() }),
+    ] {
+        let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}, not {message}");
+    }
+}
+
+#[test]
+fn no_file_is_written_over_another_that_is_named_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let before = std::fs::read(&csv).unwrap();
+    let roundabout = folder.path().join(".").join("invented.csv");
+    let out = Some(folder.path().join("model.onnx"));
+    for (message, options) in [
+        ("--out and --csv are", TrainOptions { out: Some(roundabout), ..few_steps(&csv, &["dense"]) }),
+        (
+            "--report and --out are",
+            TrainOptions { out: out.clone(), report: out.clone(), ..few_steps(&csv, &["dense"]) },
+        ),
+    ] {
+        let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
+    assert!(std::fs::read(&csv).unwrap() == before);
+}
+
+#[test]
+fn what_cannot_be_compared_or_judged_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let out = Some(folder.path().join("model.onnx"));
+    let refused =
+        |options: TrainOptions| run(&options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
+    let mixed = refused(TrainOptions { out, ..few_steps(&csv, &["gru", "station-gru"]) });
+    assert!(mixed.contains("gru forecasts 25 h ahead and station-gru 24 h"), "{mixed}");
+    let free = |csv: &PathBuf, name: &str| TrainOptions {
+        epochs: None,
+        steps: None,
+        batch: None,
+        ..few_steps(csv, &[name])
+    };
+    let large = refused(TrainOptions { samples: Some(800), ..free(&csv, "ridge") });
+    assert!(large.contains("at most 4000 terms"), "{large}");
+    let short = folder.path().join("short.csv");
+    let text: String =
+        std::fs::read_to_string(&csv).unwrap().lines().take(100).map(|l| format!("{l}\n")).collect();
+    std::fs::write(&short, text).unwrap();
+    for name in ["persistence", "yesterday", "climatology"] {
+        let error = refused(free(&short, name));
+        assert!(error.contains("short.csv: no case to judge") && error.contains("24 rows"), "{error}");
+    }
+}
+
+/// The loss that is learned from, as tensors, is the one that is validated by, written down as in the definition of the
+/// pinball loss (Koenker and Bassett 1978).
+#[test]
+fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
+    use burn::module::Module;
+    use forecastd::model::TargetKind;
+    use forecastd::record::DEFAULT_SPLIT;
+    use forecastd::train::dataset::{Dataset, Examples, TargetSpec};
+    use forecastd::train::fit::Task;
+    use forecastd::train::pair::{BranchKind, BranchTask, PairData, PairSettings};
+    use rand::SeedableRng;
+
+    let folder = tempfile::tempdir().unwrap();
+    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let spec = shipped().manifest.window;
+    let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
+    let target = TargetSpec {
+        kind: TargetKind::DifferenceToNewest,
+        lead_h: (1..=24).collect(),
+        windows_within_part: false,
+    };
+    let mut dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &target, None).unwrap();
+    // The first hundred examples, which have all their targets, are both learned from and validated by.
+    let first = Examples {
+        origins: dataset.train.origins[..100].to_vec(),
+        newest_c: dataset.train.newest_c[..100].to_vec(),
+        targets: dataset.train.targets[..100 * 24].to_vec(),
+    };
+    assert!(first.targets.iter().all(|target| !target.is_nan()));
+    (dataset.train, dataset.validation) = (first.clone(), first);
+    let data = PairData::new(&dataset, &record);
+    let settings = PairSettings { hidden: vec![16], units: 8, dropout: 0.0, state_dropout: 0.0, noise: 0.0 };
+    let device = Device::flex().autodiff();
+    let task = BranchTask::new(&data, &settings, device.clone());
+    let all: Vec<usize> = (0..100).collect();
+    for kind in [BranchKind::Dense, BranchKind::Recurrent] {
+        let mut generator = rand_pcg::Pcg64::seed_from_u64(3);
+        let branch = data.branch(kind, &settings, &device, &mut generator);
+        let learned: f32 = task.loss(&branch, &all, &mut generator).into_scalar();
+        let validated = task.validate(&branch.valid()).loss;
+        assert!((f64::from(learned) - validated).abs() < 1e-5 * validated, "{learned}, {validated}");
     }
 }
 
@@ -355,7 +611,7 @@ fn a_bad_file_is_explained_in_one_line() {
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let options = TrainOptions { csv: Some(path), grid_step_s: 600, ..TrainOptions::default() };
+        let options = TrainOptions { csv: Some(path), grid_step_s: 600, seeds: 1, ..TrainOptions::default() };
         let error: TrainError = run(&options, &Default::default(), &mut ()).unwrap_err();
         let message = error.to_string();
         assert!(!message.contains('\n') && message.contains(name), "{message}");

@@ -489,6 +489,26 @@ mod tests {
     }
 
     #[test]
+    fn a_header_in_latin_1_is_read() {
+        // As in the files of the Jena station itself: µ is one byte.
+        let text = b"Date Time,max. PAR (\xb5mol/m\xb2/s),T (degC)\n01.01.2009 00:10:00,1,-8.02\n";
+        let rows = read(text, None).unwrap();
+        assert_eq!(rows[0].as_ref().unwrap().1.get(Quantity::AirTemperature), Some(-8.02));
+    }
+
+    #[test]
+    fn a_column_that_a_mapping_names_and_the_file_lacks_is_said() {
+        let mut mapping = CsvMapping::jena();
+        let text = "Date Time,p (mbar),T (degC)\n01.01.2009 00:10:00,996.52,-8.02\n";
+        mapping.columns.retain(|name, _| ["p (mbar)", "T (degC)"].contains(&name.as_str()));
+        assert_eq!(read(text, Some(&mapping)).unwrap().len(), 1);
+        let pressure = mapping.columns.remove("p (mbar)").unwrap();
+        mapping.columns.insert("pressure".to_owned(), pressure);
+        let error = read(text, Some(&mapping)).unwrap_err();
+        assert!(error.contains("no column \"pressure\"; found \"Date Time\", \"p (mbar)\""), "{error}");
+    }
+
+    #[test]
     fn a_mapping_file_gives_names_units_and_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mapping.toml");
