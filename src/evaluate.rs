@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::faults::Faults;
 use crate::forecast::baseline::{Climatology, same_time_yesterday};
 use crate::forecast::score::{Coverage, ErrorSum};
 use crate::formats::csv::{CsvError, CsvMapping};
@@ -28,7 +29,7 @@ use crate::model::{
 use crate::quantity::Quantity;
 use crate::record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordSource};
 use crate::report::{PartFigures, Report};
-use crate::whole_file::{self, WriteError};
+use crate::whole_file::{self, SameFile, WriteError};
 
 /// What is to be evaluated.
 #[derive(Debug, Clone, clap::Args)]
@@ -97,7 +98,7 @@ pub enum EvaluateError {
     /// There is nothing to forecast from.
     #[error(
         "{file}: no complete window of {window_h:.0} h in the {part} part; {missing:.0} % of its rows are missing and \
-         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h"
+         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{faults}"
     )]
     NoWindow {
         /// Which file.
@@ -112,6 +113,8 @@ pub enum EvaluateError {
         max_hole_h: f64,
         /// The longest stretch without a longer one.
         longest_h: f64,
+        /// What is wrong with the file, as a clause.
+        faults: String,
     },
     /// Nothing of the file is left to judge the model by.
     #[error(
@@ -122,6 +125,9 @@ pub enum EvaluateError {
         /// Which file.
         file: String,
     },
+    /// Two of the files are one.
+    #[error(transparent)]
+    SameFile(#[from] SameFile),
     /// The forecasts or the report cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -189,6 +195,8 @@ pub struct Evaluation {
     pub file: String,
     /// Whether it is the file that the model was trained on.
     pub is_training_file: bool,
+    /// What was wrong with the file, if anything.
+    pub faults: Option<String>,
     /// The engine that ran the network.
     pub engine: &'static str,
     /// By part.
@@ -201,6 +209,7 @@ pub struct Evaluation {
 /// # Errors
 /// [`EvaluateError`] when something cannot be read, run or written.
 pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
+    check_files(options)?;
     let artefact = Artefact::read(&options.model)
         .map_err(|source| EvaluateError::Model { path: options.model.clone(), source })?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
@@ -249,9 +258,27 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         model: artefact.manifest.name.clone(),
         file: record.facts().file.clone(),
         is_training_file: training.is_some(),
+        faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(Faults::to_string),
         engine: runtime.kind().name(),
         parts: errors,
     })
+}
+
+/// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
+fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
+    let read = [Some(("--model", &options.model)), Some(("--csv", &options.csv))];
+    let read = read.into_iter().chain([options.mapping.as_ref().map(|path| ("--mapping", path))]);
+    let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
+    let written = written.map(|(option, path)| path.map(|path| (option, path)));
+    whole_file::check_different(read.chain(written).flatten())?;
+    for path in written.into_iter().flatten() {
+        whole_file::check(path.1)?;
+    }
+    if let Some(folder) = options.pictures.as_ref().filter(|folder| folder.exists() && !folder.is_dir()) {
+        let source = std::io::ErrorKind::NotADirectory.into();
+        return Err(WriteError { path: folder.clone(), source }.into());
+    }
+    Ok(())
 }
 
 /// What a model can be judged by: all of a record that it was not trained on, or of its own the parts that it did not
@@ -309,6 +336,10 @@ pub fn cases(
             missing: 100.0 * missing,
             max_hole_h: f64::from(spec.max_hole_s) / 3600.0,
             longest_h,
+            faults: match &record.facts().faults {
+                faults if faults.is_empty() => String::new(),
+                faults => format!("; {faults}"),
+            },
         });
     }
     Ok(cases)
@@ -529,6 +560,7 @@ impl Evaluation {
                     "model": self.model,
                     "file": self.file,
                     "is_training_file": self.is_training_file,
+                    "faults": self.faults,
                     "engine": self.engine,
                     "parts": parts,
                 });
@@ -550,6 +582,9 @@ impl Evaluation {
         let of =
             if self.is_training_file { "the file it was trained on" } else { "a file it was not trained on" };
         let _ = writeln!(table, "{} on {}, {of} ({})", self.model, self.file, self.engine);
+        if let Some(faults) = &self.faults {
+            let _ = writeln!(table, "note: {faults}");
+        }
         for part in &self.parts {
             let _ = writeln!(
                 table,
@@ -598,13 +633,13 @@ impl Evaluation {
 /// The file of forecasts.
 struct Predictions {
     path: PathBuf,
-    writer: ::csv::Writer<std::fs::File>,
+    writer: ::csv::Writer<whole_file::Begun>,
 }
 
 impl Predictions {
     fn create(path: &Path) -> Result<Predictions, EvaluateError> {
         let failed = |source| WriteError { path: path.to_owned(), source };
-        let mut writer = ::csv::Writer::from_writer(std::fs::File::create(path).map_err(failed)?);
+        let mut writer = ::csv::Writer::from_writer(whole_file::Begun::create(path)?);
         let header = [
             "part",
             "issued_at",
@@ -649,7 +684,9 @@ impl Predictions {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(), WriteError> {
-        self.writer.flush().map_err(|source| WriteError { path: self.path, source })
+    fn finish(self) -> Result<(), WriteError> {
+        let failed = |source: std::io::Error| WriteError { path: self.path, source };
+        let begun = self.writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        begun.finish()
     }
 }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod evaluate;
+pub mod faults;
 pub mod feature;
 pub mod fetch;
 pub mod forecast;

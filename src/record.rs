@@ -17,6 +17,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::faults::Faults;
 use crate::formats::csv::{CsvError, CsvMapping, CsvReader};
 use crate::grid::{Grid, Slot};
 use crate::history::{History, Inserted};
@@ -47,16 +48,8 @@ pub struct RecordFacts {
     pub sha256: String,
     /// Readings in it.
     pub readings: u64,
-    /// Rows that could not be read.
-    pub broken: u64,
-    /// What is wrong with the first of them.
-    pub first_broken: Option<String>,
-    /// Readings older than one before them in the file.
-    pub unsorted: u64,
-    /// Readings of a slot that had one already.
-    pub repeated: u64,
-    /// Values that could not be true and were dropped.
-    pub dropped: u64,
+    /// What was wrong with it.
+    pub faults: Faults,
     /// Time of the first reading.
     pub first: Timestamp,
     /// Time of the last reading.
@@ -126,7 +119,10 @@ pub enum RecordError {
         first_broken: String,
     },
     /// First and last reading are further apart than any record.
-    #[error("{path}: readings from {first} to {last}, more than a record can span; is a time wrong?", path = .path.display())]
+    #[error(
+        "{path}: readings from {first} to {last}, more than {MAX_SLOTS} steps of the time grid ({step_s} s); is a time \
+         wrong, or the grid too fine?", path = .path.display()
+    )]
     Span {
         /// Which file.
         path: PathBuf,
@@ -134,17 +130,24 @@ pub enum RecordError {
         first: Timestamp,
         /// The last reading.
         last: Timestamp,
+        /// The time grid's step, seconds.
+        step_s: i64,
     },
     /// A quantity that is needed was never measured.
-    #[error("{path}: no reading of {quantity}, which the model needs, and it does not follow from what is there", path = .path.display())]
+    #[error(
+        "{path}: no reading of {quantity}, which the model needs, and it does not follow from what is there{dropped}",
+        path = .path.display()
+    )]
     MissingQuantity {
         /// Which file.
         path: PathBuf,
         /// What is missing.
         quantity: Quantity,
+        /// What was dropped of it, as a clause.
+        dropped: String,
     },
     /// The temperature is always the same.
-    #[error("{path}: air_temperature is {value} °C in all {readings} readings: a constant cannot be learned from", path = .path.display())]
+    #[error("{path}: air_temperature is {value} °C in all {readings} readings: there is nothing to forecast", path = .path.display())]
     Constant {
         /// Which file.
         path: PathBuf,
@@ -164,8 +167,8 @@ impl Record {
     /// [`RecordError`] when the file cannot be read, or is nothing to work with.
     pub fn read(source: &RecordSource, grid: Grid, quantities: &[Quantity]) -> Result<Record, RecordError> {
         let path = &source.path;
-        let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
         let reader = CsvReader::open(path, source.mapping.as_ref())?;
+        let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
         let site = match &source.mapping {
             Some(mapping) => mapping.site,
             None => reader
@@ -196,8 +199,9 @@ impl Record {
         }
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut record =
-            Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings))?;
-        record.facts = RecordFacts { file, sha256, broken, first_broken, ..record.facts };
+            Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings, grid))?;
+        (record.facts.file, record.facts.sha256) = (file, sha256);
+        (record.facts.faults.broken, record.facts.faults.first_broken) = (broken, first_broken);
         record.site = site;
         record.check(path, &readings)?;
         Ok(record)
@@ -216,19 +220,21 @@ impl Record {
         // The newest slot first, so that no reading of an unsorted file is too old for the buffer.
         history.insert(last, &Values::NONE);
         let mut screening = Screening::default();
-        let (mut dropped, mut unsorted, mut repeated) = (0, 0, 0);
+        let mut faults = Faults { readings: readings.len() as u64, ..Faults::default() };
         let mut newest = Timestamp::MIN;
         let mut seen = vec![false; slots as usize];
         for (time, values) in readings {
             let mut values = *values;
-            dropped += screening.screen(*time, &mut values).len() as u64;
+            for dropped in screening.screen(*time, &mut values) {
+                faults.drop_value(*time, dropped);
+            }
             thermodynamics::derive(&mut values);
             let inserted = history.insert(*time, &values);
             debug_assert!(!matches!(inserted, Inserted::TooOld(_)), "the history spans all readings");
-            unsorted += u64::from(*time < newest);
+            faults.unsorted += u64::from(*time < newest);
             newest = newest.max(*time);
             let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
-            repeated += u64::from(std::mem::replace(seen, true));
+            faults.repeated += u64::from(std::mem::replace(seen, true));
         }
         let rows = (grid.slot(first)..=grid.slot(last))
             .filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan())
@@ -237,11 +243,7 @@ impl Record {
             file: String::new(),
             sha256: String::new(),
             readings: readings.len() as u64,
-            broken: 0,
-            first_broken: None,
-            unsorted,
-            repeated,
-            dropped,
+            faults,
             first,
             last,
         };
@@ -260,7 +262,8 @@ impl Record {
         for &quantity in self.history.quantities() {
             let slots = self.first_slot()..=self.last_slot();
             if slots.into_iter().all(|slot| self.history.value(slot, quantity).is_nan()) {
-                return Err(RecordError::MissingQuantity { path: path.to_owned(), quantity });
+                let dropped = self.facts.faults.of_quantity(quantity);
+                return Err(RecordError::MissingQuantity { path: path.to_owned(), quantity, dropped });
             }
         }
         Ok(())
@@ -371,11 +374,11 @@ impl Record {
 /// to the whole.
 pub const DEFAULT_SPLIT: Split = Split { train: 200_000.0 / 420_551.0, validation: 100_000.0 / 420_551.0 };
 
-fn span_error(path: &Path, readings: &[(Timestamp, Values)]) -> RecordError {
+fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> RecordError {
     let times = || readings.iter().map(|(time, _)| *time);
     let first = times().min().unwrap_or(Timestamp::MIN);
     let last = times().max().unwrap_or(Timestamp::MAX);
-    RecordError::Span { path: path.to_owned(), first, last }
+    RecordError::Span { path: path.to_owned(), first, last, step_s: grid.step_s() }
 }
 
 /// Whether the header is the Jena climate data set's, which was measured at a known place.
@@ -460,9 +463,9 @@ mod tests {
         readings.push(readings[3]);
         let unsorted = record(&readings);
         assert_eq!(sorted.rows(), unsorted.rows());
-        assert_eq!(sorted.facts().unsorted, 0);
-        assert!(unsorted.facts().unsorted > 0);
-        assert_eq!(unsorted.facts().repeated, 1);
+        assert_eq!(sorted.facts().faults.unsorted, 0);
+        assert!(unsorted.facts().faults.unsorted > 0);
+        assert_eq!(unsorted.facts().faults.repeated, 1);
         for slot in 0..10 {
             let value = |record: &Record| record.history().value(slot, Quantity::AirTemperature);
             assert_eq!(value(&sorted), value(&unsorted));
@@ -473,11 +476,12 @@ mod tests {
     fn files_that_are_nothing_to_work_with_are_named_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.csv");
+        let quantities = [Quantity::AirTemperature, Quantity::AirPressure];
         let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
             let source = RecordSource { path: path.clone(), mapping: None };
-            let quantities = [Quantity::AirTemperature, Quantity::AirPressure];
-            Record::read(&source, Grid::new(600).unwrap(), &quantities).map_err(|error| error.to_string())
+            let record = Record::read(&source, Grid::new(600).unwrap(), &quantities);
+            record.map(|record| record.rows().len()).map_err(|error| error.to_string())
         };
         let header = "Date Time,p (mbar),T (degC)\n";
         assert!(read("").unwrap_err().contains("a header line is needed"));
@@ -492,10 +496,21 @@ mod tests {
         assert!(constant.contains("1.5 °C in all 2 readings"), "{constant}");
         let no_pressure = read("Date Time,T (degC)\n01.01.2009 00:10:00,1\n01.01.2009 00:20:00,2\n");
         assert!(no_pressure.unwrap_err().contains("no reading of air_pressure"));
+        let kelvin =
+            read(&format!("{header}01.01.2009 00:10:00,996.5,281.1\n01.01.2009 00:20:00,996.5,281.3\n"));
+        let kelvin = kelvin.unwrap_err();
+        assert!(kelvin.contains("2 values of air_temperature dropped, outside of -90 to 60 °C"), "{kelvin}");
+        let open =
+            read(&format!("{header}{one}01.01.2009 00:30:00,\"996.6,1.4\n01.01.2009 00:40:00,996.6,1.3\n"));
+        assert_eq!(open.unwrap(), 2, "a quote that is not closed costs its row");
+        let split = read(&format!("{header}{}", "01.01.2009 00:10:00,996,5,1,5\n".repeat(3))).unwrap_err();
+        assert!(split.contains(":2: 5 cells where the header has 3; decimal commas?"), "{split}");
         let span = read(&format!("{header}{one}01.01.9009 00:30:00,996.6,1.4\n")).unwrap_err();
-        assert!(span.contains("is a time wrong?"), "{span}");
-        let good = read(&format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
-        assert_eq!(good.facts().broken, 1);
+        assert!(span.contains("is a time wrong, or the grid too fine?"), "{span}");
+        std::fs::write(&path, format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
+        let source = RecordSource { path: path.clone(), mapping: None };
+        let good = Record::read(&source, Grid::new(600).unwrap(), &quantities).unwrap();
+        assert_eq!(good.facts().faults.broken, 1);
         assert_eq!(good.facts().file, "record.csv");
         assert_eq!(good.site().unwrap().latitude_deg, 50.91);
     }

@@ -13,22 +13,108 @@ pub struct WriteError {
     pub source: std::io::Error,
 }
 
+/// Two options name one file.
+#[derive(Debug, thiserror::Error)]
+#[error("{option} and {other} are the same file, {path}", path = .path.display())]
+pub struct SameFile {
+    /// The option.
+    pub option: &'static str,
+    /// The other.
+    pub other: &'static str,
+    /// The file.
+    pub path: PathBuf,
+}
+
 /// Writes a file: into a temporary file beside it, to the disk, then under its name. A kill or a full disk leaves the old
-/// file as it was. Folders are made.
+/// file as it was. Folders are made. A link is followed; what is no file, such as a terminal, is written to as it is.
 ///
 /// # Errors
 /// [`WriteError`] when a step fails; the temporary file is then removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let place = Place::of(path)?;
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(place.folder)?;
-        let mut file = std::fs::File::create(&place.temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&place.temporary, path)?;
-        std::fs::File::open(place.folder)?.sync_all()
-    };
-    write().map_err(|source| place.failed(path, source))
+    let mut begun = Begun::create(path)?;
+    begun.write_all(bytes).map_err(|source| WriteError { path: path.to_owned(), source })?;
+    begun.finish()
+}
+
+/// A file that is being written, in the way of [`write`]; it is not there until it is finished.
+#[derive(Debug)]
+pub struct Begun {
+    path: PathBuf,
+    file: std::fs::File,
+    /// Where it is until then; nowhere else if what is written to is no file.
+    temporary: Option<PathBuf>,
+}
+
+impl Begun {
+    /// Begins to write.
+    ///
+    /// # Errors
+    /// [`WriteError`] when a folder or the temporary file cannot be made.
+    pub fn create(path: &Path) -> Result<Begun, WriteError> {
+        let failed = |source| WriteError { path: path.to_owned(), source };
+        if is_device(path) {
+            let file = std::fs::File::options().write(true).open(path).map_err(failed)?;
+            return Ok(Begun { path: path.to_owned(), file, temporary: None });
+        }
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let place = Place::of(&path)?;
+        std::fs::create_dir_all(place.folder).map_err(failed)?;
+        let file = std::fs::File::create(&place.temporary).map_err(failed)?;
+        let temporary = Some(place.temporary);
+        Ok(Begun { path, file, temporary })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// [`WriteError`] when a step fails; the temporary file is then removed.
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        let finish = || -> std::io::Result<()> {
+            self.file.sync_all()?;
+            std::fs::rename(temporary, &self.path)?;
+            std::fs::File::open(Place::folder(&self.path))?.sync_all()
+        };
+        finish().map_err(|source| WriteError { path: self.path.clone(), source })?;
+        self.temporary = None;
+        Ok(())
+    }
+}
+
+impl Write for Begun {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // It may not have come to be.
+            let _ = std::fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Refuses options that name the same file, of which one would overwrite the other.
+///
+/// # Errors
+/// [`SameFile`], the first found.
+pub fn check_different<'a>(
+    files: impl IntoIterator<Item = (&'static str, &'a PathBuf)>,
+) -> Result<(), SameFile> {
+    let mut before: Vec<(&'static str, &PathBuf)> = Vec::new();
+    for (option, path) in files {
+        if let Some((other, _)) = before.iter().find(|(_, other)| is_same(path, other) && !is_device(path)) {
+            return Err(SameFile { option, other, path: path.clone() });
+        }
+        before.push((option, path));
+    }
+    Ok(())
 }
 
 /// Whether a file could be written as far as can be known before there is anything to write: so that hours of work do not
@@ -37,6 +123,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// # Errors
 /// [`WriteError`] when it could not.
 pub fn check(path: &Path) -> Result<(), WriteError> {
+    if is_device(path) {
+        return Ok(());
+    }
+    let linked = path.canonicalize();
+    let path = linked.as_deref().unwrap_or(path);
     let place = Place::of(path)?;
     let check = || -> std::io::Result<()> {
         if path.is_dir() {
@@ -50,16 +141,20 @@ pub fn check(path: &Path) -> Result<(), WriteError> {
 }
 
 /// Whether two names are those of one file, whether it is there yet or not.
-pub fn is_same(one: &Path, other: &Path) -> bool {
+fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| -> Option<PathBuf> {
         if let Ok(path) = path.canonicalize() {
             return Some(path);
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = Place::folder(path);
         let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok()?;
         Some(folder.join(path.file_name()?))
     };
     one == other || place(one).is_some_and(|one| Some(one) == place(other))
+}
+
+fn is_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
 
 struct Place<'a> {
@@ -69,14 +164,17 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn of(path: &Path) -> Result<Place<'_>, WriteError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = Place::folder(path);
         let Some(name) = path.file_name() else {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "no file name");
             return Err(WriteError { path: path.to_owned(), source });
         };
         let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
         Ok(Place { folder, temporary })
+    }
+
+    fn folder(path: &Path) -> &Path {
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     fn failed(&self, path: &Path, source: std::io::Error) -> WriteError {

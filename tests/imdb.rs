@@ -397,8 +397,11 @@ fn a_run_that_was_interrupted_goes_on_as_if_it_had_not_been() {
     let parts = run(&options("parts"), &AtomicBool::default(), &mut ()).unwrap();
     let figures = |summary: &forecastd::train::TrainSummary| {
         let [result] = &summary.reviews[..] else { panic!("{summary:?}") };
-        let epochs =
-            result.fit.epochs.iter().map(|epoch| (epoch.loss.to_bits(), epoch.validation.loss.to_bits()));
+        let epochs = result
+            .fit
+            .epochs
+            .iter()
+            .map(|epoch| (epoch.loss.to_bits(), epoch.validation.unwrap().loss.to_bits()));
         epochs.collect::<Vec<_>>()
     };
     assert_eq!(figures(&whole).len(), 2);

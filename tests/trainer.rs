@@ -156,12 +156,10 @@ fn the_same_seed_gives_the_same_file_bit_for_bit() {
             experiment: vec!["station-pair".to_owned()],
             out: Some(folder.path().join(out)),
             name: Some("same".to_owned()),
-            grid_step_s: 600,
             epochs: Some(1),
             steps: Some(8),
             batch: Some(32),
             seed,
-            seeds: 1,
             ship_anyway: true,
             ..TrainOptions::default()
         };
@@ -179,12 +177,10 @@ fn few_steps(csv: &std::path::Path, experiments: &[&str]) -> TrainOptions {
         csv: Some(csv.to_owned()),
         experiment: experiments.iter().map(|&name| name.to_owned()).collect(),
         name: Some("few".to_owned()),
-        grid_step_s: 600,
         epochs: Some(3),
         steps: Some(4),
         batch: Some(32),
         seed: 1,
-        seeds: 1,
         ship_anyway: true,
         ..TrainOptions::default()
     }
@@ -611,7 +607,7 @@ fn a_bad_file_is_explained_in_one_line() {
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let options = TrainOptions { csv: Some(path), grid_step_s: 600, seeds: 1, ..TrainOptions::default() };
+        let options = TrainOptions { csv: Some(path), ..TrainOptions::default() };
         let error: TrainError = run(&options, &Default::default(), &mut ()).unwrap_err();
         let message = error.to_string();
         assert!(!message.contains('\n') && message.contains(name), "{message}");

@@ -1,18 +1,8 @@
-//! A station's history as CSV: the Jena climate format, forecastd's own, or any other by a mapping file.
+//! A station's history as CSV: the Jena climate format, forecastd's own, or any other by a [mapping](super::mapping).
 //!
-//! A mapping names the columns, their quantities and units, and how time is written:
-//!
-//! ```toml
-//! station = "cambridge"
-//! site = { latitude_deg = 52.21, longitude_deg = 0.09 }
-//! time = { column = "ds", format = "%Y-%m-%d %H:%M:%S", utc_offset = "+00:00" }
-//! [columns]
-//! "y" = { quantity = "air_temperature", unit = "0.1 degC" }
-//! ```
-//!
-//! A row that cannot be read is an error of its own with its line; the rows after it are still read.
+//! A row is a line. One that cannot be read is an error of its own with its line; the rows after it are still read.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -20,56 +10,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use serde::Deserialize;
 
 use crate::quantity::{Quantity, Values};
-use crate::solar::Site;
 use crate::units::Unit;
 
-/// How a CSV file is read.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CsvMapping {
-    /// The station's name, where none is given otherwise.
-    #[serde(default)]
-    pub station: Option<String>,
-    /// Where the station stands.
-    #[serde(default)]
-    pub site: Option<Site>,
-    /// The column of time.
-    pub time: TimeColumn,
-    /// The columns of quantities, by their name in the header.
-    pub columns: BTreeMap<String, QuantityColumn>,
-}
-
-/// How time is written.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TimeColumn {
-    /// Name in the header.
-    pub column: String,
-    /// `strftime` pattern; absent for RFC 3339.
-    #[serde(default)]
-    pub format: Option<String>,
-    /// Offset of the written time from UTC, `+01:00`; ignored for RFC 3339.
-    #[serde(default = "utc")]
-    pub utc_offset: String,
-}
-
-fn utc() -> String {
-    "+00:00".to_owned()
-}
-
-/// What a column holds.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QuantityColumn {
-    /// CF standard name.
-    pub quantity: String,
-    /// Unit, by a name that [`crate::units`] knows; absent for the canonical unit.
-    #[serde(default)]
-    pub unit: Option<String>,
-}
+use super::fields::Fields;
+use super::lines::{Line, Lines, MAX_LINE};
+pub use super::mapping::{CsvMapping, JENA_SITE, QuantityColumn, TimeColumn};
 
 /// Why a CSV file, or a row of it, cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +61,14 @@ pub enum CsvError {
         /// The columns found.
         found: String,
     },
+    /// A column that is needed is there more than once.
+    #[error("{path}: more than one column {column:?}: which is meant?", path = .path.display())]
+    RepeatedColumn {
+        /// Which file.
+        path: PathBuf,
+        /// Its name.
+        column: String,
+    },
     /// A row that cannot be read.
     #[error("{path}:{line}: {message}", path = .path.display())]
     Row {
@@ -126,115 +81,16 @@ pub enum CsvError {
     },
 }
 
-/// The Jena station (Max Planck Institute for Biogeochemistry, Jena).
-pub const JENA_SITE: Site = Site { latitude_deg: 50.91, longitude_deg: 11.57 };
-
-/// Columns of the Jena climate data set.
-const JENA_COLUMNS: [(&str, Quantity); 14] = [
-    ("p (mbar)", Quantity::AirPressure),
-    ("T (degC)", Quantity::AirTemperature),
-    ("Tpot (K)", Quantity::AirPotentialTemperature),
-    ("Tdew (degC)", Quantity::DewPointTemperature),
-    ("rh (%)", Quantity::RelativeHumidity),
-    ("VPmax (mbar)", Quantity::SaturationVaporPressure),
-    ("VPact (mbar)", Quantity::VaporPressure),
-    ("VPdef (mbar)", Quantity::VaporPressureDeficit),
-    ("sh (g/kg)", Quantity::SpecificHumidity),
-    ("H2OC (mmol/mol)", Quantity::WaterVaporMoleFraction),
-    ("rho (g/m**3)", Quantity::AirDensity),
-    ("wv (m/s)", Quantity::WindSpeed),
-    ("max. wv (m/s)", Quantity::WindSpeedOfGust),
-    ("wd (deg)", Quantity::WindFromDirection),
-];
-
-impl CsvMapping {
-    /// The Jena climate data set: station time is local standard time without daylight saving, UTC+1.
-    pub fn jena() -> CsvMapping {
-        let column = |quantity: Quantity| QuantityColumn { quantity: quantity.name().to_owned(), unit: None };
-        CsvMapping {
-            station: Some("jena".to_owned()),
-            site: Some(JENA_SITE),
-            time: TimeColumn {
-                column: "Date Time".to_owned(),
-                format: Some("%d.%m.%Y %H:%M:%S".to_owned()),
-                utc_offset: "+01:00".to_owned(),
-            },
-            columns: JENA_COLUMNS.map(|(name, quantity)| (name.to_owned(), column(quantity))).into(),
-        }
-    }
-
-    /// forecastd's own format: `time` in RFC 3339 and the keys of the canonical JSON reading.
-    pub fn canonical() -> CsvMapping {
-        let column = |quantity: Quantity| QuantityColumn { quantity: quantity.name().to_owned(), unit: None };
-        CsvMapping {
-            station: None,
-            site: None,
-            time: TimeColumn { column: "time".to_owned(), format: None, utc_offset: utc() },
-            columns: Quantity::ALL.map(|quantity| (quantity.key().to_owned(), column(quantity))).into(),
-        }
-    }
-
-    /// Reads a mapping file.
-    ///
-    /// # Errors
-    /// [`CsvError::Mapping`] when it cannot be read or names what does not exist.
-    pub fn read(path: &Path) -> Result<CsvMapping, CsvError> {
-        let failed = |message: String| CsvError::Mapping { path: path.to_owned(), message };
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        let file = config::File::from_str(&text, config::FileFormat::Toml);
-        // Column names hold characters that a path of keys cannot, so the table is taken whole.
-        let mapping: CsvMapping = config::Config::builder()
-            .add_source(file)
-            .build()
-            .and_then(config::Config::try_deserialize)
-            .map_err(|error| failed(error.to_string()))?;
-        mapping.compile().map_err(failed)?;
-        Ok(mapping)
-    }
-
-    /// Looks up what the mapping names.
-    fn compile(&self) -> Result<Compiled, String> {
-        let offset: jiff::tz::Offset = parse_offset(&self.time.utc_offset)
-            .ok_or_else(|| format!("utc_offset {:?} is not of the form +01:00", self.time.utc_offset))?;
-        let mut columns = Vec::new();
-        for (name, column) in &self.columns {
-            let quantity: Quantity = column.quantity.parse().map_err(|error| format!("{name:?}: {error}"))?;
-            let unit = column.unit.as_deref().map(str::parse::<Unit>).transpose();
-            let unit = unit.map_err(|error| format!("{name:?}: {error}"))?;
-            if let Some(unit) = unit {
-                unit.to_canonical(quantity, 0.0).map_err(|error| format!("{name:?}: {error}"))?;
-            }
-            columns.push((name.clone(), quantity, unit));
-        }
-        Ok(Compiled { offset, columns })
-    }
-}
-
-/// A mapping with its names looked up.
-struct Compiled {
-    offset: Offset,
-    columns: Vec<(String, Quantity, Option<Unit>)>,
-}
-
-fn parse_offset(text: &str) -> Option<Offset> {
-    let (sign, rest) = match text.as_bytes().first()? {
-        b'+' => (1, &text[1..]),
-        b'-' => (-1, &text[1..]),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let seconds = hours.parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
-    Offset::from_seconds(sign * seconds).ok()
-}
-
 /// What one row says: when, and what was measured.
 pub type Row = (Timestamp, Values);
 
 /// Reads a CSV file row by row.
 pub struct CsvReader {
     path: PathBuf,
-    reader: ::csv::Reader<Box<dyn Read + Send>>,
-    record: ::csv::ByteRecord,
+    lines: Lines<Box<dyn std::io::BufRead + Send>>,
+    fields: Fields,
+    /// How many columns the header has.
+    width: usize,
     time_column: usize,
     time_format: Option<String>,
     offset: Offset,
@@ -251,90 +107,86 @@ impl CsvReader {
     /// [`CsvError`] when the file cannot be read or lacks the columns.
     pub fn open(path: &Path, mapping: Option<&CsvMapping>) -> Result<CsvReader, CsvError> {
         let failed = |source| CsvError::File { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(failed)?;
-        let len = file.metadata().map_err(failed)?.len();
-        let mut head = vec![0; 4096];
-        let filled = read_up_to(&mut file, &mut head).map_err(failed)?;
-        head.truncate(filled);
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        let skipped = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            let source = std::io::Error::other("encoded in UTF-16; save it as UTF-8");
-            return Err(failed(source));
+        let other = |message: &str| failed(std::io::Error::other(message.to_owned()));
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        // A pipe would be waited for; and a file is read twice, once for its hash.
+        if !metadata.is_file() {
+            return Err(other("not a regular file"));
         }
-        let first_line = head[skipped..].split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let count = |delimiter: u8| first_line.iter().filter(|&&byte| byte == delimiter).count();
-        let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|&byte| (count(byte), byte == b','));
-        let rest = std::io::Cursor::new(head[skipped..].to_vec()).chain(file);
-        let input: Box<dyn Read + Send> = Box::new(BufReader::with_capacity(1 << 16, rest));
-        let mut reader = ::csv::ReaderBuilder::new()
-            .delimiter(delimiter.unwrap_or(b','))
-            .trim(::csv::Trim::All)
-            .flexible(true)
-            .from_reader(input);
-        let header: Vec<String> = reader
-            .byte_headers()
-            .map_err(|error| failed(std::io::Error::other(error)))?
-            .iter()
-            .map(|name| match std::str::from_utf8(name) {
-                Ok(name) => name.to_owned(),
-                // Latin-1, as the Jena station's own files are, where µ and ° are: each byte is its code point.
-                Err(_) => name.iter().copied().map(char::from).collect(),
-            })
-            .collect();
+        let mut file = File::open(path).map_err(failed)?;
+        let mut head = Vec::new();
+        file.by_ref().take(4096).read_to_end(&mut head).map_err(failed)?;
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || head.contains(&0) {
+            return Err(other("no text: encoded in UTF-16 or UTF-32 or binary; save it as UTF-8"));
+        }
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).to_vec();
+        let input = BufReader::with_capacity(1 << 16, std::io::Cursor::new(text).chain(file));
+        let mut lines = Lines::new(Box::new(input) as Box<dyn std::io::BufRead + Send>);
+        let (mut fields, header) = loop {
+            match lines.next_line().map_err(failed)? {
+                None => return Err(CsvError::Empty(path.to_owned())),
+                Some(Line::TooLong) => return Err(other(&format!("header of more than {MAX_LINE} bytes"))),
+                Some(Line::Whole(line)) if line.trim_ascii().is_empty() => {}
+                Some(Line::Whole(line)) => {
+                    let mut fields = Fields::new(delimiter(line));
+                    let header: Vec<String> = match fields.split(line) {
+                        Ok(()) => fields.iter().map(|name| decode(name).into_owned()).collect(),
+                        Err(message) => return Err(other(&format!("header: {message}"))),
+                    };
+                    break (fields, header);
+                }
+            }
+        };
+        fields.clear();
         if header.iter().all(String::is_empty) {
             return Err(CsvError::Empty(path.to_owned()));
         }
-        let found = || header.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         let is_given = mapping.is_some();
         let detected;
         let mapping = match mapping {
             Some(mapping) => mapping,
             None => {
-                detected = [CsvMapping::jena(), CsvMapping::canonical()]
-                    .into_iter()
-                    .find(|known| header.contains(&known.time.column))
-                    .ok_or_else(|| CsvError::UnknownHeader { path: path.to_owned(), found: found() })?;
+                detected = known(&header)
+                    .ok_or_else(|| CsvError::UnknownHeader { path: path.to_owned(), found: list(&header) })?;
                 &detected
             }
         };
         let missing = |column: &str| CsvError::MissingColumn {
             path: path.to_owned(),
             column: column.to_owned(),
-            found: found(),
+            found: list(&header),
         };
-        let position = |name: &str| header.iter().position(|column| column == name);
-        let time_column = position(&mapping.time.column).ok_or_else(|| missing(&mapping.time.column))?;
+        let position = |name: &str| -> Result<Option<usize>, CsvError> {
+            let mut positions = (0..header.len()).filter(|&index| header[index] == name);
+            let first = positions.next();
+            match positions.next() {
+                Some(_) => Err(CsvError::RepeatedColumn { path: path.to_owned(), column: name.to_owned() }),
+                None => Ok(first),
+            }
+        };
+        let time_column = position(&mapping.time.column)?.ok_or_else(|| missing(&mapping.time.column))?;
         let compiled =
             mapping.compile().map_err(|message| CsvError::Mapping { path: path.to_owned(), message })?;
-        let temperature = compiled
-            .columns
-            .iter()
-            .find(|(_, quantity, _)| *quantity == Quantity::AirTemperature)
-            .ok_or_else(|| missing("air_temperature"))?;
-        if position(&temperature.0).is_none() {
-            return Err(missing(&temperature.0));
+        let mut columns = Vec::new();
+        for (name, quantity, unit) in &compiled.columns {
+            match position(name)? {
+                Some(index) => columns.push((index, *quantity, *unit)),
+                // Known formats have columns that not every file has; who writes a mapping says what is there.
+                None if is_given || *quantity == Quantity::AirTemperature => return Err(missing(name)),
+                None => {}
+            }
         }
-        // Known formats have columns that not every file has; who writes a mapping says what is there.
-        if is_given
-            && let Some((name, ..)) = compiled.columns.iter().find(|(name, ..)| position(name).is_none())
-        {
-            return Err(missing(name));
-        }
-        let columns = compiled
-            .columns
-            .iter()
-            .filter_map(|(name, quantity, unit)| Some((position(name)?, *quantity, *unit)))
-            .collect();
         Ok(CsvReader {
             path: path.to_owned(),
-            reader,
-            record: ::csv::ByteRecord::new(),
+            lines,
+            fields,
+            width: header.len(),
             time_column,
             time_format: mapping.time.format.clone(),
             offset: compiled.offset,
             columns,
-            len,
+            len: metadata.len(),
         })
     }
 
@@ -345,12 +197,19 @@ impl CsvReader {
 
     /// How much of the file has been read, from 0 to 1.
     pub fn progress(&self) -> f64 {
-        self.reader.position().byte() as f64 / self.len.max(1) as f64
+        self.lines.position() as f64 / self.len.max(1) as f64
     }
 
     fn row(&self) -> Result<Row, String> {
+        let found = self.fields.iter().count();
+        // Cells that are too many and empty are delimiters at the end of the line.
+        if found > self.width && self.fields.iter().skip(self.width).any(|cell| !cell.is_empty()) {
+            let (width, hint) =
+                (self.width, if found >= 2 * self.width - 1 { "; decimal commas?" } else { "" });
+            return Err(format!("{found} cells where the header has {width}{hint}"));
+        }
         let cell = |index: usize, name: &str| -> Result<&str, String> {
-            let bytes = self.record.get(index).ok_or_else(|| format!("row ends before {name}"))?;
+            let bytes = self.fields.get(index).ok_or_else(|| format!("row ends before {name}"))?;
             std::str::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))
         };
         let text = cell(self.time_column, "the time")?;
@@ -362,8 +221,8 @@ impl CsvReader {
                 continue;
             }
             let number: f64 = text.parse().map_err(|_| match text.contains(',') {
-                true => format!("{quantity} is {text:?}: decimal comma, a point is needed"),
-                false => format!("{quantity} is {text:?}, not a number"),
+                true => format!("{quantity} is {:?}: decimal comma, a point is needed", shortened(text)),
+                false => format!("{quantity} is {:?}, not a number", shortened(text)),
             })?;
             let value = match unit {
                 Some(unit) => unit.to_canonical(quantity, number).map_err(|error| error.to_string())?,
@@ -376,10 +235,10 @@ impl CsvReader {
 
     fn time(&self, text: &str) -> Result<Timestamp, String> {
         let Some(format) = &self.time_format else {
-            return text.parse().map_err(|_| format!("time {text:?} is not RFC 3339"));
+            return text.parse().map_err(|_| format!("time {:?} is not RFC 3339", shortened(text)));
         };
         let civil = DateTime::strptime(format, text)
-            .map_err(|_| format!("time {text:?} is not of the form {format:?}"))?;
+            .map_err(|_| format!("time {:?} is not of the form {format:?}", shortened(text)))?;
         self.offset.to_timestamp(civil).map_err(|error| format!("time {text:?}: {error}"))
     }
 }
@@ -388,40 +247,74 @@ impl Iterator for CsvReader {
     type Item = Result<Row, CsvError>;
 
     fn next(&mut self) -> Option<Result<Row, CsvError>> {
-        let row_error = |path: &Path, line, message| CsvError::Row { path: path.to_owned(), line, message };
         loop {
-            match self.reader.read_byte_record(&mut self.record) {
-                Ok(false) => return None,
-                Ok(true) if self.record.iter().all(<[u8]>::is_empty) => {}
-                Ok(true) => {
-                    let line = self.record.position().map_or(0, ::csv::Position::line);
-                    return Some(self.row().map_err(|message| row_error(&self.path, line, message)));
-                }
+            let split = match self.lines.next_line() {
+                Ok(None) => return None,
+                Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => continue,
+                Ok(Some(Line::Whole(line))) => self.fields.split(line),
+                Ok(Some(Line::TooLong)) => Err(format!("more than {MAX_LINE} bytes in a line")),
                 Err(error) => {
-                    let line = error.position().map_or(0, ::csv::Position::line);
-                    let is_io = error.is_io_error();
-                    let failed = row_error(&self.path, line, error.to_string());
-                    if is_io {
-                        // A disk that fails would fail for ever: end after this error.
-                        self.reader = ::csv::ReaderBuilder::new().from_reader(Box::new(std::io::empty()));
-                    }
-                    return Some(Err(failed));
+                    // A disk that fails would fail for ever: end after this error.
+                    self.lines = Lines::new(Box::new(std::io::empty()));
+                    return Some(Err(CsvError::File { path: self.path.clone(), source: error }));
                 }
+            };
+            // A row of delimiters alone is one of spreadsheets.
+            if split.is_ok() && self.fields.iter().all(<[u8]>::is_empty) {
+                continue;
             }
+            let row = split.and_then(|()| self.row());
+            let line = self.lines.number();
+            return Some(row.map_err(|message| CsvError::Row { path: self.path.clone(), line, message }));
         }
     }
 }
 
-/// Fills `buffer` as far as the file goes.
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
+/// The mapping of a header that is known.
+fn known(header: &[String]) -> Option<CsvMapping> {
+    let has = |name: &String| header.contains(name);
+    let jena = CsvMapping::jena();
+    if has(&jena.time.column) {
+        return Some(jena);
     }
-    Ok(filled)
+    // Many files have a column called `time`.
+    let canonical = CsvMapping::canonical();
+    (has(&canonical.time.column) && canonical.columns.keys().any(has)).then_some(canonical)
+}
+
+/// What stands between the columns of a header: what is in it most often.
+fn delimiter(header: &[u8]) -> u8 {
+    let count = |delimiter: u8| header.iter().filter(|&&byte| byte == delimiter).count();
+    [b',', b';', b'\t'].into_iter().max_by_key(|&byte| (count(byte), byte == b',')).unwrap_or(b',')
+}
+
+/// A name in UTF-8, or else in Latin-1, as the Jena station's own files have it, where µ and ° are: each byte is its code
+/// point.
+fn decode(name: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(name) {
+        Ok(name) => Cow::Borrowed(name),
+        Err(_) => Cow::Owned(name.iter().copied().map(char::from).collect()),
+    }
+}
+
+/// A text for a message: not more of it than a person reads.
+fn shortened(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}\u{2026}", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// The columns of a header for a message.
+fn list(header: &[String]) -> String {
+    const MOST: usize = 30;
+    let mut names: Vec<String> =
+        header.iter().take(MOST).map(|name| format!("{:?}", shortened(name))).collect();
+    if header.len() > MOST {
+        names.push(format!("and {} more", header.len() - MOST));
+    }
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub enum ArtefactError {
     /// The manifest is not usable.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The graph is not the one that the manifest was written for.
+    #[error("damaged: the graph is not the one that was written")]
+    Damaged,
     /// The graph's inputs or outputs do not fit the manifest.
     #[error("{0}")]
     Shape(String),
@@ -77,6 +80,10 @@ impl Artefact {
             .find(|entry| entry.key == MANIFEST_KEY)
             .ok_or(ArtefactError::NoManifest)?;
         let manifest = Manifest::parse(&manifest.value)?;
+        let written = manifest.graph_sha256.as_ref();
+        if written.is_some_and(|written| Some(written) != graph_hash(&model).as_ref()) {
+            return Err(ArtefactError::Damaged);
+        }
         let batch_name = check_shapes(&model, &manifest)?;
         Ok(Artefact { manifest, sha256: hexadecimal(&Sha256::digest(bytes)), model, batch_name })
     }
@@ -88,10 +95,11 @@ impl Artefact {
     pub fn assemble(mut model: onnx::Model, manifest: &Manifest) -> Result<Vec<u8>, ArtefactError> {
         manifest.validate()?;
         check_shapes(&model, manifest)?;
+        let manifest = Manifest { graph_sha256: graph_hash(&model), ..manifest.clone() };
         model.metadata_props.retain(|entry| entry.key != MANIFEST_KEY);
         model.metadata_props.push(onnx::StringStringEntry {
             key: MANIFEST_KEY.to_owned(),
-            value: serde_json::to_string(manifest).map_err(ManifestError::Json)?,
+            value: serde_json::to_string(&manifest).map_err(ManifestError::Json)?,
         });
         Ok(model.encode_to_vec())
     }
@@ -121,6 +129,11 @@ impl Artefact {
     pub fn id(&self) -> String {
         format!("{}@{}", self.manifest.name, &self.sha256[..8])
     }
+}
+
+/// What [`Manifest::graph_sha256`] is to be.
+fn graph_hash(model: &onnx::Model) -> Option<String> {
+    model.graph.as_ref().map(|graph| hexadecimal(&Sha256::digest(graph.encode_to_vec())))
 }
 
 /// Checks input and output of the graph against the manifest; gives the name of the batch dimension.

@@ -96,6 +96,7 @@ impl Candidate {
             }),
             scores,
             tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            graph_sha256: None,
         }
     }
 

@@ -1,18 +1,21 @@
 //! Checkpoints: the whole state of a training between two epochs, exactly.
 //!
-//! A file is the line `forecastd checkpoint 1`, a line of JSON that says what it is of and how long the vectors are,
-//! and the vectors as little-endian numbers of single precision. It is written whole or not at all.
+//! A file is the line `forecastd checkpoint 2`, a line of JSON that says what it is of and how long the vectors are,
+//! the vectors as little-endian numbers of single precision, and the SHA-256 of all that. It is written whole or not at
+//! all.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::whole_file::{self, WriteError};
 
 use super::fit::{CheckpointPlan, State, Validation};
 use super::progress::EpochRecord;
 
-const MAGIC: &str = "forecastd checkpoint 1\n";
+const MAGIC: &str = "forecastd checkpoint 2\n";
+const HASH_BYTES: usize = 32;
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,8 @@ impl Checkpoint {
         {
             bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
         }
+        let hash = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&hash);
         Ok(whole_file::write(&plan.path, &bytes)?)
     }
 
@@ -115,9 +120,16 @@ impl Checkpoint {
     pub fn read(plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
         let failed = |message: String| CheckpointError::Read { path: plan.path.clone(), message };
         let bytes = std::fs::read(&plan.path).map_err(|error| failed(error.to_string()))?;
-        let rest =
-            bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| failed("not a checkpoint".to_owned()))?;
-        let end = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| failed("cut off".to_owned()))?;
+        if !bytes.starts_with(MAGIC.as_bytes()) {
+            return Err(failed("not a checkpoint of this version".to_owned()));
+        }
+        let damaged = || failed("damaged or cut off; remove it, or train without --resume".to_owned());
+        let (rest, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or_else(damaged)?;
+        if Sha256::digest(rest)[..] != hash[..] {
+            return Err(damaged());
+        }
+        let rest = &rest[MAGIC.len()..];
+        let end = rest.iter().position(|&byte| byte == b'\n').ok_or_else(damaged)?;
         let header: Header =
             serde_json::from_slice(&rest[..end]).map_err(|error| failed(error.to_string()))?;
         let same_sizes =
@@ -131,7 +143,7 @@ impl Checkpoint {
             f32::from_le_bytes(number)
         });
         if numbers.len() != 4 * header.parameters + header.first {
-            return Err(failed("cut off".to_owned()));
+            return Err(damaged());
         }
         let mut vector = |length: usize| -> Vec<f32> { numbers.by_ref().take(length).collect() };
         let [values, average, best_values, second] = [header.parameters; 4].map(&mut vector);

@@ -80,34 +80,40 @@ pub struct Dataset {
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// No window of a part is complete.
-    #[error(
-        "{file}: the {part} part ({rows} rows) has no complete window of {window_h:.0} h with a reading {lead_h} h \
-         later; the record spans {span_h:.0} h, {missing:.0} % of its rows are missing, and the longest stretch without \
-         a hole of more than {max_hole_h:.0} h is {longest_h:.0} h: at least {needed_h:.0} h without such a hole are \
-         needed in each part"
-    )]
-    NoWindow {
-        /// Which file.
-        file: String,
-        /// Which part.
-        part: &'static str,
-        /// Its rows.
-        rows: usize,
-        /// The window's length.
-        window_h: f64,
-        /// The longest lead.
-        lead_h: u32,
-        /// The record's length.
-        span_h: f64,
-        /// How many percent of the rows are missing.
-        missing: f64,
-        /// The longest hole that is filled.
-        max_hole_h: f64,
-        /// The longest stretch without a longer one.
-        longest_h: f64,
-        /// How long it would have to be.
-        needed_h: f64,
-    },
+    #[error(transparent)]
+    NoWindow(Box<NoWindow>),
+}
+
+/// A part without a complete window.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file}: the {part} part ({rows} rows) has no complete window of {window_h:.0} h with a reading {lead_h} h later; the \
+     record spans {span_h:.0} h, {missing:.0} % of its rows are missing, and the longest stretch without a hole of more \
+     than {max_hole_h:.0} h is {longest_h:.0} h: at least {needed_h:.0} h without such a hole are needed in each part{why}"
+)]
+pub struct NoWindow {
+    /// Which file.
+    pub file: String,
+    /// Which part.
+    pub part: &'static str,
+    /// Its rows.
+    pub rows: usize,
+    /// The window's length.
+    pub window_h: f64,
+    /// The longest lead.
+    pub lead_h: u32,
+    /// The record's length.
+    pub span_h: f64,
+    /// How many percent of the rows are missing.
+    pub missing: f64,
+    /// The longest hole that is filled.
+    pub max_hole_h: f64,
+    /// The longest stretch without a longer one.
+    pub longest_h: f64,
+    /// How long it would have to be.
+    pub needed_h: f64,
+    /// What else stands in the way, as clauses.
+    pub why: String,
 }
 
 impl Dataset {
@@ -266,7 +272,12 @@ fn no_window(
     let facts = record.facts();
     let lead_h = target.lead_h.last().copied().unwrap_or(0);
     let window_h = hours(spec.span_slots() * step_s);
-    DatasetError::NoWindow {
+    let mut why = facts.faults.of_most();
+    let cadence_s = record.cadence_s();
+    if cadence_s > 0.0 && (f64::from(lead_h) * 3600.0) % cadence_s != 0.0 {
+        why += &format!("; readings that come every {:.1} h are never {lead_h} h apart", cadence_s / 3600.0);
+    }
+    DatasetError::NoWindow(Box::new(NoWindow {
         file: facts.file.clone(),
         part: part.name(),
         rows: record.rows_within(&record.part(split, part)).len(),
@@ -277,5 +288,6 @@ fn no_window(
         max_hole_h: hours(i64::from(spec.max_hole_s)),
         longest_h,
         needed_h: window_h + f64::from(lead_h),
-    }
+        why,
+    }))
 }

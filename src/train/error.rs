@@ -6,7 +6,7 @@ use crate::evaluate::EvaluateError;
 use crate::formats::csv::CsvError;
 use crate::model::{ArtefactError, EngineError};
 use crate::record::RecordError;
-use crate::whole_file::WriteError;
+use crate::whole_file::{SameFile, WriteError};
 use crate::window::WindowSpecError;
 
 use super::checkpoint::CheckpointError;
@@ -44,15 +44,8 @@ pub enum TrainError {
         needed: String,
     },
     /// A file would be overwritten by another.
-    #[error("{option} and {other} are the same file, {path}", path = .path.display())]
-    SameFile {
-        /// The option.
-        option: &'static str,
-        /// The other.
-        other: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    SameFile(#[from] SameFile),
     /// The window cannot be cut.
     #[error(transparent)]
     Window(#[from] WindowSpecError),

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use super::dense::{Dense, dropout};
-use super::graph::{Direction, GraphBuilder};
+use super::graph::GraphBuilder;
 use super::recurrent::{Activation, Gru, GruConfig, Lstm, LstmConfig};
 
 /// A recurrent cell.
@@ -209,37 +209,13 @@ impl Recurrent {
 
     /// Adds the layer to a graph; see [`GraphBuilder::recurrent`].
     pub fn export(&self, graph: &mut GraphBuilder, input: &str, sequence: bool) -> String {
-        let direction = |reverse| if reverse { Direction::Reverse } else { Direction::Forward };
-        match self {
-            Recurrent::Gru(layer) => {
-                let name = onnx_name(layer.activation);
-                let weights = [layer.onnx_weights()];
-                graph.recurrent("GRU", input, &weights, direction(layer.reverse), name, sequence)
-            }
-            Recurrent::Lstm(layer) => {
-                let name = onnx_name(layer.activation);
-                let weights = [layer.onnx_weights()];
-                graph.recurrent("LSTM", input, &weights, direction(layer.reverse), name, sequence)
-            }
-            Recurrent::GruBoth(both) => {
-                let name = onnx_name(both.forward.activation);
-                let weights = [both.forward.onnx_weights(), both.reverse.onnx_weights()];
-                graph.recurrent("GRU", input, &weights, Direction::Bidirectional, name, sequence)
-            }
-            Recurrent::LstmBoth(both) => {
-                let name = onnx_name(both.forward.activation);
-                let weights = [both.forward.onnx_weights(), both.reverse.onnx_weights()];
-                graph.recurrent("LSTM", input, &weights, Direction::Bidirectional, name, sequence)
-            }
-        }
-    }
-}
-
-/// The activation's name in ONNX.
-fn onnx_name(activation: Activation) -> &'static str {
-    match activation {
-        Activation::Tanh => "Tanh",
-        Activation::Relu => "Relu",
+        let layers = match self {
+            Recurrent::Gru(layer) => vec![layer.onnx_layer()],
+            Recurrent::Lstm(layer) => vec![layer.onnx_layer()],
+            Recurrent::GruBoth(both) => vec![both.forward.onnx_layer(), both.reverse.onnx_layer()],
+            Recurrent::LstmBoth(both) => vec![both.forward.onnx_layer(), both.reverse.onnx_layer()],
+        };
+        graph.recurrent(input, &layers, sequence)
     }
 }
 

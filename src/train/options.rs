@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args, FromArgMatches};
+
 use crate::model::{Manifest, Refit};
 use crate::whole_file;
 
@@ -9,7 +11,7 @@ use super::error::TrainError;
 use super::network::CellKind;
 
 /// `forecastd train`
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TrainOptions {
     /// The station's history: a CSV file in the format of the Jena climate data set, in forecastd's own, or in any other
     /// with --mapping.
@@ -134,6 +136,17 @@ pub struct TrainOptions {
     pub ship_anyway: bool,
 }
 
+impl Default for TrainOptions {
+    /// What the command line means that says nothing.
+    fn default() -> TrainOptions {
+        let command = TrainOptions::augment_args(clap::Command::new("train"));
+        // A file is needed, unless there is nothing to do but to list.
+        let matches = command.get_matches_from(["train", "--list"]);
+        let options = TrainOptions::from_arg_matches(&matches).expect("every option but --csv has a default");
+        TrainOptions { list: false, ..options }
+    }
+}
+
 impl TrainOptions {
     /// Refuses numbers that nothing can be trained with, and files that would overwrite each other or cannot be written.
     ///
@@ -193,14 +206,8 @@ impl TrainOptions {
             ("--log", &self.log),
             ("--report", &self.report),
         ];
-        let given: Vec<(&str, &PathBuf)> =
-            files.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?))).collect();
-        for (index, (option, path)) in given.iter().enumerate() {
-            let same = |(_, other): &&(&'static str, &PathBuf)| whole_file::is_same(path, other);
-            if let Some((other, _)) = given[..index].iter().find(same) {
-                return Err(TrainError::SameFile { option, other, path: (*path).clone() });
-            }
-        }
+        let given = files.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
+        whole_file::check_different(given)?;
         for path in [&self.out, &self.report, &self.checkpoint].into_iter().flatten() {
             whole_file::check(path)?;
         }

@@ -22,7 +22,7 @@ use crate::record::Record;
 use super::dataset::{Dataset, Examples};
 use super::dense::{Dense, dropout};
 use super::fit::{Task, Validation};
-use super::graph::{Direction, GraphBuilder};
+use super::graph::GraphBuilder;
 use super::interval::Distances;
 use super::parameters::numbers;
 use super::recurrent::{Gru, GruConfig};
@@ -513,8 +513,7 @@ impl Pair {
         let outputs = self.branches.each_ref().map(|branch| {
             let mut state = terms.clone();
             if let Some(gru) = &branch.gru {
-                let weights = [gru.onnx_weights()];
-                let last = graph.recurrent("GRU", &sequence, &weights, Direction::Forward, "Tanh", false);
+                let last = graph.recurrent(&sequence, &[gru.onnx_layer()], false);
                 let columns: Vec<i64> = (0..self.terms.few() as i64).collect();
                 let columns = graph.integers("columns", &columns);
                 let few = graph.node(

@@ -1,8 +1,8 @@
 //! What a training tells of itself: to a person, to a file of JSON lines, to nobody.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -86,6 +86,29 @@ pub enum Event<'a> {
         /// The same in standard deviations of the training part's temperature.
         normalised: f64,
     },
+    /// A model was judged by a part of the record, at its longest lead.
+    Judged {
+        /// Which part.
+        part: &'static str,
+        /// Whether it was the model before it learned from this part too.
+        before_refit: bool,
+        /// Hours.
+        lead_h: u32,
+        /// Its mean absolute error, °C.
+        mae_c: f64,
+        /// That of persistence in the same cases, °C.
+        persistence_c: f64,
+    },
+    /// A model file was written.
+    Written {
+        /// Where.
+        path: &'a Path,
+    },
+    /// The run has ended without what was asked for.
+    Failed {
+        /// Why.
+        message: &'a str,
+    },
     /// The loop is over.
     Ended {
         /// Why.
@@ -137,7 +160,8 @@ impl Terminal {
     fn say(&self, line: String) {
         match &self.bar {
             Some(bar) if !bar.is_hidden() => bar.println(line),
-            _ => eprintln!("{line}"),
+            // Nobody may be there to read it.
+            _ => drop(writeln!(std::io::stderr(), "{line}")),
         }
     }
 }
@@ -190,6 +214,8 @@ impl Observer for Terminal {
                      persistence {persistence_c:.3} °C, gain {gain:.1} %"
                 ));
             }
+            // The summary or the error says so at the end.
+            Event::Judged { .. } | Event::Written { .. } | Event::Failed { .. } => {}
             Event::Ended { ending, best_epoch, score } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
@@ -213,7 +239,11 @@ impl Observer for Terminal {
 
 /// Writes a training as JSON lines; single steps are left out.
 #[derive(Debug)]
-pub struct JsonLines(BufWriter<File>);
+pub struct JsonLines {
+    file: File,
+    path: PathBuf,
+    has_failed: bool,
+}
 
 impl JsonLines {
     /// Appends to a file.
@@ -222,7 +252,7 @@ impl JsonLines {
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> std::io::Result<JsonLines> {
         let file = File::options().create(true).append(true).open(path)?;
-        Ok(JsonLines(BufWriter::new(file)))
+        Ok(JsonLines { file, path: path.to_owned(), has_failed: false })
     }
 }
 
@@ -231,10 +261,13 @@ impl Observer for JsonLines {
         if matches!(event, Event::Step { .. }) {
             return;
         }
-        // A log that cannot be written is no reason to lose a training.
-        if let Ok(line) = serde_json::to_string(event) {
-            let _ = writeln!(self.0, "{line}");
-            let _ = self.0.flush();
+        let Ok(line) = serde_json::to_string(event) else { return };
+        // A log that cannot be written is no reason to lose a training, but one to say so.
+        if let Err(error) = self.file.write_all(format!("{line}\n").as_bytes())
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            let path = self.path.display();
+            drop(writeln!(std::io::stderr(), "the log {path} is not complete: {error}"));
         }
     }
 }

@@ -360,6 +360,31 @@ pub struct OnnxWeights {
     pub bias: Vec<f32>,
 }
 
+/// A cell as the operators of ONNX know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnnxCell {
+    /// `GRU`
+    Gru {
+        /// The attribute `linear_before_reset`.
+        reset_after: bool,
+    },
+    /// `LSTM`
+    Lstm,
+}
+
+/// A layer for export: all that inference needs of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxLayer {
+    /// The cell.
+    pub cell: OnnxCell,
+    /// Whether time is walked backwards.
+    pub reverse: bool,
+    /// The activation of a GRU's candidate, of an LSTM's candidate and output.
+    pub activation: Activation,
+    /// The weights.
+    pub weights: OnnxWeights,
+}
+
 /// A GRU layer to be made.
 #[derive(Config, Debug)]
 pub struct GruConfig {
@@ -448,6 +473,16 @@ impl Gru {
     /// [`forward`](Self::forward).
     pub fn forward_sequence(&self, x: Tensor<3>, generator: Option<&mut Pcg64>) -> Tensor<3> {
         Tensor::from_dispatch(self.pass(x, generator, Output::Sequence))
+    }
+
+    /// The layer for export.
+    pub fn onnx_layer(&self) -> OnnxLayer {
+        OnnxLayer {
+            cell: OnnxCell::Gru { reset_after: self.reset_after },
+            reverse: self.reverse,
+            activation: self.activation,
+            weights: self.onnx_weights(),
+        }
     }
 
     /// Weights for export; a missing `Rb` is zero.
@@ -578,6 +613,16 @@ impl Lstm {
     /// [`forward`](Self::forward).
     pub fn forward_sequence(&self, x: Tensor<3>, generator: Option<&mut Pcg64>) -> Tensor<3> {
         Tensor::from_dispatch(self.pass(x, generator, Output::Sequence))
+    }
+
+    /// The layer for export.
+    pub fn onnx_layer(&self) -> OnnxLayer {
+        OnnxLayer {
+            cell: OnnxCell::Lstm,
+            reverse: self.reverse,
+            activation: self.activation,
+            weights: self.onnx_weights(),
+        }
     }
 
     /// Weights for export; `Rb` is zero.

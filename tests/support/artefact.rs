@@ -47,6 +47,7 @@ pub fn manifest(spec: WindowSpec) -> Manifest {
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),
+        graph_sha256: None,
     }
 }
 

@@ -1,0 +1,137 @@
+//! A run of the trainer, from what a user asks for to what came of it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use super::error::TrainError;
+use super::experiment::{self, Experiment, Method};
+use super::options::TrainOptions;
+use super::progress::{Event, JsonLines, Observer, Terminal};
+use super::session::Session;
+use super::summary::TrainSummary;
+/// Runs what the options say. An experiment is the best network unless others are named.
+///
+/// # Errors
+/// [`TrainError`], the first met.
+pub fn run(
+    options: &TrainOptions,
+    interrupted: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<TrainSummary, TrainError> {
+    let result = run_all(options, interrupted, observer);
+    if let Err(error) = &result {
+        observer.event(&Event::Failed { message: &error.to_string() });
+    }
+    result
+}
+
+fn run_all(
+    options: &TrainOptions,
+    interrupted: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<TrainSummary, TrainError> {
+    let experiments = chosen(options)?;
+    options.check()?;
+    check(options, &experiments)?;
+    let seeds = options.seed..options.seed + options.seeds;
+    let mut session = Session {
+        options,
+        interrupted,
+        observer,
+        summary: TrainSummary::default(),
+        record: None,
+        reviews: None,
+        candidate: None,
+        several: experiments.len() as u64 * options.seeds > 1,
+    };
+    session.say_what_is_left_out();
+    for experiment in &experiments {
+        for seed in seeds.clone() {
+            session.experiment(experiment, seed)?;
+            // There is nothing random in what is not trained.
+            if experiment.is_free() {
+                break;
+            }
+        }
+    }
+    session.finish()?;
+    Ok(session.summary)
+}
+
+/// Runs what the options say, shows how it goes in the terminal and prints what came of it.
+///
+/// # Errors
+/// [`TrainError`], the first met.
+pub fn run_on_terminal(options: &TrainOptions, interrupted: &AtomicBool) -> Result<(), TrainError> {
+    if options.list {
+        let line = |experiment: Experiment| format!("{:<24} {}\n", experiment.name, experiment.about);
+        let list: String = experiment::all().into_iter().map(line).collect();
+        return print(&list);
+    }
+    let failed = |path: &PathBuf, source| TrainError::File { path: path.clone(), source };
+    let log = options.log.as_ref().map(|path| JsonLines::open(path).map_err(|error| failed(path, error)));
+    let terminal = (!options.quiet).then(Terminal::default);
+    let mut observer = (terminal, log.transpose()?);
+    let summary = run(options, interrupted, &mut observer)?;
+    print(&summary.to_string())
+}
+
+fn print(text: &str) -> Result<(), TrainError> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map_err(|source| TrainError::File { path: "standard output".into(), source })
+}
+
+fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
+    if options.all {
+        // All that there is data for.
+        let has_data = |experiment: &Experiment| match experiment.method {
+            Method::Reviews(_) => options.imdb.is_some(),
+            _ => options.csv.is_some(),
+        };
+        return Ok(experiment::all().into_iter().filter(has_data).collect());
+    }
+    let default = [experiment::DEFAULT.to_owned()];
+    let names = if options.experiment.is_empty() { &default[..] } else { &options.experiment[..] };
+    let find = |name: &String| {
+        experiment::by_name(name).ok_or_else(|| {
+            let known: Vec<&str> = experiment::all().iter().map(|experiment| experiment.name).collect();
+            TrainError::UnknownExperiment { name: name.clone(), known: known.join(", ") }
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Refuses, before anything is computed, what cannot come to a good end.
+fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), TrainError> {
+    if options.out.is_some()
+        && !experiments.iter().any(|experiment| experiment.exported_lead_h(options).is_some())
+    {
+        let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
+        return Err(TrainError::NotExportable(names.join(", ")));
+    }
+    if options.report.is_some() && options.csv.is_none() {
+        return Err(TrainError::ReportWithoutRecord);
+    }
+    if options.out.is_some() {
+        let leads = experiments
+            .iter()
+            .filter_map(|experiment| Some((experiment.name, experiment.exported_lead_h(options)?)));
+        let leads: Vec<(&'static str, u32)> = leads.collect();
+        if let Some(&(other, other_lead_h)) = leads.iter().find(|(_, lead_h)| *lead_h != leads[0].1) {
+            let (experiment, lead_h) = leads[0];
+            return Err(TrainError::Incomparable { experiment, lead_h, other, other_lead_h });
+        }
+    }
+    if options.all {
+        return Ok(());
+    }
+    // Beside a network, a baseline may stand that has no use for the network's options.
+    let only_free = experiments.iter().all(Experiment::is_free);
+    for experiment in experiments.iter().filter(|experiment| only_free || !experiment.is_free()) {
+        if let Some(option) = experiment.unheeded(options) {
+            return Err(TrainError::NoEffect { option, experiment: experiment.name });
+        }
+    }
+    Ok(())
+}
