@@ -319,7 +319,8 @@ pub fn cases(
             .chunks(share)
             .map(|rows| scope.spawn(|| cases_of_rows(artefact, record, rows, slots, runtime)))
             .collect();
-        let mut cases = Vec::new();
+        // Room for all at once: growing would hold them twice.
+        let mut cases = Vec::with_capacity(rows.len() * artefact.manifest.lead_h.len());
         for worker in workers {
             let of_rows = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             cases.extend(of_rows);

@@ -8,7 +8,8 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 
 /// tract asks for aligned memory with every forecast, which the C library of Debian 12 takes and gives back in a way that
-/// never lets it be used again: a long evaluation grew by a window for every forecast.
+/// never lets it be used again: a long evaluation grew by a window for every forecast. Without huge pages, of which a small
+/// daemon would fill but a corner each.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
