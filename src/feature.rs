@@ -101,6 +101,10 @@ impl Feature {
             }
             Feature::EastwardWind | Feature::NorthwardWind => {
                 let speed = filled(slot, Quantity::WindSpeed);
+                // A calm has no direction, and many stations send none.
+                if speed == 0.0 {
+                    return 0.0;
+                }
                 let (sin, cos) = filled(slot, Quantity::WindFromDirection).to_radians().sin_cos();
                 if self == Feature::EastwardWind { -speed * sin } else { -speed * cos }
             }
@@ -235,5 +239,10 @@ mod tests {
         let context = FeatureContext { site, end: 1, max_hole: 2 };
         assert!((Feature::EastwardWind.value(&history, 1, &context) - 5.0).abs() < 1e-5);
         assert!(Feature::NorthwardWind.value(&history, 1, &context).abs() < 1e-5);
+        let mut calm = Values::NONE;
+        calm.set(Quantity::WindSpeed, 0.0);
+        history.insert(Timestamp::from_second(6000).unwrap(), &calm);
+        let context = FeatureContext { end: 10, ..context };
+        assert_eq!(Feature::EastwardWind.value(&history, 10, &context), 0.0, "a calm has no direction");
     }
 }

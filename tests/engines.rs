@@ -283,19 +283,21 @@ fn compare(name: &str, model: &Path, csv: &Path, library: &Path) -> usize {
 /// Writes hourly readings of a simulated station, as many as stand in so many days.
 fn write_simulated(csv: &Path, days: usize) {
     let mut text = String::from(
-        "time,air_temperature_c,air_pressure_hpa,relative_humidity_pct,dew_point_c,wind_speed_m_s\n",
+        "time,air_temperature_c,air_pressure_hpa,relative_humidity_pct,dew_point_c,wind_speed_m_s,\
+         wind_direction_deg\n",
     );
     let start: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
     // Every sixth of the ten-minute readings.
-    for (time, values) in Simulation::new(start, 3).step_by(6).take(24 * days) {
+    for (hour, (time, values)) in Simulation::new(start, 3).step_by(6).take(24 * days).enumerate() {
         let value = |quantity| values.get(quantity).unwrap();
         text += &format!(
-            "{time},{:.2},{:.2},{:.1},{:.2},{:.2}\n",
+            "{time},{:.2},{:.2},{:.1},{:.2},{:.2},{}\n",
             value(Quantity::AirTemperature),
             value(Quantity::AirPressure),
             value(Quantity::RelativeHumidity),
             value(Quantity::DewPointTemperature),
             value(Quantity::WindSpeed),
+            hour * 7 % 360,
         );
     }
     std::fs::write(csv, text).unwrap();

@@ -71,55 +71,63 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd::train::fit::{FitSettings, Schedule, Until, fit};
     use forecastd::train::optimiser::OptimiserKind;
     use forecastd::train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
+    use forecastd::train::terms;
+    use forecastd::window::WindowSpec;
 
-    let Some(path) = data("jena_2009_2016_hourly.csv") else { return };
     let shipped = shipped();
-    let spec = &shipped.manifest.window;
-    let record =
-        Record::read(&RecordSource { path, mapping: None }, spec.grid(), &spec.quantities()).unwrap();
-    let target = TargetSpec {
-        kind: TargetKind::DifferenceToNewest,
-        lead_h: (1..=24).collect(),
-        windows_within_part: false,
-    };
-    let dataset = Dataset::new(&record, spec, DEFAULT_SPLIT, &target, None).unwrap();
-    let data = PairData::new(&dataset, &record);
-    let settings =
-        PairSettings { hidden: vec![128, 128], units: 48, dropout: 0.2, state_dropout: 0.1, noise: 0.3 };
-    let fitting = FitSettings {
-        epochs: 1,
-        steps: Some(129),
-        batch: 256,
-        optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
-        learning_rate: 4e-3,
-        schedule: Schedule::Constant,
-        clip_norm: Some(1.0),
-        averaging: None,
-        patience: None,
-        seed: 1,
-    };
-    let device = Device::flex().autodiff();
-    let task = BranchTask::new(&data, &settings, device.clone());
-    // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
-    let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
-        let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
-        fit(&task, branch, &fitting, Until::Best, None, &Default::default(), &mut ()).unwrap().model
-    });
-    let (pair, _) = Pair::calibrated(&data, branches);
-    let mut manifest = shipped.manifest.clone();
-    manifest.target = dataset.target.clone();
-    let file = Artefact::assemble(pair.export(&dataset), &manifest).unwrap();
-    let artefact = Artefact::parse(&file).unwrap();
-    let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
-    let mut engine = Engine::load(&runtime, &artefact).unwrap();
-    let indices: Vec<usize> = (0..1000).map(|index| index * dataset.validation.len() / 1000).collect();
-    let windows = dataset.gather(&dataset.validation, &indices);
-    let by_burn = pair.forward(&windows, indices.len());
-    let by_engine: Vec<f32> =
-        windows.chunks_exact(spec.len()).flat_map(|window| engine.run(window, 1).unwrap()).collect();
-    let unit_c = dataset.target.standard_deviation;
-    let largest = by_burn.iter().zip(&by_engine).map(|(a, b)| (a - b).abs() * unit_c).fold(0.0, f32::max);
-    assert!(largest < 1e-4, "{largest} °C apart");
+    // The year has the wind's direction, the eight years have not.
+    for (name, with_direction) in [("jena_2009_2016_hourly.csv", false), ("jena_2020_10min.csv", true)] {
+        let Some(path) = data(name) else { return };
+        let spec =
+            WindowSpec { features: terms::features(with_direction), ..shipped.manifest.window.clone() };
+        let record =
+            Record::read(&RecordSource { path, mapping: None }, spec.grid(), &spec.quantities()).unwrap();
+        let target = TargetSpec {
+            kind: TargetKind::DifferenceToNewest,
+            lead_h: (1..=24).collect(),
+            windows_within_part: false,
+        };
+        let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &target, None).unwrap();
+        let data = PairData::new(&dataset, &record);
+        let settings =
+            PairSettings { hidden: vec![128, 128], units: 48, dropout: 0.2, state_dropout: 0.1, noise: 0.3 };
+        let fitting = FitSettings {
+            epochs: 1,
+            steps: Some(129),
+            batch: 256,
+            optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+            learning_rate: 4e-3,
+            schedule: Schedule::Constant,
+            clip_norm: Some(1.0),
+            averaging: None,
+            patience: None,
+            seed: 1,
+        };
+        let device = Device::flex().autodiff();
+        let task = BranchTask::new(&data, &settings, device.clone());
+        // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
+        let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
+            let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
+            fit(&task, branch, &fitting, Until::Best, None, &Default::default(), &mut ()).unwrap().model
+        });
+        let (pair, _) = Pair::calibrated(&data, branches);
+        let mut manifest = shipped.manifest.clone();
+        manifest.target = dataset.target.clone();
+        manifest.window = spec.clone();
+        manifest.normalisation = dataset.windows.normalisation().clone();
+        let file = Artefact::assemble(pair.export(&dataset), &manifest).unwrap();
+        let artefact = Artefact::parse(&file).unwrap();
+        let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
+        let mut engine = Engine::load(&runtime, &artefact).unwrap();
+        let indices: Vec<usize> = (0..1000).map(|index| index * dataset.validation.len() / 1000).collect();
+        let windows = dataset.gather(&dataset.validation, &indices);
+        let by_burn = pair.forward(&windows, indices.len());
+        let by_engine: Vec<f32> =
+            windows.chunks_exact(spec.len()).flat_map(|window| engine.run(window, 1).unwrap()).collect();
+        let unit_c = dataset.target.standard_deviation;
+        let largest = by_burn.iter().zip(&by_engine).map(|(a, b)| (a - b).abs() * unit_c).fold(0.0, f32::max);
+        assert!(largest < 1e-4, "{name}: {largest} °C apart");
+    }
 }
 
 /// 125 days of an invented climate, every hour.
@@ -344,6 +352,30 @@ fn a_model_learns_from_what_it_says_and_from_nothing_after_it() {
         assert!(validation != learned(&other_validation, Some(Refit::Validation)), "{experiment}");
         assert!(validation == learned(&other_test, Some(Refit::Validation)), "{experiment}");
         assert!(whole != learned(&other_test, Some(Refit::Whole)), "{experiment}");
+    }
+}
+
+#[test]
+fn the_wind_s_direction_is_used_where_nearly_every_reading_has_it() {
+    use forecastd::feature::Feature;
+
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(invented(folder.path())).unwrap();
+    // Every reading, and every but each tenth, and none.
+    for (name, every, is_used) in [("all.csv", 3001, true), ("most.csv", 10, false), ("none.csv", 1, false)] {
+        let with_direction = |(line, row): (usize, &str)| match line {
+            0 => format!("{row},\"wd (deg)\"\n"),
+            line if line % every == 0 => format!("{row},\n"),
+            line => format!("{row},{}\n", line * 7 % 360),
+        };
+        let csv = folder.path().join(name);
+        std::fs::write(&csv, text.lines().enumerate().map(with_direction).collect::<String>()).unwrap();
+        let out = folder.path().join("model.onnx");
+        let options = TrainOptions { out: Some(out.clone()), ..few_steps(&csv, &["station-pair"]) };
+        run(&options, &AtomicBool::default(), &mut ()).unwrap();
+        let features = Artefact::read(&out).unwrap().manifest.window.features;
+        assert_eq!(features.contains(&Feature::EastwardWind), is_used, "{name}");
+        assert_eq!(features.contains(&Feature::NorthwardWind), is_used, "{name}");
     }
 }
 

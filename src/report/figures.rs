@@ -37,8 +37,8 @@ pub struct PartFigures {
     pub errors: PartErrors,
     /// The longest lead, hours.
     pub lead_h: u32,
-    /// The first two weeks: time that is forecast, seconds since 1970, and the case.
-    pub first_weeks: Vec<(f64, Case)>,
+    /// The first two weeks with as many forecasts as any: time that is forecast, seconds since 1970, and the case.
+    pub weeks: Vec<(f64, Case)>,
     /// By hour of day.
     pub by_hour: [Beside; 24],
     /// By month.
@@ -61,8 +61,7 @@ impl PartFigures {
         let grid = record.history().grid();
         let lead_h = errors.leads.last().map_or(0, |errors| errors.lead_h);
         let (mut by_hour, mut by_month) = ([Beside::default(); 24], [Beside::default(); 12]);
-        let mut first_weeks: Vec<(f64, Case)> = Vec::new();
-        let shown = cases.first().map_or(0, |case| case.origin) + SHOWN_S / grid.step_s();
+        let mut by_time: Vec<(f64, Case)> = Vec::new();
         for case in cases.iter().filter(|case| case.lead_h == lead_h) {
             let valid: Slot = case.origin + i64::from(lead_h) * 3600 / grid.step_s();
             let time = grid.time(valid);
@@ -76,15 +75,14 @@ impl PartFigures {
                 beside.model.add(case.model_c, case.observed_c);
                 beside.persistence.add(case.persistence_c, case.observed_c);
             }
-            if case.origin < shown {
-                first_weeks.push((time.as_second() as f64, *case));
-            }
+            by_time.push((time.as_second() as f64, *case));
         }
+        let weeks = by_time[fullest(&by_time)].to_vec();
         let calibration = errors.leads.iter().filter_map(|errors| calibration(cases, errors.lead_h));
         PartFigures {
             errors: errors.clone(),
             lead_h,
-            first_weeks,
+            weeks,
             by_hour,
             by_month,
             quantiles: match quantiles {
@@ -94,6 +92,21 @@ impl PartFigures {
             calibration: calibration.collect(),
         }
     }
+}
+
+/// The first stretch of two weeks that holds as many as any other.
+fn fullest(by_time: &[(f64, Case)]) -> std::ops::Range<usize> {
+    let mut fullest = 0..0;
+    let mut end = 0;
+    for (begin, (first, _)) in by_time.iter().enumerate() {
+        while by_time.get(end).is_some_and(|(time, _)| *time < first + SHOWN_S as f64) {
+            end += 1;
+        }
+        if end - begin > fullest.len() {
+            fullest = begin..end;
+        }
+    }
+    fullest
 }
 
 fn calibration(cases: &[Case], lead_h: u32) -> Option<Calibration> {
@@ -167,6 +180,21 @@ mod tests {
     #[test]
     fn two_weeks_are_shown_forecast_by_forecast() {
         let figures = figures(0.0, 24 * 20, |_| 1.0);
-        assert_eq!(figures.first_weeks.len(), 24 * 14);
+        assert_eq!(figures.weeks.len(), 24 * 14);
+        assert_eq!(
+            figures.weeks[0].1.origin,
+            figures.weeks.iter().map(|(_, case)| case.origin).min().unwrap()
+        );
+    }
+
+    #[test]
+    fn the_two_weeks_shown_are_whole_where_the_first_are_not() {
+        let whole = figures(0.0, 24 * 40, |_| 1.0).weeks[0].1;
+        // Every hour but for three days in the first two weeks.
+        let hours = (0..24 * 40).filter(|hour| !(100..172).contains(hour));
+        let by_time: Vec<(f64, Case)> = hours.map(|hour| (f64::from(hour) * 3600.0, whole)).collect();
+        let shown = fullest(&by_time);
+        assert_eq!((by_time[shown.start].0, shown.len()), (172.0 * 3600.0, 24 * 14));
+        assert_eq!(fullest(&[]), 0..0);
     }
 }

@@ -260,7 +260,7 @@ impl PartFigures {
             ),
             (
                 format!(
-                    "Two weeks of forecasts {lead_h} h ahead, the part's first, each at the time it was for (UTC)."
+                    "Two weeks of forecasts {lead_h} h ahead, the part's first that are whole, each at the time it was for (UTC)."
                 ),
                 self.weeks(),
             ),
@@ -315,10 +315,9 @@ impl PartFigures {
 
     fn weeks(&self) -> Chart {
         // A hole in the record is one in the lines.
-        let usual_s =
-            self.first_weeks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(f64::INFINITY, f64::min);
+        let usual_s = self.weeks.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(f64::INFINITY, f64::min);
         let mut shown: Vec<(f64, Option<&crate::evaluate::Case>)> = Vec::new();
-        for (time, case) in &self.first_weeks {
+        for (time, case) in &self.weeks {
             if let Some(&(before, _)) = shown.last().filter(|(before, _)| time - before > 3.5 * usual_s) {
                 shown.push((before + 1.0, None));
             }

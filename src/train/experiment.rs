@@ -122,9 +122,10 @@ pub struct PairRecipe {
 }
 
 impl PairRecipe {
-    /// How windows are cut from `record`.
+    /// How windows are cut from `record`, which keeps the wind's direction if that is to be used.
     pub fn window(&self, record: &Record, site: Site) -> WindowSpec {
-        window(record, site, terms::SAMPLES, terms::features())
+        let with_direction = record.history().quantities().contains(&Quantity::WindFromDirection);
+        window(record, site, terms::SAMPLES, terms::features(with_direction))
     }
 
     /// What is forecast.
@@ -136,9 +137,13 @@ impl PairRecipe {
         }
     }
 
-    /// The quantities that a record must keep for it.
-    pub fn quantities(&self) -> Vec<Quantity> {
-        STATION_QUANTITIES.to_vec()
+    /// The quantities that a record must keep for it, with the wind's direction or without.
+    pub fn quantities(&self, with_direction: bool) -> Vec<Quantity> {
+        let mut quantities = STATION_QUANTITIES.to_vec();
+        if with_direction {
+            quantities.push(Quantity::WindFromDirection);
+        }
+        quantities
     }
 
     /// The recipe with what the user wants otherwise.
@@ -323,7 +328,7 @@ pub fn all() -> Vec<Experiment> {
         ),
         experiment(
             "station-pair",
-            "dense layers on changes until now, averaged with a GRU of 48 units: the model that is shipped",
+            "dense layers on changes until now, averaged with a GRU of 48 units; with wind direction if there: is shipped",
             station_pair(),
         ),
         experiment(

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use burn::tensor::Device;
 
+use crate::grid::Slot;
 use crate::model::{Artefact, Refit, onnx};
-use crate::record::Record;
+use crate::quantity::Quantity;
+use crate::record::{Record, RecordError};
 
 use super::candidate::{Candidate, Chosen, Draft};
 use super::dataset::Dataset;
@@ -128,12 +130,49 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The record with the wind's direction, if nearly every reading has one: it is worth a hundredth of the error, but a
+    /// window that lacks it cannot be used.
+    fn pair_record(&mut self, recipe: &PairRecipe, is_first: bool) -> Result<Rc<Record>, TrainError> {
+        const NEARLY_EVERY: f64 = 0.95;
+        let without = recipe.quantities(false);
+        if !self.quantities_of_file()?.contains(&Quantity::WindFromDirection) {
+            return self.record(&without);
+        }
+        let record = match self.record(&recipe.quantities(true)) {
+            Err(TrainError::Record(RecordError::MissingQuantity {
+                quantity: Quantity::WindFromDirection,
+                ..
+            })) => return self.record(&without),
+            record => record?,
+        };
+        let has_vector = |slot: &Slot| {
+            let value = |quantity| record.history().value(*slot, quantity);
+            value(Quantity::WindSpeed) == 0.0 || !value(Quantity::WindFromDirection).is_nan()
+        };
+        let share = record.rows().iter().filter(|slot| has_vector(slot)).count() as f64
+            / record.rows().len().max(1) as f64;
+        let is_used = share >= NEARLY_EVERY;
+        if is_first {
+            self.note(&match is_used {
+                true => "with the wind's direction, which the station must go on to send".to_owned(),
+                false => format!(
+                    "the wind's direction is left out, as only {:.0} % of the readings have it",
+                    100.0 * share
+                ),
+            });
+        }
+        if !is_used {
+            return self.record(&without);
+        }
+        Ok(record)
+    }
+
     fn pair_dataset(
         &mut self,
         recipe: &PairRecipe,
         refit: Option<Refit>,
     ) -> Result<(Dataset, Rc<Record>), TrainError> {
-        let record = self.record(&recipe.quantities())?;
+        let record = self.pair_record(recipe, refit.is_none())?;
         let spec = recipe.window(&record, self.site(&record)?);
         let dataset = self.windows(&record, &spec, &recipe.target(), refit)?;
         Ok((dataset, record))

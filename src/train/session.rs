@@ -191,12 +191,13 @@ impl Session<'_> {
         if !facts.faults.is_empty() {
             self.note(&facts.faults.to_string());
         }
-        if years * DEFAULT_SPLIT.train < 1.0 {
-            self.note(
-                "less than a year of it is for training: seasons cannot be learned from that, expect little until \
-                 there are two years or more",
-            );
-        }
+        let learned = years * DEFAULT_SPLIT.train;
+        let verdict = match learned {
+            ..1.0 => "seasons cannot be learned from that, expect little until there are four years in all",
+            ..2.0 => "enough to begin with; every further year will help",
+            _ => "enough",
+        };
+        self.note(&format!("{learned:.1} years of it are learned from: {verdict}"));
     }
 
     pub(super) fn site(&self, record: &Record) -> Result<Site, TrainError> {

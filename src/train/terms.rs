@@ -33,13 +33,15 @@ const WIND: usize = 4;
 const CALENDAR: std::ops::Range<usize> = 5..9;
 const SUN: usize = 9;
 const SUN_NEXT_DAY: usize = 10;
+/// Only where direction is measured.
+const WIND_VECTOR: std::ops::Range<usize> = 11..13;
 
 /// Samples of a window that the terms are made for.
 pub const SAMPLES: usize = 72;
 
-/// The features of such a window.
-pub fn features() -> Vec<Feature> {
-    vec![
+/// The features of such a window, with the wind as a vector where its direction is measured.
+pub fn features(with_direction: bool) -> Vec<Feature> {
+    let mut features = vec![
         Feature::Quantity(Quantity::AirTemperature),
         Feature::Quantity(Quantity::AirPressure),
         Feature::Quantity(Quantity::RelativeHumidity),
@@ -51,7 +53,11 @@ pub fn features() -> Vec<Feature> {
         Feature::TimeOfYear(Wave::Cos),
         Feature::SolarElevation { ahead_h: 0 },
         Feature::SolarElevation { ahead_h: 24 },
-    ]
+    ];
+    if with_direction {
+        features.extend([Feature::EastwardWind, Feature::NorthwardWind]);
+    }
+    features
 }
 
 /// One number made of a window. `back` counts samples from the newest.
@@ -99,7 +105,7 @@ impl Term {
 }
 
 /// The terms, in order. The first are also what the recurrent branch is given beside the sequence.
-fn terms() -> (Vec<Term>, usize) {
+fn terms(with_direction: bool) -> (Vec<Term>, usize) {
     let value = |feature, back| Term::Value { feature, back };
     let mut terms: Vec<Term> = (TEMPERATURE..=WIND).map(|feature| value(feature, 0)).collect();
     terms.extend(CALENDAR.map(|feature| value(feature, 0)));
@@ -112,6 +118,9 @@ fn terms() -> (Vec<Term>, usize) {
     ]);
     terms.extend([0, 24, 48].map(|back| Term::Range { feature: TEMPERATURE, back }));
     terms.extend([24, SAMPLES].map(|samples| Term::Deviation { feature: PRESSURE, samples }));
+    if with_direction {
+        terms.extend(WIND_VECTOR.map(|feature| value(feature, 0)));
+    }
     let few = terms.len();
     let changes = |feature| CHANGES.map(|back| Term::Change { feature, back });
     terms.extend(changes(TEMPERATURE));
@@ -119,6 +128,11 @@ fn terms() -> (Vec<Term>, usize) {
     terms.extend(FEWER_CHANGES.map(|back| Term::Change { feature: DEW_POINT, back }));
     for feature in [HUMIDITY, WIND] {
         terms.extend(FEWER_CHANGES.map(|back| value(feature, back)));
+    }
+    if with_direction {
+        for feature in WIND_VECTOR {
+            terms.extend(FEWER_CHANGES.map(|back| value(feature, back)));
+        }
     }
     (terms, few)
 }
@@ -134,11 +148,14 @@ enum StepInput {
     Change { feature: usize },
 }
 
-fn step_inputs() -> Vec<StepInput> {
+fn step_inputs(with_direction: bool) -> Vec<StepInput> {
     let mut inputs: Vec<StepInput> =
         (TEMPERATURE..=WIND).map(|feature| StepInput::Mean { feature }).collect();
     inputs.extend([CALENDAR.start, CALENDAR.start + 1, SUN].map(|feature| StepInput::Last { feature }));
     inputs.extend([TEMPERATURE, PRESSURE, DEW_POINT].map(|feature| StepInput::Change { feature }));
+    if with_direction {
+        inputs.extend(WIND_VECTOR.map(|feature| StepInput::Mean { feature }));
+    }
     inputs
 }
 
@@ -168,12 +185,14 @@ impl Terms {
         normalisation: &Normalisation,
         visit_all: impl FnOnce(&mut dyn FnMut(&[f32])),
     ) -> Terms {
-        assert!(spec.samples == SAMPLES && spec.features == features(), "windows are those of the terms");
-        let (terms, few) = terms();
+        let with_direction = spec.features.contains(&Feature::EastwardWind);
+        let expected = features(with_direction);
+        assert!(spec.samples == SAMPLES && spec.features == expected, "windows are those of the terms");
+        let (terms, few) = terms(with_direction);
         let features = spec.features.len();
         let mut raw = Terms {
             few,
-            inputs: step_inputs(),
+            inputs: step_inputs(with_direction),
             features,
             normalisation: normalisation.clone(),
             mean: vec![0.0; terms.len()],
