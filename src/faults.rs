@@ -65,11 +65,16 @@ impl Faults {
         clauses.concat()
     }
 
-    /// What was dropped of quantities of which hardly anything is left, as a clause for a message; empty if there is none.
+    /// Rows that cannot be read, and what was dropped of quantities of which hardly anything is left, as clauses for a
+    /// message that says that there is not enough; empty if there is nothing of the kind.
     pub fn of_most(&self) -> String {
         let is_most = |dropped: &&DroppedValues| dropped.count * 2 > self.readings;
-        let clauses = self.dropped.iter().filter(is_most);
-        clauses.map(|dropped| format!("; {}", Described { dropped, readings: self.readings })).collect()
+        let clause = |dropped| format!("; {}", Described { dropped, readings: self.readings });
+        let mut clauses: String = self.dropped.iter().filter(is_most).map(clause).collect();
+        if let Some(first) = &self.first_broken {
+            clauses += &format!("; {} rows cannot be read, the first: {first}", self.broken);
+        }
+        clauses
     }
 }
 
@@ -146,5 +151,10 @@ mod tests {
         assert_eq!(faults.of_quantity(Quantity::AirPressure), format!("; {pressure}"));
         assert_eq!(faults.of_quantity(Quantity::WindSpeed), "");
         assert_eq!(faults.of_most(), format!("; {temperature}"));
+        (faults.broken, faults.first_broken) = (4, Some("x.csv:2: why".to_owned()));
+        assert_eq!(
+            faults.of_most(),
+            format!("; {temperature}; 4 rows cannot be read, the first: x.csv:2: why")
+        );
     }
 }

@@ -217,7 +217,7 @@ impl CsvReader {
         let mut values = Values::NONE;
         for &(index, quantity, unit) in &self.columns {
             let text = cell(index, quantity.name())?;
-            if matches!(text, "" | "NA" | "NaN" | "nan" | "null" | "-" | "---") {
+            if is_missing(text) {
                 continue;
             }
             let number: f64 = text.parse().map_err(|_| match text.contains(',') {
@@ -280,6 +280,12 @@ fn known(header: &[String]) -> Option<CsvMapping> {
     // Many files have a column called `time`.
     let canonical = CsvMapping::canonical();
     (has(&canonical.time.column) && canonical.columns.keys().any(has)).then_some(canonical)
+}
+
+/// Whether a cell says that nothing was measured.
+fn is_missing(text: &str) -> bool {
+    const MARKS: [&str; 9] = ["", "na", "n/a", "nan", "null", "none", "-", "--", "---"];
+    MARKS.iter().any(|mark| text.eq_ignore_ascii_case(mark))
 }
 
 /// What stands between the columns of a header: what is in it most often.
@@ -390,6 +396,27 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_a_row_and_a_row_has_no_more_cells_than_the_header() {
+        let text = "Date Time,T (degC)\n\
+                    01.01.2009 00:10:00,\"1\n\
+                    01.01.2009 00:20:00,2\n\
+                    01.01.2009 00:30:00,3,5\n\
+                    01.01.2009 00:40:00,N/A,,\n";
+        let rows = read(text, None).unwrap();
+        assert_eq!(rows.len(), 4);
+        assert!(rows[0].as_ref().unwrap_err().contains(":2: a quote is not closed"));
+        assert_eq!(rows[1].as_ref().unwrap().1.get(Quantity::AirTemperature), Some(2.0));
+        assert!(
+            rows[2].as_ref().unwrap_err().contains(":4: 3 cells where the header has 2; decimal commas?")
+        );
+        assert_eq!(rows[3].as_ref().unwrap().1.get(Quantity::AirTemperature), None);
+        let twice = read("Date Time,T (degC),T (degC)\n", None).unwrap_err();
+        assert!(twice.contains("more than one column \"T (degC)\""), "{twice}");
+        let unknown = read("time,y\n2009-01-01T00:00:00Z,1\n", None).unwrap_err();
+        assert!(unknown.contains("give a mapping file"), "{unknown}");
+    }
+
+    #[test]
     fn a_column_that_a_mapping_names_and_the_file_lacks_is_said() {
         let mut mapping = CsvMapping::jena();
         let text = "Date Time,p (mbar),T (degC)\n01.01.2009 00:10:00,996.52,-8.02\n";
@@ -428,5 +455,19 @@ mod tests {
             .unwrap();
         let error = CsvMapping::read(&path).unwrap_err().to_string();
         assert!(error.contains("unknown quantity \"warmth\""), "{error}");
+
+        let time = "time = { column = \"ds\" }\n";
+        for (text, message) in [
+            ("[columns\ny = { quantity = \"air_temperature\" }", "unclosed table"),
+            ("[columns]\ny = { quantity = \"air_pressure\" }", "no column is air_temperature"),
+            (
+                "[columns]\na = { quantity = \"air_temperature\" }\nb = { quantity = \"air_temperature\" }",
+                "\"a\" and \"b\" are both air_temperature",
+            ),
+        ] {
+            std::fs::write(&path, format!("{time}{text}")).unwrap();
+            let error = CsvMapping::read(&path).unwrap_err().to_string();
+            assert!(error.contains(message) && !error.contains(['\n', '^']), "{error}");
+        }
     }
 }

@@ -168,7 +168,8 @@ pub(super) struct Compiled {
 
 /// The message of a syntax error without the picture of the line that comes with it.
 fn in_one_line(message: &str) -> String {
-    let is_said = |line: &&str| !line.is_empty() && !line.contains(" | ") && !line.ends_with('|');
+    // The picture is the line behind its number and a bar, and a caret below it.
+    let is_said = |line: &&str| !line.contains('|') && !line.is_empty();
     message.lines().map(str::trim).filter(is_said).collect::<Vec<_>>().join(": ")
 }
 
