@@ -205,4 +205,44 @@ mod tests {
         assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
+
+    #[test]
+    fn a_file_that_is_not_finished_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.csv");
+        write(&path, b"old").unwrap();
+        let mut begun = Begun::create(&path).unwrap();
+        begun.write_all(b"half").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        drop(begun);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_stays_one_and_what_it_leads_to_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, link] = ["target", "link"].map(|name| folder.path().join(name));
+        std::fs::write(&target, b"old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn one_file_under_two_names_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.csv");
+        let roundabout = folder.path().join(".").join("record.csv");
+        let other = folder.path().join("other.csv");
+        let same = |one: &PathBuf, two: &PathBuf| check_different([("--csv", one), ("--out", two)]);
+        // Before and after there is one.
+        for _ in 0..2 {
+            assert!(same(&path, &other).is_ok());
+            let error = same(&path, &roundabout).unwrap_err().to_string();
+            assert!(error.starts_with("--out and --csv are the same file"), "{error}");
+            std::fs::write(&path, b"").unwrap();
+        }
+    }
 }

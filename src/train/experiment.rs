@@ -328,7 +328,7 @@ pub fn all() -> Vec<Experiment> {
         ),
         experiment(
             "station-pair",
-            "dense layers on changes until now, averaged with a GRU of 48 units; with wind direction if there: is shipped",
+            "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what is shipped, also called best",
             station_pair(),
         ),
         experiment(
@@ -344,8 +344,9 @@ pub fn all() -> Vec<Experiment> {
     ]
 }
 
-/// The experiment of a name.
+/// The experiment of a name; `best` is another one for [`DEFAULT`].
 pub fn by_name(name: &str) -> Option<Experiment> {
+    let name = if name == "best" { DEFAULT } else { name };
     all().into_iter().find(|experiment| experiment.name == name)
 }
 
