@@ -14,72 +14,10 @@ use jiff::tz::Offset;
 use crate::quantity::{Quantity, Values};
 use crate::units::Unit;
 
+pub use super::error::CsvError;
 use super::fields::Fields;
 use super::lines::{Line, Lines, MAX_LINE};
 pub use super::mapping::{CsvMapping, JENA_SITE, QuantityColumn, TimeColumn};
-
-/// Why a CSV file, or a row of it, cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum CsvError {
-    /// The file cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// There is no header line.
-    #[error("{path}: empty, a header line is needed", path = .0.display())]
-    Empty(PathBuf),
-    /// The mapping file cannot be understood.
-    #[error("mapping {path}: {message}", path = .path.display())]
-    Mapping {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        message: String,
-    },
-    /// The header is none that is known.
-    #[error(
-        "{path}: header is neither of the Jena climate data set nor forecastd's; found columns {found}; \
-         give a mapping file (--mapping)", path = .path.display()
-    )]
-    UnknownHeader {
-        /// Which file.
-        path: PathBuf,
-        /// The columns found.
-        found: String,
-    },
-    /// A column that is needed is not there.
-    #[error("{path}: no column {column:?}; found {found}", path = .path.display())]
-    MissingColumn {
-        /// Which file.
-        path: PathBuf,
-        /// What is missing.
-        column: String,
-        /// The columns found.
-        found: String,
-    },
-    /// A column that is needed is there more than once.
-    #[error("{path}: more than one column {column:?}: which is meant?", path = .path.display())]
-    RepeatedColumn {
-        /// Which file.
-        path: PathBuf,
-        /// Its name.
-        column: String,
-    },
-    /// A row that cannot be read.
-    #[error("{path}:{line}: {message}", path = .path.display())]
-    Row {
-        /// Which file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
-        /// What is wrong.
-        message: String,
-    },
-}
 
 /// What one row says: when, and what was measured.
 pub type Row = (Timestamp, Values);

@@ -20,7 +20,7 @@ use crate::quantity::Quantity;
 use crate::solar::Site;
 use crate::units::Unit;
 
-use super::csv::CsvError;
+use super::error::CsvError;
 
 /// How a CSV file is read.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
