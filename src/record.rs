@@ -183,6 +183,8 @@ impl Record {
         for row in reader {
             match row {
                 Ok(reading) => readings.push(reading),
+                // What comes after a failure of the disk is not known.
+                Err(error @ CsvError::File { .. }) => return Err(error.into()),
                 Err(error) => {
                     broken += 1;
                     first_broken.get_or_insert_with(|| error.to_string());

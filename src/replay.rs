@@ -455,6 +455,7 @@ fn read(options: &ReplayOptions, mapping: Option<&CsvMapping>) -> Result<Content
                 content.readings.push(reading);
                 continue;
             }
+            Err(error @ CsvError::File { .. }) => return Err(error),
             Err(error) => error.to_string(),
         };
         content.skipped += 1;

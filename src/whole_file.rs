@@ -56,7 +56,7 @@ impl Begun {
             let file = std::fs::File::options().write(true).open(path).map_err(failed)?;
             return Ok(Begun { path: path.to_owned(), file, temporary: None });
         }
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = followed(path);
         let place = Place::of(&path)?;
         std::fs::create_dir_all(place.folder).map_err(failed)?;
         let file = std::fs::File::create(&place.temporary).map_err(failed)?;
@@ -126,8 +126,8 @@ pub fn check(path: &Path) -> Result<(), WriteError> {
     if is_device(path) {
         return Ok(());
     }
-    let linked = path.canonicalize();
-    let path = linked.as_deref().unwrap_or(path);
+    let linked = followed(path);
+    let path = linked.as_path();
     let place = Place::of(path)?;
     let check = || -> std::io::Result<()> {
         if path.is_dir() {
@@ -143,14 +143,24 @@ pub fn check(path: &Path) -> Result<(), WriteError> {
 /// Whether two names are those of one file, whether it is there yet or not.
 fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| -> Option<PathBuf> {
-        if let Ok(path) = path.canonicalize() {
-            return Some(path);
-        }
-        let folder = Place::folder(path);
+        let path = followed(path);
+        let folder = Place::folder(&path);
         let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok()?;
         Some(folder.join(path.file_name()?))
     };
     one == other || place(one).is_some_and(|one| Some(one) == place(other))
+}
+
+/// What a name leads to, also when it is not there yet.
+fn followed(path: &Path) -> PathBuf {
+    /// More links in a row than this are a circle, as Linux has it.
+    const MOST: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = Place::folder(&path).join(target);
+    }
+    path
 }
 
 fn is_device(path: &Path) -> bool {
@@ -228,6 +238,14 @@ mod tests {
         write(&link, b"new").unwrap();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(std::fs::read(&target).unwrap(), b"new");
+        // Also where there is nothing yet at its end, and by a way relative to its folder.
+        let dangling = folder.path().join("dangling");
+        std::os::unix::fs::symlink("later", &dangling).unwrap();
+        let later = folder.path().join("later");
+        assert!(check_different([("--out", &dangling), ("--report", &later)]).is_err());
+        write(&dangling, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&dangling).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&later).unwrap(), b"new");
     }
 
     #[test]

@@ -197,7 +197,10 @@ impl WindowSpec {
         let max_hole = self.max_hole_slots();
         for slot in (end - span..=end).rev() {
             for &quantity in history.quantities() {
-                if history.filled(slot, quantity, end, max_hole).is_nan() {
+                // A calm needs no direction.
+                let is_calm = quantity == Quantity::WindFromDirection
+                    && history.filled(slot, Quantity::WindSpeed, end, max_hole) == 0.0;
+                if !is_calm && history.filled(slot, quantity, end, max_hole).is_nan() {
                     let remaining = slot + 1 + span - end;
                     return Missing { remaining: history.grid().duration(remaining), quantity };
                 }
@@ -235,6 +238,32 @@ mod tests {
         let mut values = Values::NONE;
         values.set(Quantity::AirTemperature, temperature);
         history.insert(history.grid().time(slot), &values);
+    }
+
+    #[test]
+    fn a_calm_without_direction_is_not_what_is_missing() {
+        let features =
+            vec![Feature::Quantity(Quantity::AirTemperature), Feature::EastwardWind, Feature::NorthwardWind];
+        let spec = WindowSpec { features, max_hole_s: 600, ..spec() };
+        let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+        for slot in 0..=40 {
+            let mut values = Values::NONE;
+            // No temperature for an hour, then a calm of two hours.
+            if !(22..28).contains(&slot) {
+                values.set(Quantity::AirTemperature, 5.0);
+            }
+            let is_calm = slot >= 29;
+            values.set(Quantity::WindSpeed, if is_calm { 0.0 } else { 3.0 });
+            if !is_calm {
+                values.set(Quantity::WindFromDirection, 90.0);
+            }
+            history.insert(history.grid().time(slot), &values);
+        }
+        let mut window = vec![0.0; spec.len()];
+        // The samples of the window that ends at 40 are at 28, 34 and 40, of the one at 37 at 25, 31 and 37.
+        spec.fill(&history, 40, &mut window).unwrap();
+        let missing = spec.fill(&history, 37, &mut window).unwrap_err();
+        assert_eq!(missing.quantity, Quantity::AirTemperature);
     }
 
     #[test]

@@ -328,7 +328,7 @@ fn a_model_learns_from_what_it_says_and_from_nothing_after_it() {
     for experiment in ["ridge", "dense", "station-pair"] {
         let learned = |csv: &PathBuf, refit: Option<Refit>| {
             let out = folder.path().join("model.onnx");
-            // One epoch and one penalty, so that the choice is the same.
+            // One epoch, so that the choice is the same.
             let mut options = few_steps(csv, &[experiment]);
             if experiment == "ridge" {
                 options =
@@ -499,7 +499,47 @@ fn no_file_is_written_over_another_that_is_named_too() {
         let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
         assert!(error.starts_with(message), "{error}");
     }
+    // The log is opened before there is anything to say.
+    let log = TrainOptions { log: Some(csv.clone()), quiet: true, ..few_steps(&csv, &["dense"]) };
+    let error = forecastd::train::run_on_terminal(&log, &AtomicBool::default()).unwrap_err().to_string();
+    assert!(error.starts_with("--log and --csv are"), "{error}");
     assert!(std::fs::read(&csv).unwrap() == before);
+}
+
+#[test]
+fn what_repeats_itself_every_day_leaves_nothing_to_gain() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(invented(folder.path())).unwrap();
+    let same = |(line, row): (usize, &str)| {
+        let mut cells: Vec<String> = row.split(',').map(str::to_owned).collect();
+        if line > 0 {
+            cells[2] = format!("{}.5", line % 24);
+        }
+        cells.join(",") + "\n"
+    };
+    let csv = folder.path().join("same.csv");
+    std::fs::write(&csv, text.lines().enumerate().map(same).collect::<String>()).unwrap();
+    let out = Some(folder.path().join("model.onnx"));
+    let report = Some(folder.path().join("report.html"));
+    let refit = Some(Refit::Validation);
+    let options =
+        TrainOptions { out, report, refit, ship_anyway: false, ..few_steps(&csv, &["station-gru"]) };
+    let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err();
+    assert!(matches!(error, TrainError::NoGain { .. }), "{error}");
+    let page = std::fs::read_to_string(options.report.unwrap()).unwrap();
+    assert!(!page.contains("once more") && !page.contains("before it learned"), "nothing was learned again");
+    // Readings every 50 minutes are never 24 hours apart.
+    let every_50_minutes = |(line, row): (usize, &str)| match row.split_once(',') {
+        Some((_, cells)) if line > 0 => {
+            let time: jiff::civil::DateTime = "2001-01-01T00:00:00".parse().unwrap();
+            let time = time + SignedDuration::from_mins(50 * line as i64);
+            format!("{},{cells}\n", time.strftime("%d.%m.%Y %H:%M:%S"))
+        }
+        _ => format!("{row}\n"),
+    };
+    std::fs::write(&csv, text.lines().enumerate().map(every_50_minutes).collect::<String>()).unwrap();
+    let error = run(&few_steps(&csv, &["station-gru"]), &AtomicBool::default(), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("readings that come every 0.8 h are never 24 h apart"), "{error}");
 }
 
 #[test]

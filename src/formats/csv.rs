@@ -54,7 +54,9 @@ impl CsvReader {
         let mut file = File::open(path).map_err(failed)?;
         let mut head = Vec::new();
         file.by_ref().take(4096).read_to_end(&mut head).map_err(failed)?;
-        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || head.contains(&0) {
+        // A damaged row has NUL bytes; where the header has them it is because each character has more than one byte.
+        let first_line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || first_line.contains(&0) {
             return Err(other("no text: encoded in UTF-16 or UTF-32 or binary; save it as UTF-8"));
         }
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -343,6 +345,8 @@ mod tests {
         let rows = read(text, None).unwrap();
         assert_eq!(rows.len(), 4);
         assert!(rows[0].as_ref().unwrap_err().contains(":2: a quote is not closed"));
+        let nul = read("Date Time,T (degC)\n\0\0\0\n01.01.2009 00:20:00,2\n", None).unwrap();
+        assert!(nul[0].is_err() && nul[1].is_ok(), "a damaged row costs itself");
         assert_eq!(rows[1].as_ref().unwrap().1.get(Quantity::AirTemperature), Some(2.0));
         assert!(
             rows[2].as_ref().unwrap_err().contains(":4: 3 cells where the header has 2; decimal commas?")

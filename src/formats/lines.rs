@@ -1,6 +1,6 @@
 //! The lines of a text file: numbered, of bounded length, whatever they end with.
 
-use std::io::{BufRead, Result};
+use std::io::{BufRead, ErrorKind, Result};
 
 /// The longest line, in bytes, that is taken for a row of readings.
 pub const MAX_LINE: usize = 1 << 16;
@@ -48,7 +48,10 @@ impl<R: BufRead> Lines<R> {
         self.line.clear();
         let (mut length, mut is_over) = (0, false);
         while !is_over {
-            let buffer = self.input.fill_buf()?;
+            let buffer = match self.input.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
             if buffer.is_empty() {
                 if length == 0 {
                     return Ok(None);

@@ -260,7 +260,7 @@ impl PartFigures {
             ),
             (
                 format!(
-                    "Two weeks of forecasts {lead_h} h ahead, the part's first that are whole, each at the time it was for (UTC)."
+                    "Two weeks of forecasts {lead_h} h ahead, the first with as many forecasts as any, each at the time it was for (UTC)."
                 ),
                 self.weeks(),
             ),

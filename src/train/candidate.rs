@@ -64,6 +64,11 @@ impl Candidate {
         }
     }
 
+    /// What it learned from beside the training part.
+    pub fn refit(&self) -> Option<Refit> {
+        self.refit
+    }
+
     /// The same, learned from more than the training part.
     pub fn refitted(self, refit: Refit) -> Candidate {
         Candidate { refit: Some(refit), ..self }

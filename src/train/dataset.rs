@@ -133,13 +133,18 @@ impl Dataset {
         let no_window = |part: Part| no_window(record, spec, split, target, part);
         let windows = WindowCache::new(record.history(), spec, rows).ok_or_else(|| no_window(Part::Train))?;
         let mut train = examples(record, &windows, slots, target);
-        if train.is_empty() {
+        // By the longest lead it is chosen and judged.
+        let longest = |examples: &Examples| {
+            let of_example = examples.targets.chunks_exact(target.lead_h.len().max(1));
+            of_example.filter_map(|targets| targets.last()).filter(|target| !target.is_nan()).count()
+        };
+        if longest(&train) == 0 {
             return Err(no_window(Part::Train));
         }
         let mut validation = Examples::default();
         if refit.is_none() {
             validation = examples(record, &windows, record.part(split, Part::Validation), target);
-            if validation.is_empty() {
+            if longest(&validation) == 0 {
                 return Err(no_window(Part::Validation));
             }
         }

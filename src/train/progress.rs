@@ -8,6 +8,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use crate::model::Refit;
+
 use super::fit::{Ending, Validation};
 
 /// What happened in one epoch.
@@ -81,17 +83,17 @@ pub enum Event<'a> {
         lead_h: u32,
         /// Mean absolute error on the validation part at that lead, °C.
         validation_c: f64,
-        /// That of persistence in the same cases, °C.
-        persistence_c: f64,
         /// The same in standard deviations of the training part's temperature.
         normalised: f64,
+        /// That of persistence in the same cases, °C.
+        persistence_c: f64,
     },
     /// A model was judged by a part of the record, at its longest lead.
     Judged {
         /// Which part.
         part: &'static str,
-        /// Whether it was the model before it learned from this part too.
-        before_refit: bool,
+        /// What the model had learned from beside the training part.
+        refit: Option<Refit>,
         /// Hours.
         lead_h: u32,
         /// Its mean absolute error, °C.

@@ -69,6 +69,8 @@ pub fn run_on_terminal(options: &TrainOptions, interrupted: &AtomicBool) -> Resu
         let list: String = experiment::all().into_iter().map(line).collect();
         return print(&list);
     }
+    // Before the log is opened, which is written to even when a run is refused.
+    options.check()?;
     let failed = |path: &PathBuf, source| TrainError::File { path: path.clone(), source };
     let log = options.log.as_ref().map(|path| JsonLines::open(path).map_err(|error| failed(path, error)));
     let terminal = (!options.quiet).then(Terminal::default);

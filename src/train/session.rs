@@ -270,8 +270,8 @@ impl Session<'_> {
         on: (&Dataset, &Rc<Record>),
     ) {
         let wanted = self.options.out.is_some() || self.options.report.is_some();
-        let best = self.candidate.as_ref().map_or(f64::NEG_INFINITY, |best| best.draft.skill);
-        if wanted && draft.skill > best {
+        let is_best = self.candidate.as_ref().is_none_or(|best| draft.skill > best.draft.skill);
+        if wanted && is_best {
             self.candidate = Some(Candidate::new(draft, model(), on.0, on.1));
         }
     }

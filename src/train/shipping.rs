@@ -56,22 +56,21 @@ impl Session<'_> {
         &mut self,
         candidate: &Candidate,
         part: Part,
-        before_refit: bool,
         figures: &mut Vec<PartFigures>,
     ) -> Result<PartErrors, TrainError> {
         self.check_interrupted()?;
         let cases = candidate.cases(part)?;
-        let errors = PartErrors { before_refit, ..candidate.errors(part, &cases) };
+        let errors = candidate.errors(part, &cases);
         if let Some(last) = errors.leads.last() {
             let (mae_c, persistence_c) = (last.model.mae(), last.persistence.mae());
-            let part = part.name();
-            self.observer.event(&Event::Judged {
-                part,
-                before_refit,
+            let judged = Event::Judged {
+                part: part.name(),
+                refit: candidate.refit(),
                 lead_h: last.lead_h,
                 mae_c,
                 persistence_c,
-            });
+            };
+            self.observer.event(&judged);
         }
         let quantiles = &candidate.draft.quantiles;
         figures.push(PartFigures::of(&candidate.record, candidate.window.site, &errors, &cases, quantiles));
@@ -80,7 +79,7 @@ impl Session<'_> {
 
     fn ship(&mut self, chosen: &Candidate, figures: &mut Vec<PartFigures>) -> Result<(), TrainError> {
         let refit = self.options.refit;
-        let validation = self.score(chosen, Part::Validation, refit.is_some(), figures)?;
+        let mut validation = self.score(chosen, Part::Validation, figures)?;
         let Some(out) = &self.options.out else { return Ok(()) };
         if !self.options.ship_anyway {
             check_gain(&validation)?;
@@ -90,7 +89,11 @@ impl Session<'_> {
         // The test part is looked at for the model that is shipped alone, unless that has learned from it.
         let knows_test = refit == Some(Refit::Whole);
         let judged = if knows_test { chosen } else { shipped };
-        let test = self.score(judged, Part::Test, knows_test, figures)?;
+        let mut test = self.score(judged, Part::Test, figures)?;
+        (validation.before_refit, test.before_refit) = (refit.is_some(), knows_test);
+        for (figures, errors) in figures.iter_mut().zip([&validation, &test]) {
+            figures.errors.before_refit = errors.before_refit;
+        }
         let manifest = shipped.manifest(&self.name(shipped), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
         whole_file::write(out, &Artefact::assemble(shipped.model.clone(), &manifest)?)?;
