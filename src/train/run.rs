@@ -10,6 +10,7 @@ use super::options::TrainOptions;
 use super::progress::{Event, JsonLines, Observer, Terminal};
 use super::session::Session;
 use super::summary::TrainSummary;
+
 /// Runs what the options say. An experiment is the best network unless others are named.
 ///
 /// # Errors
