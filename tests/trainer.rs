@@ -569,6 +569,39 @@ fn what_cannot_be_compared_or_judged_is_refused() {
     }
 }
 
+#[test]
+fn what_is_learned_from_shares_no_outcome_with_the_block_that_is_left_out() {
+    use forecastd::model::TargetKind;
+    use forecastd::record::DEFAULT_SPLIT;
+    use forecastd::train::dataset::{Dataset, TargetSpec};
+
+    let folder = tempfile::tempdir().unwrap();
+    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let spec = shipped().manifest.window;
+    let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
+    let target =
+        TargetSpec { kind: TargetKind::DifferenceToNewest, lead_h: vec![1, 24], windows_within_part: false };
+    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &target, Some(Refit::Validation)).unwrap();
+    let hour = 3600 / i64::from(spec.grid_step_s);
+    let mut left_out = Vec::new();
+    for block in 0..4 {
+        let rest = dataset.without_block(block, 4);
+        let outcomes = |origins: &[Slot]| -> std::collections::BTreeSet<Slot> {
+            origins.iter().flat_map(|origin| (1..=24).map(move |lead| origin + lead * hour)).collect()
+        };
+        let held = outcomes(&rest.validation.origins);
+        assert!(held.is_disjoint(&outcomes(&rest.train.origins)), "block {block}");
+        // All else is learned from: what is far enough away on either side.
+        let near = dataset.train.len() - rest.train.len() - rest.validation.len();
+        assert!(near <= 2 * 24, "{near} examples of block {block} are in neither");
+        left_out.extend_from_slice(&rest.validation.origins);
+        // Each example keeps its own targets.
+        let at = dataset.train.origins.binary_search(&rest.validation.origins[0]).unwrap();
+        assert_eq!(rest.validation.targets[..2], dataset.train.targets[2 * at..][..2], "block {block}");
+    }
+    assert_eq!(left_out, dataset.train.origins, "every example is left out once");
+}
+
 /// The loss that is learned from, as tensors, is the one that is validated by, written down as in the definition of the
 /// pinball loss (Koenker and Bassett 1978).
 #[test]
