@@ -51,7 +51,7 @@ pub struct ReplayOptions {
     /// Name of the station [default: the mapping's, else jena]
     #[arg(long, value_name = "NAME")]
     pub station: Option<String>,
-    /// Address of the broker: mqtt://[user[:password]@]host[:port], mqtts:// for TLS
+    /// Address of the broker: mqtt://USER:PASSWORD@HOST:PORT, of which HOST alone is needed; mqtts:// for TLS
     #[arg(long, value_name = "URL", default_value = "mqtt://localhost:1883")]
     pub broker: String,
     /// Topic; {station} stands for the station's name

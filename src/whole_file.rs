@@ -36,7 +36,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     begun.finish()
 }
 
-/// A file that is being written, in the way of [`write`]; it is not there until it is finished.
+/// A file that is being written, in the way of [`write()`]; it is not there until it is finished.
 #[derive(Debug)]
 pub struct Begun {
     path: PathBuf,

@@ -28,7 +28,7 @@ use super::parameters::numbers;
 use super::recurrent::{Gru, GruConfig};
 use super::terms::Terms;
 
-/// The quantiles that are forecast; the median is at [`MEDIAN`].
+/// The quantiles that are forecast; the median is the second.
 pub const QUANTILES: [f32; 3] = [0.1, 0.5, 0.9];
 const MEDIAN: usize = 1;
 /// The share of outcomes that the interval is to hold.

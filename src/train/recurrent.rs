@@ -1,7 +1,7 @@
 //! Recurrent layers for burn.
 //!
 //! burn composes a recurrent layer of one small operation per gate and step; ours is one operation per layer and pass
-//! (see [`recurrent_ops`](super::recurrent_ops) and [`kernel`](super::kernel)). Initial weights and dropout masks come from
+//! (see [`RecurrentOps`] and [`kernel`](super::kernel)). Initial weights and dropout masks come from
 //! a generator that the caller owns, seeds and can save: nothing here touches a global one, so the same seed gives the same
 //! training bit for bit.
 
