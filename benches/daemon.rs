@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use forecastd::formats::json;
-use forecastd::mqtt::{Inbox, Publisher, Session, SessionEvent, SessionHandle};
-use forecastd::simulation::Simulation;
+use forecastd::wire::reading;
+use forecastd_mqtt::{Inbox, Publisher, Session, SessionEvent, SessionHandle};
+use forecastd_record::Simulation;
+use forecastd_testkit::mosquitto::{Mosquitto, Options};
 use jiff::{SignedDuration, Timestamp};
-use support::mosquitto::{Mosquitto, Options};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_forecastd");
 const STARTS: usize = 11;

@@ -8,16 +8,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use forecastd::feature::{Feature, Wave};
-use forecastd::model::onnx::{
+use forecastd_core::Quantity;
+use forecastd_core::Site;
+use forecastd_core::WindowSpec;
+use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, Target, TargetKind};
+use forecastd_core::{Feature, Wave};
+use forecastd_model::onnx::{
     Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo,
 };
-use forecastd::model::{
-    Artefact, Engine, EngineChoice, FORMAT_VERSION, Manifest, Normalisation, Runtime, Target, TargetKind,
-};
-use forecastd::quantity::Quantity;
-use forecastd::solar::Site;
-use forecastd::window::WindowSpec;
+use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 

@@ -7,10 +7,14 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::sync::mpsc;
 
+use forecastd::command::replay::ReplayOptions;
 use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 use forecastd::demo::{self, DemoOptions};
-use forecastd::replay::{self, ReplayOptions};
-use forecastd::{daemon, evaluate, fetch, inspect};
+use forecastd::{
+    command::{evaluate, inspect, replay},
+    daemon,
+    demo::fetch,
+};
 
 /// The exit code of what an interrupt ended, as shells have it: 128 and the number of the signal.
 const INTERRUPTED: u8 = 130;
@@ -35,7 +39,7 @@ enum Command {
     Replay(ReplayOptions),
     /// Train a network on a station's history
     #[cfg(feature = "train")]
-    Train(Box<forecastd::train::TrainOptions>),
+    Train(Box<forecastd_train::TrainOptions>),
     /// Train a network on a station's history (needs the build feature "train")
     #[cfg(not(feature = "train"))]
     Train {
@@ -154,8 +158,8 @@ fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
 }
 
 #[cfg(feature = "train")]
-fn train(options: &forecastd::train::TrainOptions) -> anyhow::Result<ExitCode> {
-    use forecastd::train::TrainError;
+fn train(options: &forecastd_train::TrainOptions) -> anyhow::Result<ExitCode> {
+    use forecastd_train::TrainError;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -169,7 +173,7 @@ fn train(options: &forecastd::train::TrainOptions) -> anyhow::Result<ExitCode> {
         terminated().await;
         std::process::exit(INTERRUPTED.into());
     });
-    match forecastd::train::run_on_terminal(options, &interrupted) {
+    match forecastd_train::run_on_terminal(options, &interrupted) {
         Err(error @ TrainError::Interrupted(_)) => {
             eprintln!("{error}");
             Ok(ExitCode::from(INTERRUPTED))
@@ -220,7 +224,7 @@ fn start_log(settings: &LogSettings) {
     let level = tracing::Level::from(settings.level);
     let directives = format!(
         "{level},{},rumqttc=off,rumqttc_v5=off,tract=off,ort=warn",
-        forecastd::broker::Broker::LOG_DIRECTIVE
+        forecastd::demo::broker::Broker::LOG_DIRECTIVE
     );
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
     // The journal of systemd has its own time stamps.

@@ -1,19 +1,17 @@
 //! The HTTP server as Prometheus, a load balancer and a stranger see it.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forecastd::forecast::{Forecast, LeadForecast, Score, Source};
-use forecastd::health::Health;
-use forecastd::history::Inserted;
-use forecastd::http;
-use forecastd::metrics::Metrics;
-use forecastd::quantity::Quantity;
-use forecastd::reading::StationName;
-use forecastd::screening::Implausible;
+use forecastd::operations::health::Health;
+use forecastd::operations::http;
+use forecastd::operations::metrics::Metrics;
+use forecastd_core::Implausible;
+use forecastd_core::Inserted;
+use forecastd_core::Quantity;
+use forecastd_core::StationName;
+use forecastd_core::{Forecast, LeadForecast, Score, Source};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -108,7 +106,7 @@ async fn a_live_scrape_satisfies_promtool() {
     assert_eq!(status, 200);
     assert!(header.contains("content-type: text/plain; version=0.0.4"), "{header}");
     assert!(body.contains("forecastd_forecast_skill_ratio{lead_h=\"24\"} 0.75\n"), "{body}");
-    support::promtool::check(&body);
+    forecastd_testkit::promtool::check(&body);
 }
 
 #[tokio::test]

@@ -1,17 +1,15 @@
 //! Replays of CSV files against a real mosquitto.
 
-mod support;
-
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use forecastd::formats::json;
-use forecastd::mqtt::{Inbox, Incoming, MqttSettings, Session, SessionEvent, SessionHandle};
-use forecastd::quantity::Quantity;
-use forecastd::replay::{Progress, Rebase, ReplayError, ReplayOptions, Speed, run};
+use forecastd::command::replay::{Progress, Rebase, ReplayError, ReplayOptions, Speed, run};
+use forecastd::wire::reading;
+use forecastd_core::Quantity;
+use forecastd_mqtt::{Inbox, Incoming, MqttSettings, Session, SessionEvent, SessionHandle};
+use forecastd_testkit::mosquitto::{Mosquitto, Options};
 use jiff::Timestamp;
-use support::mosquitto::{Mosquitto, Options};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// 2020-01-01T00:00:00Z.

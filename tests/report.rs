@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use forecastd::quantity::Quantity;
-use forecastd::simulation::Simulation;
+use forecastd_core::Quantity;
+use forecastd_record::Simulation;
 use jiff::Timestamp;
 
 /// Hourly readings of a simulated station.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use forecastd::evaluate::{self, PartErrors};
-use forecastd::model::{Artefact, EngineChoice, Runtime};
-use forecastd::quantity::Quantity;
-use forecastd::record::{DEFAULT_SPLIT, Part, Record};
-use forecastd::simulation::Simulation;
+use forecastd::command::evaluate::{self, PartErrors};
+use forecastd_core::Quantity;
+use forecastd_model::{Artefact, EngineChoice, Runtime};
+use forecastd_record::Simulation;
+use forecastd_record::{DEFAULT_SPLIT, Part, Record};
 use jiff::Timestamp;
 
 #[test]

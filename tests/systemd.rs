@@ -4,11 +4,11 @@ mod support;
 
 use std::os::unix::net::UnixDatagram;
 
-use support::artefact;
+use forecastd_testkit::artefact;
+use forecastd_testkit::mosquitto::{Mosquitto, Options};
+use forecastd_testkit::patience::until;
+use forecastd_testkit::scripted_broker;
 use support::installation::Installation;
-use support::mosquitto::{Mosquitto, Options};
-use support::patience::until;
-use support::scripted_broker;
 use tempfile::TempDir;
 
 /// The service manager's end of the socket.

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::mqtt::{MqttSettings, SettingsError};
+use forecastd_mqtt::{MqttSettings, SettingsError};
 
 pub use fault::Fault;
 pub use settings::{
@@ -256,7 +256,7 @@ mod tests {
         let config = load("").unwrap();
         assert_eq!(config.mqtt, MqttSettings::default());
         assert_eq!(config.topics.reading.filter(), "weather/+/reading");
-        assert_eq!(config.model.engine, crate::model::EngineChoice::default());
+        assert_eq!(config.model.engine, forecastd_model::EngineChoice::default());
         assert_eq!(config.model.onnxruntime_library, None);
         assert!(config.http.listen.ip().is_loopback());
         assert_eq!(config.log.level, LogLevel::Info);

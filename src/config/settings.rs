@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use super::topic::TopicTemplate;
-use crate::model::EngineChoice;
+use forecastd_model::EngineChoice;
 
 /// `[topics]`: where readings come from and where forecasts go.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -9,20 +9,21 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
+use super::Event;
 use super::loader::Loaded;
-use super::notices::Notices;
-use super::{Event, payload};
 use crate::config::{Config, Topics};
-use crate::forecast::{self, Forecast, Score};
-use crate::formats::json;
-use crate::history::Inserted;
 use crate::journal::{Entry, Journal, Restored};
-use crate::metrics::Metrics;
-use crate::model::{Artefact, Inference, InferenceRequest, InferenceWorker};
-use crate::mqtt::{Inbox, Incoming, PublishError, Publisher, SessionEvent};
-use crate::quantity::Quantity;
-use crate::reading::StationName;
-use crate::station::{Issue, Next, Readiness, Station};
+use crate::operations::metrics::Metrics;
+use crate::operations::notices::Notices;
+use crate::wire::reading;
+use crate::wire::{self, status as payload};
+use forecastd_core::Inserted;
+use forecastd_core::Quantity;
+use forecastd_core::StationName;
+use forecastd_core::{Forecast, Model, Score};
+use forecastd_core::{Issue, Next, Readiness, Station};
+use forecastd_model::{Artefact, Inference, InferenceRequest, InferenceWorker};
+use forecastd_mqtt::{Inbox, Incoming, PublishError, Publisher, SessionEvent};
 
 /// So many windows may be in the network at once; no message is taken while there are.
 const MAX_UNDER_WAY: usize = 256;
@@ -91,6 +92,7 @@ pub struct Desk {
     max_stations: usize,
     max_ahead: SignedDuration,
     artefact: Arc<Artefact>,
+    model: Arc<Model>,
     worker: InferenceWorker<Key>,
     journal: Option<Journal>,
     publisher: Publisher,
@@ -120,6 +122,7 @@ impl Desk {
             topics: config.topics.clone(),
             max_stations: config.stations.max,
             max_ahead: SignedDuration::from_secs(config.stations.max_reading_ahead_s as i64),
+            model: Arc::new(artefact.description()),
             artefact,
             worker,
             journal,
@@ -235,7 +238,7 @@ impl Desk {
             Ok(name) => name,
             Err(error) => return self.refuse(None, "bad_station", &topic, &error),
         };
-        let (time, values) = match json::decode(&payload) {
+        let (time, values) = match wire::reading::decode(&payload) {
             Ok(reading) => reading,
             Err(error) => return self.refuse(Some(name), error.reason(), &topic, &error),
         };
@@ -303,7 +306,7 @@ impl Desk {
     async fn publish_forecast(&mut self, forecast: Forecast, arrived: Instant) {
         let Some(seat) = self.seats.get(&forecast.station) else { return };
         let topic = Arc::clone(&seat.forecast_topic);
-        let payload = forecast::encode(&forecast);
+        let payload = wire::forecast::encode(&forecast);
         let published = self.publisher.publish_wait(topic, payload, true).await;
         self.published(published.map(|_| ()));
         self.metrics.forecast_issued(&forecast, arrived.elapsed());
@@ -419,10 +422,12 @@ impl Desk {
         info!(old = self.artefact.id(), new = artefact.id(), "model exchanged");
         self.metrics.model_loaded(&artefact, engine.kind());
         self.worker.exchange(engine, Arc::clone(&artefact));
+        let model = Arc::new(artefact.description());
         for seat in self.seats.values_mut() {
-            seat.station.adopt(Arc::clone(&artefact));
+            seat.station.adopt(Arc::clone(&model));
         }
         self.artefact = artefact;
+        self.model = model;
     }
 
     /// The seat of a station, made if there is room.
@@ -432,7 +437,7 @@ impl Desk {
                 return None;
             }
             let seat = Seat {
-                station: Station::new(name.clone(), Arc::clone(&self.artefact), self.max_ahead),
+                station: Station::new(name.clone(), Arc::clone(&self.model), self.max_ahead),
                 forecast_topic: Arc::from(self.topics.forecast.topic(name.as_str())),
                 has_series: self.metrics.admit_station(name),
                 said: None,

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::DaemonError;
 use crate::config::ModelSettings;
-use crate::model::{Artefact, Engine, Runtime};
+use forecastd_model::{Artefact, Engine, Runtime};
 
 /// A model that runs.
 pub struct Loaded {

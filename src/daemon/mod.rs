@@ -10,8 +10,6 @@
 
 mod desk;
 mod loader;
-mod notices;
-mod payload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +19,15 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Fault};
-use crate::forecast::{Forecast, LeadTotals};
-use crate::health::Health;
 use crate::journal::{Journal, JournalError, JournalObserver, Opened, Restored, Store};
-use crate::metrics::Metrics;
-use crate::model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
-use crate::mqtt::{Session, SessionError, SessionStatistics, Status};
-use crate::reading::StationName;
-use crate::station::Readiness;
-use crate::{http, systemd};
+use crate::operations::health::Health;
+use crate::operations::metrics::Metrics;
+use crate::operations::{http, systemd};
+use forecastd_core::Readiness;
+use forecastd_core::StationName;
+use forecastd_core::{Forecast, LeadTotals};
+use forecastd_model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
+use forecastd_mqtt::{Session, SessionError, SessionStatistics, Status};
 
 use desk::Desk;
 use loader::Loader;

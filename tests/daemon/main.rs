@@ -14,13 +14,13 @@ mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forecastd_testkit::artefact;
+use forecastd_testkit::client::{Client, at, reading};
+use forecastd_testkit::mosquitto::{Mosquitto, Options};
+use forecastd_testkit::patience::until;
+use forecastd_testkit::scripted_broker;
 use serde_json::{Value, json};
-use support::artefact;
-use support::client::{Client, at, reading};
 use support::installation::Installation;
-use support::mosquitto::{Mosquitto, Options};
-use support::patience::until;
-use support::scripted_broker;
 
 /// Samples of the model's window: readings must span two hours.
 const SAMPLES: usize = 3;

@@ -16,5 +16,5 @@ async fn a_scrape_of_the_running_daemon_satisfies_promtool() {
     daemon.reaches("forecastd_readings_rejected_total{reason=\"not_json\"}", 1.0).await;
     let scrape = daemon.scrape();
     assert!(scrape.contains(r#"{lead_h="24",station="roof \"north\" \\ é"} 26"#), "{scrape}");
-    support::promtool::check(&scrape);
+    forecastd_testkit::promtool::check(&scrape);
 }

@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use forecastd::whole_file;
+use forecastd_atomic_file as whole_file;
 use tempfile::TempDir;
 
-use super::patience::{PATIENCE, until};
+use forecastd_testkit::patience::{PATIENCE, until};
 
 /// What is installed: a model, a place for the journal, settings. It can be started more than once.
 pub struct Installation {

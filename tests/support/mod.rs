@@ -1,11 +1,5 @@
-//! What several test binaries need.
+//! What several test binaries of the program need.
 
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code)]
 
-pub mod artefact;
-pub mod client;
 pub mod installation;
-pub mod mosquitto;
-pub mod patience;
-pub mod promtool;
-pub mod scripted_broker;

@@ -1,0 +1,3 @@
+//! What is believed of a reading.
+
+pub(crate) mod screening;

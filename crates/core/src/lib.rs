@@ -1,0 +1,41 @@
+//! The pure middle of forecastd: what a weather station measures, what a model is given of it, what is forecast, and how
+//! good that was. No clock, no file, no socket, no thread: time and readings come in as values.
+//!
+//! | room | holds |
+//! | --- | --- |
+//! | `weather` | quantities and their units, thermodynamics, the sun, readings and the names of stations |
+//! | `intake` | what is believed of a reading |
+//! | `window` | the time grid, the ring buffer of a station, features, the input of a model |
+//! | `model` | what the numbers of a model mean: the manifest and its statistics |
+//! | `forecast` | forecasts, reference forecasts, scores, verification |
+//! | `station` | one station as a state machine |
+
+mod forecast;
+mod intake;
+mod model;
+mod station;
+mod weather;
+mod window;
+
+pub use forecast::baseline::{Climatology, same_time_yesterday};
+pub use forecast::cholesky::Cholesky;
+pub use forecast::score::{Coverage, ErrorSum};
+pub use forecast::verification::{LeadTotals, Score, Totals, Verification};
+pub use forecast::{Forecast, LeadForecast, Source};
+pub use intake::screening::{Dropped, Implausible, Screening};
+pub use model::Model;
+pub use model::manifest::{
+    FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,
+    TargetKind, Training,
+};
+pub use model::normalisation::Normalisation;
+pub use station::{Completed, Issue, Next, Observed, Readiness, Rejected, Station, lead_forecasts, rough};
+pub use weather::quantity::{Quantity, UnknownQuantity, Values};
+pub use weather::reading::{Reading, StationName, StationNameError};
+pub use weather::solar::{Site, year_phase};
+pub use weather::thermodynamics;
+pub use weather::units::{Unit, UnitError};
+pub use window::feature::{Feature, FeatureContext, UnknownFeature, Wave};
+pub use window::grid::{Grid, Slot};
+pub use window::history::{History, Inserted};
+pub use window::spec::{Missing, WindowSpec, WindowSpecError};

@@ -1,0 +1,307 @@
+//! The manifest: everything that a model's numbers mean, in one JSON document inside the ONNX file.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::normalisation::Normalisation;
+use crate::forecast::baseline::Climatology;
+use crate::weather::quantity::Quantity;
+use crate::window::spec::{WindowSpec, WindowSpecError};
+
+/// The key in ONNX' `metadata_props` under which the manifest stands.
+pub const MANIFEST_KEY: &str = "forecastd.manifest";
+
+/// The manifest's format that this version reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// How the outputs of a network become temperatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// `temperature = newest temperature + mean + output · standard deviation`.
+    DifferenceToNewest,
+    /// `temperature = mean + output · standard deviation`.
+    Value,
+}
+
+/// What the network's outputs are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// CF standard name; always `air_temperature` in this version.
+    pub quantity: String,
+    /// How outputs are mapped back.
+    pub kind: TargetKind,
+    /// °C.
+    pub mean: f32,
+    /// °C.
+    pub standard_deviation: f32,
+}
+
+impl Target {
+    /// The temperature in °C that an output of the network means, given the newest temperature in °C.
+    pub fn temperature_c(&self, output: f32, newest_c: f32) -> f32 {
+        let value = self.mean + output * self.standard_deviation;
+        match self.kind {
+            TargetKind::DifferenceToNewest => newest_c + value,
+            TargetKind::Value => value,
+        }
+    }
+
+    /// The output that means `temperature_c`: the inverse of [`Target::temperature_c`].
+    pub fn output(&self, temperature_c: f32, newest_c: f32) -> f32 {
+        let value = match self.kind {
+            TargetKind::DifferenceToNewest => temperature_c - newest_c,
+            TargetKind::Value => temperature_c,
+        };
+        (value - self.mean) / self.standard_deviation
+    }
+}
+
+/// How a record was split in time: fractions of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// Fraction of the rows, from the first, that was trained on.
+    pub train: f64,
+    /// Fraction, after that, that chose the epoch.
+    pub validation: f64,
+}
+
+/// How far a model learned once more after it had been chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refit {
+    /// From the validation part too; the test part still judges it.
+    Validation,
+    /// From the whole record; nothing of it is left to judge it by.
+    Whole,
+}
+
+impl Refit {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refit::Validation => "validation",
+            Refit::Whole => "whole",
+        }
+    }
+}
+
+/// The record that a model was trained on, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Name of the file, without folders.
+    pub file: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Rows read.
+    pub rows: u64,
+    /// Time of the first reading.
+    pub first: Timestamp,
+    /// Time of the last reading.
+    pub last: Timestamp,
+    /// How it was split.
+    pub split: Split,
+    /// How far the model learned once more, for as long, after the split had chosen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<Refit>,
+    /// What the generator of random numbers started from.
+    pub seed: u64,
+    /// The name of the experiment.
+    pub experiment: String,
+    /// The settings of the experiment, as the trainer writes them.
+    #[serde(default)]
+    pub settings: serde_json::Value,
+    /// What the temperature usually is, from what was learned from: a baseline for any record of the station.
+    #[serde(default)]
+    pub climatology: Option<Climatology>,
+}
+
+/// Errors of one lead over one part of the record, °C.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeadScore {
+    /// Lead in hours.
+    pub lead_h: u32,
+    /// Mean absolute error of the model.
+    pub mae: f64,
+    /// Root mean square error of the model.
+    pub rmse: f64,
+    /// Mean absolute error of persistence.
+    pub persistence_mae: f64,
+    /// Mean absolute error of the same time yesterday, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yesterday_mae: Option<f64>,
+    /// Mean absolute error of the climatology of what was learned from, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub climatology_mae: Option<f64>,
+    /// Fraction of outcomes within the interval, where the model gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+}
+
+/// Scores over one part of the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartScores {
+    /// `validation` or `test`.
+    pub part: String,
+    /// Whether they are those of the model before it learned from this part too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_refit: bool,
+    /// Forecasts scored.
+    pub forecasts: u64,
+    /// By lead.
+    pub leads: Vec<LeadScore>,
+}
+
+/// What a model's numbers mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The model's name in forecasts, metrics and logs.
+    pub name: String,
+    /// How the input window is cut.
+    pub window: WindowSpec,
+    /// Statistics of the features.
+    pub normalisation: Normalisation,
+    /// What the outputs are.
+    pub target: Target,
+    /// The leads of the outputs, in hours, rising.
+    pub lead_h: Vec<u32>,
+    /// The quantiles of the outputs' last dimension, rising, with 0.5 among them; empty when the outputs are
+    /// point forecasts without that dimension.
+    #[serde(default)]
+    pub quantiles: Vec<f32>,
+    /// What it was trained on.
+    pub training: Option<Training>,
+    /// Scores beside the baselines.
+    #[serde(default)]
+    pub scores: Vec<PartScores>,
+    /// What wrote the file.
+    pub tool: String,
+    /// SHA-256 of the graph's bytes, hexadecimal, which the file is checked by as it is read; written by
+    /// [`Artefact::assemble`](super::Artefact::assemble), and not needed in a file that something else has made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph_sha256: Option<String>,
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is no JSON, or a key is missing, unknown or of another type.
+    #[error("manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Written by a later version.
+    #[error("manifest has format_version {0}, this version reads {FORMAT_VERSION}")]
+    FormatVersion(u32),
+    /// The window cannot be cut.
+    #[error("manifest window: {0}")]
+    Window(#[from] WindowSpecError),
+    /// A statistic is missing, not finite or zero.
+    #[error("manifest {0}")]
+    Statistics(String),
+    /// Another quantity is forecast.
+    #[error("manifest target is {0:?}, not \"air_temperature\"")]
+    Target(String),
+    /// Leads are not rising, or out of range.
+    #[error("manifest lead_h must rise within 1 to {max}, found {0:?}", max = Manifest::MAX_LEAD_H)]
+    Leads(Vec<u32>),
+    /// Quantiles are not rising within 0 to 1 around 0.5.
+    #[error("manifest quantiles must rise within 0 to 1 and contain 0.5, found {0:?}")]
+    Quantiles(Vec<f32>),
+    /// The name would not stand in a topic or label.
+    #[error("manifest name {0:?} must be 1 to 64 visible characters")]
+    Name(String),
+}
+
+impl Manifest {
+    /// The longest lead, in hours.
+    pub const MAX_LEAD_H: u32 = 240;
+
+    /// Whether a model can be called that.
+    pub fn is_name(text: &str) -> bool {
+        !text.is_empty() && text.len() <= 64 && !text.chars().any(char::is_control)
+    }
+
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`], the first found.
+    pub fn parse(json: &str) -> Result<Manifest, ManifestError> {
+        // The version first: a later format may have keys that this version does not know.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format_version: u32,
+        }
+        let Versioned { format_version } = serde_json::from_str(json)?;
+        if format_version != FORMAT_VERSION {
+            return Err(ManifestError::FormatVersion(format_version));
+        }
+        let manifest: Manifest = serde_json::from_str(json)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// [`ManifestError`], the first found.
+    pub fn validate(&self) -> Result<(), ManifestError> {
+        if !Manifest::is_name(&self.name) {
+            return Err(ManifestError::Name(self.name.clone()));
+        }
+        self.window.validate()?;
+        let features = self.window.features.len();
+        for (name, statistics) in [
+            ("mean", &self.normalisation.mean),
+            ("standard_deviation", &self.normalisation.standard_deviation),
+        ] {
+            if statistics.len() != features {
+                let found = statistics.len();
+                return Err(ManifestError::Statistics(format!(
+                    "normalisation has {found} numbers of {name} for {features} features"
+                )));
+            }
+            if !statistics.iter().all(|value| value.is_finite()) {
+                return Err(ManifestError::Statistics(format!("normalisation {name} is not finite")));
+            }
+        }
+        let positive = |value: f32| value.is_finite() && value > 0.0;
+        if !self.normalisation.standard_deviation.iter().copied().all(positive)
+            || !positive(self.target.standard_deviation)
+            || !self.target.mean.is_finite()
+        {
+            return Err(ManifestError::Statistics("a standard deviation is not positive".to_owned()));
+        }
+        if self.target.quantity != Quantity::AirTemperature.name() {
+            return Err(ManifestError::Target(self.target.quantity.clone()));
+        }
+        let leads_rise = self.lead_h.windows(2).all(|pair| pair[0] < pair[1]);
+        let leads_fit = self.lead_h.iter().all(|lead| (1..=Manifest::MAX_LEAD_H).contains(lead));
+        if self.lead_h.is_empty() || !leads_rise || !leads_fit {
+            return Err(ManifestError::Leads(self.lead_h.clone()));
+        }
+        let quantiles_rise = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
+        let quantiles_fit = self.quantiles.iter().all(|&quantile| quantile > 0.0 && quantile < 1.0);
+        let has_median = self.quantiles.is_empty() || self.quantiles.contains(&0.5);
+        if !quantiles_rise || !quantiles_fit || !has_median {
+            return Err(ManifestError::Quantiles(self.quantiles.clone()));
+        }
+        Ok(())
+    }
+
+    /// The longest lead, in hours.
+    pub fn max_lead_h(&self) -> u32 {
+        self.lead_h.last().copied().unwrap_or(0)
+    }
+
+    /// How many numbers the network gives for one window.
+    pub fn outputs(&self) -> usize {
+        self.lead_h.len() * self.quantiles.len().max(1)
+    }
+}

@@ -1,0 +1,7 @@
+//! What a weather station measures, and what physics says of it.
+
+pub(crate) mod quantity;
+pub(crate) mod reading;
+pub(crate) mod solar;
+pub mod thermodynamics;
+pub(crate) mod units;

@@ -1,0 +1,291 @@
+//! The ring buffer of one station: what it measured in the newest slots of its time grid.
+//!
+//! A history is a function of the set of readings put into it and not of their order (as long as none is older
+//! than the buffer reaches): in every slot each quantity has the value of the latest reading of that slot that
+//! measured it.
+
+use jiff::Timestamp;
+
+use crate::weather::quantity::{Quantity, Values};
+use crate::window::grid::{Grid, Slot};
+
+/// What one cell of the grid holds.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    /// The value in the canonical unit; NaN while nothing was measured.
+    value: f32,
+    /// When within the slot it was measured: seconds relative to the slot's grid time.
+    offset_s: i16,
+}
+
+const EMPTY: Cell = Cell { value: f32::NAN, offset_s: i16::MIN };
+
+/// What putting a reading into a history did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// The reading opened a slot newer than any before.
+    Newest(Slot),
+    /// The reading changed the newest slot.
+    Refreshed(Slot),
+    /// The reading changed an older slot.
+    Late(Slot),
+    /// Nothing changed: a repetition, or later readings of the slot stand already.
+    Unchanged(Slot),
+    /// The slot is older than the buffer reaches.
+    TooOld(Slot),
+}
+
+/// The newest slots of one station.
+#[derive(Debug, Clone)]
+pub struct History {
+    grid: Grid,
+    /// The quantities that are kept, in the order of the columns.
+    quantities: Vec<Quantity>,
+    /// Column of each quantity.
+    columns: [Option<u8>; Quantity::COUNT],
+    /// How many slots are kept.
+    capacity: usize,
+    /// `capacity` rows of one cell per column; a slot's row is `slot mod capacity`.
+    cells: Vec<Cell>,
+    /// The newest slot that a reading fell into.
+    newest: Option<Slot>,
+}
+
+impl History {
+    /// An empty history of `capacity` slots that keeps `quantities`.
+    pub fn new(grid: Grid, quantities: &[Quantity], capacity: usize) -> History {
+        let mut columns = [None; Quantity::COUNT];
+        for (column, quantity) in quantities.iter().enumerate() {
+            columns[quantity.index()] = Some(column as u8);
+        }
+        let capacity = capacity.max(1);
+        History {
+            grid,
+            quantities: quantities.to_vec(),
+            columns,
+            capacity,
+            cells: vec![EMPTY; capacity * quantities.len()],
+            newest: None,
+        }
+    }
+
+    /// The time grid.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// The quantities that are kept.
+    pub fn quantities(&self) -> &[Quantity] {
+        &self.quantities
+    }
+
+    /// The newest slot that a reading fell into.
+    pub fn newest(&self) -> Option<Slot> {
+        self.newest
+    }
+
+    /// The oldest slot that is still kept, once there is any reading.
+    pub fn oldest(&self) -> Option<Slot> {
+        self.newest.map(|newest| newest - self.capacity as i64 + 1)
+    }
+
+    /// Puts in what was measured at `time`.
+    pub fn insert(&mut self, time: Timestamp, values: &Values) -> Inserted {
+        let slot = self.grid.slot(time);
+        if self.oldest().is_some_and(|oldest| slot < oldest) {
+            return Inserted::TooOld(slot);
+        }
+        let opens = self.newest.is_none_or(|newest| slot > newest);
+        if opens {
+            self.open(slot);
+        }
+        let offset_s = (time.as_second() - slot * self.grid.step_s()) as i16;
+        let row = self.row(slot);
+        let mut changed = false;
+        for (column, quantity) in self.quantities.iter().enumerate() {
+            let Some(value) = values.get(*quantity) else { continue };
+            let cell = &mut self.cells[row + column];
+            if cell.value.is_nan() || offset_s > cell.offset_s {
+                changed |= cell.value.to_bits() != value.to_bits();
+                *cell = Cell { value, offset_s };
+            }
+        }
+        match (opens, changed) {
+            (true, _) => Inserted::Newest(slot),
+            (false, true) if self.newest == Some(slot) => Inserted::Refreshed(slot),
+            (false, true) => Inserted::Late(slot),
+            (false, false) => Inserted::Unchanged(slot),
+        }
+    }
+
+    /// What was measured in `slot`; NaN when nothing was, or when it is not kept.
+    pub fn value(&self, slot: Slot, quantity: Quantity) -> f32 {
+        let (Some(column), Some(newest)) = (self.columns[quantity.index()], self.newest) else {
+            return f32::NAN;
+        };
+        if slot > newest || slot <= newest - self.capacity as i64 {
+            return f32::NAN;
+        }
+        self.cells[self.row(slot) + usize::from(column)].value
+    }
+
+    /// The value of `slot` as known at slot `end`: measured, or filled across a hole of at most `max_hole` slots
+    /// from one measurement to the next.
+    ///
+    /// A hole with measurements at both ends is interpolated in time (directions along the shorter arc); one
+    /// that is still open at `end` takes the last measurement. Nothing after `end` is looked at. NaN when the
+    /// hole is too long.
+    pub fn filled(&self, slot: Slot, quantity: Quantity, end: Slot, max_hole: i64) -> f32 {
+        let measured = self.value(slot, quantity);
+        if !measured.is_nan() {
+            return measured;
+        }
+        let before = (1..=max_hole)
+            .map(|distance| slot - distance)
+            .find(|&candidate| !self.value(candidate, quantity).is_nan());
+        let Some(before) = before else { return f32::NAN };
+        let reach = end.min(before + max_hole);
+        let after = (slot + 1..=reach).find(|&candidate| !self.value(candidate, quantity).is_nan());
+        let from = self.value(before, quantity);
+        match after {
+            Some(after) => {
+                let weight = (slot - before) as f32 / (after - before) as f32;
+                interpolate(quantity, from, self.value(after, quantity), weight)
+            }
+            None if end - before <= max_hole => from,
+            None => f32::NAN,
+        }
+    }
+
+    /// Makes room for `slot` and everything between it and the newest one so far.
+    fn open(&mut self, slot: Slot) {
+        let cleared = match self.newest {
+            Some(newest) => (slot - newest).min(self.capacity as i64),
+            None => self.capacity as i64,
+        };
+        self.newest = Some(slot);
+        for back in 0..cleared {
+            let row = self.row(slot - back);
+            let columns = self.quantities.len();
+            self.cells[row..row + columns].fill(EMPTY);
+        }
+    }
+
+    fn row(&self, slot: Slot) -> usize {
+        slot.rem_euclid(self.capacity as i64) as usize * self.quantities.len()
+    }
+}
+
+fn interpolate(quantity: Quantity, from: f32, to: f32, weight: f32) -> f32 {
+    if quantity == Quantity::WindFromDirection {
+        let turn = (to - from + 540.0).rem_euclid(360.0) - 180.0;
+        return (from + turn * weight).rem_euclid(360.0);
+    }
+    from + (to - from) * weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const T: Quantity = Quantity::AirTemperature;
+    const D: Quantity = Quantity::WindFromDirection;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn value(quantity: Quantity, value: f32) -> Values {
+        let mut values = Values::NONE;
+        values.set(quantity, value);
+        values
+    }
+
+    fn history(capacity: usize) -> History {
+        History::new(Grid::new(600).unwrap(), &[T, D], capacity)
+    }
+
+    #[test]
+    fn the_latest_reading_of_a_slot_stands_whatever_the_order() {
+        let mut history = history(10);
+        assert_eq!(history.insert(at(1190), &value(T, 2.0)), Inserted::Newest(2));
+        assert_eq!(history.insert(at(900), &value(T, 1.0)), Inserted::Unchanged(2));
+        assert_eq!(history.insert(at(1200), &value(T, 3.0)), Inserted::Refreshed(2));
+        assert_eq!(history.insert(at(1200), &value(T, 3.0)), Inserted::Unchanged(2));
+        assert_eq!(history.value(2, T), 3.0);
+    }
+
+    #[test]
+    fn what_leaves_the_buffer_is_gone_and_a_leap_clears_it() {
+        let mut history = history(3);
+        for slot in 1..=5 {
+            history.insert(at(slot * 600), &value(T, slot as f32));
+        }
+        assert!(history.value(2, T).is_nan());
+        assert_eq!(history.value(3, T), 3.0);
+        assert_eq!(history.insert(at(600), &value(T, 9.0)), Inserted::TooOld(1));
+        assert_eq!(history.insert(at(600 * 1_000_000), &value(T, 7.0)), Inserted::Newest(1_000_000));
+        assert!(history.value(999_999, T).is_nan());
+        assert!(history.value(5, T).is_nan());
+    }
+
+    #[test]
+    fn holes_are_filled_up_to_the_limit_and_never_from_the_future() {
+        let mut history = history(100);
+        history.insert(at(600 * 10), &value(T, 1.0));
+        history.insert(at(600 * 14), &value(T, 3.0));
+        assert_eq!(history.filled(11, T, 14, 4), 1.5);
+        assert_eq!(history.filled(12, T, 20, 4), 2.0);
+        assert!(history.filled(12, T, 14, 3).is_nan());
+        assert_eq!(history.filled(12, T, 13, 4), 1.0, "at slot 13 the reading of slot 14 is not known yet");
+        assert_eq!(history.filled(18, T, 18, 4), 3.0);
+        assert!(history.filled(19, T, 19, 4).is_nan());
+        assert!(history.filled(9, T, 14, 4).is_nan());
+    }
+
+    #[test]
+    fn a_direction_is_interpolated_across_north() {
+        let mut history = history(10);
+        history.insert(at(600), &value(D, 350.0));
+        history.insert(at(1800), &value(D, 20.0));
+        assert_eq!(history.filled(2, D, 3, 6), 5.0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_history_does_not_depend_on_the_order_of_readings(
+            readings in prop::collection::vec((0_i64..30_000, any::<bool>()), 1..60),
+            seed in any::<u64>(),
+        ) {
+            use rand::seq::SliceRandom;
+            use rand::SeedableRng;
+            // A reading's value follows from its time: two readings of one time are a repetition.
+            let readings: Vec<(Timestamp, Values)> = readings
+                .into_iter()
+                .map(|(second, is_temperature)| {
+                    let quantity = if is_temperature { T } else { D };
+                    (at(second), value(quantity, (second % 300) as f32))
+                })
+                .collect();
+            let mut shuffled = readings.clone();
+            shuffled.shuffle(&mut rand_pcg::Pcg64::seed_from_u64(seed));
+            let mut in_order = history(60);
+            let mut out_of_order = history(60);
+            for (time, values) in &readings {
+                in_order.insert(*time, values);
+            }
+            for (time, values) in &shuffled {
+                out_of_order.insert(*time, values);
+            }
+            for slot in 0..=60 {
+                for quantity in [T, D] {
+                    prop_assert_eq!(
+                        in_order.value(slot, quantity).to_bits(),
+                        out_of_order.value(slot, quantity).to_bits()
+                    );
+                }
+            }
+        }
+    }
+}

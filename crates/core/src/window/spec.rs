@@ -1,0 +1,316 @@
+//! The model's input window: the one function that makes it, for training and for the daemon.
+//!
+//! A window ends at a slot `t`; its samples lie at `t − (samples − 1) · sample_every`, …, `t − sample_every`, `t`.
+//! Values are physical; normalisation comes after.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::weather::quantity::Quantity;
+use crate::weather::solar::Site;
+use crate::window::feature::{Feature, FeatureContext};
+use crate::window::grid::{Grid, Slot};
+use crate::window::history::History;
+
+/// How a model's input window is cut from a station's history. Part of the manifest of every model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowSpec {
+    /// Seconds between two slots of the history.
+    pub grid_step_s: u32,
+    /// Seconds between two samples of the window.
+    pub sample_every_s: u32,
+    /// How many samples the window has (the lookback).
+    pub samples: usize,
+    /// The longest hole, from measurement to measurement, that is filled, in seconds.
+    pub max_hole_s: u32,
+    /// Where the model was trained: the position that solar terms and the time of day are computed for.
+    pub site: Site,
+    /// The columns.
+    pub features: Vec<Feature>,
+}
+
+/// What is wrong with a [`WindowSpec`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WindowSpecError {
+    /// The grid's step does not divide an hour.
+    #[error("grid_step_s = {0} does not divide an hour")]
+    GridStep(u32),
+    /// The sampling interval is no multiple of the grid's step.
+    #[error("sample_every_s = {0} is no multiple of grid_step_s = {1}")]
+    SampleEvery(u32, u32),
+    /// The number of samples is out of range.
+    #[error("samples = {0} is not between 1 and {max}", max = WindowSpec::MAX_SAMPLES)]
+    Samples(usize),
+    /// The longest hole is shorter than a step or longer than a day.
+    #[error("max_hole_s = {0} is not between grid_step_s and a day")]
+    MaxHole(u32),
+    /// No feature, or too many.
+    #[error("{0} features are not between 1 and {max}", max = WindowSpec::MAX_FEATURES)]
+    Features(usize),
+    /// The site is not on earth.
+    #[error("site latitude {0}, longitude {1} is not on earth")]
+    Site(String, String),
+}
+
+/// Why no window can be made yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// How long readings must still come without a hole until a window is complete.
+    pub remaining: SignedDuration,
+    /// The first quantity found missing.
+    pub quantity: Quantity,
+}
+
+impl WindowSpec {
+    /// The most samples a window may have.
+    pub const MAX_SAMPLES: usize = 10_000;
+    /// The most features a window may have.
+    pub const MAX_FEATURES: usize = 256;
+
+    /// Checks that windows can be made this way.
+    ///
+    /// # Errors
+    /// The first [`WindowSpecError`] found.
+    pub fn validate(&self) -> Result<(), WindowSpecError> {
+        if self.grid_step_s == 0 || 3600 % self.grid_step_s != 0 {
+            return Err(WindowSpecError::GridStep(self.grid_step_s));
+        }
+        if self.sample_every_s == 0 || !self.sample_every_s.is_multiple_of(self.grid_step_s) {
+            return Err(WindowSpecError::SampleEvery(self.sample_every_s, self.grid_step_s));
+        }
+        if self.sample_every_s > 86_400 {
+            return Err(WindowSpecError::SampleEvery(self.sample_every_s, self.grid_step_s));
+        }
+        if !(1..=WindowSpec::MAX_SAMPLES).contains(&self.samples) {
+            return Err(WindowSpecError::Samples(self.samples));
+        }
+        if !(self.grid_step_s..=86_400).contains(&self.max_hole_s) {
+            return Err(WindowSpecError::MaxHole(self.max_hole_s));
+        }
+        if !(1..=WindowSpec::MAX_FEATURES).contains(&self.features.len()) {
+            return Err(WindowSpecError::Features(self.features.len()));
+        }
+        let Site { latitude_deg, longitude_deg } = self.site;
+        if !(-90.0..=90.0).contains(&latitude_deg) || !(-180.0..=180.0).contains(&longitude_deg) {
+            return Err(WindowSpecError::Site(latitude_deg.to_string(), longitude_deg.to_string()));
+        }
+        Ok(())
+    }
+
+    /// The time grid of the history that windows are cut from.
+    ///
+    /// # Panics
+    /// If the specification was not validated.
+    pub fn grid(&self) -> Grid {
+        Grid::new(self.grid_step_s).expect("the grid step of a validated specification")
+    }
+
+    /// The quantities that the history must keep, each once; air temperature always, for the target.
+    pub fn quantities(&self) -> Vec<Quantity> {
+        let mut quantities = vec![Quantity::AirTemperature];
+        for quantity in self.features.iter().flat_map(|feature| feature.quantities()) {
+            if !quantities.contains(quantity) {
+                quantities.push(*quantity);
+            }
+        }
+        quantities
+    }
+
+    /// How many numbers a window has: samples × features.
+    pub fn len(&self) -> usize {
+        self.samples * self.features.len()
+    }
+
+    /// Whether a window would have no numbers; never true of a validated specification.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Slots from the earliest slot that a window looks at to its end.
+    pub fn span_slots(&self) -> i64 {
+        let reach_s = self.features.iter().map(|feature| feature.reach_s()).max().unwrap_or(0);
+        let span_s = (self.samples as i64 - 1) * i64::from(self.sample_every_s) + i64::from(reach_s);
+        span_s / i64::from(self.grid_step_s)
+    }
+
+    /// How many slots a live station's history must keep for windows and verification over `lead_h` hours: the
+    /// window with what fills holes at its beginning, and two days for baselines and for late forecasts.
+    pub fn history_slots(&self, lead_h: u32) -> usize {
+        let steps_per_hour = i64::from(3600 / self.grid_step_s);
+        let window = self.span_slots() + self.max_hole_slots() + steps_per_hour;
+        let verification = (i64::from(lead_h) + 25) * steps_per_hour;
+        window.max(verification) as usize + 1
+    }
+
+    /// Writes the window that ends at `end` into `window`: sample by sample from the oldest to the newest, in
+    /// each the features in order.
+    ///
+    /// # Errors
+    /// [`Missing`] when something that cannot be filled was not measured; `window` then holds rubbish.
+    ///
+    /// # Panics
+    /// If `window` has not [`WindowSpec::len`] numbers.
+    pub fn fill(&self, history: &History, end: Slot, window: &mut [f32]) -> Result<(), Missing> {
+        assert_eq!(window.len(), self.len(), "room for one window");
+        let context = self.context(end);
+        let sample_slots = i64::from(self.sample_every_s / self.grid_step_s);
+        for (index, row) in window.chunks_exact_mut(self.features.len()).enumerate() {
+            let slot = end - (self.samples - 1 - index) as i64 * sample_slots;
+            for (feature, value) in self.features.iter().zip(row) {
+                *value = feature.value(history, slot, &context);
+                if value.is_nan() {
+                    return Err(self.missing(history, end));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest value of a quantity at `end`, measured or held over a hole no longer than is filled.
+    pub fn newest(&self, history: &History, end: Slot, quantity: Quantity) -> Option<f32> {
+        let value = history.filled(end, quantity, end, self.max_hole_slots());
+        (!value.is_nan()).then_some(value)
+    }
+
+    /// The row of features at one slot, as a window ending at `end` has it. Values that were not measured and
+    /// cannot be filled are NaN.
+    pub fn row(&self, history: &History, slot: Slot, end: Slot, row: &mut [f32]) {
+        let context = self.context(end);
+        for (feature, value) in self.features.iter().zip(row) {
+            *value = feature.value(history, slot, &context);
+        }
+    }
+
+    fn context(&self, end: Slot) -> FeatureContext {
+        FeatureContext { site: self.site, end, max_hole: self.max_hole_slots() }
+    }
+
+    /// The longest hole that is filled, in slots.
+    pub fn max_hole_slots(&self) -> i64 {
+        i64::from(self.max_hole_s / self.grid_step_s)
+    }
+
+    /// Finds the latest slot that spoils the window ending at `end`, and how long until it has left.
+    fn missing(&self, history: &History, end: Slot) -> Missing {
+        let span = self.span_slots();
+        let max_hole = self.max_hole_slots();
+        for slot in (end - span..=end).rev() {
+            for &quantity in history.quantities() {
+                // A calm needs no direction.
+                let is_calm = quantity == Quantity::WindFromDirection
+                    && history.filled(slot, Quantity::WindSpeed, end, max_hole) == 0.0;
+                if !is_calm && history.filled(slot, quantity, end, max_hole).is_nan() {
+                    let remaining = slot + 1 + span - end;
+                    return Missing { remaining: history.grid().duration(remaining), quantity };
+                }
+            }
+        }
+        // Every measurement is there, so a feature has no value for another reason: dew point of dry air, say.
+        Missing { remaining: history.grid().duration(1), quantity: Quantity::AirTemperature }
+    }
+
+    /// When a forecast of `lead_h` hours from a window ending at `end` is for.
+    pub fn valid_at(&self, end: Slot, lead_h: u32) -> (Slot, Timestamp) {
+        let valid = end + i64::from(lead_h) * i64::from(3600 / self.grid_step_s);
+        (valid, self.grid().time(valid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weather::quantity::Values;
+    use crate::window::feature::Wave;
+
+    fn spec() -> WindowSpec {
+        WindowSpec {
+            grid_step_s: 600,
+            sample_every_s: 3600,
+            samples: 3,
+            max_hole_s: 7200,
+            site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+            features: vec![Feature::Quantity(Quantity::AirTemperature), Feature::TimeOfDay(Wave::Sin)],
+        }
+    }
+
+    fn put(history: &mut History, slot: Slot, temperature: f32) {
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, temperature);
+        history.insert(history.grid().time(slot), &values);
+    }
+
+    #[test]
+    fn a_calm_without_direction_is_not_what_is_missing() {
+        let features =
+            vec![Feature::Quantity(Quantity::AirTemperature), Feature::EastwardWind, Feature::NorthwardWind];
+        let spec = WindowSpec { features, max_hole_s: 600, ..spec() };
+        let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+        for slot in 0..=40 {
+            let mut values = Values::NONE;
+            // No temperature for an hour, then a calm of two hours.
+            if !(22..28).contains(&slot) {
+                values.set(Quantity::AirTemperature, 5.0);
+            }
+            let is_calm = slot >= 29;
+            values.set(Quantity::WindSpeed, if is_calm { 0.0 } else { 3.0 });
+            if !is_calm {
+                values.set(Quantity::WindFromDirection, 90.0);
+            }
+            history.insert(history.grid().time(slot), &values);
+        }
+        let mut window = vec![0.0; spec.len()];
+        // The samples of the window that ends at 40 are at 28, 34 and 40, of the one at 37 at 25, 31 and 37.
+        spec.fill(&history, 40, &mut window).unwrap();
+        let missing = spec.fill(&history, 37, &mut window).unwrap_err();
+        assert_eq!(missing.quantity, Quantity::AirTemperature);
+    }
+
+    #[test]
+    fn samples_end_at_the_newest_reading_and_lie_an_hour_apart() {
+        let spec = spec();
+        let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+        for slot in 0..=20 {
+            put(&mut history, slot, slot as f32);
+        }
+        let mut window = vec![0.0; spec.len()];
+        spec.fill(&history, 20, &mut window).unwrap();
+        let temperatures: Vec<f32> = window.iter().copied().step_by(2).collect();
+        assert_eq!(temperatures, [8.0, 14.0, 20.0]);
+    }
+
+    #[test]
+    fn what_is_missing_is_said_in_time_until_it_has_left() {
+        let spec = spec();
+        let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+        let mut window = vec![0.0; spec.len()];
+        put(&mut history, 100, 1.0);
+        let missing = spec.fill(&history, 100, &mut window).unwrap_err();
+        assert_eq!(missing.remaining, SignedDuration::from_hours(2));
+        // After two more hours of readings the window is complete to the slot.
+        for slot in 101..=111 {
+            put(&mut history, slot, 1.0);
+            let missing = spec.fill(&history, slot, &mut window).unwrap_err();
+            assert_eq!(missing.remaining, SignedDuration::from_mins(120 - 10 * (slot - 100)));
+        }
+        put(&mut history, 112, 1.0);
+        assert_eq!(spec.fill(&history, 112, &mut window), Ok(()));
+    }
+
+    #[test]
+    fn impossible_specifications_are_refused() {
+        let with = |change: fn(&mut WindowSpec)| {
+            let mut changed = spec();
+            change(&mut changed);
+            changed.validate()
+        };
+        assert_eq!(spec().validate(), Ok(()));
+        assert_eq!(with(|spec| spec.grid_step_s = 0), Err(WindowSpecError::GridStep(0)));
+        assert_eq!(with(|spec| spec.grid_step_s = 7), Err(WindowSpecError::GridStep(7)));
+        assert_eq!(with(|spec| spec.sample_every_s = 900), Err(WindowSpecError::SampleEvery(900, 600)));
+        assert_eq!(with(|spec| spec.samples = 0), Err(WindowSpecError::Samples(0)));
+        assert_eq!(with(|spec| spec.max_hole_s = 60), Err(WindowSpecError::MaxHole(60)));
+        assert_eq!(with(|spec| spec.features.clear()), Err(WindowSpecError::Features(0)));
+        assert!(matches!(with(|spec| spec.site.latitude_deg = f64::NAN), Err(WindowSpecError::Site(..))));
+    }
+}

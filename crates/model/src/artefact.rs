@@ -1,0 +1,203 @@
+//! The artefact: one ONNX file with its manifest inside.
+
+use std::path::Path;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::onnx::{self, DimensionValue};
+use forecastd_core::{MANIFEST_KEY, Manifest, ManifestError};
+
+/// A model as read from a file: the graph, and what its numbers mean.
+#[derive(Debug, Clone)]
+pub struct Artefact {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// SHA-256 of the file, hexadecimal: what tells two artefacts of one name apart.
+    pub sha256: String,
+    /// The parsed file.
+    model: onnx::Model,
+    /// The name of the batch dimension; `None` when the file fixes it to 1.
+    batch_name: Option<String>,
+}
+
+/// Why a file is no artefact.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtefactError {
+    /// The file cannot be read. Which one, whoever asked for it says.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// The bytes are no ONNX model, or the file is cut off.
+    #[error("not an ONNX file, or cut off: {0}")]
+    NotOnnx(String),
+    /// There is no manifest.
+    #[error("no {MANIFEST_KEY} in the metadata: not made by forecastd; see `examples/` for how to add one")]
+    NoManifest,
+    /// The manifest is not usable.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The graph is not the one that the manifest was written for.
+    #[error("damaged: the graph is not the one that was written")]
+    Damaged,
+    /// The graph's inputs or outputs do not fit the manifest.
+    #[error("{0}")]
+    Shape(String),
+}
+
+impl Artefact {
+    /// Name of the graph's input.
+    pub const INPUT: &'static str = "window";
+    /// Name of the graph's output.
+    pub const OUTPUT: &'static str = "temperature";
+    /// A file larger than this is not read.
+    const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+    /// Reads an artefact from a file.
+    ///
+    /// # Errors
+    /// [`ArtefactError`] when it cannot be read, is not ONNX, has no usable manifest or shapes that do not fit it.
+    pub fn read(path: &Path) -> Result<Artefact, ArtefactError> {
+        let metadata = std::fs::metadata(path).map_err(ArtefactError::Unreadable)?;
+        if !metadata.is_file() || metadata.len() > Artefact::MAX_BYTES {
+            let reason = std::io::Error::other("not a file of a reasonable size");
+            return Err(ArtefactError::Unreadable(reason));
+        }
+        Artefact::parse(&std::fs::read(path).map_err(ArtefactError::Unreadable)?)
+    }
+
+    /// Takes the bytes of a file for an artefact.
+    ///
+    /// # Errors
+    /// Like [`Artefact::read`], but for the file.
+    pub fn parse(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
+        let model = onnx::Model::decode(bytes).map_err(|error| ArtefactError::NotOnnx(error.to_string()))?;
+        if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
+            return Err(ArtefactError::NotOnnx("no graph".to_owned()));
+        }
+        let manifest = model
+            .metadata_props
+            .iter()
+            .find(|entry| entry.key == MANIFEST_KEY)
+            .ok_or(ArtefactError::NoManifest)?;
+        let manifest = Manifest::parse(&manifest.value)?;
+        let written = manifest.graph_sha256.as_ref();
+        if written.is_some_and(|written| Some(written) != graph_hash(&model).as_ref()) {
+            return Err(ArtefactError::Damaged);
+        }
+        let batch_name = check_shapes(&model, &manifest)?;
+        Ok(Artefact { manifest, sha256: hex::encode(&Sha256::digest(bytes)), model, batch_name })
+    }
+
+    /// Puts a manifest into a model and gives the bytes of the file.
+    ///
+    /// # Errors
+    /// [`ArtefactError`] when the manifest is not usable or does not fit the graph.
+    pub fn assemble(mut model: onnx::Model, manifest: &Manifest) -> Result<Vec<u8>, ArtefactError> {
+        manifest.validate()?;
+        check_shapes(&model, manifest)?;
+        let manifest = Manifest { graph_sha256: graph_hash(&model), ..manifest.clone() };
+        model.metadata_props.retain(|entry| entry.key != MANIFEST_KEY);
+        model.metadata_props.push(onnx::StringStringEntry {
+            key: MANIFEST_KEY.to_owned(),
+            value: serde_json::to_string(&manifest).map_err(ManifestError::Json)?,
+        });
+        Ok(model.encode_to_vec())
+    }
+
+    /// Whether an engine may be given several windows at once.
+    pub fn takes_batches(&self) -> bool {
+        self.batch_name.is_some()
+    }
+
+    /// The file's bytes for an engine; with the batch fixed to 1 for one that wants every dimension known.
+    pub fn graph(&self, fix_batch: bool) -> Vec<u8> {
+        let mut model = self.model.clone();
+        // Engines need the graph only.
+        model.metadata_props.clear();
+        if let (true, Some(name)) = (fix_batch, &self.batch_name) {
+            model.fix_dimension(name, 1);
+        }
+        model.encode_to_vec()
+    }
+
+    /// The graph's operations and constants, for a person.
+    pub fn model(&self) -> &onnx::Model {
+        &self.model
+    }
+
+    /// What a station knows of it.
+    pub fn description(&self) -> forecastd_core::Model {
+        forecastd_core::Model { manifest: self.manifest.clone(), id: self.id().into() }
+    }
+
+    /// Short name of the version: model name and the beginning of the hash.
+    pub fn id(&self) -> String {
+        format!("{}@{}", self.manifest.name, &self.sha256[..8])
+    }
+}
+
+/// What [`Manifest::graph_sha256`] is to be.
+fn graph_hash(model: &onnx::Model) -> Option<String> {
+    model.graph.as_ref().map(|graph| hex::encode(&Sha256::digest(graph.encode_to_vec())))
+}
+
+/// Checks input and output of the graph against the manifest; gives the name of the batch dimension.
+fn check_shapes(model: &onnx::Model, manifest: &Manifest) -> Result<Option<String>, ArtefactError> {
+    let shape_error = |message: String| Err(ArtefactError::Shape(message));
+    let Some(graph) = &model.graph else { return shape_error("no graph".to_owned()) };
+    let constants = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !constants(&input.name)).collect();
+    let window = [manifest.window.samples, manifest.window.features.len()];
+    let mut temperature = vec![manifest.lead_h.len()];
+    if !manifest.quantiles.is_empty() {
+        temperature.push(manifest.quantiles.len());
+    }
+    let (&[input], [output]) = (inputs.as_slice(), graph.output.as_slice()) else {
+        let (inputs, outputs) = (inputs.len(), graph.output.len());
+        return shape_error(format!("graph has {inputs} inputs and {outputs} outputs, not one of each"));
+    };
+    let mut batch = None;
+    for (value, name, expected) in
+        [(input, Artefact::INPUT, &window[..]), (output, Artefact::OUTPUT, &temperature[..])]
+    {
+        if value.name != name {
+            return shape_error(format!("graph has {:?} where {name:?} is expected", value.name));
+        }
+        let Some(dimensions) = value.float_dimensions() else {
+            return shape_error(format!("{name} is not a float tensor of known rank"));
+        };
+        let expected_text =
+            format!("[batch, {}]", expected.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
+        let fits = dimensions.len() == expected.len() + 1
+            && dimensions[1..].iter().zip(expected).all(|(found, &size)| match found {
+                DimensionValue::Size(found) => *found == size as i64,
+                DimensionValue::Name(_) => false,
+            });
+        if !fits {
+            return shape_error(format!(
+                "{name} has shape {}, the manifest says {expected_text}",
+                print_shape(&dimensions)
+            ));
+        }
+        batch = match &dimensions[0] {
+            DimensionValue::Size(1) => None,
+            DimensionValue::Size(size) => {
+                return shape_error(format!("{name} has a fixed batch of {size}, not 1 or a symbolic one"));
+            }
+            DimensionValue::Name(batch_name) => Some(batch_name.clone()),
+        };
+    }
+    Ok(batch)
+}
+
+fn print_shape(dimensions: &[DimensionValue]) -> String {
+    let sizes: Vec<String> = dimensions
+        .iter()
+        .map(|dimension| match dimension {
+            DimensionValue::Size(size) => size.to_string(),
+            DimensionValue::Name(name) if name.is_empty() => "?".to_owned(),
+            DimensionValue::Name(name) => name.clone(),
+        })
+        .collect();
+    format!("[{}]", sizes.join(", "))
+}

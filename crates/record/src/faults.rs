@@ -1,0 +1,160 @@
+//! What was wrong with a record as it was read, for a person: rows, order, values.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use forecastd_core::Quantity;
+use forecastd_core::{Dropped, Implausible};
+
+/// Values of one quantity that were dropped for one reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DroppedValues {
+    /// Of which quantity.
+    pub quantity: Quantity,
+    /// Why.
+    pub reason: Implausible,
+    /// How many.
+    pub count: u64,
+    /// The first of them, in the canonical unit, and when it was measured.
+    pub first: (f32, Timestamp),
+}
+
+/// What was wrong with a record.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Faults {
+    /// Readings that there were.
+    pub readings: u64,
+    /// Rows that could not be read.
+    pub broken: u64,
+    /// What is wrong with the first of them.
+    pub first_broken: Option<String>,
+    /// Readings older than one before them in the file.
+    pub unsorted: u64,
+    /// Readings of a slot that had one already.
+    pub repeated: u64,
+    /// Values that could not be true, by quantity and reason.
+    pub dropped: Vec<DroppedValues>,
+}
+
+impl Faults {
+    /// Counts a value that was dropped from the reading of `time`.
+    pub fn drop_value(&mut self, time: Timestamp, dropped: Dropped) {
+        let Dropped { quantity, value, reason } = dropped;
+        let same = |known: &&mut DroppedValues| known.quantity == quantity && known.reason == reason;
+        match self.dropped.iter_mut().find(same) {
+            Some(known) => known.count += 1,
+            None => self.dropped.push(DroppedValues { quantity, reason, count: 1, first: (value, time) }),
+        }
+    }
+
+    /// Whether there was nothing.
+    pub fn is_empty(&self) -> bool {
+        self.broken + self.unsorted + self.repeated == 0 && self.dropped.is_empty()
+    }
+
+    /// What was dropped of one quantity, as a clause for a message; empty if nothing was.
+    pub fn of_quantity(&self, quantity: Quantity) -> String {
+        let of_quantity = |dropped: &&DroppedValues| dropped.quantity == quantity;
+        let clauses: Vec<String> = self
+            .dropped
+            .iter()
+            .filter(of_quantity)
+            .map(|dropped| format!("; {}", Described { dropped, readings: self.readings }))
+            .collect();
+        clauses.concat()
+    }
+
+    /// Rows that cannot be read, and what was dropped of quantities of which hardly anything is left, as clauses for a
+    /// message that says that there is not enough; empty if there is nothing of the kind.
+    pub fn of_most(&self) -> String {
+        let is_most = |dropped: &&DroppedValues| dropped.count * 2 > self.readings;
+        let clause = |dropped| format!("; {}", Described { dropped, readings: self.readings });
+        let mut clauses: String = self.dropped.iter().filter(is_most).map(clause).collect();
+        if let Some(first) = &self.first_broken {
+            clauses += &format!("; {} rows cannot be read, the first: {first}", self.broken);
+        }
+        clauses
+    }
+}
+
+/// Dropped values, and how many readings there were.
+struct Described<'a> {
+    dropped: &'a DroppedValues,
+    readings: u64,
+}
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DroppedValues { quantity, reason, count, first: (value, time) } = *self.dropped;
+        let unit = quantity.unit();
+        write!(formatter, "{count} values of {quantity} dropped, ")?;
+        match reason {
+            Implausible::OutOfRange => {
+                let (low, high) = quantity.plausible_range();
+                write!(formatter, "outside of {low} to {high} {unit}")?;
+            }
+            Implausible::Leap => write!(formatter, "too far from the value before")?,
+            Implausible::Frozen => write!(formatter, "the same for more than a day")?,
+        }
+        write!(formatter, ", the first {value} {unit} at {time}")?;
+        if reason == Implausible::OutOfRange && count * 2 > self.readings {
+            write!(formatter, ": is the unit right?")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut clauses = Vec::new();
+        let mut clause = |count: u64, what: &str| {
+            if count > 0 {
+                clauses.push(format!("{count} {what}"));
+            }
+        };
+        clause(self.unsorted, "readings out of order");
+        clause(self.repeated, "readings of a time slot that had one");
+        let readings = self.readings;
+        clauses.extend(self.dropped.iter().map(|dropped| Described { dropped, readings }.to_string()));
+        if self.broken > 0 {
+            let first = self.first_broken.as_deref().unwrap_or_default();
+            clauses.push(format!("{} rows that cannot be read, the first: {first}", self.broken));
+        }
+        formatter.write_str(&clauses.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_said_with_the_first_of_it_and_what_it_should_be() {
+        let time: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+        let mut faults = Faults { readings: 3, repeated: 2, ..Faults::default() };
+        assert!(Faults::default().is_empty() && !faults.is_empty());
+        for value in [281.5, 282.0] {
+            let reason = Implausible::OutOfRange;
+            faults.drop_value(time, Dropped { quantity: Quantity::AirTemperature, value, reason });
+        }
+        let frozen = Dropped { quantity: Quantity::AirPressure, value: 1013.0, reason: Implausible::Frozen };
+        faults.drop_value(time, frozen);
+        let temperature = "2 values of air_temperature dropped, outside of -90 to 60 °C, the first 281.5 °C at \
+                           2020-01-01T00:00:00Z: is the unit right?";
+        let pressure = "1 values of air_pressure dropped, the same for more than a day, the first 1013 hPa at \
+                        2020-01-01T00:00:00Z";
+        assert_eq!(
+            faults.to_string(),
+            format!("2 readings of a time slot that had one; {temperature}; {pressure}")
+        );
+        assert_eq!(faults.of_quantity(Quantity::AirPressure), format!("; {pressure}"));
+        assert_eq!(faults.of_quantity(Quantity::WindSpeed), "");
+        assert_eq!(faults.of_most(), format!("; {temperature}"));
+        (faults.broken, faults.first_broken) = (4, Some("x.csv:2: why".to_owned()));
+        assert_eq!(
+            faults.of_most(),
+            format!("; {temperature}; 4 rows cannot be read, the first: x.csv:2: why")
+        );
+    }
+}

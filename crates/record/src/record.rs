@@ -1,0 +1,519 @@
+//! A station's whole record: every reading of a file in one history, checked and completed by the same code as live
+//! readings, and its split in time.
+//!
+//! # Parts
+//! The split counts rows, which are slots with a measured temperature: the first [`Split::train`] of them train, the
+//! next [`Split::validation`] choose, the rest test. What a forecast is judged by, its targets, lies within one part.
+//! The window before it may reach back into the part before: that is the past, which a live station knows too, and no
+//! target of a later part is ever seen by training. So the cases of a part are the same for every model, however far
+//! its window reaches, and errors of different models are comparable case by case.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::faults::Faults;
+use crate::{CsvError, CsvMapping, CsvReader};
+use forecastd_core::Screening;
+use forecastd_core::Site;
+use forecastd_core::thermodynamics;
+use forecastd_core::{Grid, Slot};
+use forecastd_core::{History, Inserted};
+use forecastd_core::{Quantity, Values};
+use forecastd_core::{Refit, Split};
+
+/// A record of more slots than this is refused: 150 years of 10 minutes. A wrong year in one row makes such.
+const MAX_SLOTS: i64 = 8_000_000;
+
+/// How the record of a file is read.
+#[derive(Debug, Clone, Default)]
+pub struct RecordSource {
+    /// The CSV file.
+    pub path: PathBuf,
+    /// How its columns are to be understood, where its header does not say.
+    pub mapping: Option<CsvMapping>,
+}
+
+/// What is known of a record as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordFacts {
+    /// Name of the file, without folders.
+    pub file: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Readings in it.
+    pub readings: u64,
+    /// What was wrong with it.
+    pub faults: Faults,
+    /// Time of the first reading.
+    pub first: Timestamp,
+    /// Time of the last reading.
+    pub last: Timestamp,
+}
+
+/// A station's whole record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Shared with the windows that are cut from it.
+    history: Arc<History>,
+    /// Slots with a measured temperature, rising.
+    rows: Vec<Slot>,
+    facts: RecordFacts,
+    site: Option<Site>,
+}
+
+/// A part of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What networks and statistics are made from.
+    Train,
+    /// What chooses between them.
+    Validation,
+    /// What is looked at once, at the end.
+    Test,
+    /// Everything.
+    Whole,
+}
+
+impl Part {
+    /// The part's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+            Part::Whole => "whole",
+        }
+    }
+}
+
+/// Why a file is no record that can be trained on or evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    /// No row could be read.
+    #[error("{path}: no reading in it{}", .first_broken.as_ref().map(|fault| format!("; first fault: {fault}")).unwrap_or_default(), path = .path.display())]
+    NoReading {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with its first row.
+        first_broken: Option<String>,
+    },
+    /// More rows are broken than not.
+    #[error("{path}: {broken} of {rows} rows cannot be read; first fault: {first_broken}", path = .path.display())]
+    Broken {
+        /// Which file.
+        path: PathBuf,
+        /// How many rows are broken.
+        broken: u64,
+        /// How many there are.
+        rows: u64,
+        /// What is wrong with the first.
+        first_broken: String,
+    },
+    /// First and last reading are further apart than any record.
+    #[error(
+        "{path}: readings from {first} to {last}, more than {MAX_SLOTS} steps of the time grid ({step_s} s); is a time \
+         wrong, or the grid too fine?", path = .path.display()
+    )]
+    Span {
+        /// Which file.
+        path: PathBuf,
+        /// The first reading.
+        first: Timestamp,
+        /// The last reading.
+        last: Timestamp,
+        /// The time grid's step, seconds.
+        step_s: i64,
+    },
+    /// A quantity that is needed was never measured.
+    #[error(
+        "{path}: no reading of {quantity}, which the model needs, and it does not follow from what is there{dropped}",
+        path = .path.display()
+    )]
+    MissingQuantity {
+        /// Which file.
+        path: PathBuf,
+        /// What is missing.
+        quantity: Quantity,
+        /// What was dropped of it, as a clause.
+        dropped: String,
+    },
+    /// The temperature is always the same.
+    #[error("{path}: air_temperature is {value} °C in all {readings} readings: there is nothing to forecast", path = .path.display())]
+    Constant {
+        /// Which file.
+        path: PathBuf,
+        /// The value.
+        value: f32,
+        /// How many readings.
+        readings: u64,
+    },
+}
+
+impl Record {
+    /// Reads a file into a history of `grid` that keeps `quantities`.
+    ///
+    /// Rows that cannot be read are left out and counted, as payloads of a live station are.
+    ///
+    /// # Errors
+    /// [`RecordError`] when the file cannot be read, or is nothing to work with.
+    pub fn read(source: &RecordSource, grid: Grid, quantities: &[Quantity]) -> Result<Record, RecordError> {
+        let path = &source.path;
+        let reader = CsvReader::open(path, source.mapping.as_ref())?;
+        let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
+        let site = match &source.mapping {
+            Some(mapping) => mapping.site,
+            None => reader
+                .quantities()
+                .any(|quantity| quantity == Quantity::AirTemperature)
+                .then(|| CsvMapping::jena().site)
+                .flatten()
+                .filter(|_| has_jena_header(path)),
+        };
+        let mut readings = Vec::new();
+        let (mut broken, mut first_broken) = (0_u64, None);
+        for row in reader {
+            match row {
+                Ok(reading) => readings.push(reading),
+                // What comes after a failure of the disk is not known.
+                Err(error @ CsvError::File { .. }) => return Err(error.into()),
+                Err(error) => {
+                    broken += 1;
+                    first_broken.get_or_insert_with(|| error.to_string());
+                }
+            }
+        }
+        let rows = readings.len() as u64 + broken;
+        if readings.is_empty() {
+            return Err(RecordError::NoReading { path: path.clone(), first_broken });
+        }
+        if let Some(first_broken) = first_broken.as_ref().filter(|_| broken * 2 > rows) {
+            let first_broken = first_broken.clone();
+            return Err(RecordError::Broken { path: path.clone(), broken, rows, first_broken });
+        }
+        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut record =
+            Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings, grid))?;
+        (record.facts.file, record.facts.sha256) = (file, sha256);
+        (record.facts.faults.broken, record.facts.faults.first_broken) = (broken, first_broken);
+        record.site = site;
+        record.check(path, &readings)?;
+        Ok(record)
+    }
+
+    /// Puts readings into a history, in the order in which they are given; `None` when there is none or they span
+    /// more than a record can.
+    pub fn of(readings: &[(Timestamp, Values)], grid: Grid, quantities: &[Quantity]) -> Option<Record> {
+        let times = || readings.iter().map(|(time, _)| *time);
+        let (first, last) = (times().min()?, times().max()?);
+        let slots = grid.slot(last) - grid.slot(first) + 1;
+        if slots > MAX_SLOTS {
+            return None;
+        }
+        let mut history = History::new(grid, quantities, slots as usize);
+        // The newest slot first, so that no reading of an unsorted file is too old for the buffer.
+        history.insert(last, &Values::NONE);
+        let mut screening = Screening::default();
+        let mut faults = Faults { readings: readings.len() as u64, ..Faults::default() };
+        let mut newest = Timestamp::MIN;
+        let mut seen = vec![false; slots as usize];
+        for (time, values) in readings {
+            let mut values = *values;
+            for dropped in screening.screen(*time, &mut values) {
+                faults.drop_value(*time, dropped);
+            }
+            thermodynamics::derive(&mut values);
+            let inserted = history.insert(*time, &values);
+            debug_assert!(!matches!(inserted, Inserted::TooOld(_)), "the history spans all readings");
+            faults.unsorted += u64::from(*time < newest);
+            newest = newest.max(*time);
+            let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
+            faults.repeated += u64::from(std::mem::replace(seen, true));
+        }
+        let rows = (grid.slot(first)..=grid.slot(last))
+            .filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan())
+            .collect();
+        let facts = RecordFacts {
+            file: String::new(),
+            sha256: String::new(),
+            readings: readings.len() as u64,
+            faults,
+            first,
+            last,
+        };
+        Some(Record { history: Arc::new(history), rows, facts, site: None })
+    }
+
+    fn check(&self, path: &Path, readings: &[(Timestamp, Values)]) -> Result<(), RecordError> {
+        let mut temperatures = readings.iter().filter_map(|(_, values)| values.get(Quantity::AirTemperature));
+        if let Some(value) = temperatures.next()
+            && readings.len() > 1
+            && temperatures.all(|other| other == value)
+        {
+            let readings = readings.len() as u64;
+            return Err(RecordError::Constant { path: path.to_owned(), value, readings });
+        }
+        for &quantity in self.history.quantities() {
+            let slots = self.first_slot()..=self.last_slot();
+            if slots.into_iter().all(|slot| self.history.value(slot, quantity).is_nan()) {
+                let dropped = self.facts.faults.of_quantity(quantity);
+                return Err(RecordError::MissingQuantity { path: path.to_owned(), quantity, dropped });
+            }
+        }
+        Ok(())
+    }
+
+    /// The readings.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// What is known of the record as a whole.
+    pub fn facts(&self) -> &RecordFacts {
+        &self.facts
+    }
+
+    /// Where the station stands, where the file or its mapping says.
+    pub fn site(&self) -> Option<Site> {
+        self.site
+    }
+
+    /// Slots with a measured temperature, rising.
+    pub fn rows(&self) -> &[Slot] {
+        &self.rows
+    }
+
+    fn first_slot(&self) -> Slot {
+        self.history.grid().slot(self.facts.first)
+    }
+
+    fn last_slot(&self) -> Slot {
+        self.history.grid().slot(self.facts.last)
+    }
+
+    /// The slots of a part.
+    pub fn part(&self, split: Split, part: Part) -> Range<Slot> {
+        let end = self.last_slot() + 1;
+        let at = |fraction: f64| {
+            let row = (self.rows.len() as f64 * fraction).round() as usize;
+            self.rows.get(row).copied().unwrap_or(end)
+        };
+        let (validation, test) = (at(split.train), at(split.train + split.validation));
+        match part {
+            Part::Train => self.first_slot()..validation,
+            Part::Validation => validation..test,
+            Part::Test => test..end,
+            Part::Whole => self.first_slot()..end,
+        }
+    }
+
+    /// The slots that a model learned from.
+    pub fn learned(&self, split: Split, refit: Option<Refit>) -> Range<Slot> {
+        let last = match refit {
+            None => Part::Train,
+            Some(Refit::Validation) => Part::Validation,
+            Some(Refit::Whole) => Part::Whole,
+        };
+        self.first_slot()..self.part(split, last).end
+    }
+
+    /// The rows within `slots`.
+    pub fn rows_within(&self, slots: &Range<Slot>) -> &[Slot] {
+        let from = self.rows.partition_point(|&row| row < slots.start);
+        let to = self.rows.partition_point(|&row| row < slots.end);
+        &self.rows[from..to.max(from)]
+    }
+
+    /// The temperature measured `lead_h` hours after `origin`, if it was and lies within `slots`; else NaN.
+    pub fn target(&self, origin: Slot, lead_h: u32, slots: &Range<Slot>) -> f32 {
+        let valid = origin + i64::from(lead_h) * 3600 / self.history.grid().step_s();
+        if !slots.contains(&valid) {
+            return f32::NAN;
+        }
+        self.history.value(valid, Quantity::AirTemperature)
+    }
+
+    /// The most frequent distance of rows, in seconds; the shorter of two that are as frequent.
+    pub fn cadence_s(&self) -> f64 {
+        let mut distances: Vec<i64> = self.rows.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        distances.sort_unstable();
+        let (mut usual, mut times) = (0, 0);
+        for same in distances.chunk_by(|a, b| a == b) {
+            if same.len() > times {
+                (usual, times) = (same[0], same.len());
+            }
+        }
+        (usual * self.history.grid().step_s()) as f64
+    }
+
+    /// The share of rows that are missing, were readings to come at the usual distance; and the longest stretch
+    /// without a hole of more than `max_hole` slots, in hours.
+    pub fn holes(&self, max_hole: i64) -> (f64, f64) {
+        let step_s = self.history.grid().step_s() as f64;
+        let span_s = (self.last_slot() - self.first_slot()) as f64 * step_s;
+        let expected = span_s / self.cadence_s().max(step_s) + 1.0;
+        let missing = (1.0 - self.rows.len() as f64 / expected).max(0.0);
+        let (mut longest, mut since) = (0, self.rows.first().copied().unwrap_or(0));
+        for pair in self.rows.windows(2) {
+            if pair[1] - pair[0] > max_hole {
+                since = pair[1];
+            }
+            longest = longest.max(pair[1] - since);
+        }
+        (missing, longest as f64 * step_s / 3600.0)
+    }
+}
+
+/// The default split: what the first 200,000 and the next 100,000 of the 420,551 rows of the Jena climate data set are
+/// to the whole.
+pub const DEFAULT_SPLIT: Split = Split { train: 200_000.0 / 420_551.0, validation: 100_000.0 / 420_551.0 };
+
+fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> RecordError {
+    let times = || readings.iter().map(|(time, _)| *time);
+    let first = times().min().unwrap_or(Timestamp::MIN);
+    let last = times().max().unwrap_or(Timestamp::MAX);
+    RecordError::Span { path: path.to_owned(), first, last, step_s: grid.step_s() }
+}
+
+/// Whether the header is the Jena climate data set's, which was measured at a known place.
+fn has_jena_header(path: &Path) -> bool {
+    let mut head = [0_u8; 64];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    let column = CsvMapping::jena().time.column;
+    String::from_utf8_lossy(&head[..read]).contains(&column)
+}
+
+/// SHA-256 of a file, hexadecimal.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex::encode(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn values(temperature: f32) -> Values {
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, temperature);
+        values
+    }
+
+    fn record(readings: &[(Timestamp, Values)]) -> Record {
+        Record::of(readings, Grid::new(600).unwrap(), &[Quantity::AirTemperature]).unwrap()
+    }
+
+    #[test]
+    fn parts_follow_each_other_and_targets_stay_within() {
+        let readings: Vec<_> = (0..100).map(|hour| (at(hour * 3600), values(hour as f32 / 2.0))).collect();
+        let record = record(&readings);
+        let split = Split { train: 0.5, validation: 0.25 };
+        let [train, validation, test] =
+            [Part::Train, Part::Validation, Part::Test].map(|part| record.part(split, part));
+        assert_eq!(record.rows_within(&train).len(), 50);
+        assert_eq!(record.rows_within(&validation).len(), 25);
+        assert_eq!(record.rows_within(&test).len(), 25);
+        assert_eq!(train.end, validation.start);
+        assert_eq!(validation.end, test.start);
+        let learned = |refit| record.learned(split, refit);
+        assert_eq!(learned(None), train);
+        assert_eq!(learned(Some(Refit::Validation)), train.start..test.start);
+        assert_eq!(learned(Some(Refit::Whole)), train.start..test.end);
+        assert_eq!(record.target(48 * 6, 1, &train), 24.5);
+        assert!(record.target(49 * 6, 1, &train).is_nan(), "the target is of the next part");
+        assert_eq!(record.target(49 * 6, 1, &record.part(split, Part::Whole)), 25.0);
+    }
+
+    #[test]
+    fn what_is_missing_is_counted_though_most_of_it_is() {
+        // Four readings in ten hours, 1, 4, 3 and 2 hours apart, each as often as the others.
+        let hours = (0..1000).filter(|hour| [0, 1, 5, 8].contains(&(hour % 10)));
+        let readings: Vec<_> = hours.map(|hour| (at(hour * 3600), values((hour % 7) as f32))).collect();
+        let record = record(&readings);
+        assert_eq!(record.cadence_s(), 3600.0);
+        let (missing, _) = record.holes(0);
+        assert!((missing - 0.6).abs() < 0.01, "{missing}");
+    }
+
+    #[test]
+    fn order_does_not_matter_and_is_counted() {
+        let mut readings: Vec<_> = (0..10).map(|slot| (at(slot * 600), values(slot as f32))).collect();
+        let sorted = record(&readings);
+        readings.swap(2, 7);
+        readings.push(readings[3]);
+        let unsorted = record(&readings);
+        assert_eq!(sorted.rows(), unsorted.rows());
+        assert_eq!(sorted.facts().faults.unsorted, 0);
+        assert!(unsorted.facts().faults.unsorted > 0);
+        assert_eq!(unsorted.facts().faults.repeated, 1);
+        for slot in 0..10 {
+            let value = |record: &Record| record.history().value(slot, Quantity::AirTemperature);
+            assert_eq!(value(&sorted), value(&unsorted));
+        }
+    }
+
+    #[test]
+    fn files_that_are_nothing_to_work_with_are_named_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.csv");
+        let quantities = [Quantity::AirTemperature, Quantity::AirPressure];
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let source = RecordSource { path: path.clone(), mapping: None };
+            let record = Record::read(&source, Grid::new(600).unwrap(), &quantities);
+            record.map(|record| record.rows().len()).map_err(|error| error.to_string())
+        };
+        let header = "Date Time,p (mbar),T (degC)\n";
+        assert!(read("").unwrap_err().contains("a header line is needed"));
+        assert!(read(header).unwrap_err().contains("no reading in it"));
+        let broken = read(&format!("{header}yesterday,1,2\n")).unwrap_err();
+        assert!(broken.contains("no reading in it; first fault") && broken.contains(":2: "), "{broken}");
+        let commas = "01.01.2009 00:10:00,\"996,5\",\"1,5\"\n".repeat(3);
+        let one = "01.01.2009 00:20:00,996.5,1.5\n";
+        let mixed = read(&format!("{header}{commas}{one}")).unwrap_err();
+        assert!(mixed.contains("3 of 4 rows") && mixed.contains("decimal comma"), "{mixed}");
+        let constant = read(&format!("{header}{one}01.01.2009 00:30:00,996.6,1.5\n")).unwrap_err();
+        assert!(constant.contains("1.5 °C in all 2 readings"), "{constant}");
+        let no_pressure = read("Date Time,T (degC)\n01.01.2009 00:10:00,1\n01.01.2009 00:20:00,2\n");
+        assert!(no_pressure.unwrap_err().contains("no reading of air_pressure"));
+        let kelvin =
+            read(&format!("{header}01.01.2009 00:10:00,996.5,281.1\n01.01.2009 00:20:00,996.5,281.3\n"));
+        let kelvin = kelvin.unwrap_err();
+        assert!(kelvin.contains("2 values of air_temperature dropped, outside of -90 to 60 °C"), "{kelvin}");
+        let open =
+            read(&format!("{header}{one}01.01.2009 00:30:00,\"996.6,1.4\n01.01.2009 00:40:00,996.6,1.3\n"));
+        assert_eq!(open.unwrap(), 2, "a quote that is not closed costs its row");
+        let split = read(&format!("{header}{}", "01.01.2009 00:10:00,996,5,1,5\n".repeat(3))).unwrap_err();
+        assert!(split.contains(":2: 5 cells where the header has 3; decimal commas?"), "{split}");
+        let span = read(&format!("{header}{one}01.01.9009 00:30:00,996.6,1.4\n")).unwrap_err();
+        assert!(span.contains("is a time wrong, or the grid too fine?"), "{span}");
+        std::fs::write(&path, format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
+        let source = RecordSource { path: path.clone(), mapping: None };
+        let good = Record::read(&source, Grid::new(600).unwrap(), &quantities).unwrap();
+        assert_eq!(good.facts().faults.broken, 1);
+        assert_eq!(good.facts().file, "record.csv");
+        assert_eq!(good.site().unwrap().latitude_deg, 50.91);
+    }
+}

@@ -1,0 +1,13 @@
+//! How good a model is on a record: scores beside reference forecasts, charts, and a page of them.
+
+mod chart;
+mod figures;
+mod report;
+mod scoring;
+mod ticks;
+
+pub use figures::{Beside, Calibration, PartFigures};
+pub use report::{Experiment, Report, Training};
+pub use scoring::cases::{Case, cases};
+pub use scoring::error::EvaluateError;
+pub use scoring::lead_errors::{LeadErrors, PartErrors, finite};

@@ -1,0 +1,158 @@
+//! The cases of a part of a record: each forecast beside what came.
+
+use std::ops::Range;
+
+use forecastd_core::Manifest;
+use forecastd_core::Quantity;
+use forecastd_core::Slot;
+use forecastd_core::{Climatology, same_time_yesterday};
+use forecastd_model::{Artefact, Engine, EngineError, Runtime};
+use forecastd_record::{Part, Record};
+
+use super::error::EvaluateError;
+
+/// One forecast beside what came.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Case {
+    /// The slot of the newest reading.
+    pub origin: Slot,
+    /// Hours.
+    pub lead_h: u32,
+    /// What came, °C.
+    pub observed_c: f64,
+    /// The model's forecast, °C; the median where it gives quantiles.
+    pub model_c: f64,
+    /// The model's lowest and highest quantile, °C.
+    pub interval_c: Option<(f64, f64)>,
+    /// The temperature at the issue time, °C.
+    pub persistence_c: f64,
+    /// The temperature at the same time of the last known day, °C.
+    pub yesterday_c: Option<f64>,
+    /// The usual temperature, °C.
+    pub climatology_c: Option<f64>,
+}
+
+/// Every case of a part of a record, by issue time and lead. The network runs on all cores.
+///
+/// # Errors
+/// [`EvaluateError`] when the network does not run, or there is no complete window.
+pub fn cases(
+    artefact: &Artefact,
+    record: &Record,
+    part: Part,
+    slots: &Range<Slot>,
+    runtime: &Runtime,
+) -> Result<Vec<Case>, EvaluateError> {
+    let rows = record.rows_within(slots);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = rows.len().div_ceil(threads).max(1);
+    let cases = std::thread::scope(|scope| {
+        let workers: Vec<_> = rows
+            .chunks(share)
+            .map(|rows| scope.spawn(|| cases_of_rows(artefact, record, rows, slots, runtime)))
+            .collect();
+        // Room for all at once: growing would hold them twice.
+        let mut cases = Vec::with_capacity(rows.len() * artefact.manifest.lead_h.len());
+        for worker in workers {
+            let of_rows = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            cases.extend(of_rows);
+        }
+        Ok::<_, EngineError>(cases)
+    })?;
+    if cases.is_empty() {
+        let spec = &artefact.manifest.window;
+        let (missing, longest_h) = record.holes(spec.max_hole_slots());
+        return Err(EvaluateError::NoWindow {
+            file: record.facts().file.clone(),
+            part: part.name(),
+            window_h: (spec.span_slots() * i64::from(spec.grid_step_s)) as f64 / 3600.0,
+            missing: 100.0 * missing,
+            max_hole_h: f64::from(spec.max_hole_s) / 3600.0,
+            longest_h,
+            faults: match &record.facts().faults {
+                faults if faults.is_empty() => String::new(),
+                faults => format!("; {faults}"),
+            },
+        });
+    }
+    Ok(cases)
+}
+
+fn cases_of_rows(
+    artefact: &Artefact,
+    record: &Record,
+    rows: &[Slot],
+    slots: &Range<Slot>,
+    runtime: &Runtime,
+) -> Result<Vec<Case>, EngineError> {
+    let manifest = &artefact.manifest;
+    let spec = &manifest.window;
+    let mut engine = Engine::load(runtime, artefact)?;
+    let climatology = manifest.training.as_ref().and_then(|training| training.climatology.as_ref());
+    let outputs_per_window = manifest.outputs();
+    let mut cases = Vec::new();
+    let mut waiting: Vec<(Slot, Vec<f32>)> = Vec::new();
+    let mut windows = Vec::new();
+    let mut window = vec![0.0; spec.len()];
+    for (index, &origin) in rows.iter().enumerate() {
+        let observed: Vec<f32> =
+            manifest.lead_h.iter().map(|&lead_h| record.target(origin, lead_h, slots)).collect();
+        let wanted = observed.iter().any(|observed| !observed.is_nan());
+        if wanted && spec.fill(record.history(), origin, &mut window).is_ok() {
+            manifest.normalisation.apply(&mut window);
+            windows.extend_from_slice(&window);
+            waiting.push((origin, observed));
+        }
+        let last = index + 1 == rows.len();
+        if waiting.is_empty() || !(last || waiting.len() == engine.max_batch()) {
+            continue;
+        }
+        let outputs = engine.run(&windows, waiting.len())?;
+        for ((origin, observed), outputs) in waiting.drain(..).zip(outputs.chunks_exact(outputs_per_window)) {
+            add_cases(&mut cases, manifest, record, climatology, origin, &observed, outputs);
+        }
+        windows.clear();
+    }
+    Ok(cases)
+}
+
+fn add_cases(
+    cases: &mut Vec<Case>,
+    manifest: &Manifest,
+    record: &Record,
+    climatology: Option<&Climatology>,
+    origin: Slot,
+    observed: &[f32],
+    outputs: &[f32],
+) {
+    let history = record.history();
+    let spec = &manifest.window;
+    let newest_c = history.value(origin, Quantity::AirTemperature);
+    let per_lead = manifest.quantiles.len().max(1);
+    let median = manifest.quantiles.iter().position(|&quantile| quantile == 0.5).unwrap_or(0);
+    for ((&lead_h, &observed_c), outputs) in
+        manifest.lead_h.iter().zip(observed).zip(outputs.chunks_exact(per_lead))
+    {
+        if observed_c.is_nan() {
+            continue;
+        }
+        let temperature_c = |output: f32| f64::from(manifest.target.temperature_c(output, newest_c));
+        let yesterday_c =
+            history.value(same_time_yesterday(history, origin, lead_h), Quantity::AirTemperature);
+        let (_, valid_at) = spec.valid_at(origin, lead_h);
+        let model_c = temperature_c(outputs[median]);
+        // In order, as the daemon publishes it, should the network have crossed its quantiles.
+        let (first, last) = (temperature_c(outputs[0]), temperature_c(outputs[per_lead - 1]));
+        let interval = (per_lead > 1).then(|| (first.min(last).min(model_c), last.max(first).max(model_c)));
+        cases.push(Case {
+            origin,
+            lead_h,
+            observed_c: f64::from(observed_c),
+            model_c,
+            interval_c: interval,
+            persistence_c: f64::from(newest_c),
+            yesterday_c: (!yesterday_c.is_nan()).then(|| f64::from(yesterday_c)),
+            climatology_c: climatology.map(|climatology| climatology.temperature_c(spec.site, valid_at)),
+        });
+    }
+}

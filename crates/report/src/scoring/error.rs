@@ -1,0 +1,66 @@
+//! Why a model cannot be evaluated.
+
+use std::path::PathBuf;
+
+use forecastd_atomic_file::{SameFile, WriteError};
+use forecastd_model::{ArtefactError, EngineError};
+use forecastd_record::CsvError;
+use forecastd_record::RecordError;
+
+/// Why a model cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// The model cannot be read.
+    #[error("model {path}: {source}", path = .path.display())]
+    Model {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: ArtefactError,
+    },
+    /// The record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The mapping cannot be read.
+    #[error(transparent)]
+    Mapping(#[from] CsvError),
+    /// The network does not run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// There is nothing to forecast from.
+    #[error(
+        "{file}: no complete window of {window_h:.0} h in the {part} part; {missing:.0} % of its rows are missing and \
+         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{faults}"
+    )]
+    NoWindow {
+        /// Which file.
+        file: String,
+        /// Which part.
+        part: &'static str,
+        /// The window's length.
+        window_h: f64,
+        /// Percent of rows that are missing.
+        missing: f64,
+        /// The longest hole that is filled.
+        max_hole_h: f64,
+        /// The longest stretch without a longer one.
+        longest_h: f64,
+        /// What is wrong with the file, as a clause.
+        faults: String,
+    },
+    /// Nothing of the file is left to judge the model by.
+    #[error(
+        "{file}: the model learned from all of it (--refit whole); evaluate it on readings that it has not seen, or see \
+         its scores before that with forecastd inspect"
+    )]
+    Learned {
+        /// Which file.
+        file: String,
+    },
+    /// Two of the files are one.
+    #[error(transparent)]
+    SameFile(#[from] SameFile),
+    /// The forecasts or the report cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}

@@ -1,0 +1,5 @@
+//! Scores of a model on a record.
+
+pub(crate) mod cases;
+pub(crate) mod error;
+pub(crate) mod lead_errors;

@@ -1,0 +1,10 @@
+//! What tests and benches of several crates need: brokers, small artefacts, a client, patience. Nothing else depends on it.
+
+#![allow(missing_docs, reason = "a kit for tests; each file says at its head what it holds")]
+
+pub mod artefact;
+pub mod client;
+pub mod mosquitto;
+pub mod patience;
+pub mod promtool;
+pub mod scripted_broker;

@@ -1,0 +1,137 @@
+//! A trained network that could be shipped: its graph, all that its manifest says, and what it takes to learn it again.
+
+use std::rc::Rc;
+
+use forecastd_core::Climatology;
+use forecastd_core::WindowSpec;
+use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, PartScores, Refit, Target, Training};
+use forecastd_model::{Artefact, EngineChoice, Runtime, onnx};
+use forecastd_record::{DEFAULT_SPLIT, Part, Record};
+use forecastd_report::{self, Case, PartErrors};
+
+use super::dataset::Dataset;
+use super::error::TrainError;
+use super::experiment::{PairRecipe, Recipe};
+use super::ridge::RidgeRecipe;
+
+/// What was chosen by the validation part, so that the network can be learned again without it.
+#[derive(Debug, Clone)]
+pub(super) enum Chosen {
+    Ridge { recipe: RidgeRecipe, penalty: f64 },
+    Network { recipe: Recipe, epoch: usize },
+    Pair { recipe: PairRecipe, epochs: [usize; 2] },
+}
+
+/// What is said of a network beside its data.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub experiment: &'static str,
+    pub seed: u64,
+    pub settings: serde_json::Value,
+    pub quantiles: Vec<f32>,
+    pub chosen: Chosen,
+    /// How much smaller than persistence's its mean absolute error is at the longest lead, on the validation part.
+    pub skill: f64,
+}
+
+/// A network that could be shipped.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub draft: Draft,
+    pub model: onnx::Model,
+    pub record: Rc<Record>,
+    pub window: WindowSpec,
+    /// What it learned from beside the training part.
+    refit: Option<Refit>,
+    normalisation: Normalisation,
+    target: Target,
+    lead_h: Vec<u32>,
+}
+
+impl Candidate {
+    pub fn new(draft: Draft, model: onnx::Model, dataset: &Dataset, record: &Rc<Record>) -> Candidate {
+        Candidate {
+            draft,
+            model,
+            record: Rc::clone(record),
+            window: dataset.windows.spec().clone(),
+            refit: None,
+            normalisation: dataset.windows.normalisation().clone(),
+            target: dataset.target.clone(),
+            lead_h: dataset.lead_h.clone(),
+        }
+    }
+
+    /// What it learned from beside the training part.
+    pub fn refit(&self) -> Option<Refit> {
+        self.refit
+    }
+
+    /// The same, learned from more than the training part.
+    pub fn refitted(self, refit: Refit) -> Candidate {
+        Candidate { refit: Some(refit), ..self }
+    }
+
+    /// The manifest of a model of that name and scores.
+    pub fn manifest(&self, name: &str, scores: Vec<PartScores>) -> Manifest {
+        let (facts, draft) = (self.record.facts(), &self.draft);
+        let rows = self.record.rows_within(&self.record.learned(DEFAULT_SPLIT, self.refit));
+        Manifest {
+            format_version: FORMAT_VERSION,
+            name: name.to_owned(),
+            window: self.window.clone(),
+            normalisation: self.normalisation.clone(),
+            target: self.target.clone(),
+            lead_h: self.lead_h.clone(),
+            quantiles: draft.quantiles.clone(),
+            training: Some(Training {
+                file: facts.file.clone(),
+                sha256: facts.sha256.clone(),
+                rows: facts.readings,
+                first: facts.first,
+                last: facts.last,
+                split: DEFAULT_SPLIT,
+                refit: self.refit,
+                seed: draft.seed,
+                experiment: draft.experiment.to_owned(),
+                settings: draft.settings.clone(),
+                climatology: Climatology::fit(self.record.history(), self.window.site, rows),
+            }),
+            scores,
+            tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            graph_sha256: None,
+        }
+    }
+
+    /// Every forecast of a part of the record, by the engine that is built in.
+    pub fn cases(&self, part: Part) -> Result<Vec<Case>, TrainError> {
+        let file = Artefact::assemble(self.model.clone(), &self.manifest(self.draft.experiment, Vec::new()))?;
+        let artefact = Artefact::parse(&file)?;
+        let runtime = Runtime::start(EngineChoice::Tract, None)?;
+        let slots = self.record.part(DEFAULT_SPLIT, part);
+        Ok(forecastd_report::cases(&artefact, &self.record, part, &slots, &runtime)?)
+    }
+
+    /// Sums up cases of a part.
+    pub fn errors(&self, part: Part, cases: &[Case]) -> PartErrors {
+        PartErrors::of(&self.record, part, &self.lead_h, cases)
+    }
+}
+
+/// Refuses a model that is no better at its longest lead than what costs nothing.
+pub(super) fn check_gain(validation: &PartErrors) -> Result<(), TrainError> {
+    let Some(errors) = validation.leads.last() else { return Ok(()) };
+    let baselines = [
+        ("persistence", errors.persistence),
+        ("the same time yesterday", errors.yesterday),
+        ("climatology", errors.climatology),
+    ];
+    for (baseline, sum) in baselines {
+        // A reference that was not measured has no error to compare with.
+        if errors.model.mae() >= sum.mae() {
+            let (model_c, baseline_c) = (errors.model.mae(), sum.mae());
+            return Err(TrainError::NoGain { model_c, lead_h: errors.lead_h, baseline, baseline_c });
+        }
+    }
+    Ok(())
+}

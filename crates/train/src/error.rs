@@ -1,0 +1,172 @@
+//! Why a run of the trainer ends without what was asked for.
+
+use std::path::PathBuf;
+
+use forecastd_atomic_file::{SameFile, WriteError};
+use forecastd_core::WindowSpecError;
+use forecastd_model::{ArtefactError, EngineError};
+use forecastd_record::CsvError;
+use forecastd_record::RecordError;
+use forecastd_report::EvaluateError;
+
+use super::checkpoint::CheckpointError;
+use super::dataset::DatasetError;
+use super::imdb::reviews::ReviewError;
+
+/// Why a run ends without what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// No file was given.
+    #[error("no history given: --csv FILE")]
+    NoCsv,
+    /// No film reviews were given.
+    #[error("{0} learns from the Large Movie Review Dataset: --imdb PATH")]
+    NoReviews(&'static str),
+    /// The film reviews cannot be read.
+    #[error(transparent)]
+    Reviews(#[from] ReviewError),
+    /// There is no such experiment.
+    #[error("no experiment {name:?}; there are {known}")]
+    UnknownExperiment {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Nothing can be trained with a number.
+    #[error("{option} {value}: {needed} is needed")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What can be.
+        needed: String,
+    },
+    /// A file would be overwritten by another.
+    #[error(transparent)]
+    SameFile(#[from] SameFile),
+    /// The window cannot be cut.
+    #[error(transparent)]
+    Window(#[from] WindowSpecError),
+    /// Where the station stands is not known.
+    #[error("where the station stands is not known: give --latitude and --longitude, or site in the mapping")]
+    NoSite,
+    /// The record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The file or mapping cannot be read.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    /// The record cannot be trained on.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The model cannot be written.
+    #[error(transparent)]
+    Artefact(#[from] ArtefactError),
+    /// The model cannot be evaluated.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The engine does not run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The model, the report or a checkpoint cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The log cannot be written.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The training was interrupted.
+    #[error("interrupted{}", .0.as_ref().map(|path| format!("; go on with --resume --checkpoint {}", path.display())).unwrap_or_default())]
+    Interrupted(Option<PathBuf>),
+    /// Nothing was learned at all.
+    #[error("the loss was no number from the beginning: try a lower --learning-rate")]
+    Diverged,
+    /// What was learned well from a part is not from more.
+    #[error(
+        "the loss was no number before epoch {0}, which was the best before: try a lower --learning-rate, or no --refit"
+    )]
+    RefitDiverged(usize),
+    /// Only a network can be written.
+    #[error("--out: {0} is no network that can be written to a model file")]
+    NotExportable(String),
+    /// The report is about a station.
+    #[error("--report shows a station's record and forecasts: --csv FILE")]
+    ReportWithoutRecord,
+    /// Networks that cannot be compared.
+    #[error(
+        "--out writes the best of several networks, but {experiment} forecasts {lead_h} h ahead and {other} {other_lead_h} \
+         h: give experiments of one kind, or --protocol"
+    )]
+    Incomparable {
+        /// An experiment.
+        experiment: &'static str,
+        /// Its longest lead.
+        lead_h: u32,
+        /// Another.
+        other: &'static str,
+        /// Its longest lead.
+        other_lead_h: u32,
+    },
+    /// A baseline has nothing to be judged by.
+    #[error(
+        "{file}: no case to judge {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
+         240 h, with another {lead_h} h later"
+    )]
+    NoCase {
+        /// Which file.
+        file: String,
+        /// Which baseline.
+        baseline: &'static str,
+        /// Rows of the validation part.
+        rows: usize,
+        /// The lead.
+        lead_h: u32,
+    },
+    /// An option that would be passed over in silence.
+    #[error("{option} has no effect on the experiment {experiment}")]
+    NoEffect {
+        /// The option.
+        option: &'static str,
+        /// The experiment.
+        experiment: &'static str,
+    },
+    /// A linear regression of more terms than it is good for.
+    #[error(
+        "ridge with {terms} terms would take {gigabytes:.0} GB of memory: fewer --samples are needed, at most {most} terms"
+    )]
+    RidgeTerms {
+        /// How many terms there are.
+        terms: usize,
+        /// What their products take.
+        gigabytes: f64,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A linear regression that cannot be solved.
+    #[error("the ridge regression has no solution: no window of the training part has all of its targets")]
+    Ridge,
+    /// The model is of no use.
+    #[error(
+        "not written: on the validation part the model errs by {model_c:.3} °C at {lead_h} h, {baseline} by \
+         {baseline_c:.3} °C; --ship-anyway writes it all the same"
+    )]
+    NoGain {
+        /// Mean absolute error of the model.
+        model_c: f64,
+        /// The lead.
+        lead_h: u32,
+        /// What costs nothing and is as good.
+        baseline: &'static str,
+        /// Its mean absolute error.
+        baseline_c: f64,
+    },
+}

@@ -1,0 +1,557 @@
+//! The network that is shipped: a dense branch on terms that compare hours before with now, and a recurrent branch on a
+//! shortened sequence; each is trained by itself, and what is forecast is their mean.
+//!
+//! Both learn three quantiles of the change of temperature at every lead (pinball loss), and beside them, as a help that
+//! is cut off at export, how the other measured quantities change. Inputs relative to the newest reading are worth more
+//! than any choice of network: `p(t − k) − p(t)` alone is five hundredths of a degree.
+
+use burn::module::Module;
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use forecastd_core::Feature;
+use forecastd_core::Quantity;
+use forecastd_core::Slot;
+use forecastd_model::onnx::Model;
+use forecastd_record::Record;
+
+use super::dataset::{Dataset, Examples};
+use super::dense::{Dense, dropout};
+use super::fit::{Task, Validation};
+use super::graph::GraphBuilder;
+use super::interval::Distances;
+use super::parameters::numbers;
+use super::recurrent::{Gru, GruConfig};
+use super::terms::Terms;
+
+/// The quantiles that are forecast; the median is the second.
+pub const QUANTILES: [f32; 3] = [0.1, 0.5, 0.9];
+const MEDIAN: usize = 1;
+/// The share of outcomes that the interval is to hold.
+pub(super) const COVERAGE: f64 = 0.8;
+/// How much the loss of the helping outputs counts.
+const HELP_WEIGHT: f32 = 0.3;
+/// How many windows are run at once for validation.
+const CHUNK: usize = 2048;
+
+/// Sizes and regularisation of both branches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PairSettings {
+    /// Units of the dense layers, in both branches.
+    pub hidden: Vec<usize>,
+    /// Units of the recurrent layer.
+    pub units: usize,
+    /// Dropout behind each dense layer.
+    pub dropout: f64,
+    /// Dropout behind the recurrent layer.
+    pub state_dropout: f64,
+    /// Standard deviation of the noise on terms in training.
+    pub noise: f32,
+}
+
+/// Terms and targets of one part. Windows and sequences, which are many times as large, are made when they are needed.
+#[derive(Debug, Clone)]
+struct Inputs<'a> {
+    examples: &'a Examples,
+    /// `[example, term]`.
+    terms: Vec<f32>,
+    /// `[example, target]`, the temperature's changes and then the helping ones; NaN where nothing was measured.
+    targets: Vec<f32>,
+}
+
+/// A dataset with what the branches are given.
+#[derive(Debug, Clone)]
+pub struct PairData<'a> {
+    dataset: &'a Dataset,
+    terms: Terms,
+    train: Inputs<'a>,
+    validation: Inputs<'a>,
+    helps: usize,
+}
+
+impl<'a> PairData<'a> {
+    /// Computes the terms of all windows.
+    pub fn new(dataset: &'a Dataset, record: &Record) -> PairData<'a> {
+        let size = dataset.windows.spec().len();
+        let mut window = vec![0.0; size];
+        let terms = Terms::of(dataset.windows.spec(), dataset.windows.normalisation(), |visit| {
+            for &origin in &dataset.train.origins {
+                fill(dataset, origin, &mut window);
+                visit(&window);
+            }
+        });
+        let helping: Vec<Quantity> = dataset
+            .windows
+            .spec()
+            .features
+            .iter()
+            .filter_map(|feature| match feature {
+                Feature::Quantity(quantity) if *quantity != Quantity::AirTemperature => Some(*quantity),
+                _ => None,
+            })
+            .collect();
+        let leads = dataset.lead_h.len();
+        let helps = helping.len() * leads;
+        let change = |origin: Slot, quantity: Quantity, lead_h: u32| {
+            let history = record.history();
+            let valid = origin + i64::from(lead_h) * 3600 / history.grid().step_s();
+            history.value(valid, quantity) - history.value(origin, quantity)
+        };
+        let changes = |examples: &Examples| -> Vec<f32> {
+            let of_origin = |&origin: &Slot| {
+                let lead_h = &dataset.lead_h;
+                helping
+                    .iter()
+                    .flat_map(move |&quantity| lead_h.iter().map(move |&lead_h| (origin, quantity, lead_h)))
+                    .map(|(origin, quantity, lead_h)| change(origin, quantity, lead_h))
+                    .collect::<Vec<f32>>()
+            };
+            examples.origins.iter().flat_map(of_origin).collect()
+        };
+        // Targets at a part's end lie beyond it, as those of temperature do not; they are left out.
+        let changes_within = |examples: &Examples| {
+            let mut changes = changes(examples);
+            for (index, change) in changes.iter_mut().enumerate() {
+                let (example, lead) = (index / helps.max(1), index % leads);
+                if examples.targets[example * leads + lead].is_nan() {
+                    *change = f32::NAN;
+                }
+            }
+            changes
+        };
+        let of_train = changes_within(&dataset.train);
+        let sizes: Vec<f32> =
+            (0..helps).map(|help| mean_size(of_train.iter().skip(help).step_by(helps))).collect();
+        let inputs = |examples: &'a Examples, helps_of: &[f32]| {
+            let mut inputs = Inputs {
+                examples,
+                terms: vec![0.0; examples.len() * terms.count()],
+                targets: Vec::with_capacity(examples.len() * (leads + helps)),
+            };
+            inputs.terms.par_chunks_mut(terms.count()).zip(&examples.origins).for_each_init(
+                || vec![0.0; size],
+                |window, (row, &origin)| {
+                    fill(dataset, origin, window);
+                    terms.fill(window, row);
+                },
+            );
+            for example in 0..examples.len() {
+                inputs.targets.extend(&examples.targets[example * leads..][..leads]);
+                let helps_of = &helps_of[example * helps..][..helps];
+                inputs.targets.extend(helps_of.iter().zip(&sizes).map(|(change, size)| change / size));
+            }
+            inputs
+        };
+        let train = inputs(&dataset.train, &of_train);
+        let validation = inputs(&dataset.validation, &changes_within(&dataset.validation));
+        PairData { dataset, terms, train, validation, helps }
+    }
+
+    /// A branch with initial weights.
+    pub fn branch(
+        &self,
+        kind: BranchKind,
+        settings: &PairSettings,
+        device: &Device,
+        generator: &mut Pcg64,
+    ) -> Branch {
+        let [_, inputs] = self.terms.sequence_shape();
+        let (gru, mut width) = match kind {
+            BranchKind::Dense => (None, self.terms.count()),
+            BranchKind::Recurrent => {
+                let gru = GruConfig::new(inputs, settings.units).init(device, generator);
+                (Some(gru), self.terms.few() + settings.units)
+            }
+        };
+        let mut hidden = Vec::new();
+        for &units in &settings.hidden {
+            hidden.push(Dense::new_uniform(width, units, device, generator));
+            width = units;
+        }
+        let outputs = QUANTILES.len() * self.dataset.lead_h.len() + self.helps;
+        let output = Dense::new_uniform(width, outputs, device, generator);
+        Branch { gru, hidden, output, dropout: settings.dropout, state_dropout: settings.state_dropout }
+    }
+
+    /// The terms that `branch` takes, and sequences if it takes such, of some examples.
+    fn gather(&self, branch: &Branch, inputs: &Inputs, examples: &[usize]) -> (Vec<f32>, Option<Vec<f32>>) {
+        let pick = |from: &[f32], stride: usize, width: usize| -> Vec<f32> {
+            examples.iter().flat_map(|&example| &from[example * stride..][..width]).copied().collect()
+        };
+        let count = self.terms.count();
+        match branch.gru {
+            None => (pick(&inputs.terms, count, count), None),
+            Some(_) => {
+                let terms = pick(&inputs.terms, count, self.terms.few());
+                (terms, Some(self.sequences(inputs, examples)))
+            }
+        }
+    }
+
+    /// The shortened sequences of some examples.
+    fn sequences(&self, inputs: &Inputs, examples: &[usize]) -> Vec<f32> {
+        let size = self.terms.sequence_shape().iter().product();
+        let mut sequences = vec![0.0; examples.len() * size];
+        sequences.par_chunks_mut(size).zip(examples).for_each_init(
+            || vec![0.0; self.dataset.windows.spec().len()],
+            |window, (sequence, &example)| {
+                fill(self.dataset, inputs.examples.origins[example], window);
+                self.terms.fill_sequence(window, sequence);
+            },
+        );
+        sequences
+    }
+
+    /// The quantiles that a branch gives for all examples, `[example, lead, quantile]`; and how large its helping outputs'
+    /// errors are on average.
+    fn predict(&self, branch: &Branch, inputs: &Inputs) -> (Vec<f32>, f64) {
+        let device = branch.output.weight.val().device();
+        let leads = self.dataset.lead_h.len();
+        let kept = QUANTILES.len() * leads;
+        let mut quantiles = Vec::with_capacity(inputs.examples.len() * kept);
+        let (mut help_sum, mut help_count) = (0.0, 0_u64);
+        let all: Vec<usize> = (0..inputs.examples.len()).collect();
+        for chunk in all.chunks(CHUNK) {
+            let (terms, sequences) = self.gather(branch, inputs, chunk);
+            let outputs = branch.forward_numbers(&self.terms, terms, sequences, chunk.len(), &device, None);
+            let outputs = numbers(outputs);
+            for (&example, outputs) in chunk.iter().zip(outputs.chunks_exact(kept + self.helps)) {
+                quantiles.extend_from_slice(&outputs[..kept]);
+                let targets = &inputs.targets[example * (leads + self.helps) + leads..][..self.helps];
+                for (target, output) in
+                    targets.iter().zip(&outputs[kept..]).filter(|(target, _)| !target.is_nan())
+                {
+                    help_sum += f64::from((target - output).abs());
+                    help_count += 1;
+                }
+            }
+        }
+        (quantiles, help_sum / help_count.max(1) as f64)
+    }
+}
+
+impl PairData<'_> {
+    /// The mean of the quantiles that two branches give for the validation part, `[example, lead, quantile]`.
+    fn predict_both(&self, branches: &[Branch; 2]) -> Vec<f32> {
+        let [mut outputs, others] =
+            branches.each_ref().map(|branch| self.predict(branch, &self.validation).0);
+        for (output, other) in outputs.iter_mut().zip(others) {
+            *output = 0.5 * (*output + other);
+        }
+        outputs
+    }
+
+    /// Adds how far the validation part's outcomes lay from what was forecast.
+    fn add_distances(&self, outputs: &[f32], distances: &mut Distances) {
+        let leads = self.dataset.lead_h.len();
+        let targets = &self.dataset.validation.targets;
+        for (index, (&target, output)) in
+            targets.iter().zip(outputs.chunks_exact(QUANTILES.len())).enumerate()
+        {
+            if !target.is_nan() {
+                distances.add(index % leads, [output[0], output[MEDIAN], output[2]], target);
+            }
+        }
+    }
+
+    /// Adds how far outcomes lay from what branches forecast that have not learned from them.
+    pub(super) fn judge(&self, branches: &[Branch; 2], distances: &mut Distances) {
+        self.add_distances(&self.predict_both(branches), distances);
+    }
+}
+
+fn fill(dataset: &Dataset, origin: Slot, window: &mut [f32]) {
+    let complete = dataset.windows.fill(origin, window);
+    debug_assert!(complete, "only complete windows are examples");
+}
+
+fn mean_size<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
+    let present = values.filter(|value| !value.is_nan());
+    let (count, sum) =
+        present.fold((0.0, 0.0), |(count, sum), &value| (count + 1.0, sum + f64::from(value).abs()));
+    if sum > 0.0 { (sum / count) as f32 } else { 1.0 }
+}
+
+/// One of the two branches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BranchKind {
+    /// Dense layers on all terms.
+    Dense,
+    /// A GRU on the shortened sequence, and dense layers on its last state and the first terms.
+    Recurrent,
+}
+
+/// A branch: from terms, and perhaps a sequence, to quantiles and helping outputs.
+#[derive(Module, Debug)]
+pub struct Branch {
+    gru: Option<Gru>,
+    hidden: Vec<Dense>,
+    output: Dense,
+    dropout: f64,
+    state_dropout: f64,
+}
+
+impl Branch {
+    fn forward(
+        &self,
+        terms: Tensor<2>,
+        sequences: Option<Tensor<3>>,
+        mut generator: Option<&mut Pcg64>,
+    ) -> Tensor<2> {
+        let mut state = terms;
+        if let (Some(gru), Some(sequences)) = (&self.gru, sequences) {
+            let last = gru.forward(sequences, generator.as_deref_mut());
+            let last = dropout(last, self.state_dropout, generator.as_deref_mut());
+            state = Tensor::cat(vec![state, last], 1);
+        }
+        for dense in &self.hidden {
+            state = relu(dense.forward(state));
+            state = dropout(state, self.dropout, generator.as_deref_mut());
+        }
+        self.output.forward(state)
+    }
+
+    fn forward_numbers(
+        &self,
+        terms_of: &Terms,
+        terms: Vec<f32>,
+        sequences: Option<Vec<f32>>,
+        count: usize,
+        device: &Device,
+        generator: Option<&mut Pcg64>,
+    ) -> Tensor<2> {
+        let width = terms.len() / count;
+        let [steps, inputs] = terms_of.sequence_shape();
+        let sequences = sequences.map(|sequences| {
+            Tensor::<3>::from_data(TensorData::new(sequences, [count, steps, inputs]), device)
+        });
+        let terms = Tensor::<2>::from_data(TensorData::new(terms, [count, width]), device);
+        self.forward(terms, sequences, generator)
+    }
+}
+
+/// Learning one branch.
+pub struct BranchTask<'a> {
+    data: &'a PairData<'a>,
+    noise: f32,
+    device: Device,
+}
+
+impl<'a> BranchTask<'a> {
+    /// The task of a dataset.
+    pub fn new(data: &'a PairData<'a>, settings: &PairSettings, device: Device) -> BranchTask<'a> {
+        BranchTask { data, noise: settings.noise, device }
+    }
+}
+
+/// Two independent numbers of the standard normal distribution (Box and Muller 1958).
+fn normal(generator: &mut Pcg64) -> [f32; 2] {
+    let radius = (-2.0 * (1.0 - generator.random::<f32>()).ln()).sqrt();
+    let (sin, cos) = (std::f32::consts::TAU * generator.random::<f32>()).sin_cos();
+    [radius * cos, radius * sin]
+}
+
+impl Task for BranchTask<'_> {
+    type Model = Branch;
+
+    fn examples(&self) -> usize {
+        self.data.dataset.train.len()
+    }
+
+    fn loss(&self, model: &Branch, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
+        let data = self.data;
+        let count = examples.len();
+        let (mut terms, sequences) = data.gather(model, &data.train, examples);
+        if self.noise > 0.0 {
+            for pair in terms.chunks_mut(2) {
+                for (term, noise) in pair.iter_mut().zip(normal(generator)) {
+                    *term += self.noise * noise;
+                }
+            }
+        }
+        let output =
+            model.forward_numbers(&data.terms, terms, sequences, count, &self.device, Some(generator));
+        // Each output's loss is weight · (τ·r + max(−r, 0)) with r = target − output: the pinball loss, and for τ = ½
+        // half the absolute error.
+        let leads = data.dataset.lead_h.len();
+        let quantiles = QUANTILES.len() * leads;
+        let width = quantiles + data.helps;
+        let (mut targets, mut shares, mut weights) =
+            (vec![0.0; count * width], vec![0.0; count * width], vec![0.0; count * width]);
+        for (row, &example) in examples.iter().enumerate() {
+            let of_example = &data.train.targets[example * (leads + data.helps)..][..leads + data.helps];
+            for column in 0..width {
+                let (target, share, weight) = if column < quantiles {
+                    let share = QUANTILES[column % QUANTILES.len()];
+                    (of_example[column / QUANTILES.len()], share, 2.0 / leads as f32)
+                } else {
+                    (of_example[column - quantiles + leads], 0.5, 2.0 * HELP_WEIGHT / data.helps as f32)
+                };
+                if target.is_nan() {
+                    continue;
+                }
+                let at = row * width + column;
+                (targets[at], shares[at], weights[at]) = (target, share, weight / count as f32);
+            }
+        }
+        let tensor = |numbers: Vec<f32>| {
+            Tensor::<2>::from_data(TensorData::new(numbers, [count, width]), &self.device)
+        };
+        let residual = tensor(targets) - output;
+        let loss = residual.clone() * tensor(shares) + relu(residual.neg());
+        (loss * tensor(weights)).sum()
+    }
+
+    fn validate(&self, model: &Branch) -> Validation {
+        let (outputs, help) = self.data.predict(model, &self.data.validation);
+        let quantiles = self.data.dataset.validation_of(&outputs);
+        Validation { loss: quantiles.loss + f64::from(HELP_WEIGHT) * help, ..quantiles }
+    }
+}
+
+impl Dataset {
+    /// How good quantiles `[example, lead, quantile]` are on the validation part: the pinball loss, and the mean
+    /// absolute error of the median at the longest lead in °C.
+    fn validation_of(&self, outputs: &[f32]) -> Validation {
+        let leads = self.lead_h.len();
+        let unit_c = f64::from(self.scale[leads - 1] * self.target.standard_deviation);
+        let (mut loss, mut count) = (0.0, 0_u64);
+        let (mut error_c, mut last_count) = (0.0, 0_u64);
+        for (index, (&target, output)) in
+            self.validation.targets.iter().zip(outputs.chunks_exact(QUANTILES.len())).enumerate()
+        {
+            if target.is_nan() {
+                continue;
+            }
+            for (quantile, output) in QUANTILES.into_iter().zip(output) {
+                let residual = target - output;
+                loss += 2.0 * f64::from((quantile * residual).max((quantile - 1.0) * residual));
+            }
+            count += 1;
+            if index % leads == leads - 1 {
+                error_c += unit_c * f64::from((target - output[MEDIAN]).abs());
+                last_count += 1;
+            }
+        }
+        Validation { loss: loss / count as f64, score: error_c / last_count as f64 }
+    }
+}
+
+/// Both branches, with intervals that fit the validation part.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    terms: Terms,
+    branches: [Branch; 2],
+    /// By lead: how far the outer quantiles are drawn away from the median.
+    stretch: Vec<f32>,
+    /// By lead: how many of the target's standard deviations a unit of what was learned is.
+    scale: Vec<f32>,
+}
+
+impl Pair {
+    /// Puts trained branches together, with what the interval is stretched by at each lead.
+    pub fn new(data: &PairData, branches: [Branch; 2], stretch: Vec<f32>) -> Pair {
+        Pair { terms: data.terms.clone(), branches, stretch, scale: data.dataset.scale.clone() }
+    }
+
+    /// Puts trained branches together, and says how good they are on the validation part, which the interval is stretched
+    /// to fit.
+    pub fn calibrated(data: &PairData, branches: [Branch; 2]) -> (Pair, Validation) {
+        let outputs = data.predict_both(&branches);
+        let mut distances = Distances::none(data.dataset.lead_h.len());
+        data.add_distances(&outputs, &mut distances);
+        let stretch = distances.stretch(COVERAGE);
+        (Pair::new(data, branches, stretch), data.dataset.validation_of(&outputs))
+    }
+
+    /// What the graph gives for normalised windows, `[window, lead, quantile]`, by burn.
+    pub fn forward(&self, windows: &[f32], count: usize) -> Vec<f32> {
+        let terms = &self.terms;
+        let sequence = terms.sequence_shape().iter().product();
+        let (mut all, mut few, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
+        let mut row = vec![0.0; terms.count()];
+        let mut steps = vec![0.0; sequence];
+        for window in windows.chunks_exact(windows.len() / count) {
+            terms.fill(window, &mut row);
+            terms.fill_sequence(window, &mut steps);
+            all.extend_from_slice(&row);
+            few.extend_from_slice(&row[..terms.few()]);
+            sequences.extend_from_slice(&steps);
+        }
+        let kept = QUANTILES.len() * self.scale.len();
+        let run = |branch: &Branch, terms: &[f32], sequences: Option<Vec<f32>>| {
+            let device = branch.output.weight.val().device();
+            let output = branch.forward_numbers(&self.terms, terms.to_vec(), sequences, count, &device, None);
+            numbers(output.slice([0..count, 0..kept]))
+        };
+        let [dense, recurrent] = &self.branches;
+        let mut outputs = run(dense, &all, None);
+        let others = run(recurrent, &few, Some(sequences));
+        for (index, (output, other)) in outputs.chunks_exact_mut(3).zip(others.chunks_exact(3)).enumerate() {
+            let lead = index % self.scale.len();
+            let mean = [0, 1, 2].map(|quantile| 0.5 * (output[quantile] + other[quantile]));
+            for (quantile, output) in output.iter_mut().enumerate() {
+                let stretched = mean[MEDIAN] + self.stretch[lead] * (mean[quantile] - mean[MEDIAN]);
+                *output = self.scale[lead] * stretched;
+            }
+        }
+        outputs
+    }
+
+    /// The pair as a graph. Averaging, stretching and units are all linear and go into the last layers.
+    pub fn export(&self, dataset: &Dataset) -> Model {
+        let spec = dataset.windows.spec();
+        let leads = self.scale.len();
+        let mut graph = GraphBuilder::new();
+        let window = forecastd_model::Artefact::INPUT;
+        let terms = self.terms.export(&mut graph, window);
+        let sequence = self.terms.export_sequence(&mut graph, window);
+        let outputs = self.branches.each_ref().map(|branch| {
+            let mut state = terms.clone();
+            if let Some(gru) = &branch.gru {
+                let last = graph.recurrent(&sequence, &[gru.onnx_layer()], false);
+                let columns: Vec<i64> = (0..self.terms.few() as i64).collect();
+                let columns = graph.integers("columns", &columns);
+                let few = graph.node(
+                    "Gather",
+                    &[&terms, &columns],
+                    vec![forecastd_model::onnx::Attribute::int("axis", 1)],
+                );
+                state = graph.node(
+                    "Concat",
+                    &[&few, &last],
+                    vec![forecastd_model::onnx::Attribute::int("axis", 1)],
+                );
+            }
+            for dense in &branch.hidden {
+                let linear = graph.dense(&state, &dense.numbers());
+                state = graph.node("Relu", &[&linear], Vec::new());
+            }
+            let kept: Vec<usize> = (0..QUANTILES.len() * leads).collect();
+            let mut last = branch.output.numbers().select_outputs(&kept);
+            for row in last.weight.chunks_exact_mut(last.outputs) {
+                self.finish(row);
+            }
+            self.finish(&mut last.bias);
+            graph.dense(&state, &last)
+        });
+        let sum = graph.node("Add", &[&outputs[0], &outputs[1]], Vec::new());
+        let shape = graph.integers("shape", &[0, leads as i64, QUANTILES.len() as i64]);
+        let quantiles = graph.node("Reshape", &[&sum, &shape], Vec::new());
+        graph.finish(&quantiles, [spec.samples, spec.features.len()], &[leads, QUANTILES.len()])
+    }
+
+    /// Takes numbers `[lead, quantile]` of one branch to its half of the forecast.
+    fn finish(&self, row: &mut [f32]) {
+        for (lead, quantiles) in row.chunks_exact_mut(QUANTILES.len()).enumerate() {
+            let median = quantiles[MEDIAN];
+            for value in quantiles {
+                *value = 0.5 * self.scale[lead] * (median + self.stretch[lead] * (*value - median));
+            }
+        }
+    }
+}

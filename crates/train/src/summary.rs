@@ -1,0 +1,207 @@
+//! What came of a run, and the table that a person reads.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use forecastd_report as report;
+use forecastd_report::PartErrors;
+
+use super::fit::Fitted;
+use super::progress::EpochRecord;
+
+/// What came of one experiment with one seed.
+#[derive(Debug, Clone)]
+pub struct ExperimentResult {
+    /// The experiment's name.
+    pub name: &'static str,
+    /// What random numbers started from, where there are any.
+    pub seed: Option<u64>,
+    /// The longest lead, hours.
+    pub lead_h: u32,
+    /// Mean absolute error on the validation part at the longest lead, °C.
+    pub validation_c: f64,
+    /// The same in standard deviations of the training part's temperature, the notebook's unit.
+    pub validation_normalised: f64,
+    /// That of persistence in the same cases, °C.
+    pub persistence_c: f64,
+    /// Its trainings: none of a baseline, two of a pair.
+    pub fits: Vec<FitRecord>,
+}
+
+/// A training that was run to its end.
+#[derive(Debug, Clone)]
+pub struct FitRecord {
+    /// Which of several networks was trained; empty for the only one.
+    pub name: &'static str,
+    /// The best epoch.
+    pub best_epoch: usize,
+    /// What happened in each epoch.
+    pub epochs: Vec<EpochRecord>,
+}
+
+impl FitRecord {
+    /// The record of a training.
+    pub fn of<M>(name: &'static str, fitted: &Fitted<M>) -> FitRecord {
+        FitRecord { name, best_epoch: fitted.best_epoch, epochs: fitted.epochs.clone() }
+    }
+
+    fn seconds_per_epoch(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() / self.epochs.len() as f64
+    }
+
+    fn report(&self) -> report::Training {
+        report::Training {
+            name: self.name.to_owned(),
+            best_epoch: self.best_epoch,
+            loss: self.epochs.iter().map(|epoch| epoch.loss).collect(),
+            validation_loss: self
+                .epochs
+                .iter()
+                .map(|epoch| epoch.validation.map_or(f64::NAN, |validation| validation.loss))
+                .collect(),
+        }
+    }
+}
+
+impl ExperimentResult {
+    /// What a report shows of it.
+    pub(super) fn report(&self) -> report::Experiment {
+        report::Experiment {
+            name: self.name.to_owned(),
+            seed: self.seed,
+            score: format!(
+                "{:.3} °C at {} h ({:.4} normalised)",
+                self.validation_c, self.lead_h, self.validation_normalised
+            ),
+            trainings: self.fits.iter().map(FitRecord::report).collect(),
+        }
+    }
+}
+
+impl ReviewResult {
+    /// What a report shows of it.
+    pub(super) fn report(&self) -> report::Experiment {
+        report::Experiment {
+            name: self.name.to_owned(),
+            seed: Some(self.seed),
+            score: format!("accuracy {:.4}", self.accuracy),
+            trainings: vec![self.fit.report()],
+        }
+    }
+}
+
+/// What came of one experiment on film reviews with one seed.
+#[derive(Debug, Clone)]
+pub struct ReviewResult {
+    /// The experiment's name.
+    pub name: &'static str,
+    /// What random numbers started from.
+    pub seed: u64,
+    /// The share of the validation part that is taken for what it is, in the best epoch.
+    pub accuracy: f64,
+    /// The same of the notebook's network.
+    pub notebook_accuracy: f64,
+    /// Mean binary cross-entropy on the validation part, in the best epoch.
+    pub loss: f64,
+    /// Its training.
+    pub fit: FitRecord,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default)]
+pub struct TrainSummary {
+    /// By experiment and seed.
+    pub results: Vec<ExperimentResult>,
+    /// Of experiments on film reviews, by experiment and seed.
+    pub reviews: Vec<ReviewResult>,
+    /// Errors of the model that was written, on the validation and test parts.
+    pub parts: Vec<PartErrors>,
+    /// The model file that was written.
+    pub written: Option<PathBuf>,
+    /// The report that was written.
+    pub report: Option<PathBuf>,
+}
+
+impl fmt::Display for TrainSummary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.results.is_empty() {
+            writeln!(
+                formatter,
+                "{:<22} {:>6} {:>7} {:>8} {:>10} {:>11} {:>7} {:>8} {:>11}",
+                "experiment",
+                "seed",
+                "lead",
+                "MAE °C",
+                "normalised",
+                "persistence",
+                "gain",
+                "epoch",
+                "s/epoch"
+            )?;
+        }
+        for result in &self.results {
+            let dash = || "-".to_owned();
+            let epochs: Vec<String> = result.fits.iter().map(|fit| fit.best_epoch.to_string()).collect();
+            let seconds: Vec<String> =
+                result.fits.iter().map(|fit| format!("{:.1}", fit.seconds_per_epoch())).collect();
+            let joined = |values: Vec<String>| if values.is_empty() { dash() } else { values.join(" + ") };
+            writeln!(
+                formatter,
+                "{:<22} {:>6} {:>5} h {:>8.3} {:>10.4} {:>11.3} {:>5.1} % {:>8} {:>11}",
+                result.name,
+                result.seed.map_or_else(dash, |seed| seed.to_string()),
+                result.lead_h,
+                result.validation_c,
+                result.validation_normalised,
+                result.persistence_c,
+                100.0 * (1.0 - result.validation_c / result.persistence_c),
+                joined(epochs),
+                joined(seconds),
+            )?;
+        }
+        if !self.reviews.is_empty() {
+            writeln!(
+                formatter,
+                "{:<24} {:>6} {:>9} {:>9} {:>7} {:>6} {:>9}",
+                "experiment", "seed", "accuracy", "notebook", "loss", "epoch", "s/epoch"
+            )?;
+        }
+        for result in &self.reviews {
+            writeln!(
+                formatter,
+                "{:<24} {:>6} {:>9.4} {:>9.4} {:>7.4} {:>6} {:>9.1}",
+                result.name,
+                result.seed,
+                result.accuracy,
+                result.notebook_accuracy,
+                result.loss,
+                result.fit.best_epoch,
+                result.fit.seconds_per_epoch(),
+            )?;
+        }
+        for part in &self.parts {
+            if let Some(errors) = part.leads.last() {
+                writeln!(
+                    formatter,
+                    "{:<10} {} h: MAE {:.3} °C, persistence {:.3}, yesterday {:.3}, climatology {:.3}; skill {:.1} %; mean over leads {:.3} °C{}",
+                    part.part.name(),
+                    errors.lead_h,
+                    errors.model.mae(),
+                    errors.persistence.mae(),
+                    errors.yesterday.mae(),
+                    errors.climatology.mae(),
+                    100.0 * errors.model.skill(&errors.persistence),
+                    part.mean_mae(),
+                    if part.before_refit { " (before the refit)" } else { "" },
+                )?;
+            }
+        }
+        if let Some(written) = &self.written {
+            writeln!(formatter, "written to {}", written.display())?;
+        }
+        if let Some(report) = &self.report {
+            writeln!(formatter, "pictures in {}", report.display())?;
+        }
+        Ok(())
+    }
+}

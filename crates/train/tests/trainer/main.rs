@@ -1,0 +1,87 @@
+//! The trainer against the daemon: the same windows, the same network, the same numbers for the same seed.
+//!
+//! The records lie in the folder that `FORECASTD_DATA` names, by default `../shared/data`; tests that need them say so
+//! when they are absent.
+
+mod choice;
+mod learning;
+mod refit;
+mod refused;
+mod resume;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use forecastd_model::Artefact;
+use forecastd_train::TrainOptions;
+use forecastd_train::progress::{Event, Observer};
+use jiff::SignedDuration;
+
+pub fn data(name: &str) -> Option<PathBuf> {
+    let folder =
+        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let path = folder.join(name);
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+pub fn shipped() -> Artefact {
+    Artefact::read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx")).unwrap()
+}
+
+/// 125 days of an invented climate, every hour.
+pub fn invented(folder: &std::path::Path) -> PathBuf {
+    let mut text =
+        String::from("\"Date Time\",\"p (mbar)\",\"T (degC)\",\"Tdew (degC)\",\"rh (%)\",\"wv (m/s)\"\n");
+    let start: jiff::civil::DateTime = "2001-01-01T00:00:00".parse().unwrap();
+    for hour in 0..3000_i64 {
+        let time = start + SignedDuration::from_hours(hour);
+        let day = (hour as f64 / 24.0 * std::f64::consts::TAU).sin();
+        let front = (hour as f64 / 70.0).sin() + (hour as f64 / 31.0).cos();
+        text += &format!(
+            "{},{:.2},{:.2},{:.2},{:.1},{:.2}\n",
+            time.strftime("%d.%m.%Y %H:%M:%S"),
+            1000.0 + 5.0 * front,
+            10.0 + 4.0 * day - 3.0 * front,
+            3.0 - 2.0 * front,
+            60.0 - 20.0 * day,
+            2.0 + day + 0.3 * front
+        );
+    }
+    let path = folder.join("invented.csv");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A run of a few steps on the invented climate.
+pub fn few_steps(csv: &std::path::Path, experiments: &[&str]) -> TrainOptions {
+    TrainOptions {
+        csv: Some(csv.to_owned()),
+        experiment: experiments.iter().map(|&name| name.to_owned()).collect(),
+        name: Some("few".to_owned()),
+        epochs: Some(3),
+        steps: Some(4),
+        batch: Some(32),
+        seed: 1,
+        ship_anyway: true,
+        ..TrainOptions::default()
+    }
+}
+
+/// Interrupts a training after so many steps.
+pub struct Interruption<'a> {
+    pub steps: usize,
+    pub interrupted: &'a AtomicBool,
+}
+
+impl Observer for Interruption<'_> {
+    fn event(&mut self, event: &Event) {
+        if let Event::Step { .. } = event {
+            self.steps = self.steps.saturating_sub(1);
+            self.interrupted.store(self.steps == 0, Ordering::Relaxed);
+        }
+    }
+}

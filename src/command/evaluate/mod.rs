@@ -1,0 +1,161 @@
+//! How good a model is, beside the forecasts that cost nothing: on the parts of its training file that it did not learn
+//! from, or on any other record.
+//!
+//! A case is an issue time and a lead. It counts when there was a reading at the issue time, the model's window was
+//! complete, and there was a reading in the very slot that the forecast was for: the rule by which the daemon verifies
+//! its forecasts. Every column of the table is over the same cases, but for the same time yesterday, which may not have
+//! been measured.
+//!
+//! The climatology is that of the model's training part, which stands in its manifest; for a model without one it is
+//! left out, as one of the record that is evaluated would know the outcome.
+
+mod evaluation;
+
+mod predictions;
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_core::Slot;
+use forecastd_core::{Refit, Training};
+use forecastd_model::{Artefact, EngineChoice, Runtime};
+use forecastd_record::CsvMapping;
+use forecastd_record::Faults;
+use forecastd_record::{DEFAULT_SPLIT, Part, Record, RecordSource};
+use forecastd_report::{PartFigures, Report};
+
+pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
+
+pub use evaluation::{Evaluation, EvaluationFormat};
+
+use predictions::Predictions;
+
+/// What is to be evaluated.
+#[derive(Debug, Clone, clap::Args)]
+pub struct EvaluateOptions {
+    /// The model, an ONNX file with a manifest.
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// The record, a CSV file.
+    #[arg(long, value_name = "FILE")]
+    pub csv: PathBuf,
+    /// How the columns of the CSV file are to be understood, where its header does not say.
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// The engine that runs the network: auto, tract or onnxruntime.
+    #[arg(long, default_value = "auto", value_name = "ENGINE")]
+    pub engine: EngineChoice,
+    /// ONNX Runtime's library, where it is not found by itself.
+    #[arg(long, value_name = "FILE")]
+    pub onnxruntime_library: Option<PathBuf>,
+    /// How the scores are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: EvaluationFormat,
+    /// Writes every forecast, with what came and the baselines, as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// Writes a page of pictures.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Writes each picture of the forecasts as an SVG file into a folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub pictures: Option<PathBuf>,
+}
+
+/// Evaluates a model on those of the validation and test parts that it did not learn from, if the record is the file that
+/// it was trained on, or on the whole of another.
+///
+/// # Errors
+/// [`EvaluateError`] when something cannot be read, run or written.
+pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
+    check_files(options)?;
+    let artefact = Artefact::read(&options.model)
+        .map_err(|source| EvaluateError::Model { path: options.model.clone(), source })?;
+    let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
+    let source = RecordSource { path: options.csv.clone(), mapping };
+    let spec = &artefact.manifest.window;
+    let record = Record::read(&source, spec.grid(), &spec.quantities())?;
+    let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
+    let training = artefact.manifest.training.as_ref();
+    let training = training.filter(|training| training.sha256 == record.facts().sha256);
+    let parts = parts(training, &record)?;
+    let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
+    let draws = options.report.is_some() || options.pictures.is_some();
+    let (mut errors, mut figures) = (Vec::new(), Vec::new());
+    for (part, slots) in parts {
+        let cases = cases(&artefact, &record, part, &slots, &runtime)?;
+        if let Some(predictions) = &mut predictions {
+            predictions.write(&record, part, &cases)?;
+        }
+        let of_part = PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases);
+        if draws {
+            let quantiles = &artefact.manifest.quantiles;
+            figures.push(PartFigures::of(&record, spec.site, &of_part, &cases, quantiles));
+        }
+        errors.push(of_part);
+    }
+    if draws {
+        let mut report = Report::new(Some(&record));
+        if let Some(training) = training {
+            report.mark_parts(&record, training.split, training.refit);
+        }
+        report.describe_model(&artefact.manifest.name);
+        report.parts = figures;
+        if let Some(path) = &options.report {
+            whole_file::write(path, report.to_string().as_bytes())?;
+        }
+        if let Some(folder) = &options.pictures {
+            for (name, picture) in report.pictures() {
+                whole_file::write(&folder.join(name), picture.as_bytes())?;
+            }
+        }
+    }
+    if let Some(predictions) = predictions {
+        predictions.finish()?;
+    }
+    Ok(Evaluation {
+        model: artefact.manifest.name.clone(),
+        file: record.facts().file.clone(),
+        is_training_file: training.is_some(),
+        faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(Faults::to_string),
+        engine: runtime.kind().name(),
+        parts: errors,
+    })
+}
+
+/// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
+fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
+    let read = [Some(("--model", &options.model)), Some(("--csv", &options.csv))];
+    let read = read.into_iter().chain([options.mapping.as_ref().map(|path| ("--mapping", path))]);
+    let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
+    let written = written.map(|(option, path)| path.map(|path| (option, path)));
+    whole_file::check_different(read.chain(written).flatten())?;
+    for path in written.into_iter().flatten() {
+        whole_file::check(path.1)?;
+    }
+    if let Some(folder) = options.pictures.as_ref().filter(|folder| folder.exists() && !folder.is_dir()) {
+        let source = std::io::ErrorKind::NotADirectory.into();
+        return Err(WriteError { path: folder.clone(), source }.into());
+    }
+    Ok(())
+}
+
+/// What a model can be judged by: all of a record that it was not trained on, or of its own the parts that it did not
+/// learn from.
+fn parts(training: Option<&Training>, record: &Record) -> Result<Vec<(Part, Range<Slot>)>, EvaluateError> {
+    let (split, parts) = match training {
+        None => (DEFAULT_SPLIT, &[Part::Whole][..]),
+        Some(training) => {
+            let parts = match training.refit {
+                None => &[Part::Validation, Part::Test][..],
+                Some(Refit::Validation) => &[Part::Test],
+                Some(Refit::Whole) => {
+                    return Err(EvaluateError::Learned { file: record.facts().file.clone() });
+                }
+            };
+            (training.split, parts)
+        }
+    };
+    Ok(parts.iter().map(|&part| (part, record.part(split, part))).collect())
+}

@@ -1,0 +1,114 @@
+//! What is in a model file, for a person.
+
+use std::io::Write;
+use std::path::Path;
+
+use forecastd_core::Refit;
+use forecastd_model::{Artefact, ArtefactError};
+
+/// Why a model cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// The file is no artefact.
+    #[error(transparent)]
+    Artefact(#[from] ArtefactError),
+    /// The output is gone.
+    #[error(transparent)]
+    Output(#[from] std::io::Error),
+    /// The manifest cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+/// Prints the graph and the manifest of a model file; with `json`, the manifest alone.
+///
+/// # Errors
+/// [`InspectError`].
+pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), InspectError> {
+    let artefact = Artefact::read(path)?;
+    let manifest = &artefact.manifest;
+    if json {
+        serde_json::to_writer_pretty(&mut *output, manifest)?;
+        writeln!(output)?;
+        return Ok(());
+    }
+    let window = &manifest.window;
+    writeln!(output, "model      {} (format {}, {})", artefact.id(), manifest.format_version, manifest.tool)?;
+    writeln!(output, "sha256     {}", artefact.sha256)?;
+    if let Some(graph) = &artefact.model().graph {
+        let numbers: i64 = graph.initializer.iter().map(|tensor| tensor.dims.iter().product::<i64>()).sum();
+        let operations: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        writeln!(output, "graph      {} ({numbers} parameters)", operations.join(" "))?;
+    }
+    let hours = (window.samples - 1) as f64 * f64::from(window.sample_every_s) / 3600.0;
+    writeln!(
+        output,
+        "window     {} samples, one every {} min ({hours:.0} h), on a grid of {} min, holes filled up to {} min",
+        window.samples,
+        window.sample_every_s / 60,
+        window.grid_step_s / 60,
+        window.max_hole_s / 60
+    )?;
+    writeln!(output, "site       {}° N, {}° E", window.site.latitude_deg, window.site.longitude_deg)?;
+    writeln!(output, "features   {:<34} {:>6} {:>12} {:>12}", "", "unit", "mean", "deviation")?;
+    let statistics = manifest.normalisation.mean.iter().zip(&manifest.normalisation.standard_deviation);
+    for (feature, (mean, deviation)) in window.features.iter().zip(statistics) {
+        writeln!(
+            output,
+            "           {:<34} {:>6} {mean:>12.4} {deviation:>12.4}",
+            feature.to_string(),
+            feature.unit()
+        )?;
+    }
+    writeln!(
+        output,
+        "target     {} {:?}, mean {} °C, deviation {} °C",
+        manifest.target.quantity,
+        manifest.target.kind,
+        manifest.target.mean,
+        manifest.target.standard_deviation
+    )?;
+    writeln!(output, "leads      {:?} h", manifest.lead_h)?;
+    writeln!(output, "quantiles  {:?}", manifest.quantiles)?;
+    if let Some(training) = &manifest.training {
+        writeln!(
+            output,
+            "training   {} ({} rows, {} to {}), experiment {}, seed {}",
+            training.file, training.rows, training.first, training.last, training.experiment, training.seed
+        )?;
+        if let Some(refit) = training.refit {
+            let part = match refit {
+                Refit::Validation => "the validation part too",
+                Refit::Whole => "the whole record",
+            };
+            writeln!(output, "           learned once more, from {part}, after it had been chosen")?;
+        }
+        writeln!(output, "           sha256 {}", training.sha256)?;
+    }
+    for part in &manifest.scores {
+        let before = if part.before_refit { ", before it learned from this part too" } else { "" };
+        writeln!(output, "scores     {} ({} forecasts{before}): MAE in °C", part.part, part.forecasts)?;
+        writeln!(
+            output,
+            "           {:>6} {:>8} {:>12} {:>10} {:>12} {:>8}",
+            "lead h", "model", "persistence", "yesterday", "climatology", "skill"
+        )?;
+        for lead in &part.leads {
+            writeln!(
+                output,
+                "           {:>6} {:>8.3} {:>12.3} {:>10} {:>12} {:>7.1}%",
+                lead.lead_h,
+                lead.mae,
+                lead.persistence_mae,
+                optional(lead.yesterday_mae),
+                optional(lead.climatology_mae),
+                100.0 * (1.0 - lead.mae / lead.persistence_mae)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn optional(mae: Option<f64>) -> String {
+    mae.map_or_else(|| "-".to_owned(), |mae| format!("{mae:.3}"))
+}

@@ -1,0 +1,5 @@
+//! What each command of the program does.
+
+pub mod evaluate;
+pub mod inspect;
+pub mod replay;

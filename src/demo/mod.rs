@@ -1,0 +1,393 @@
+//! The demo: broker, daemon and a replayed station on one machine, with one live line per station.
+
+pub mod broker;
+pub mod fetch;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::command::replay::{Feed, Speed};
+use crate::config::{Config, Fault};
+use crate::daemon::{self, DaemonError, Event, Fittings};
+use crate::demo::broker::{Broker, BrokerError};
+use forecastd_core::{LeadTotals, Source};
+use forecastd_core::{Readiness, rough};
+use forecastd_core::{StationName, StationNameError};
+use forecastd_mqtt::{MqttSettings, PublishError, Session, SessionError, TopicError};
+use forecastd_record::Simulation;
+use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
+
+/// The daemon has nothing left to do when it issued nothing for so long.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What the demo shows.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoOptions {
+    /// CSV file of a station to replay, instead of the Jena record
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Mapping file that names the CSV's columns and units
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Model file
+    #[arg(long, value_name = "FILE", default_value = "models/jena.onnx")]
+    pub model: PathBuf,
+    /// How many times as fast as real time, or "max"
+    #[arg(long, value_name = "SPEED", default_value = "500000")]
+    pub speed: Speed,
+    /// End by itself after this time, such as 30s or 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Use the simulated station, without looking for a record
+    #[arg(long)]
+    pub simulate: bool,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a time such as 30s, 5m or 1h".to_owned();
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(expected()),
+    };
+    let number: f64 = digits.parse().map_err(|_| expected())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The broker does not start.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The daemon does not start.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// The CSV cannot be read.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    /// The replay's session does not start.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The station's name cannot be.
+    #[error(transparent)]
+    Station(#[from] StationNameError),
+    /// The station's topic cannot be.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The configuration of the demo is at fault.
+    #[error("configuration: {0}")]
+    Config(Fault),
+    /// There is no folder for the time being.
+    #[error("temporary folder: {0}")]
+    Io(#[from] std::io::Error),
+    /// The file has nothing to replay.
+    #[error("{0}: no reading can be replayed")]
+    Nothing(PathBuf),
+}
+
+/// Where readings come from.
+struct Feedstock {
+    station: StationName,
+    rows: Box<dyn Iterator<Item = Row> + Send>,
+    origin: String,
+}
+
+/// Runs the demo until its time is up, the record has ended, or `shutdown` completes.
+///
+/// # Errors
+/// [`DemoError`] when a part does not start.
+pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Result<(), DemoError> {
+    let feedstock = {
+        let options = options.clone();
+        tokio::task::spawn_blocking(move || feedstock(&options)).await
+    };
+    let feedstock = feedstock.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let broker = Broker::start()?;
+    println!("readings   {}", feedstock.origin);
+    println!("broker     mqtt://{} (embedded, this machine only)", broker.address());
+
+    let mqtt = |client_id: &str| MqttSettings {
+        host: broker.address().ip().to_string(),
+        port: Some(broker.address().port()),
+        client_id: client_id.to_owned(),
+        ..MqttSettings::default()
+    };
+    let no_environment: [(String, String); 0] = [];
+    let mut config =
+        Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
+    config.mqtt = mqtt("forecastd-demo");
+    config.model.path = find_model(&options.model);
+    config.journal.enabled = false;
+    config.stations.max_reading_ahead_s = 3600;
+    let http = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("metrics    http://{}/metrics", http.local_addr()?);
+    println!("model      {}", config.model.path.display());
+    println!();
+
+    let (events, mut happened) = mpsc::unbounded_channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (_reload, reloads) = mpsc::unbounded_channel();
+    let fittings = Fittings { http: Some(http), events: Some(events) };
+    let daemon = daemon::run(config, fittings, reloads, async {
+        let _ = stopped.await;
+    });
+    tokio::pin!(daemon);
+    tokio::pin!(shutdown);
+
+    // The daemon first: what is published before it subscribes would be lost.
+    let connected = async {
+        while let Some(event) = happened.recv().await {
+            if matches!(event, Event::Connected) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        ended = &mut daemon => return Ok(ended?),
+        () = &mut shutdown => return Ok(()),
+        () = connected => {}
+    }
+
+    let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), None, Vec::new())?;
+    let mut feed = Feed::new(&publisher, &feedstock.station, "weather/{station}/reading", options.speed)?;
+    let replay = feed.run(feedstock.rows, |_| {});
+    tokio::pin!(replay);
+    let end = async {
+        match options.duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    let mut screen = Screen::new();
+    let mut stop = Some(stop);
+    let mut outcome: Option<Result<(), PublishError>> = None;
+    loop {
+        // What was sent last is still on its way through the daemon when the replay has ended.
+        let quiet = async {
+            match &outcome {
+                Some(_) => tokio::time::sleep(QUIET).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = &mut daemon => {
+                screen.summary();
+                ended?;
+                break;
+            }
+            Some(event) = happened.recv() => screen.show(event),
+            Some(_) = inbox.recv() => {}
+            ended = &mut replay, if outcome.is_none() && stop.is_some() => outcome = Some(ended),
+            () = quiet, if stop.is_some() => drop(stop.take()),
+            () = &mut end, if stop.is_some() => drop(stop.take()),
+            () = &mut shutdown, if stop.is_some() => drop(stop.take()),
+        }
+    }
+    session.stop(Duration::from_secs(2)).await;
+    if let Some(Err(error)) = outcome {
+        tracing::warn!(%error, "replay ended early");
+    }
+    Ok(())
+}
+
+/// The model as given, or where the package was built.
+fn find_model(path: &Path) -> PathBuf {
+    let beside_source = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if !path.exists() && beside_source.exists() { beside_source } else { path.to_owned() }
+}
+
+/// A given file, the Jena record, or the simulation.
+fn feedstock(options: &DemoOptions) -> Result<Feedstock, DemoError> {
+    if let Some(path) = &options.csv {
+        return from_csv(path, options.mapping.as_deref());
+    }
+    if !options.simulate {
+        println!("The Jena climate record is looked for; it is downloaded once (13.6 MB).");
+        let mut shown = 0;
+        let is_terminal = std::io::stdout().is_terminal();
+        let fetched = fetch::fetch(|come, all| {
+            let percent = come * 100 / all;
+            if is_terminal && percent != shown {
+                shown = percent;
+                print!("\rdownloading {percent} %");
+                let _ = std::io::stdout().flush();
+            }
+        });
+        if shown > 0 {
+            println!();
+        }
+        match fetched {
+            Ok(fetched) => {
+                if !fetched.is_known_copy {
+                    println!("note: structure is right, but it is none of the copies known byte for byte");
+                }
+                return from_csv(&fetched.path, None);
+            }
+            Err(error) => println!("No record ({error}): a simulated station stands in."),
+        }
+    }
+    let year: i64 = 365 * 24;
+    let start = Timestamp::now()
+        .saturating_sub(SignedDuration::from_hours(2 * year))
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let start = Timestamp::from_second(start.as_second() / 600 * 600).unwrap_or(start);
+    Ok(Feedstock {
+        station: StationName::new("simulated")?,
+        rows: Box::new(Simulation::new(start, 1).take_while(|(time, _)| *time <= Timestamp::now())),
+        origin: "SIMULATED station (no real weather): seasons, days and fronts, two years up to now"
+            .to_owned(),
+    })
+}
+
+fn from_csv(path: &Path, mapping: Option<&Path>) -> Result<Feedstock, DemoError> {
+    let mapping = mapping.map(CsvMapping::read).transpose()?;
+    let name =
+        mapping.as_ref().and_then(|mapping| mapping.station.clone()).unwrap_or_else(|| "jena".to_owned());
+    let reader = CsvReader::open(path, mapping.as_ref())?;
+    let mut rows: Vec<Row> = reader.filter_map(Result::ok).collect();
+    rows.sort_by_key(|(time, _)| *time);
+    let (Some((first, _)), Some((last, _))) = (rows.first(), rows.last()) else {
+        return Err(DemoError::Nothing(path.to_owned()));
+    };
+    let origin = format!("{} ({} readings, {first} to {last})", path.display(), rows.len());
+    Ok(Feedstock { station: StationName::new(&name)?, rows: Box::new(rows.into_iter()), origin })
+}
+
+/// The lines that a person watches.
+struct Screen {
+    is_terminal: bool,
+    shown: Option<Instant>,
+    last: Option<Line>,
+    forecasts: u64,
+    refused: u64,
+    start: Instant,
+}
+
+struct Line {
+    text: String,
+    station: String,
+    totals: LeadTotals,
+}
+
+impl Screen {
+    fn new() -> Screen {
+        let is_terminal = std::io::stdout().is_terminal();
+        println!(
+            "{:<12} {:<16} {:>8} {:>24}   mean error so far, 24 h ahead",
+            "station", "time (UTC)", "now", "in 24 h"
+        );
+        Screen { is_terminal, shown: None, last: None, forecasts: 0, refused: 0, start: Instant::now() }
+    }
+
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Issued { forecast, readiness, totals } => {
+                self.forecasts += u64::from(forecast.source == Source::Model);
+                let time: String =
+                    forecast.issued_at.to_string().replace('T', " ").chars().take(16).collect();
+                let ahead = match (forecast.source, forecast.at(24)) {
+                    (Source::Model, Some(lead)) => match lead.interval_c {
+                        Some((low, high)) => {
+                            format!("{:>5.1} °C ({low:.1} to {high:.1})", lead.temperature_c)
+                        }
+                        None => format!("{:>5.1} °C", lead.temperature_c),
+                    },
+                    _ => "(warming up)".to_owned(),
+                };
+                let errors = match (totals.mae(), totals.persistence_mae(), totals.skill()) {
+                    (Some(model), Some(persistence), Some(skill)) => {
+                        format!("{model:.2} °C; same as now {persistence:.2} °C; {}", verdict(skill))
+                    }
+                    _ => match readiness {
+                        Readiness::WarmingUp(missing) => {
+                            format!("{} of history still missing", rough(missing.remaining))
+                        }
+                        _ => "no forecast is a day old yet".to_owned(),
+                    },
+                };
+                let station = forecast.station.to_string();
+                let text = format!(
+                    "{station:<12} {time:<16} {:>5.1} °C {ahead:>24}   {errors}",
+                    forecast.temperature_c
+                );
+                self.last = Some(Line { text, station, totals });
+                self.draw(false);
+            }
+            Event::Refused { .. } => self.refused += 1,
+            Event::Listening(_) | Event::Connected => {}
+        }
+    }
+
+    /// Draws the newest line: on a terminal in place, elsewhere one now and then.
+    fn draw(&mut self, at_once: bool) {
+        let every = Duration::from_millis(if self.is_terminal { 80 } else { 2000 });
+        if !at_once && self.shown.is_some_and(|shown| shown.elapsed() < every) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let Some(line) = &self.last else { return };
+        if self.is_terminal {
+            print!("\r\x1b[2K{}", line.text);
+            let _ = std::io::stdout().flush();
+        } else {
+            println!("{}", line.text);
+        }
+    }
+
+    fn summary(&mut self) {
+        self.draw(true);
+        if self.is_terminal {
+            println!();
+        }
+        println!();
+        println!("{} forecasts of the model in {:.1} s", self.forecasts, self.start.elapsed().as_secs_f64());
+        if self.refused > 0 {
+            println!("{} readings were refused", self.refused);
+        }
+        let Some(Line { station, totals, .. }) = &self.last else { return };
+        match (totals.mae(), totals.persistence_mae(), totals.yesterday_mae(), totals.skill()) {
+            (Some(mae), Some(persistence), Some(_), Some(skill)) => {
+                println!(
+                    "{station}: {} of them were checked against what came 24 hours later.",
+                    totals.count
+                );
+                println!("  mean error of the model        {mae:.2} °C");
+                println!("  mean error of \"same as now\"    {persistence:.2} °C");
+                println!("  the model is {}", verdict(skill));
+                if let Some(coverage) = totals.coverage() {
+                    println!("  {:.0} % of outcomes lay within the interval", 100.0 * coverage);
+                }
+            }
+            _ => println!("{station}: none of them is 24 hours old yet; let it run longer."),
+        }
+    }
+}
+
+/// Skill as a person says it.
+fn verdict(skill: f64) -> String {
+    let word = if skill < 0.0 { "worse" } else { "better" };
+    format!("{:.1} % {word}", 100.0 * skill.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
+        for text in ["", "s", "-3s", "3 weeks", "nan"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,571 @@
+//! Every metric, in one place. Names follow the Prometheus documentation's practices; all label values that are
+//! known are there from the start with 0.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use std::sync::Arc;
+
+use crate::journal::JournalError;
+use crate::wire::reading::PayloadError;
+use forecastd_core::Implausible;
+use forecastd_core::Inserted;
+use forecastd_core::Quantity;
+use forecastd_core::Rejected;
+use forecastd_core::StationName;
+use forecastd_core::{Forecast, Score, Source, Totals};
+use forecastd_model::{Artefact, EngineKind};
+use forecastd_mqtt::SessionStatistics;
+
+/// Reasons of refusal beyond those of payloads and stations.
+const OTHER_REASONS: [&str; 3] = ["unknown_topic", "bad_station", "too_many_stations"];
+
+/// Leads whose errors have a histogram.
+const HISTOGRAM_LEADS_H: [u32; 5] = [1, 3, 6, 12, 24];
+
+/// The metrics of one daemon.
+pub struct Metrics {
+    registry: Registry,
+    /// Stations with series of their own.
+    series: Mutex<HashSet<StationName>>,
+    series_max: usize,
+    received: IntCounter,
+    taken: IntCounterVec,
+    rejected: IntCounterVec,
+    dropped: IntCounterVec,
+    stations: IntGauge,
+    stations_ready: IntGauge,
+    last_reading: GaugeVec,
+    temperature: GaugeVec,
+    forecast_temperature: GaugeVec,
+    forecast_valid: GaugeVec,
+    missing: GaugeVec,
+    forecasts: IntCounterVec,
+    last_forecast: Gauge,
+    forecast_delay: Histogram,
+    inference_duration: Histogram,
+    inferences: IntCounter,
+    inference_failures: IntCounter,
+    verified: IntCounterVec,
+    absolute_error: HistogramVec,
+    mean_absolute_error: GaugeVec,
+    skill: GaugeVec,
+    totals: Mutex<Totals>,
+    model_info: IntGaugeVec,
+    model_reload_failures: IntCounter,
+    model_loads: IntCounter,
+    journal_entries: IntCounter,
+    journal_duration: Histogram,
+    journal_failures: IntCounterVec,
+    journal_waiting: IntGauge,
+    journal_lost: IntCounter,
+    journal_failing: AtomicBool,
+    mqtt_connected: IntGauge,
+    mqtt_attempts: IntCounter,
+    mqtt_connects: IntCounter,
+    mqtt_disconnects: IntCounterVec,
+    mqtt_subscriptions_refused: IntCounter,
+    mqtt_received: IntCounter,
+    mqtt_dropped: IntCounterVec,
+    mqtt_published: IntCounter,
+    mqtt_acknowledged: IntCounter,
+    mqtt_in_flight: IntGauge,
+    session: Mutex<Option<Arc<SessionStatistics>>>,
+    resident: IntGauge,
+    cpu: prometheus::Counter,
+    open_fds: IntGauge,
+}
+
+/// Registers with a fresh registry, where no name can be taken twice.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("a metric's name and labels are valid");
+        self.0.register(Box::new(collector.clone())).expect("a metric's name is used once");
+        collector
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::new(format!("forecastd_{name}"), help))
+    }
+
+    fn counters(&self, name: &str, help: &str, label: &str, values: &[&str]) -> IntCounterVec {
+        let counters =
+            self.register(IntCounterVec::new(Opts::new(format!("forecastd_{name}"), help), &[label]));
+        for value in values {
+            counters.with_label_values(&[*value]);
+        }
+        counters
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(format!("forecastd_{name}"), help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(Opts::new(format!("forecastd_{name}"), help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let options = HistogramOpts::new(format!("forecastd_{name}"), help).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(options))
+    }
+}
+
+impl Metrics {
+    /// Fresh metrics; at most `series_max` stations get series of their own.
+    pub fn new(series_max: usize) -> Metrics {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        let rejections: Vec<&str> =
+            PayloadError::REASONS.into_iter().chain(Rejected::REASONS).chain(OTHER_REASONS).collect();
+        let build = make.register(IntGaugeVec::new(
+            Opts::new("forecastd_build_info", "Version of this program; always 1."),
+            &["version"],
+        ));
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let start = make.register(Gauge::new(
+            "process_start_time_seconds",
+            "Start time of the process in seconds since the Unix epoch.",
+        ));
+        start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
+        let dropped = make.register(IntCounterVec::new(
+            Opts::new("forecastd_values_dropped_total", "Values of readings that were not believed."),
+            &["quantity", "reason"],
+        ));
+        for quantity in Quantity::ALL {
+            for reason in Implausible::ALL {
+                dropped.with_label_values(&[quantity.name(), reason.label()]);
+            }
+        }
+        let absolute_error = make.register(HistogramVec::new(
+            HistogramOpts::new(
+                "forecastd_forecast_absolute_error_celsius",
+                "Absolute errors of forecasts whose hour has come.",
+            )
+            .buckets(vec![0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0]),
+            &["forecast", "lead_h"],
+        ));
+        for lead_h in HISTOGRAM_LEADS_H {
+            for forecast in ["model", "persistence", "yesterday"] {
+                absolute_error.with_label_values(&[forecast, &lead_h.to_string()]);
+            }
+        }
+        let durations = [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0];
+        let disconnects = forecastd_mqtt::DisconnectReason::LABELS;
+        Metrics {
+            series: Mutex::new(HashSet::new()),
+            series_max,
+            received: make.counter("readings_received_total", "Messages taken from the broker as readings."),
+            taken: make.counters(
+                "readings_taken_total",
+                "Readings taken, by what they changed.",
+                "outcome",
+                &["newest", "refreshed", "late", "unchanged"],
+            ),
+            rejected: make.counters(
+                "readings_rejected_total",
+                "Messages that were not taken as readings.",
+                "reason",
+                &rejections,
+            ),
+            dropped,
+            stations: make.gauge("stations", "Stations known."),
+            stations_ready: make.gauge("stations_ready", "Stations whose window is complete."),
+            last_reading: make.gauges(
+                "last_reading_timestamp_seconds",
+                "Time of a station's newest reading.",
+                &["station"],
+            ),
+            temperature: make.gauges(
+                "air_temperature_celsius",
+                "A station's newest temperature.",
+                &["station"],
+            ),
+            forecast_temperature: make.gauges(
+                "forecast_temperature_celsius",
+                "A station's newest forecast.",
+                &["station", "lead_h"],
+            ),
+            forecast_valid: make.gauges(
+                "forecast_valid_timestamp_seconds",
+                "The time that a station's newest forecast is for.",
+                &["station", "lead_h"],
+            ),
+            missing: make.gauges(
+                "station_missing_seconds",
+                "How long readings must still come until a station's window is complete.",
+                &["station"],
+            ),
+            forecasts: make.counters(
+                "forecasts_total",
+                "Forecasts issued, by what they come from.",
+                "source",
+                &["model", "persistence"],
+            ),
+            last_forecast: make.register(Gauge::new(
+                "forecastd_last_forecast_timestamp_seconds",
+                "When the last forecast was issued.",
+            )),
+            forecast_delay: make.histogram(
+                "forecast_delay_seconds",
+                "From the arrival of a reading to its forecast on the way out.",
+                &durations,
+            ),
+            inference_duration: make.histogram(
+                "inference_duration_seconds",
+                "Time of one run of the network, of one window or a batch.",
+                &durations,
+            ),
+            inferences: make.counter("inferences_total", "Windows given to the network."),
+            inference_failures: make
+                .counter("inference_failures_total", "Windows that the network failed on."),
+            verified: make.counters(
+                "forecasts_verified_total",
+                "Forecasts scored against what came, by lead.",
+                "lead_h",
+                &[],
+            ),
+            absolute_error,
+            mean_absolute_error: make.gauges(
+                "forecast_mean_absolute_error_celsius",
+                "Mean absolute error of all forecasts scored since the start.",
+                &["forecast", "lead_h"],
+            ),
+            skill: make.gauges(
+                "forecast_skill_ratio",
+                "1 - MAE of the model / MAE of persistence, since the start.",
+                &["lead_h"],
+            ),
+            totals: Mutex::new(Totals::default()),
+            model_info: make.register(IntGaugeVec::new(
+                Opts::new("forecastd_model_info", "The model in use; always 1."),
+                &["model", "engine", "sha256"],
+            )),
+            model_reload_failures: make
+                .counter("model_reload_failures_total", "New models that were not usable."),
+            model_loads: make.counter("model_loads_total", "Models put into use."),
+            journal_entries: make
+                .counter("journal_entries_written_total", "Readings and forecasts made durable."),
+            journal_duration: make.histogram(
+                "journal_commit_duration_seconds",
+                "Time of one transaction, synced to the disk.",
+                &durations,
+            ),
+            journal_failures: make.counters(
+                "journal_failures_total",
+                "Transactions that failed.",
+                "reason",
+                &JournalError::REASONS,
+            ),
+            journal_waiting: make.gauge("journal_entries_waiting", "Entries that wait for a failing disk."),
+            journal_lost: make.counter("journal_entries_lost_total", "Entries lost because too many waited."),
+            journal_failing: AtomicBool::new(false),
+            mqtt_connected: make.gauge("mqtt_connected", "1 while the broker is connected."),
+            mqtt_attempts: make
+                .counter("mqtt_connection_attempts_total", "Attempts to connect to the broker."),
+            mqtt_connects: make.counter("mqtt_connections_total", "Connections that the broker accepted."),
+            mqtt_disconnects: make.counters(
+                "mqtt_disconnections_total",
+                "Connections lost and attempts failed.",
+                "reason",
+                &disconnects,
+            ),
+            mqtt_subscriptions_refused: make
+                .counter("mqtt_subscriptions_refused_total", "Subscriptions that the broker refused."),
+            mqtt_received: make.counter("mqtt_messages_received_total", "Messages that arrived."),
+            mqtt_dropped: make.counters(
+                "mqtt_messages_dropped_total",
+                "Messages dropped in either direction.",
+                "reason",
+                &["overflow", "oversized", "bad_topic", "queue_full", "refused"],
+            ),
+            mqtt_published: make
+                .counter("mqtt_messages_published_total", "Messages handed in for publication."),
+            mqtt_acknowledged: make.counter(
+                "mqtt_messages_acknowledged_total",
+                "Published messages that the broker acknowledged.",
+            ),
+            mqtt_in_flight: make
+                .gauge("mqtt_messages_in_flight", "Messages that wait to be sent or acknowledged."),
+            session: Mutex::new(None),
+            resident: make
+                .register(IntGauge::new("process_resident_memory_bytes", "Resident memory size in bytes.")),
+            cpu: make.register(prometheus::Counter::new(
+                "process_cpu_seconds_total",
+                "Total user and system CPU time spent in seconds.",
+            )),
+            open_fds: make.register(IntGauge::new("process_open_fds", "Number of open file descriptors.")),
+            registry,
+        }
+    }
+
+    /// A message came that may be a reading.
+    pub fn reading_received(&self) {
+        self.received.inc();
+    }
+
+    /// A reading was taken.
+    pub fn reading_taken(&self, inserted: &Inserted) {
+        let outcome = match inserted {
+            Inserted::Newest(_) => "newest",
+            Inserted::Refreshed(_) => "refreshed",
+            Inserted::Late(_) => "late",
+            Inserted::Unchanged(_) | Inserted::TooOld(_) => "unchanged",
+        };
+        self.taken.with_label_values(&[outcome]).inc();
+    }
+
+    /// A message was not taken.
+    pub fn reading_rejected(&self, reason: &str) {
+        self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// A value was not believed.
+    pub fn value_dropped(&self, quantity: Quantity, reason: Implausible) {
+        self.dropped.with_label_values(&[quantity.name(), reason.label()]).inc();
+    }
+
+    /// How many stations there are, and how many are ready.
+    pub fn stations(&self, all: usize, ready: usize) {
+        self.stations.set(all as i64);
+        self.stations_ready.set(ready as i64);
+    }
+
+    /// Whether a station gets series of its own: the first ones do.
+    pub fn admit_station(&self, name: &StationName) -> bool {
+        let mut series = lock(&self.series);
+        series.contains(name) || (series.len() < self.series_max && series.insert(name.clone()))
+    }
+
+    /// A station's newest reading.
+    pub fn station_reading(&self, name: &StationName, time: Timestamp, temperature_c: Option<f32>) {
+        self.last_reading.with_label_values(&[name.as_str()]).set(time.as_second() as f64);
+        if let Some(temperature_c) = temperature_c {
+            self.temperature.with_label_values(&[name.as_str()]).set(f64::from(temperature_c));
+        }
+    }
+
+    /// How much history a station still lacks.
+    pub fn station_missing(&self, name: &StationName, seconds: i64) {
+        self.missing.with_label_values(&[name.as_str()]).set(seconds as f64);
+    }
+
+    /// A station's newest forecast, at the leads that have histograms.
+    pub fn station_forecast(&self, forecast: &Forecast) {
+        for lead in forecast.leads.iter().filter(|lead| HISTOGRAM_LEADS_H.contains(&lead.lead_h)) {
+            let lead_h = lead.lead_h.to_string();
+            let labels = [forecast.station.as_str(), &lead_h];
+            self.forecast_temperature.with_label_values(&labels).set(f64::from(lead.temperature_c));
+            self.forecast_valid.with_label_values(&labels).set(lead.valid_at.as_second() as f64);
+        }
+    }
+
+    /// A forecast went out, so long after its reading arrived.
+    pub fn forecast_issued(&self, forecast: &Forecast, delay: Duration) {
+        self.forecasts.with_label_values(&[forecast.source.name()]).inc();
+        self.last_forecast.set(Timestamp::now().as_second() as f64);
+        if forecast.source == Source::Model {
+            self.forecast_delay.observe(delay.as_secs_f64());
+        }
+    }
+
+    /// The network ran.
+    pub fn inference(&self, windows: usize, duration: Duration) {
+        self.inferences.inc_by(windows as u64);
+        self.inference_duration.observe(duration.as_secs_f64());
+    }
+
+    /// The network failed on a window.
+    pub fn inference_failed(&self) {
+        self.inference_failures.inc();
+    }
+
+    /// A forecast was scored.
+    pub fn scored(&self, score: &Score) {
+        lock(&self.totals).add(score);
+        if HISTOGRAM_LEADS_H.contains(&score.lead_h) {
+            let lead_h = score.lead_h.to_string();
+            let observe = |forecast: &str, forecast_c: f32| {
+                let error = f64::from((forecast_c - score.observed_c).abs());
+                self.absolute_error.with_label_values(&[forecast, &lead_h]).observe(error);
+            };
+            observe("model", score.model_c);
+            observe("persistence", score.persistence_c);
+            if let Some(yesterday_c) = score.yesterday_c {
+                observe("yesterday", yesterday_c);
+            }
+        }
+    }
+
+    /// A model was put into use.
+    pub fn model_loaded(&self, artefact: &Artefact, engine: EngineKind) {
+        self.model_loads.inc();
+        self.model_info.reset();
+        let labels = [artefact.manifest.name.as_str(), engine.name(), artefact.sha256.as_str()];
+        self.model_info.with_label_values(&labels).set(1);
+    }
+
+    /// A new model was not usable.
+    pub fn model_reload_failed(&self) {
+        self.model_reload_failures.inc();
+    }
+
+    /// The journal wrote entries; whether it had failed before.
+    pub fn journal_committed(&self, entries: usize, duration: Duration) -> bool {
+        self.journal_entries.inc_by(entries as u64);
+        self.journal_duration.observe(duration.as_secs_f64());
+        self.journal_waiting.set(0);
+        self.journal_failing.swap(false, Ordering::Relaxed)
+    }
+
+    /// The journal failed; whether it had worked before.
+    pub fn journal_failed(&self, reason: &str, waiting: usize, lost: usize) -> bool {
+        self.journal_failures.with_label_values(&[reason]).inc();
+        self.journal_waiting.set(waiting as i64);
+        self.journal_lost.inc_by(lost as u64);
+        !self.journal_failing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whose counters are shown.
+    pub fn watch_session(&self, statistics: Arc<SessionStatistics>) {
+        *lock(&self.session) = Some(statistics);
+    }
+
+    /// Everything in Prometheus' text format 0.0.4.
+    pub fn encode(&self) -> String {
+        self.collect_session();
+        self.collect_totals();
+        self.collect_process();
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn collect_session(&self) {
+        let session = lock(&self.session);
+        let Some(statistics) = &*session else { return };
+        let bring = |counter: &IntCounter, value: u64| counter.inc_by(value.saturating_sub(counter.get()));
+        self.mqtt_connected.set(i64::from(statistics.is_connected()));
+        bring(&self.mqtt_attempts, statistics.attempts.get());
+        bring(&self.mqtt_connects, statistics.connects.get());
+        for (reason, count) in statistics.disconnects() {
+            bring(&self.mqtt_disconnects.with_label_values(&[reason]), count);
+        }
+        bring(&self.mqtt_subscriptions_refused, statistics.subscriptions_refused.get());
+        bring(&self.mqtt_received, statistics.received.get());
+        for (reason, count) in [
+            ("overflow", &statistics.dropped_overflow),
+            ("oversized", &statistics.dropped_oversized),
+            ("bad_topic", &statistics.dropped_topic),
+            ("queue_full", &statistics.publications_dropped),
+            ("refused", &statistics.publications_refused),
+        ] {
+            bring(&self.mqtt_dropped.with_label_values(&[reason]), count.get());
+        }
+        bring(&self.mqtt_published, statistics.published.get());
+        bring(&self.mqtt_acknowledged, statistics.publications_acknowledged.get());
+        self.mqtt_in_flight.set(statistics.in_flight.get() as i64);
+    }
+
+    fn collect_totals(&self) {
+        for (lead_h, totals) in lock(&self.totals).leads() {
+            let lead_h = lead_h.to_string();
+            let verified = self.verified.with_label_values(&[&lead_h]);
+            verified.inc_by(totals.count.saturating_sub(verified.get()));
+            for (forecast, mae) in [
+                ("model", totals.mae()),
+                ("persistence", totals.persistence_mae()),
+                ("yesterday", totals.yesterday_mae()),
+            ] {
+                if let Some(mae) = mae {
+                    self.mean_absolute_error.with_label_values(&[forecast, &lead_h]).set(mae);
+                }
+            }
+            if let Some(skill) = totals.skill() {
+                self.skill.with_label_values(&[&lead_h]).set(skill);
+            }
+        }
+    }
+
+    /// Linux' accounting of this process; nothing elsewhere.
+    fn collect_process(&self) {
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            self.resident.set(number(line.and_then(|line| line.split_whitespace().next())) as i64 * 1024);
+        }
+        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
+            && let Some((_, fields)) = stat.rsplit_once(") ")
+        {
+            // Fields 14 and 15 of proc(5), counted from the third after the command's name.
+            let fields: Vec<&str> = fields.split(' ').collect();
+            let ticks = number(fields.get(11).copied()) + number(fields.get(12).copied());
+            let seconds = ticks as f64 / TICKS_PER_SECOND;
+            self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
+        }
+        if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
+            self.open_fds.set(descriptors.count() as i64);
+        }
+    }
+}
+
+/// What is guarded stays sound when a holder panics: numbers.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_prometheus_practices_and_known_labels_are_there_from_the_start() {
+        let metrics = Metrics::new(1);
+        let text = metrics.encode();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').unwrap();
+            assert!(name.starts_with("forecastd_") || name.starts_with("process_"), "{name}");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+        for reason in ["not_json", "in_future", "too_many_stations"] {
+            assert!(text.contains(&format!("forecastd_readings_rejected_total{{reason=\"{reason}\"}} 0")));
+        }
+    }
+
+    #[test]
+    fn errors_are_averaged_and_stations_with_series_are_bounded() {
+        let metrics = Metrics::new(1);
+        let name = |name: &str| StationName::new(name).unwrap();
+        assert!(metrics.admit_station(&name("a")) && metrics.admit_station(&name("a")));
+        assert!(!metrics.admit_station(&name("b")));
+        for (model_c, persistence_c) in [(1.0, 4.0), (-3.0, 0.0)] {
+            metrics.scored(&Score {
+                lead_h: 24,
+                valid_at: Timestamp::UNIX_EPOCH,
+                observed_c: 0.0,
+                model_c,
+                within_interval: None,
+                persistence_c,
+                yesterday_c: None,
+            });
+        }
+        let text = metrics.encode();
+        let mae = "forecastd_forecast_mean_absolute_error_celsius";
+        assert!(text.contains(&format!("{mae}{{forecast=\"model\",lead_h=\"24\"}} 2\n")), "{text}");
+        assert!(text.contains("forecastd_forecast_skill_ratio{lead_h=\"24\"} 0\n"));
+        assert!(text.contains("forecastd_forecasts_verified_total{lead_h=\"24\"} 2\n"));
+    }
+}

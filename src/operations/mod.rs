@@ -1,0 +1,7 @@
+//! What the program tells its operator: metrics, health, log lines, the service manager.
+
+pub mod health;
+pub mod http;
+pub mod metrics;
+pub mod notices;
+pub mod systemd;

@@ -1,0 +1,94 @@
+//! The JSON payload of a forecast.
+
+use serde::Serialize;
+
+use forecastd_core::Forecast;
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    station: &'a str,
+    issued_at: String,
+    model: &'a str,
+    source: &'static str,
+    temperature_c: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature_24h_c: Option<f64>,
+    leads: Vec<Lead>,
+}
+
+#[derive(Serialize)]
+struct Lead {
+    lead_h: u32,
+    valid_at: String,
+    temperature_c: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low_c: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high_c: Option<f64>,
+}
+
+/// Writes a forecast as JSON, temperatures to a hundredth of a degree.
+pub fn encode(forecast: &Forecast) -> String {
+    let leads = forecast
+        .leads
+        .iter()
+        .map(|lead| Lead {
+            lead_h: lead.lead_h,
+            valid_at: lead.valid_at.to_string(),
+            temperature_c: hundredths(lead.temperature_c),
+            low_c: lead.interval_c.map(|(low, _)| hundredths(low)),
+            high_c: lead.interval_c.map(|(_, high)| hundredths(high)),
+        })
+        .collect();
+    let payload = Payload {
+        station: forecast.station.as_str(),
+        issued_at: forecast.issued_at.to_string(),
+        model: &forecast.model,
+        source: forecast.source.name(),
+        temperature_c: hundredths(forecast.temperature_c),
+        temperature_24h_c: forecast.at(24).map(|lead| hundredths(lead.temperature_c)),
+        leads,
+    };
+    serde_json::to_string(&payload).expect("strings and finite numbers are JSON")
+}
+
+/// A temperature to a hundredth of a degree, without a negative zero.
+pub(crate) fn hundredths(value: f32) -> f64 {
+    (f64::from(value) * 100.0).round() / 100.0 + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use forecastd_core::StationName;
+    use forecastd_core::{Forecast, LeadForecast, Source};
+
+    #[test]
+    fn the_payload_is_the_one_of_the_contract() {
+        let lead = |lead_h: u32, valid_at: &str, temperature_c, interval_c| LeadForecast {
+            lead_h,
+            valid_at: valid_at.parse().unwrap(),
+            temperature_c,
+            interval_c,
+        };
+        let forecast = Forecast {
+            station: StationName::new("jena").unwrap(),
+            issued_at: "2020-01-01T00:10:00Z".parse().unwrap(),
+            temperature_c: -0.001,
+            model: "jena@01234567".to_owned(),
+            source: Source::Model,
+            leads: vec![
+                lead(1, "2020-01-01T01:10:00Z", 0.714, Some((-0.2, 1.6))),
+                lead(24, "2020-01-02T00:10:00Z", 3.1, None),
+            ],
+        };
+        assert_eq!(
+            super::encode(&forecast),
+            concat!(
+                r#"{"station":"jena","issued_at":"2020-01-01T00:10:00Z","model":"jena@01234567","#,
+                r#""source":"model","temperature_c":0.0,"temperature_24h_c":3.1,"leads":["#,
+                r#"{"lead_h":1,"valid_at":"2020-01-01T01:10:00Z","temperature_c":0.71,"low_c":-0.2,"high_c":1.6},"#,
+                r#"{"lead_h":24,"valid_at":"2020-01-02T00:10:00Z","temperature_c":3.1}]}"#
+            )
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! Every payload, in and out.
+
+pub mod forecast;
+pub mod reading;
+pub mod status;
