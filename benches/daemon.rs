@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use forecastd::wire::reading;
+use forecastd::wire::reading as json;
 use forecastd_mqtt::{Inbox, Publisher, Session, SessionEvent, SessionHandle};
 use forecastd_record::Simulation;
 use forecastd_testkit::mosquitto::{Mosquitto, Options};

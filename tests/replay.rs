@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use forecastd::command::replay::{Progress, Rebase, ReplayError, ReplayOptions, Speed, run};
-use forecastd::wire::reading;
+use forecastd::wire::reading as json;
 use forecastd_core::Quantity;
 use forecastd_mqtt::{Inbox, Incoming, MqttSettings, Session, SessionEvent, SessionHandle};
 use forecastd_testkit::mosquitto::{Mosquitto, Options};

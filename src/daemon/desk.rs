@@ -15,7 +15,6 @@ use crate::config::{Config, Topics};
 use crate::journal::{Entry, Journal, Restored};
 use crate::operations::metrics::Metrics;
 use crate::operations::notices::Notices;
-use crate::wire::reading;
 use crate::wire::{self, status as payload};
 use forecastd_core::Inserted;
 use forecastd_core::Quantity;

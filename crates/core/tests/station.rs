@@ -26,7 +26,8 @@ fn weather(temperature_c: f32) -> Values {
 
 fn station(change_c: f32) -> Station {
     let name = StationName::new("roof").unwrap();
-    Station::new(name, artefact::trend(SAMPLES, change_c), SignedDuration::from_hours(1))
+    let model = artefact::trend(SAMPLES, change_c).description();
+    Station::new(name, std::sync::Arc::new(model), SignedDuration::from_hours(1))
 }
 
 /// What the network of [`artefact::trend`] answers.

@@ -20,7 +20,7 @@ const AIR: f64 = 0.04;
 
 /// What the horizontal axis counts.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Horizontal {
+pub(crate) enum Horizontal {
     /// Whole numbers of something.
     Numbers(&'static str),
     /// Seconds since 1970, UTC.
@@ -31,7 +31,7 @@ pub enum Horizontal {
 
 /// A colour: a class of the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hue {
+pub(crate) enum Hue {
     /// That of text: what was measured.
     Ink,
     /// The model.
@@ -58,7 +58,7 @@ impl Hue {
 
 /// How numbers are drawn.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// A line.
     Line,
     /// A dashed line.
@@ -71,7 +71,7 @@ pub enum Mark {
 
 /// Numbers that belong together.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
+pub(crate) struct Series {
     /// Their name in the legend; without one they are not in it.
     pub name: String,
     /// Their colour.
@@ -84,7 +84,7 @@ pub struct Series {
 
 /// A vertical line with a name, such as where a part of a record begins.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Divider {
+pub(crate) struct Divider {
     /// Where.
     pub at: f64,
     /// What begins there.
@@ -93,7 +93,7 @@ pub struct Divider {
 
 /// A chart.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chart {
+pub(crate) struct Chart {
     /// What it shows, for those who cannot see it.
     pub title: String,
     /// The horizontal axis.
@@ -324,7 +324,7 @@ impl Chart {
     }
 
     /// The picture as a file of its own, with a style sheet; nothing where there is nothing to draw.
-    pub fn file(&self, style: &str) -> Option<String> {
+    pub(crate) fn file(&self, style: &str) -> Option<String> {
         let (inside, title) = (self.inside()?, Escaped(&self.title));
         Some(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
@@ -349,7 +349,7 @@ impl fmt::Display for Chart {
 }
 
 /// Text that stands for itself in HTML.
-pub struct Escaped<'a>(pub &'a str);
+pub(crate) struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

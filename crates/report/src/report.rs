@@ -12,7 +12,7 @@ use forecastd_core::{Refit, Split};
 use forecastd_record::{Part, Record};
 
 use crate::chart::{Chart, Divider, Escaped, Horizontal, Hue, Mark, Series};
-use crate::figures::{Beside, Calibration, PartFigures};
+use crate::figures::{Beside, PartFigures};
 use crate::scoring::cases::Case;
 use crate::scoring::lead_errors::LeadErrors;
 

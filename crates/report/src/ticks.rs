@@ -6,7 +6,7 @@ use jiff::{Span, Timestamp};
 
 /// A mark of an axis.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Where.
     pub value: f64,
     /// What stands there.
@@ -14,7 +14,7 @@ pub struct Tick {
 }
 
 /// Round numbers between `low` and `high`, at most about `most` of them.
-pub fn of_numbers(low: f64, high: f64, most: usize) -> Vec<Tick> {
+pub(crate) fn of_numbers(low: f64, high: f64, most: usize) -> Vec<Tick> {
     let step = round_step((high - low) / most.max(1) as f64);
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
@@ -48,7 +48,7 @@ enum Step {
 }
 
 /// Beginnings of years, months or days (UTC) between two times in seconds since 1970, at most `most` of them.
-pub fn of_times(low: f64, high: f64, most: usize) -> Vec<Tick> {
+pub(crate) fn of_times(low: f64, high: f64, most: usize) -> Vec<Tick> {
     let steps = [
         Step::Days(1),
         Step::Days(2),

@@ -2,6 +2,7 @@
 //!
 //! A process has one engine: tract runs here, ONNX Runtime in `forecastd evaluate`, with the library that
 //! `FORECASTD_TEST_ONNXRUNTIME` names; what needs it says so when it is absent.
+
 #![cfg(feature = "train")]
 
 use std::path::{Path, PathBuf};

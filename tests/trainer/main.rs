@@ -3,6 +3,8 @@
 //! The records lie in the folder that `FORECASTD_DATA` names, by default `../shared/data`; tests that need them say so
 //! when they are absent.
 
+#![cfg(feature = "train")]
+
 mod choice;
 mod learning;
 mod refit;

@@ -1,5 +1,7 @@
 //! What is learned: windows, losses, and what the engines make of the weights.
 
+use std::sync::Arc;
+
 use std::collections::HashMap;
 
 use burn::tensor::Device;
@@ -22,7 +24,7 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
     let source = RecordSource { path: path.clone(), mapping: None };
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let name = StationName::new("jena").unwrap();
-    let mut station = Station::new(name, artefact.clone(), SignedDuration::from_hours(1));
+    let mut station = Station::new(name, Arc::new(artefact.description()), SignedDuration::from_hours(1));
     let mut live: HashMap<Slot, Vec<f32>> = HashMap::new();
     for reading in CsvReader::open(&path, None).unwrap() {
         let (time, values) = reading.unwrap();
