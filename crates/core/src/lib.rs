@@ -9,10 +9,14 @@
 //! | `model` | what the numbers of a model mean: the manifest and its statistics |
 //! | `forecast` | forecasts, reference forecasts, scores, verification |
 //! | `station` | one station as a state machine |
+//! | `service` | all stations as one state machine: what is journalled, forecast, published, acknowledged and told |
+//! | `journal` | what is made durable, and what a restart gets back |
 
 mod forecast;
 mod intake;
+mod journal;
 mod model;
+mod service;
 mod station;
 mod weather;
 mod window;
@@ -20,16 +24,18 @@ mod window;
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
 pub use forecast::score::{Coverage, ErrorSum};
-pub use forecast::verification::{LeadTotals, Score, Totals, Verification};
-pub use forecast::{Forecast, LeadForecast, Source};
+pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
+pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 pub use intake::screening::{Dropped, Implausible, Screening};
+pub use journal::{Batch, Entry, Restored};
 pub use model::Model;
 pub use model::manifest::{
     FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,
     TargetKind, Training,
 };
 pub use model::normalisation::Normalisation;
-pub use station::{Completed, Issue, Next, Observed, Readiness, Rejected, Station, lead_forecasts, rough};
+pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
+pub use station::{Completed, Next, Observed, Readiness, Rejected, Station, humanize};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};
 pub use weather::reading::{Reading, StationName, StationNameError};
 pub use weather::solar::{Site, year_phase};

@@ -1,16 +1,21 @@
-//! One station: window, model and verification as a pure state machine, without I/O and without a clock.
+//! One station: window, forecasts and verification as a pure state machine, without I/O and without a clock.
 //!
-//! [`Station::observe`] takes a reading and the time of its arrival and says what follows: values dropped, earlier
-//! forecasts scored, and either a window for the network or the baseline forecast that stands in for it. The
-//! network's answer comes back through [`Station::complete`].
+//! [`Station::observe`] takes a reading and says what follows: values dropped, earlier forecasts scored, and either a window
+//! for the model or the reference forecast that stands in for it. The model's outputs come back through
+//! [`Station::complete`]. What a station remembers beyond its readings and forecasts is [`Station::state`]; with readings and
+//! forecasts of the journal it makes the same station again ([`Station::restore`]), bit for bit.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use crate::forecast::verification::{Score, Verification};
-use crate::forecast::{Forecast, LeadForecast, Source};
+use crate::forecast::verification::{Score, Scores, Verification};
+use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::intake::screening::{Dropped, Screening};
+use crate::journal::Restored;
 use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::weather::quantity::{Quantity, Values};
@@ -21,10 +26,11 @@ use crate::window::history::{History, Inserted};
 use crate::window::spec::{Missing, WindowSpec};
 
 /// Why a reading is not taken at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Rejected {
     /// Its time lies ahead of the clock.
-    #[error("reading of {time} is {} ahead of the clock", rough(*.ahead))]
+    #[error("reading of {time} is {} ahead of the clock{}", humanize(*.ahead), local_time_hint(*.ahead))]
     InFuture {
         /// The reading's time.
         time: Timestamp,
@@ -32,7 +38,7 @@ pub enum Rejected {
         ahead: SignedDuration,
     },
     /// Its time lies before everything that is kept.
-    #[error("reading of {time} is {} behind the newest, further than history is kept", rough(*.behind))]
+    #[error("reading of {time} is {} behind the newest, further than history is kept", humanize(*.behind))]
     TooOld {
         /// The reading's time.
         time: Timestamp,
@@ -44,7 +50,7 @@ pub enum Rejected {
     FarPast(Timestamp),
     /// No value was left after screening.
     #[error("no value of the reading of {time} is plausible, such as {example}")]
-    NoPlausibleValue {
+    Implausible {
         /// The reading's time.
         time: Timestamp,
         /// One of the values.
@@ -59,17 +65,30 @@ const EARLIEST_S: i64 = 631_152_000;
 
 impl Rejected {
     /// Every reason's label, for metrics.
-    pub const REASONS: [&'static str; 4] = ["in_future", "too_old", "far_past", "implausible"];
+    pub const REASONS: &'static [&'static str] = <Rejected as strum::VariantNames>::VARIANTS;
 
     /// The reason as a metric's label.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Rejected::InFuture { .. } => "in_future",
-            Rejected::TooOld { .. } => "too_old",
-            Rejected::FarPast(_) => "far_past",
-            Rejected::NoPlausibleValue { .. } => "implausible",
-        }
+        self.into()
     }
+}
+
+/// Whether a time so far ahead of the clock looks like local time that was marked as UTC: a whole number of half hours,
+/// up to the widest offset there is.
+pub(crate) fn looks_like_local_time(ahead: SignedDuration) -> bool {
+    const HALF_HOUR_S: i64 = 1800;
+    const WIDEST_S: i64 = 14 * 3600;
+    // A reading is a little old when it arrives, so that it is ahead by a little less than the offset.
+    const BELOW_S: i64 = 180;
+    const ABOVE_S: i64 = 60;
+    let ahead_s = ahead.as_secs();
+    let distance_s = (ahead_s + HALF_HOUR_S / 2).rem_euclid(HALF_HOUR_S) - HALF_HOUR_S / 2;
+    (HALF_HOUR_S - BELOW_S..=WIDEST_S + ABOVE_S).contains(&ahead_s)
+        && (-BELOW_S..=ABOVE_S).contains(&distance_s)
+}
+
+fn local_time_hint(ahead: SignedDuration) -> &'static str {
+    if looks_like_local_time(ahead) { ": is the station's clock in local time?" } else { "" }
 }
 
 /// What a reading did.
@@ -92,30 +111,43 @@ pub struct Observed {
 pub enum Next {
     /// Nothing: the newest window did not change, or there is no temperature yet.
     Nothing,
-    /// The network is to be run on a window.
-    Infer(Issue, Vec<f32>),
-    /// The network cannot run yet; the baseline stands in for it.
-    Baseline(Forecast),
+    /// The model is to be run on a normalised window; the number names it in [`Station::complete`].
+    Infer(u64, Vec<f32>),
+    /// The model cannot run yet; the reference forecast stands in for it.
+    Reference(Forecast),
 }
 
-/// What a window was taken for; comes back with the network's outputs.
+/// The origin of a forecast, and the predictor that outputs are relative to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Issue {
+struct Origin {
     /// The slot that the window ends at.
-    pub slot: Slot,
+    slot: Slot,
     /// The time of the newest reading.
-    pub issued_at: Timestamp,
+    issued_at: Timestamp,
     /// The newest temperature, °C.
-    pub newest_c: f32,
+    newest_c: f32,
 }
 
-/// A forecast as it is published, and what was scored at once because its hours had come already.
+/// A forecast that was asked of the model and has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct InFlight {
+    number: u64,
+    origin: Origin,
+    /// The time since the start at which its reading arrived; none after a restart.
+    arrived: Option<Duration>,
+}
+
+/// What the model's outputs became.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completed {
     /// The forecast.
     pub forecast: Forecast,
-    /// Scores.
+    /// Scores of hours that have been observed already.
     pub scores: Vec<Score>,
+    /// The time since the start at which its reading arrived; none after a restart.
+    pub arrived: Option<Duration>,
+    /// Whether the outputs were no temperatures, so that the reference forecast stands in.
+    pub is_implausible: bool,
 }
 
 /// Whether a station's window is complete.
@@ -125,11 +157,12 @@ pub enum Readiness {
     Silent,
     /// History is missing.
     WarmingUp(Missing),
-    /// The network can run.
+    /// The model can run.
     Ready,
 }
 
 /// One station.
+#[derive(Debug, Clone)]
 pub struct Station {
     name: StationName,
     model: Arc<Model>,
@@ -137,25 +170,54 @@ pub struct Station {
     screening: Screening,
     verification: Verification,
     readiness: Readiness,
-    /// Time and values of the newest reading taken.
-    newest: Option<(Timestamp, Values)>,
-    /// How far ahead of the clock a reading may be.
-    max_ahead: SignedDuration,
+    /// Time and temperature of the newest reading taken.
+    newest: Option<(Timestamp, Option<f32>)>,
+    /// By rising number.
+    in_flight: VecDeque<InFlight>,
+    next_number: u64,
+    /// The newest forecast.
+    newest_forecast: Option<Forecast>,
+    /// Origins of forecasts that were published and may not have reached the broker, in the order of publication.
+    undelivered: VecDeque<Timestamp>,
+    /// The newest origin of those that have.
+    delivered: Option<Timestamp>,
+    /// When the last reading arrived that brought something new.
+    active_at: Timestamp,
 }
+
+/// What [`Station::state`] writes. Times are whole seconds since the Unix epoch: readings have no finer ones.
+#[derive(Serialize, Deserialize)]
+struct State {
+    screening: Screening,
+    scores: Scores,
+    newest_s: Option<i64>,
+    /// Origins of forecasts that are owed: slot, second of issue, newest temperature.
+    owed: Vec<(Slot, i64, f32)>,
+    grid_step_s: u32,
+    delivered_until_s: Option<i64>,
+    active_at_s: i64,
+}
+
+/// The format of [`State`], its first byte.
+const STATE_FORMAT: u8 = 1;
 
 impl Station {
     /// A station of which nothing is known yet.
-    pub fn new(name: StationName, model: Arc<Model>, max_ahead: SignedDuration) -> Station {
-        let history = empty_history(&model.manifest);
+    pub fn new(name: StationName, model: Arc<Model>) -> Station {
         Station {
             name,
+            history: empty_history(&model.manifest),
             model,
-            history,
             screening: Screening::default(),
             verification: Verification::default(),
             readiness: Readiness::Silent,
             newest: None,
-            max_ahead,
+            in_flight: VecDeque::new(),
+            next_number: 0,
+            newest_forecast: None,
+            undelivered: VecDeque::new(),
+            delivered: None,
+            active_at: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -169,138 +231,54 @@ impl Station {
         self.readiness
     }
 
-    /// Time and values of the newest reading.
-    pub fn newest(&self) -> Option<(Timestamp, Values)> {
+    /// Time and temperature of the newest reading.
+    pub fn newest(&self) -> Option<(Timestamp, Option<f32>)> {
         self.newest
     }
 
-    /// The verification of the station's forecasts.
-    pub fn verification(&self) -> &Verification {
-        &self.verification
+    /// The newest forecast.
+    pub fn newest_forecast(&self) -> Option<&Forecast> {
+        self.newest_forecast.as_ref()
     }
 
-    /// Takes what was measured at `time` and arrived at `now`.
+    /// The scores of the station's forecasts.
+    pub fn scores(&self) -> &Scores {
+        self.verification.scores()
+    }
+
+    /// When the last reading arrived that brought something new, by the clock of then.
+    pub fn active_at(&self) -> Timestamp {
+        self.active_at
+    }
+
+    /// How many forecasts were asked of the model and have not come yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether a reading of `time` must wait for the forecasts in flight.
+    ///
+    /// One that changes an older slot could change what their windows are made of, were they to be made again after a
+    /// restart; one that is far ahead of the oldest of them would push the hours that they are verified by out of the
+    /// history.
+    pub fn must_wait(&self, time: Timestamp) -> bool {
+        let Some(oldest) = self.in_flight.front() else { return false };
+        let grid = self.history.grid();
+        self.history.is_behind(time) || grid.slot(time) - oldest.origin.slot > 24 * grid.slots_per_hour()
+    }
+
+    /// Takes what was measured at `time`, a whole second, and arrived at `now`, which is `arrived` after the start.
     ///
     /// # Errors
-    /// [`Rejected`] when nothing of it is taken; the station is then as it was.
+    /// [`Rejected`] when nothing of it is taken. The station is then as it was, but for the screening, which remembers
+    /// values that it did not believe.
     pub fn observe(
         &mut self,
         time: Timestamp,
         measured: Values,
         now: Timestamp,
+        arrived: Duration,
     ) -> Result<Observed, Rejected> {
-        let ahead = time.duration_since(now);
-        if ahead > self.max_ahead {
-            return Err(Rejected::InFuture { time, ahead });
-        }
-        let before = self.history.newest();
-        let (inserted, dropped, kept) = self.take(time, measured)?;
-        let mut scores = Vec::new();
-        match inserted {
-            Inserted::Newest(_) => {
-                // What the newest slot held is final now that a later one has opened.
-                if let Some(closed) = before {
-                    scores = self.verification.observed(closed, &self.model.manifest.window, &self.history);
-                }
-                self.forget_old_forecasts();
-            }
-            Inserted::Late(slot) => {
-                scores = self.verification.observed(slot, &self.model.manifest.window, &self.history);
-            }
-            Inserted::Refreshed(_) | Inserted::Unchanged(_) | Inserted::TooOld(_) => {}
-        }
-        let next = match inserted {
-            Inserted::Newest(slot) | Inserted::Refreshed(slot) => self.issue(slot),
-            _ => Next::Nothing,
-        };
-        Ok(Observed { inserted, dropped, kept, scores, next })
-    }
-
-    /// Takes a reading from the journal: like [`Station::observe`], but nothing is scored or forecast.
-    pub fn restore_reading(&mut self, time: Timestamp, measured: Values) {
-        // What was journalled was taken once; what is refused now lies before the window.
-        let _ = self.take(time, measured);
-    }
-
-    /// Takes a forecast from the journal, so that it can still be verified.
-    pub fn restore_forecast(&mut self, forecast: &Forecast) {
-        let slot = self.history.grid().slot(forecast.issued_at);
-        self.verification.issued_restored(slot, forecast);
-    }
-
-    /// Ends the restoration: what lies before the newest reading was scored before the restart.
-    pub fn restored(&mut self) {
-        let Some(newest) = self.history.newest() else { return };
-        self.verification.mark_scored_until(newest - 1, &self.model.manifest.window);
-        self.forget_old_forecasts();
-        let mut window = vec![0.0; self.model.manifest.window.len()];
-        self.readiness = match self.model.manifest.window.fill(&self.history, newest, &mut window) {
-            Ok(()) => Readiness::Ready,
-            Err(missing) => Readiness::WarmingUp(missing),
-        };
-    }
-
-    /// Turns the network's outputs into the forecast that they mean.
-    pub fn complete(&mut self, issue: &Issue, outputs: &[f32]) -> Completed {
-        let forecast = self.forecast_of(issue, outputs);
-        let spec = &self.model.manifest.window;
-        let scores = self.verification.issued(issue.slot, &forecast, spec, &self.history);
-        Completed { forecast, scores }
-    }
-
-    /// The forecast that stands in when the network failed on a window.
-    pub fn persistence(&self, issue: &Issue) -> Forecast {
-        let manifest = &self.model.manifest;
-        let leads = manifest
-            .lead_h
-            .iter()
-            .map(|&lead_h| LeadForecast {
-                lead_h,
-                valid_at: manifest.window.valid_at(issue.slot, lead_h).1,
-                temperature_c: issue.newest_c,
-                interval_c: None,
-            })
-            .collect();
-        Forecast {
-            station: self.name.clone(),
-            issued_at: issue.issued_at,
-            temperature_c: issue.newest_c,
-            model: Source::Persistence.name().to_owned(),
-            source: Source::Persistence,
-            leads,
-        }
-    }
-
-    /// Uses another model from now on. History is kept as far as the new model's window wants the same.
-    pub fn adopt(&mut self, model: Arc<Model>) {
-        let mut history = empty_history(&model.manifest);
-        if let (Some(oldest), Some(newest)) = (self.history.oldest(), self.history.newest()) {
-            for slot in oldest..=newest {
-                let mut values = Values::NONE;
-                for &quantity in self.history.quantities() {
-                    values.set(quantity, self.history.value(slot, quantity));
-                }
-                if !values.is_empty() {
-                    derive(&mut values);
-                    history.insert(self.history.grid().time(slot), &values);
-                }
-            }
-        }
-        let same_grid = model.manifest.window.grid() == self.history.grid();
-        if !same_grid {
-            // Forecasts wait by slot of a grid that is no more.
-            self.verification = Verification::default();
-        }
-        self.history = history;
-        self.model = model;
-    }
-
-    /// Screens a reading, derives what follows, and puts it into the history.
-    fn take(
-        &mut self,
-        time: Timestamp,
-        mut values: Values,
-    ) -> Result<(Inserted, Vec<Dropped>, Values), Rejected> {
         if time.as_second() < EARLIEST_S {
             return Err(Rejected::FarPast(time));
         }
@@ -310,95 +288,395 @@ impl Station {
         {
             return Err(Rejected::TooOld { time, behind: newest.duration_since(time) });
         }
-        let dropped = self.screening.screen(time, &mut values);
-        if values.is_empty() {
+        let mut kept = measured;
+        let dropped = self.screening.screen(time, &mut kept);
+        if kept.is_empty() {
             let example = dropped.first().map_or_else(String::new, |dropped| {
                 format!("{} = {} ({})", dropped.quantity, dropped.value, dropped.reason.label())
             });
-            return Err(Rejected::NoPlausibleValue { time, example });
+            return Err(Rejected::Implausible { time, example });
         }
-        let kept = values;
+        let before = self.history.newest();
+        let inserted = self.insert(time, kept);
+        let mut scores = Vec::new();
+        match inserted {
+            Inserted::Newest(_) => {
+                // What the newest slot held is final now that a later one has opened.
+                if let Some(closed) = before {
+                    scores = self.verify(closed);
+                }
+                self.forget_old_forecasts();
+            }
+            Inserted::Late(slot) => scores = self.verify(slot),
+            Inserted::Refreshed(_) | Inserted::Unchanged(_) | Inserted::TooOld(_) => {}
+        }
+        if !matches!(inserted, Inserted::Unchanged(_) | Inserted::TooOld(_)) {
+            self.active_at = now;
+        }
+        let next = match inserted {
+            Inserted::Newest(slot) | Inserted::Refreshed(slot) => self.ask(slot, Some(arrived)),
+            _ => Next::Nothing,
+        };
+        Ok(Observed { inserted, dropped, kept, scores, next })
+    }
+
+    /// Turns the model's outputs into the forecast that they mean; `None` when nothing was asked under this number.
+    ///
+    /// Without outputs, or where one is no temperature that a thermometer shows, the reference forecast stands in.
+    pub fn complete(&mut self, number: u64, outputs: Option<&[f32]>) -> Option<Completed> {
+        let index = self.in_flight.iter().position(|asked| asked.number == number)?;
+        let InFlight { origin, arrived, .. } = self.in_flight.remove(index)?;
+        let decoded = outputs.map(|outputs| decode_outputs(&self.model.manifest, &origin, outputs));
+        let is_implausible = matches!(decoded, Some(None));
+        let forecast = match decoded.flatten() {
+            Some(leads) => self.forecast(&origin, Source::Model, leads),
+            None => self.reference_forecast(&origin),
+        };
+        let spec = &self.model.manifest.window;
+        // A forecast that is being made again for the same origin is not the one to be verified.
+        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
+        let scores = match is_superseded {
+            true => Vec::new(),
+            false => self.verification.issued(origin.slot, &forecast, spec, &self.history),
+        };
+        self.issued(&forecast);
+        Some(Completed { forecast, scores, arrived, is_implausible })
+    }
+
+    /// The oldest of the forecasts that were published and had not reached the broker has.
+    pub fn forecast_delivered(&mut self) {
+        self.delivered = self.delivered.max(self.undelivered.pop_front());
+    }
+
+    /// Forecasts up to this origin have reached the broker, in the version that counts.
+    fn delivered_until(&self) -> Option<Timestamp> {
+        match self.undelivered.iter().min() {
+            // A forecast may be made again for an origin of which an earlier version was delivered.
+            Some(&oldest) => {
+                self.delivered.map(|delivered| delivered.min(oldest - SignedDuration::from_secs(1)))
+            }
+            None => self.delivered,
+        }
+    }
+
+    /// Uses another model from now on. History is kept as far as the new model's window wants the same.
+    ///
+    /// Nothing may be in flight.
+    pub fn adopt(&mut self, model: Arc<Model>) {
+        debug_assert!(self.in_flight.is_empty(), "outputs of another model would come");
+        let mut history = empty_history(&model.manifest);
+        for (time, mut values) in self.readings() {
+            derive(&mut values);
+            history.insert(time, &values);
+        }
+        if model.manifest.window.grid() != self.history.grid() {
+            self.verification.forget_pending();
+        }
+        self.history = history;
+        self.model = model;
+        self.measure_readiness();
+    }
+
+    /// Drops everything later than `limit`: it was measured by a clock that was ahead, or seen by one. Whether there was
+    /// anything.
+    pub fn drop_after(&mut self, limit: Timestamp) -> bool {
+        let Some((newest, _)) = self.newest.filter(|(newest, _)| *newest > limit) else { return false };
+        let grid = self.history.grid();
+        // The slot of the limit may hold later readings too: it goes.
+        let last = grid.slot(limit) - 1;
+        self.history.truncate(last);
+        self.verification.forget_after(last);
+        self.in_flight.retain(|asked| asked.origin.slot <= last);
+        self.screening.forget_after(limit);
+        self.newest = self.history.newest().map(|slot| {
+            let temperature = self.history.value(slot, Quantity::AirTemperature);
+            (grid.time(slot).min(newest), (!temperature.is_nan()).then_some(temperature))
+        });
+        self.newest_forecast = None;
+        self.delivered = self.delivered.min(Some(limit));
+        self.measure_readiness();
+        true
+    }
+
+    /// What the journal must hold for [`Station::restore`] beyond readings and forecasts.
+    pub fn state(&self) -> Vec<u8> {
+        let mut owed: Vec<(Slot, i64, f32)> = Vec::new();
+        for InFlight { origin, .. } in &self.in_flight {
+            // A window that was taken again for the same slot stands for both.
+            owed.retain(|(slot, ..)| *slot != origin.slot);
+            owed.push((origin.slot, origin.issued_at.as_second(), origin.newest_c));
+        }
+        let state = State {
+            screening: self.screening.clone(),
+            scores: self.scores().clone(),
+            newest_s: self.newest.map(|(time, _)| time.as_second()),
+            owed,
+            grid_step_s: self.model.manifest.window.grid_step_s,
+            delivered_until_s: self.delivered_until().map(Timestamp::as_second),
+            active_at_s: self.active_at.as_second(),
+        };
+        let bytes = vec![STATE_FORMAT];
+        postcard::to_extend(&state, bytes).expect("numbers in vectors can be written")
+    }
+
+    /// What the history holds, slot by slot.
+    pub fn readings(&self) -> impl Iterator<Item = (Timestamp, Values)> + '_ {
+        let slots = self.history.oldest().zip(self.history.newest()).map(|(oldest, newest)| oldest..=newest);
+        slots.into_iter().flatten().filter_map(|slot| {
+            let mut values = Values::NONE;
+            for &quantity in self.history.quantities() {
+                values.set(quantity, self.history.value(slot, quantity));
+            }
+            (!values.is_empty()).then(|| (self.history.grid().time(slot), values))
+        })
+    }
+
+    /// From when on a restart needs readings.
+    pub fn readings_from(&self) -> Timestamp {
+        let newest = self.history.newest().unwrap_or(0);
+        let oldest_window = self.in_flight.front().map_or(newest, |asked| asked.origin.slot);
+        let manifest = &self.model.manifest;
+        let reach = manifest.window.history_slots(manifest.max_lead_h()) as i64;
+        self.history.grid().time(oldest_window.min(newest) - reach)
+    }
+
+    /// From which origin on a restart needs forecasts.
+    pub fn forecasts_from(&self) -> Timestamp {
+        let grid = self.history.grid();
+        let newest = self.history.newest().unwrap_or(0);
+        let pending = self.verification.oldest_pending().unwrap_or(newest).min(newest);
+        let pending_from = grid.time(pending);
+        // What was never delivered is published after a restart, as far back as that helps anybody.
+        let undelivered_from = self.undelivered.iter().min().copied().unwrap_or(pending_from);
+        pending_from.min(undelivered_from).max(grid.time(newest - MAX_UNDELIVERED))
+    }
+
+    /// Makes a station again from what the journal held. Readings and forecasts later than `limit` are left out: a clock was
+    /// ahead. Says what is to be done then: windows that were owed, and forecasts that may not have been delivered.
+    pub fn restore(
+        model: Arc<Model>,
+        restored: &Restored,
+        limit: Timestamp,
+    ) -> (Station, Vec<Next>, Vec<Forecast>) {
+        let mut station = Station::new(restored.station.clone(), model);
+        let state = restored.state.as_deref().and_then(read_state);
+        let mut owed: VecDeque<Origin> = VecDeque::new();
+        if let Some(state) = state {
+            station.screening = state.screening;
+            station.verification = Verification::with_scores(state.scores);
+            let second = |second: i64| Timestamp::from_second(second).ok();
+            station.delivered = state.delivered_until_s.and_then(second);
+            station.active_at = second(state.active_at_s).unwrap_or(Timestamp::UNIX_EPOCH);
+            if state.grid_step_s == station.model.manifest.window.grid_step_s {
+                let origins = state.owed.into_iter().filter_map(|(slot, issued_at_s, newest_c)| {
+                    Some(Origin { slot, issued_at: second(issued_at_s)?, newest_c })
+                });
+                owed.extend(origins.filter(|origin| origin.issued_at <= limit));
+            }
+        } else {
+            // A journal of before there were states: its readings were believed once.
+            for (time, values) in restored.readings.iter().filter(|(time, _)| *time <= limit) {
+                let mut values = *values;
+                station.screening.screen(*time, &mut values);
+            }
+            station.active_at = restored.readings.last().map_or(Timestamp::UNIX_EPOCH, |(time, _)| *time);
+            station.delivered = restored.forecasts.last().map(|forecast| forecast.origin);
+        }
+        let mut next = Vec::new();
+        owed.make_contiguous().sort_by_key(|origin| origin.slot);
+        for (time, values) in restored.readings.iter().filter(|(time, _)| *time <= limit) {
+            let slot = station.history.grid().slot(*time);
+            while let Some(origin) = owed.front().copied().filter(|origin| origin.slot < slot) {
+                owed.pop_front();
+                next.extend(station.ask_again(origin));
+            }
+            station.insert(*time, *values);
+        }
+        for origin in owed {
+            next.extend(station.ask_again(origin));
+        }
+        let mut undelivered = Vec::new();
+        let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
+        for forecast in forecasts {
+            let slot = station.history.grid().slot(forecast.origin);
+            station.verification.restore(slot, forecast, &station.model.manifest.window, &station.history);
+            if station.delivered.is_none_or(|until| forecast.origin > until) {
+                station.undelivered.push_back(forecast.origin);
+                undelivered.push(forecast.clone());
+            }
+            station.newest_forecast = Some(forecast.clone());
+        }
+        station.forget_old_forecasts();
+        station.measure_readiness();
+        if restored.readings.iter().any(|(time, _)| *time > limit) {
+            station.screening.forget_after(limit);
+        }
+        (station, next, undelivered)
+    }
+
+    /// Derives what follows from `kept` and puts it into the history.
+    fn insert(&mut self, time: Timestamp, kept: Values) -> Inserted {
+        let mut values = kept;
         derive(&mut values);
         let inserted = self.history.insert(time, &values);
         if self.newest.is_none_or(|(newest, _)| time >= newest) {
-            self.newest = Some((time, values));
+            self.newest = Some((time, values.get(Quantity::AirTemperature)));
         }
-        Ok((inserted, dropped, kept))
+        inserted
     }
 
-    /// Makes the window that ends at `slot`, or the baseline if there is none.
-    fn issue(&mut self, slot: Slot) -> Next {
+    /// Takes the window that ends at `slot`, or makes the reference forecast if there is none.
+    fn ask(&mut self, slot: Slot, arrived: Option<Duration>) -> Next {
         let spec = &self.model.manifest.window;
         let issued_at = self.newest.map_or_else(|| spec.grid().time(slot), |(time, _)| time);
         let newest_c = spec.newest(&self.history, slot, Quantity::AirTemperature);
-        let mut window = vec![0.0; spec.len()];
-        match (spec.fill(&self.history, slot, &mut window), newest_c) {
-            (Ok(()), Some(newest_c)) => {
+        let window = self.window(slot);
+        match (window, newest_c) {
+            (Ok(window), Some(newest_c)) => {
                 self.readiness = Readiness::Ready;
-                self.model.manifest.normalisation.apply(&mut window);
-                Next::Infer(Issue { slot, issued_at, newest_c }, window)
+                Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived), window)
             }
             (Err(missing), Some(newest_c)) => {
                 self.readiness = Readiness::WarmingUp(missing);
-                Next::Baseline(self.persistence(&Issue { slot, issued_at, newest_c }))
+                let forecast = self.reference_forecast(&Origin { slot, issued_at, newest_c });
+                self.issued(&forecast);
+                Next::Reference(forecast)
             }
-            (missing, None) => {
+            (window, None) => {
                 // A temperature that was never measured leaves no window complete, so there is an error.
-                self.readiness = missing.map_or_else(Readiness::WarmingUp, |()| Readiness::Ready);
+                self.readiness = window.err().map_or(Readiness::Ready, Readiness::WarmingUp);
                 Next::Nothing
             }
         }
     }
 
-    fn forecast_of(&self, issue: &Issue, outputs: &[f32]) -> Forecast {
+    /// Takes a window once more that was asked for before a restart.
+    fn ask_again(&mut self, origin: Origin) -> Option<Next> {
+        let Ok(window) = self.window(origin.slot) else {
+            // The model is another, or readings were lost with a disk.
+            let forecast = self.reference_forecast(&origin);
+            self.issued(&forecast);
+            return Some(Next::Reference(forecast));
+        };
+        Some(Next::Infer(self.asked(origin, None), window))
+    }
+
+    fn asked(&mut self, origin: Origin, arrived: Option<Duration>) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.in_flight.push_back(InFlight { number, origin, arrived });
+        number
+    }
+
+    /// The normalised window that ends at `slot`.
+    fn window(&self, slot: Slot) -> Result<Vec<f32>, Missing> {
         let manifest = &self.model.manifest;
+        let mut window = vec![0.0; manifest.window.len()];
+        manifest.window.fill(&self.history, slot, &mut window)?;
+        manifest.normalisation.apply(&mut window);
+        Ok(window)
+    }
+
+    fn measure_readiness(&mut self) {
+        self.readiness = match self.history.newest().map(|newest| self.window(newest)) {
+            None => Readiness::Silent,
+            Some(Ok(_)) => Readiness::Ready,
+            Some(Err(missing)) => Readiness::WarmingUp(missing),
+        };
+    }
+
+    fn verify(&mut self, slot: Slot) -> Vec<Score> {
+        self.verification.observed(slot, &self.model.manifest.window, &self.history)
+    }
+
+    /// Persistence, as the reference forecast.
+    fn reference_forecast(&self, origin: &Origin) -> Forecast {
+        let manifest = &self.model.manifest;
+        let temperature_c = to_centidegrees(origin.newest_c).map_or(origin.newest_c, from_centidegrees);
+        let leads = manifest.lead_h.iter().map(|&lead_h| LeadForecast {
+            lead_h,
+            valid_at: manifest.window.valid_at(origin.slot, lead_h).1,
+            temperature_c,
+            interval_c: None,
+        });
+        self.forecast(origin, Source::Persistence, leads.collect())
+    }
+
+    fn forecast(&self, origin: &Origin, source: Source, leads: Vec<LeadForecast>) -> Forecast {
         Forecast {
             station: self.name.clone(),
-            issued_at: issue.issued_at,
-            temperature_c: issue.newest_c,
-            model: self.model.id.to_string(),
-            source: Source::Model,
-            leads: lead_forecasts(manifest, issue, outputs),
+            issued_at: origin.issued_at,
+            origin: self.history.grid().time(origin.slot),
+            temperature_c: origin.newest_c,
+            model: match source {
+                Source::Model => self.model.id.to_string(),
+                Source::Persistence => Source::Persistence.name().to_owned(),
+            },
+            source,
+            leads,
+        }
+    }
+
+    fn issued(&mut self, forecast: &Forecast) {
+        self.undelivered.push_back(forecast.origin);
+        let is_newer = |newest: &Forecast| newest.origin <= forecast.origin;
+        if self.newest_forecast.as_ref().is_none_or(is_newer) {
+            self.newest_forecast = Some(forecast.clone());
         }
     }
 
     fn forget_old_forecasts(&mut self) {
         if let Some(newest) = self.history.newest() {
             let manifest = &self.model.manifest;
-            let steps_per_hour = i64::from(3600 / manifest.window.grid_step_s);
             // An hour more, for readings that come late.
             let kept_h = i64::from(manifest.max_lead_h()) + 1;
-            self.verification.forget(newest - kept_h * steps_per_hour);
+            self.verification.forget_before(newest - kept_h * self.history.grid().slots_per_hour());
         }
     }
 }
 
-/// What the network's outputs `[lead]` or `[lead, quantile]` mean in °C.
+/// Forecasts of one station that are published after a restart because they may not have been delivered, in slots of the grid.
+const MAX_UNDELIVERED: i64 = 10_000;
+
+fn read_state(bytes: &[u8]) -> Option<State> {
+    let (&format, state) = bytes.split_first()?;
+    if format != STATE_FORMAT {
+        return None;
+    }
+    postcard::from_bytes(state).ok()
+}
+
+/// What the model's outputs `[lead]` or `[lead, quantile]` mean in °C; `None` when one is no temperature that a thermometer
+/// shows.
 ///
 /// The point forecast is the median; the interval is from the lowest to the highest quantile, put in order if the
-/// network crossed them.
-pub fn lead_forecasts(manifest: &Manifest, issue: &Issue, outputs: &[f32]) -> Vec<LeadForecast> {
+/// model crossed them.
+fn decode_outputs(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<LeadForecast>> {
+    if outputs.len() != manifest.outputs() {
+        return None;
+    }
     let quantiles = manifest.quantiles.len().max(1);
     let median = manifest.quantiles.iter().position(|&quantile| quantile == 0.5).unwrap_or(0);
-    let temperature = |output: f32| manifest.target.temperature_c(output, issue.newest_c);
-    manifest
-        .lead_h
-        .iter()
-        .zip(outputs.chunks_exact(quantiles))
-        .map(|(&lead_h, own)| {
-            let temperature_c = temperature(own[median]);
-            let (first, last) = (temperature(own[0]), temperature(own[quantiles - 1]));
-            let interval_c = (quantiles > 1)
-                .then(|| (first.min(last).min(temperature_c), last.max(first).max(temperature_c)));
-            LeadForecast {
-                lead_h,
-                valid_at: manifest.window.valid_at(issue.slot, lead_h).1,
-                temperature_c,
-                interval_c,
-            }
-        })
-        .collect()
+    let (lowest, highest) = Quantity::AirTemperature.plausible_range();
+    // A forecast may go beyond what was ever measured, not beyond what can be.
+    let plausible = lowest - MARGIN_C..=highest + MARGIN_C;
+    let temperature = |output: f32| {
+        let temperature_c = manifest.target.temperature_c(output, origin.newest_c);
+        plausible.contains(&temperature_c).then(|| to_centidegrees(temperature_c).map(from_centidegrees))?
+    };
+    let leads = manifest.lead_h.iter().zip(outputs.chunks_exact(quantiles)).map(|(&lead_h, own)| {
+        let temperature_c = temperature(own[median])?;
+        let (first, last) = (temperature(own[0])?, temperature(own[quantiles - 1])?);
+        let interval_c =
+            (quantiles > 1).then(|| (first.min(last).min(temperature_c), last.max(first).max(temperature_c)));
+        let valid_at = manifest.window.valid_at(origin.slot, lead_h).1;
+        Some(LeadForecast { lead_h, valid_at, temperature_c, interval_c })
+    });
+    leads.collect()
 }
+
+/// How far the ends of an interval may lie beyond what was ever measured, °C.
+const MARGIN_C: f32 = 20.0;
 
 fn empty_history(manifest: &Manifest) -> History {
     let spec: &WindowSpec = &manifest.window;
@@ -406,7 +684,7 @@ fn empty_history(manifest: &Manifest) -> History {
 }
 
 /// A duration as a person says it: `3 min`, `5 h`, `12 d`.
-pub fn rough(duration: SignedDuration) -> String {
+pub fn humanize(duration: SignedDuration) -> String {
     let minutes = duration.as_secs().abs() / 60;
     match minutes {
         0 => format!("{} s", duration.as_secs().abs()),

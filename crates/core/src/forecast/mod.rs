@@ -1,19 +1,20 @@
-//! Forecasts: what is published, the forecasts that cost nothing, and how each is checked against what came.
+//! Forecasts: what is published, the reference forecasts, and how each is verified.
 
 pub(crate) mod baseline;
 pub(crate) mod cholesky;
-
 pub(crate) mod score;
 pub(crate) mod verification;
 
 use jiff::Timestamp;
 
+use crate::weather::reading::StationName;
+
 /// Where a forecast's numbers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The network.
+    /// The model.
     Model,
-    /// The newest temperature, as long as the network cannot run.
+    /// The newest temperature, as long as the model cannot run.
     Persistence,
 }
 
@@ -30,13 +31,13 @@ impl Source {
 /// The temperature at one lead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeadForecast {
-    /// Hours from the newest reading.
+    /// Hours from the forecast's origin.
     pub lead_h: u32,
     /// When it is for.
     pub valid_at: Timestamp,
-    /// °C.
+    /// °C, in whole centidegrees.
     pub temperature_c: f32,
-    /// Lower and upper end of the interval in °C, where the model gives one.
+    /// Lower and upper end of the interval in °C, where the model gives one; in whole centidegrees.
     pub interval_c: Option<(f32, f32)>,
 }
 
@@ -44,9 +45,11 @@ pub struct LeadForecast {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
     /// The station.
-    pub station: crate::weather::reading::StationName,
+    pub station: StationName,
     /// The time of the newest reading it knows.
     pub issued_at: Timestamp,
+    /// The grid time that leads are counted from: the end of the window.
+    pub origin: Timestamp,
     /// The newest temperature, °C.
     pub temperature_c: f32,
     /// Name and version of the model, or `persistence`.
@@ -61,5 +64,36 @@ impl Forecast {
     /// The forecast for one lead.
     pub fn at(&self, lead_h: u32) -> Option<&LeadForecast> {
         self.leads.iter().find(|lead| lead.lead_h == lead_h)
+    }
+}
+
+/// A temperature in whole centidegrees: what is published, stored and verified are then the same number.
+///
+/// `None` where it does not fit 16 bits, which no temperature of the atmosphere misses.
+pub fn to_centidegrees(temperature_c: f32) -> Option<i16> {
+    let centidegrees = (f64::from(temperature_c) * 100.0).round();
+    // i16::MIN marks an absent value.
+    let fits = centidegrees > f64::from(i16::MIN) && centidegrees <= f64::from(i16::MAX);
+    fits.then_some(centidegrees as i16)
+}
+
+/// The temperature in °C that a number of centidegrees means.
+pub fn from_centidegrees(centidegrees: i16) -> f32 {
+    (f64::from(centidegrees) / 100.0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_centidegree_survives_being_a_float() {
+        for centidegrees in i16::MIN + 1..=i16::MAX {
+            assert_eq!(to_centidegrees(from_centidegrees(centidegrees)), Some(centidegrees));
+        }
+        assert_eq!(to_centidegrees(-0.001), Some(0));
+        for impossible in [f32::NAN, f32::INFINITY, -327.68, 5012.0] {
+            assert_eq!(to_centidegrees(impossible), None);
+        }
     }
 }

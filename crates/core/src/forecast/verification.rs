@@ -1,44 +1,48 @@
-//! Verification: each forecast of a station is scored when the hour it spoke of has come, beside the forecasts
-//! that cost nothing.
+//! Verification: each forecast of a station is scored when the hour that it was for has been observed, beside the
+//! reference forecasts.
 //!
-//! A score needs a forecast and a reading in the very slot that it was for; whichever comes last completes it.
-//! Every pair is scored once.
+//! A score needs a forecast and a reading in the very slot that it was for; whichever comes last completes it. Every pair
+//! is scored once: a lead of a forecast counts as scored exactly when its slot is closed (a later one is open) and has a
+//! temperature. A restart finds that out from the history alone.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use crate::forecast::{Forecast, Source, from_centidegrees, to_centidegrees};
 use crate::weather::quantity::Quantity;
 use crate::window::grid::Slot;
 use crate::window::history::History;
 use crate::window::spec::WindowSpec;
 
-use super::{Forecast, Source};
+/// How fast a rolling score forgets: after so long a score weighs 1/e.
+pub const ROLLING_DAYS: i64 = 30;
 
-/// A forecast checked against what came.
+/// A forecast beside what was observed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
     /// Hours.
     pub lead_h: u32,
     /// The hour that it was for.
     pub valid_at: Timestamp,
-    /// What came, °C.
+    /// The observation, °C.
     pub observed_c: f32,
-    /// What the model had said, °C.
+    /// The model's forecast, °C.
     pub model_c: f32,
-    /// Whether what came lay within the interval, where there was one.
+    /// Whether the observation lay within the interval, where there was one.
     pub within_interval: Option<bool>,
-    /// What persistence had said, °C.
+    /// The forecast of persistence, °C.
     pub persistence_c: f32,
-    /// What the same time yesterday had said, °C, if it was measured.
+    /// The forecast of the same time yesterday, °C, if that was measured.
     pub yesterday_c: Option<f32>,
 }
 
-/// Sums over the scores of one lead.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// Weighted sums over the scores of one lead; each lifetime score weighs 1, each rolling one less with age.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeadTotals {
-    /// How many forecasts were scored.
-    pub count: u64,
+    /// Sum of the weights.
+    pub weight: f64,
     /// Sum of the model's absolute errors, °C.
     pub model_absolute: f64,
     /// Sum of the model's squared errors, °C².
@@ -47,58 +51,86 @@ pub struct LeadTotals {
     pub model_error: f64,
     /// Sum of persistence's absolute errors, °C.
     pub persistence_absolute: f64,
-    /// How many scores had a same time yesterday.
-    pub yesterday_count: u64,
+    /// Weight of the scores that had a same time yesterday.
+    pub yesterday_weight: f64,
     /// Sum of its absolute errors, °C.
     pub yesterday_absolute: f64,
-    /// How many scores had an interval.
-    pub interval_count: u64,
-    /// How many outcomes lay within it.
-    pub interval_hits: u64,
+    /// Weight of the scores that had an interval.
+    pub interval_weight: f64,
+    /// Weight of those whose observation lay within it.
+    pub interval_hits: f64,
 }
 
 impl LeadTotals {
-    /// Adds a score.
+    /// Adds a score of weight 1.
     pub fn add(&mut self, score: &Score) {
+        self.add_weighted(score, 1.0);
+    }
+
+    fn add_weighted(&mut self, score: &Score, weight: f64) {
         let error = |forecast_c: f32| f64::from(forecast_c) - f64::from(score.observed_c);
-        self.count += 1;
-        self.model_absolute += error(score.model_c).abs();
-        self.model_squared += error(score.model_c).powi(2);
-        self.model_error += error(score.model_c);
-        self.persistence_absolute += error(score.persistence_c).abs();
+        self.weight += weight;
+        self.model_absolute += weight * error(score.model_c).abs();
+        self.model_squared += weight * error(score.model_c).powi(2);
+        self.model_error += weight * error(score.model_c);
+        self.persistence_absolute += weight * error(score.persistence_c).abs();
         if let Some(yesterday_c) = score.yesterday_c {
-            self.yesterday_count += 1;
-            self.yesterday_absolute += error(yesterday_c).abs();
+            self.yesterday_weight += weight;
+            self.yesterday_absolute += weight * error(yesterday_c).abs();
         }
         if let Some(within) = score.within_interval {
-            self.interval_count += 1;
-            self.interval_hits += u64::from(within);
+            self.interval_weight += weight;
+            self.interval_hits += weight * f64::from(u8::from(within));
         }
+    }
+
+    /// Adds `factor` times other sums.
+    pub fn add_totals(&mut self, other: &LeadTotals, factor: f64) {
+        self.weight += factor * other.weight;
+        self.model_absolute += factor * other.model_absolute;
+        self.model_squared += factor * other.model_squared;
+        self.model_error += factor * other.model_error;
+        self.persistence_absolute += factor * other.persistence_absolute;
+        self.yesterday_weight += factor * other.yesterday_weight;
+        self.yesterday_absolute += factor * other.yesterday_absolute;
+        self.interval_weight += factor * other.interval_weight;
+        self.interval_hits += factor * other.interval_hits;
+    }
+
+    fn scaled(&self, factor: f64) -> LeadTotals {
+        let mut scaled = LeadTotals::default();
+        scaled.add_totals(self, factor);
+        scaled
+    }
+
+    /// How many scores these sums are of; a fraction for rolling ones.
+    pub fn count(&self) -> f64 {
+        self.weight
     }
 
     /// Mean absolute error of the model, °C; `None` before the first score.
     pub fn mae(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.model_absolute / self.count as f64)
+        ratio(self.model_absolute, self.weight)
     }
 
     /// Root mean square error of the model, °C.
     pub fn rmse(&self) -> Option<f64> {
-        (self.count > 0).then(|| (self.model_squared / self.count as f64).sqrt())
+        ratio(self.model_squared, self.weight).map(f64::sqrt)
     }
 
     /// Mean error of the model, forecast minus observation, °C.
     pub fn bias(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.model_error / self.count as f64)
+        ratio(self.model_error, self.weight)
     }
 
     /// Mean absolute error of persistence, °C, over the same hours.
     pub fn persistence_mae(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.persistence_absolute / self.count as f64)
+        ratio(self.persistence_absolute, self.weight)
     }
 
     /// Mean absolute error of the same time yesterday, °C.
     pub fn yesterday_mae(&self) -> Option<f64> {
-        (self.yesterday_count > 0).then(|| self.yesterday_absolute / self.yesterday_count as f64)
+        ratio(self.yesterday_absolute, self.yesterday_weight)
     }
 
     /// Skill against persistence: 1 is perfect, 0 no better (Wilks, Statistical Methods in the Atmospheric
@@ -108,62 +140,145 @@ impl LeadTotals {
         Some(1.0 - self.mae()? / persistence)
     }
 
-    /// The fraction of outcomes within the interval.
+    /// The empirical coverage of the interval: the fraction of observations within it.
     pub fn coverage(&self) -> Option<f64> {
-        (self.interval_count > 0).then(|| self.interval_hits as f64 / self.interval_count as f64)
+        ratio(self.interval_hits, self.interval_weight)
     }
 }
 
-/// Sums by lead.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Totals {
-    by_lead: BTreeMap<u32, LeadTotals>,
+fn ratio(sum: f64, weight: f64) -> Option<f64> {
+    (weight > 0.0).then(|| sum / weight)
 }
 
-impl Totals {
+/// How good one lead has been: since the beginning, and lately.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeadScores {
+    /// Over all scores.
+    pub lifetime: LeadTotals,
+    /// Weighted by exp(−age / [`ROLLING_DAYS`]), age counted from the newest score of the lead.
+    pub rolling: LeadTotals,
+    /// Second of the newest score's hour.
+    newest_s: i64,
+}
+
+impl LeadScores {
+    /// Adds a score.
+    fn add(&mut self, score: &Score) {
+        self.lifetime.add(score);
+        let time_s = score.valid_at.as_second();
+        if self.rolling.weight == 0.0 {
+            self.newest_s = time_s;
+        }
+        self.age_until(time_s);
+        self.rolling.add_weighted(score, rolling_weight(self.newest_s - time_s));
+    }
+
+    /// Adds the scores of another station at the same lead.
+    fn merge(&mut self, other: &LeadScores) {
+        self.lifetime.add_totals(&other.lifetime, 1.0);
+        if self.rolling.weight == 0.0 {
+            self.newest_s = other.newest_s;
+        }
+        self.age_until(other.newest_s);
+        self.rolling.add_totals(&other.rolling, rolling_weight(self.newest_s - other.newest_s));
+    }
+
+    fn age_until(&mut self, time_s: i64) {
+        if time_s > self.newest_s {
+            self.rolling = self.rolling.scaled(rolling_weight(time_s - self.newest_s));
+            self.newest_s = time_s;
+        }
+    }
+}
+
+/// The weight of a rolling score of some age, in seconds.
+fn rolling_weight(age_s: i64) -> f64 {
+    (-(age_s as f64) / (ROLLING_DAYS * 86_400) as f64).exp()
+}
+
+/// Scores by lead.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// By rising lead.
+    by_lead: Vec<(u16, LeadScores)>,
+}
+
+impl Scores {
     /// Adds a score.
     pub fn add(&mut self, score: &Score) {
-        self.by_lead.entry(score.lead_h).or_default().add(score);
+        self.entry(score.lead_h as u16).add(score);
     }
 
-    /// The sums of one lead.
-    pub fn lead(&self, lead_h: u32) -> LeadTotals {
-        self.by_lead.get(&lead_h).copied().unwrap_or_default()
+    /// Adds the scores of another station.
+    pub fn merge(&mut self, other: &Scores) {
+        for (lead_h, scores) in &other.by_lead {
+            self.entry(*lead_h).merge(scores);
+        }
     }
 
-    /// The leads with scores, rising, with their sums.
-    pub fn leads(&self) -> impl Iterator<Item = (u32, &LeadTotals)> + '_ {
-        self.by_lead.iter().map(|(lead_h, totals)| (*lead_h, totals))
+    fn entry(&mut self, lead_h: u16) -> &mut LeadScores {
+        let index = match self.by_lead.binary_search_by_key(&lead_h, |(lead_h, _)| *lead_h) {
+            Ok(index) => index,
+            Err(index) => {
+                self.by_lead.insert(index, (lead_h, LeadScores::default()));
+                index
+            }
+        };
+        &mut self.by_lead[index].1
+    }
+
+    /// The scores of one lead.
+    pub fn lead(&self, lead_h: u32) -> LeadScores {
+        let found = self.by_lead.iter().find(|(own, _)| u32::from(*own) == lead_h);
+        found.map(|(_, scores)| *scores).unwrap_or_default()
+    }
+
+    /// The leads with scores, rising.
+    pub fn leads(&self) -> impl Iterator<Item = (u32, &LeadScores)> + '_ {
+        self.by_lead.iter().map(|(lead_h, scores)| (u32::from(*lead_h), scores))
+    }
+
+    /// Whether there is no score yet.
+    pub fn is_empty(&self) -> bool {
+        self.by_lead.is_empty()
     }
 }
 
-/// A forecast that waits for its hours.
-#[derive(Debug, Clone)]
+/// A forecast that waits for its hours, in centidegrees.
+#[derive(Debug, Clone, PartialEq)]
 struct Pending {
     persistence_c: f32,
-    leads: Vec<PendingLead>,
+    leads: Box<[PendingLead]>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct PendingLead {
-    lead_h: u16,
-    temperature_c: f32,
-    low_c: f32,
-    high_c: f32,
-    scored: bool,
+    lead_h: u8,
+    is_scored: bool,
+    temperature: i16,
+    low: i16,
+    high: i16,
 }
+
+/// Marks an interval that is absent.
+const ABSENT: i16 = i16::MIN;
 
 /// The verification of one station.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verification {
     pending: BTreeMap<Slot, Pending>,
-    totals: Totals,
+    scores: Scores,
 }
 
 impl Verification {
-    /// Remembers a forecast issued at a slot, and scores it for the hours that have come already. A forecast of
-    /// the same slot before it is replaced, with what was scored staying so. Forecasts that are no model's are
-    /// not remembered.
+    /// A verification that goes on with the scores of before.
+    pub fn with_scores(scores: Scores) -> Verification {
+        Verification { pending: BTreeMap::new(), scores }
+    }
+
+    /// Remembers a forecast issued at a slot, and scores it for the hours that have been observed already. It replaces an
+    /// earlier forecast of the same slot; leads of that which were scored are not scored again. Only a model's forecasts
+    /// are remembered.
     pub fn issued(
         &mut self,
         slot: Slot,
@@ -174,12 +289,12 @@ impl Verification {
         if forecast.source != Source::Model {
             return Vec::new();
         }
-        let scored_before = |lead_h: u32| {
-            let before = self.pending.get(&slot)?;
-            before.leads.iter().find(|lead| u32::from(lead.lead_h) == lead_h).map(|lead| lead.scored)
+        let before = self.pending.remove(&slot);
+        let was_scored = |lead_h: u8| {
+            let leads = before.as_ref().map_or(&[][..], |before| &before.leads);
+            leads.iter().any(|lead| lead.lead_h == lead_h && lead.is_scored)
         };
-        let pending = pending_of(forecast, |lead_h| scored_before(lead_h).unwrap_or(false));
-        self.pending.insert(slot, pending);
+        self.pending.insert(slot, pending(forecast, was_scored));
         let Some(newest) = history.newest() else { return Vec::new() };
         let mut scores = Vec::new();
         for lead in &forecast.leads {
@@ -192,21 +307,27 @@ impl Verification {
         scores
     }
 
-    /// Remembers a forecast that was issued before a restart.
-    pub fn issued_restored(&mut self, slot: Slot, forecast: &Forecast) {
-        if forecast.source == Source::Model {
-            self.pending.insert(slot, pending_of(forecast, |_| false));
+    /// Remembers a forecast that was issued before a restart. What of it was scored then follows from the history.
+    pub fn restore(&mut self, slot: Slot, forecast: &Forecast, spec: &WindowSpec, history: &History) {
+        if forecast.source != Source::Model {
+            return;
         }
+        let newest = history.newest().unwrap_or(Slot::MIN);
+        let was_scored = |lead_h: u8| {
+            let (valid, _) = spec.valid_at(slot, u32::from(lead_h));
+            valid < newest && !history.value(valid, Quantity::AirTemperature).is_nan()
+        };
+        self.pending.insert(slot, pending(forecast, was_scored));
     }
 
-    /// Scores every forecast that spoke of a slot, whose reading is now final.
+    /// Scores every forecast for a slot whose reading is now final.
     pub fn observed(&mut self, valid: Slot, spec: &WindowSpec, history: &History) -> Vec<Score> {
-        let steps_per_hour = i64::from(3600 / spec.grid_step_s);
+        let slots_per_hour = spec.grid().slots_per_hour();
         let issues: Vec<(Slot, u32)> = self
             .pending
             .range(..valid)
-            .filter(|(slot, _)| (valid - **slot) % steps_per_hour == 0)
-            .map(|(slot, _)| (*slot, ((valid - slot) / steps_per_hour) as u32))
+            .filter(|(slot, _)| (valid - **slot) % slots_per_hour == 0)
+            .map(|(slot, _)| (*slot, ((valid - slot) / slots_per_hour) as u32))
             .collect();
         issues
             .into_iter()
@@ -214,23 +335,31 @@ impl Verification {
             .collect()
     }
 
-    /// Forgets forecasts all of whose hours lie before `oldest`.
-    pub fn forget(&mut self, oldest: Slot) {
-        self.pending = self.pending.split_off(&oldest);
-    }
-
-    /// Marks every hour up to `slot` as scored: after a restart, what was scored before it is not scored again.
-    pub fn mark_scored_until(&mut self, slot: Slot, spec: &WindowSpec) {
-        for (issued, pending) in &mut self.pending {
-            for lead in &mut pending.leads {
-                lead.scored |= spec.valid_at(*issued, u32::from(lead.lead_h)).0 <= slot;
-            }
+    /// Forgets forecasts issued before `oldest`.
+    pub fn forget_before(&mut self, oldest: Slot) {
+        if self.pending.first_key_value().is_some_and(|(slot, _)| *slot < oldest) {
+            self.pending = self.pending.split_off(&oldest);
         }
     }
 
-    /// The sums of all scores.
-    pub fn totals(&self) -> &Totals {
-        &self.totals
+    /// Forgets forecasts issued after `newest`.
+    pub fn forget_after(&mut self, newest: Slot) {
+        self.pending.split_off(&(newest + 1));
+    }
+
+    /// Forgets every forecast that waits, keeping the scores: the grid of slots is another now.
+    pub fn forget_pending(&mut self) {
+        self.pending.clear();
+    }
+
+    /// The slot of the oldest forecast that waits for an hour.
+    pub fn oldest_pending(&self) -> Option<Slot> {
+        self.pending.first_key_value().map(|(slot, _)| *slot)
+    }
+
+    /// The scores by lead.
+    pub fn scores(&self) -> &Scores {
+        &self.scores
     }
 
     fn score(
@@ -248,40 +377,90 @@ impl Verification {
         let observed_c = temperature(valid)?;
         let pending = self.pending.get_mut(&issued)?;
         let persistence_c = pending.persistence_c;
-        let lead = pending.leads.iter_mut().find(|lead| u32::from(lead.lead_h) == lead_h && !lead.scored)?;
-        lead.scored = true;
-        let has_interval = !lead.low_c.is_nan() && !lead.high_c.is_nan();
-        let steps_per_day = i64::from(86_400 / spec.grid_step_s);
+        let lead =
+            pending.leads.iter_mut().find(|lead| u32::from(lead.lead_h) == lead_h && !lead.is_scored)?;
+        lead.is_scored = true;
+        let has_interval = lead.low != ABSENT && lead.high != ABSENT;
+        let interval = from_centidegrees(lead.low)..=from_centidegrees(lead.high);
         // For leads beyond a day, yesterday's value would not have been known when the forecast was issued.
         let days_back = i64::from(lead_h.div_ceil(24));
         let score = Score {
             lead_h,
             valid_at: spec.grid().time(valid),
             observed_c,
-            model_c: lead.temperature_c,
-            within_interval: has_interval.then(|| (lead.low_c..=lead.high_c).contains(&observed_c)),
+            model_c: from_centidegrees(lead.temperature),
+            within_interval: has_interval.then(|| interval.contains(&observed_c)),
             persistence_c,
-            yesterday_c: temperature(valid - days_back * steps_per_day),
+            yesterday_c: temperature(valid - days_back * 24 * spec.grid().slots_per_hour()),
         };
-        self.totals.add(&score);
+        self.scores.add(&score);
         Some(score)
     }
 }
 
-fn pending_of(forecast: &Forecast, scored: impl Fn(u32) -> bool) -> Pending {
-    let leads = forecast
-        .leads
-        .iter()
-        .map(|lead| {
-            let (low_c, high_c) = lead.interval_c.unwrap_or((f32::NAN, f32::NAN));
-            PendingLead {
-                lead_h: lead.lead_h as u16,
-                temperature_c: lead.temperature_c,
-                low_c,
-                high_c,
-                scored: scored(lead.lead_h),
-            }
+/// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are judged before.
+fn pending(forecast: &Forecast, was_scored: impl Fn(u8) -> bool) -> Pending {
+    let leads = forecast.leads.iter().filter_map(|lead| {
+        let lead_h = u8::try_from(lead.lead_h).ok()?;
+        let end = |temperature_c: Option<f32>| temperature_c.and_then(to_centidegrees).unwrap_or(ABSENT);
+        Some(PendingLead {
+            lead_h,
+            is_scored: was_scored(lead_h),
+            temperature: to_centidegrees(lead.temperature_c)?,
+            low: end(lead.interval_c.map(|(low, _)| low)),
+            high: end(lead.interval_c.map(|(_, high)| high)),
         })
-        .collect();
-    Pending { persistence_c: forecast.temperature_c, leads }
+    });
+    Pending { persistence_c: forecast.temperature_c, leads: leads.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(day: i64, model_c: f32) -> Score {
+        Score {
+            lead_h: 24,
+            valid_at: Timestamp::from_second(day * 86_400).unwrap(),
+            observed_c: 0.0,
+            model_c,
+            within_interval: Some(model_c < 2.0),
+            persistence_c: 2.0,
+            yesterday_c: None,
+        }
+    }
+
+    #[test]
+    fn a_drift_shows_in_the_rolling_score_and_hides_in_the_lifetime_one() {
+        let mut scores = Scores::default();
+        for day in 0..300 {
+            scores.add(&score(day, 1.0));
+        }
+        for day in 300..360 {
+            scores.add(&score(day, 3.0));
+        }
+        let lead = scores.lead(24);
+        assert_eq!(lead.lifetime.count(), 360.0);
+        assert!((lead.lifetime.mae().unwrap() - (300.0 + 180.0) / 360.0).abs() < 1e-9);
+        // Geometric sums: the last 60 days weigh (1 − q⁶⁰) of the whole, q = exp(−1/30).
+        let recent = 1.0 - (-2.0_f64).exp();
+        let expected = 1.0 + 2.0 * recent;
+        assert!((lead.rolling.mae().unwrap() - expected).abs() < 1e-4, "{:?}", lead.rolling.mae());
+        assert!(lead.rolling.skill().unwrap() < 0.0 && lead.lifetime.skill().unwrap() > 0.3);
+        assert!((lead.rolling.coverage().unwrap() - (1.0 - recent)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_score_that_comes_late_weighs_what_its_age_says() {
+        let mut in_order = Scores::default();
+        let mut late = Scores::default();
+        for day in [1, 2, 3] {
+            in_order.add(&score(day, day as f32));
+        }
+        for day in [1, 3, 2] {
+            late.add(&score(day, day as f32));
+        }
+        let mae = |scores: &Scores| scores.lead(24).rolling.mae().unwrap();
+        assert!((mae(&in_order) - mae(&late)).abs() < 1e-12);
+    }
 }

@@ -72,7 +72,7 @@ fn can_freeze(quantity: Quantity) -> bool {
 }
 
 /// What is remembered of one quantity.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 struct Past {
     /// The last value believed.
     value: f32,
@@ -89,7 +89,7 @@ struct Past {
 }
 
 /// The screening of one station's readings.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct Screening {
     past: [Option<Past>; Quantity::COUNT],
 }
@@ -108,6 +108,13 @@ impl Screening {
             }
         }
         dropped
+    }
+
+    /// Forgets what was measured after `limit`: a clock was ahead.
+    pub fn forget_after(&mut self, limit: Timestamp) {
+        for past in &mut self.past {
+            *past = past.filter(|past| past.time <= limit);
+        }
     }
 
     fn judge(&mut self, quantity: Quantity, time: Timestamp, value: f32) -> Option<Implausible> {

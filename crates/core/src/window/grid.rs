@@ -29,6 +29,18 @@ impl Grid {
         self.step_s
     }
 
+    /// How many slots an hour has; 0 for a grid coarser than an hour.
+    pub fn slots_per_hour(self) -> i64 {
+        3600 / self.step_s
+    }
+
+    /// The latest time that belongs to the slot before `slot`.
+    pub fn slot_begins(self, slot: Slot) -> Timestamp {
+        let second = (slot.saturating_sub(1)).saturating_mul(self.step_s).saturating_add(self.step_s / 10);
+        let end = if second < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_second(second).unwrap_or(end)
+    }
+
     /// The slot that a reading of `time` belongs to.
     pub fn slot(self, time: Timestamp) -> Slot {
         let grace = self.step_s / 10;

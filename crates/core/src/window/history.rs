@@ -29,7 +29,8 @@ pub enum Inserted {
     Refreshed(Slot),
     /// The reading changed an older slot.
     Late(Slot),
-    /// Nothing changed: a repetition, or later readings of the slot stand already.
+    /// Nothing changed: a repetition, or later readings of the slot stand already. (A later reading of the same values is
+    /// a change: from then on one of a time between them does not count.)
     Unchanged(Slot),
     /// The slot is older than the buffer reaches.
     TooOld(Slot),
@@ -106,7 +107,7 @@ impl History {
             let Some(value) = values.get(*quantity) else { continue };
             let cell = &mut self.cells[row + column];
             if cell.value.is_nan() || offset_s > cell.offset_s {
-                changed |= cell.value.to_bits() != value.to_bits();
+                changed = true;
                 *cell = Cell { value, offset_s };
             }
         }
@@ -155,6 +156,34 @@ impl History {
             None if end - before <= max_hole => from,
             None => f32::NAN,
         }
+    }
+
+    /// Whether a reading of `time` would change a slot older than the newest one, or repeat one.
+    pub fn is_behind(&self, time: Timestamp) -> bool {
+        self.newest.is_some_and(|newest| self.grid.slot(time) < newest)
+    }
+
+    /// Removes every slot later than `slot`: it was measured by a clock that was ahead.
+    pub fn truncate(&mut self, slot: Slot) {
+        let (Some(newest), Some(oldest)) = (self.newest, self.oldest()) else { return };
+        if slot >= newest {
+            return;
+        }
+        let columns = self.quantities.len();
+        for later in (slot + 1).max(oldest)..=newest {
+            let row = self.row(later);
+            self.cells[row..row + columns].fill(EMPTY);
+        }
+        let is_measured = |&slot: &Slot| {
+            let row = self.row(slot);
+            self.cells[row..row + columns].iter().any(|cell| !cell.value.is_nan())
+        };
+        let remaining = (oldest..=slot).rev().find(is_measured);
+        if remaining.is_none() {
+            self.cells.fill(EMPTY);
+        }
+        // Rows between the new and the old oldest slot are empty: nothing older is kept than was before.
+        self.newest = remaining;
     }
 
     /// Makes room for `slot` and everything between it and the newest one so far.

@@ -1,0 +1,164 @@
+//! Whether the clock can be believed.
+//!
+//! A machine without a battery-backed clock starts in the past. Readings of the present then seem to come from the future,
+//! and refusing them would lose them. So what is ahead of the clock is held back, not refused, as long as more speaks against
+//! the clock than against the stations:
+//! - the clock is before the day that this program was built, or
+//! - the clock is before a time that it has shown already (the journal remembers), and a station says so too, or
+//! - two stations or more are ahead by what no time zone explains, and no fewer stations are on time.
+//!
+//! One station that is ahead, or several by a whole time zone, have a wrong clock themselves.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::io::Now;
+use crate::station::looks_like_local_time;
+use crate::weather::reading::StationName;
+
+/// Stations that are remembered as witnesses.
+const MAX_WITNESSES: usize = 64;
+/// A difference between the wall clock and the time since the start is a jump from here on.
+const JUMP: SignedDuration = SignedDuration::from_secs(5);
+/// What stations said is forgotten after so long.
+const WITNESS_AGE: Duration = Duration::from_secs(3600);
+
+/// What speaks for the clock and what against it.
+#[derive(Debug)]
+pub(super) struct ClockWatch {
+    /// The clock cannot be before this.
+    earliest: Timestamp,
+    /// The latest time that the clock has shown before the start, as far as the journal knows.
+    shown_before: Option<Timestamp>,
+    ahead: BTreeSet<StationName>,
+    on_time: BTreeSet<StationName>,
+    since: Duration,
+    last: Option<Now>,
+}
+
+impl ClockWatch {
+    /// A clock that cannot be before `earliest`.
+    pub(super) fn new(earliest: Timestamp) -> ClockWatch {
+        ClockWatch {
+            earliest,
+            shown_before: None,
+            ahead: BTreeSet::new(),
+            on_time: BTreeSet::new(),
+            since: Duration::ZERO,
+            last: None,
+        }
+    }
+
+    /// The clock has shown this time before the start.
+    pub(super) fn shown(&mut self, time: Timestamp) {
+        self.shown_before = self.shown_before.max(Some(time));
+    }
+
+    /// Time has passed. By how much the clock jumped, if it did.
+    pub(super) fn tick(&mut self, now: Now) -> Option<SignedDuration> {
+        if now.uptime.saturating_sub(self.since) > WITNESS_AGE {
+            self.since = now.uptime;
+            self.ahead.clear();
+            self.on_time.clear();
+        }
+        let last = self.last.replace(now)?;
+        let passed = SignedDuration::try_from(now.uptime.saturating_sub(last.uptime)).ok()?;
+        let jump = now.wall.duration_since(last.wall) - passed;
+        if jump.abs() < JUMP {
+            return None;
+        }
+        self.ahead.clear();
+        self.on_time.clear();
+        Some(jump)
+    }
+
+    /// A station sent a reading that is not ahead of the clock.
+    pub(super) fn on_time(&mut self, station: &StationName) {
+        if self.on_time.len() < MAX_WITNESSES && !self.on_time.contains(station) {
+            self.on_time.insert(station.clone());
+        }
+        self.ahead.remove(station);
+    }
+
+    /// A station sent a reading that is `ahead` of the clock.
+    pub(super) fn ahead(&mut self, station: &StationName, ahead: SignedDuration) {
+        if self.ahead.len() < MAX_WITNESSES && !looks_like_local_time(ahead) {
+            self.ahead.insert(station.clone());
+        }
+        self.on_time.remove(station);
+    }
+
+    /// Whether the clock is behind, as far as can be told; asked when something is ahead of it.
+    pub(super) fn is_behind(&self, wall: Timestamp, tolerance: SignedDuration) -> bool {
+        let has_gone_back = self.shown_before.is_some_and(|shown| shown.duration_since(wall) > tolerance);
+        wall < self.earliest
+            || (has_gone_back && self.on_time.is_empty())
+            || (self.ahead.len() >= 2 && self.ahead.len() > self.on_time.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLERANCE: SignedDuration = SignedDuration::from_secs(300);
+
+    fn watch() -> ClockWatch {
+        ClockWatch::new(at(1000))
+    }
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(hour * 3600).unwrap()
+    }
+
+    fn name(name: &str) -> StationName {
+        StationName::new(name).unwrap()
+    }
+
+    #[test]
+    fn one_station_that_is_ahead_is_wrong_and_two_are_right() {
+        let mut watch = watch();
+        watch.ahead(&name("a"), SignedDuration::from_mins(26 * 60 + 7));
+        assert!(!watch.is_behind(at(2000), TOLERANCE));
+        watch.ahead(&name("b"), SignedDuration::from_mins(26 * 60 + 9));
+        assert!(watch.is_behind(at(2000), TOLERANCE));
+        watch.on_time(&name("c"));
+        watch.on_time(&name("d"));
+        assert!(!watch.is_behind(at(2000), TOLERANCE), "as many are on time");
+    }
+
+    #[test]
+    fn stations_in_local_time_do_not_speak_against_the_clock() {
+        let mut watch = watch();
+        for station in ["a", "b", "c"] {
+            watch.ahead(&name(station), SignedDuration::from_secs(3600 - 20));
+        }
+        assert!(!watch.is_behind(at(2000), TOLERANCE));
+    }
+
+    #[test]
+    fn a_clock_before_its_own_past_is_behind_until_a_station_is_on_time() {
+        let mut watch = watch();
+        watch.shown(at(2024));
+        assert!(watch.is_behind(at(2000), TOLERANCE));
+        assert!(!watch.is_behind(at(2024), TOLERANCE));
+        watch.on_time(&name("a"));
+        assert!(!watch.is_behind(at(2000), TOLERANCE), "it was ahead before, and was corrected");
+        assert!(watch.is_behind(at(999), TOLERANCE), "before this program was built");
+    }
+
+    #[test]
+    fn a_jump_is_what_the_time_since_the_start_does_not_explain() {
+        let mut watch = watch();
+        let now = |second: i64, uptime| Now {
+            wall: Timestamp::from_second(second).unwrap(),
+            uptime: Duration::from_secs(uptime),
+        };
+        assert_eq!(watch.tick(now(7_200_000, 1)), None);
+        assert_eq!(watch.tick(now(7_200_010, 11)), None);
+        assert_eq!(watch.tick(now(7_200_002, 12)), Some(SignedDuration::from_secs(-9)));
+        assert_eq!(watch.tick(now(7_200_003, 13)), None);
+    }
+}

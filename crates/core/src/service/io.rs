@@ -1,0 +1,298 @@
+//! What goes into the service and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::forecast::Forecast;
+use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
+use crate::intake::screening::Dropped;
+use crate::journal::{Batch, Restored};
+use crate::model::Model;
+use crate::station::Readiness;
+use crate::weather::quantity::Values;
+use crate::weather::reading::StationName;
+use crate::window::history::Inserted;
+
+/// The time at which an input is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// What the clock on the wall shows; it can jump.
+    pub wall: Timestamp,
+    /// The time since the start, which only rises.
+    pub uptime: Duration,
+}
+
+/// Names a message that is to be acknowledged; rising in the order of arrival.
+pub type Token = u64;
+
+/// What happens to the service.
+#[derive(Debug)]
+pub enum Input {
+    /// A reading arrived.
+    Reading {
+        /// Whose.
+        station: StationName,
+        /// When it was measured.
+        time: Timestamp,
+        /// What was measured.
+        values: Values,
+        /// What acknowledges it.
+        token: Token,
+    },
+    /// A message arrived that is no reading.
+    Unreadable {
+        /// Whose, if that is known.
+        station: Option<StationName>,
+        /// Why, as a metric's label.
+        reason: &'static str,
+        /// Why, as a person reads it.
+        detail: String,
+        /// What acknowledges it.
+        token: Token,
+    },
+    /// The station is to be forgotten.
+    Forget {
+        /// Which.
+        station: StationName,
+        /// What acknowledges the message that asked for it, if one did.
+        token: Option<Token>,
+    },
+    /// The model's answer to [`Effect::Infer`].
+    Inferred {
+        /// Whose window it was.
+        station: StationName,
+        /// The window's number.
+        number: u64,
+        /// The outputs, or why there are none.
+        outputs: Result<Vec<f32>, String>,
+    },
+    /// Another model is ready to be used; taken by [`Effect::SwitchModel`] as soon as nothing is in flight.
+    ModelLoaded(Arc<Model>),
+    /// A station as the journal held it.
+    Restored(Box<Restored>),
+    /// All stations have been restored; so many found no seat.
+    RestoreEnded {
+        /// Stations beyond those that are served.
+        omitted: usize,
+    },
+    /// The journal has made every batch up to this one durable.
+    Committed(u64),
+    /// The journal fails; every batch up to this one is only in memory.
+    JournalFailed(u64),
+    /// The journal was begun anew: what it held before is not there.
+    JournalRecreated,
+    /// The broker is subscribed to: readings come, and publications go out.
+    Subscribed,
+    /// The connection to the broker was lost.
+    Disconnected,
+    /// Another forecast of the station has reached the broker, in the order of publication. A stale one does not count.
+    Delivered(StationName),
+    /// Time has passed: once a second.
+    Tick,
+}
+
+/// What the service wants done. Nothing of it may be waited for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// The message may be acknowledged.
+    Acknowledge(Token),
+    /// The batch is to be made durable.
+    Journal(Batch),
+    /// The model is to be run on a window.
+    Infer {
+        /// Whose.
+        station: StationName,
+        /// Names the window in the answer.
+        number: u64,
+        /// The normalised window `[sample, feature]`.
+        window: Vec<f32>,
+    },
+    /// A message is to be published, retained.
+    Publish(Publication),
+    /// Windows from now on are for the model that was loaded last.
+    SwitchModel(Arc<Model>),
+    /// Something happened that others may want to know.
+    Emit(Event),
+}
+
+/// What is published for a station.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Publication {
+    /// A forecast.
+    Forecast {
+        /// The forecast.
+        forecast: Box<Forecast>,
+        /// Whether the station has been silent since, for too long.
+        is_stale: bool,
+    },
+    /// How the station is.
+    Status {
+        /// Whose.
+        station: StationName,
+        /// Its state.
+        state: StationState,
+        /// The time of its newest reading.
+        newest_reading: Option<Timestamp>,
+        /// The model in use.
+        model: Arc<str>,
+    },
+    /// How good the station's forecasts have been.
+    Verification {
+        /// Whose.
+        station: StationName,
+        /// The model in use.
+        model: Arc<str>,
+        /// The hour of the newest score.
+        verified_until: Timestamp,
+        /// The scores by lead.
+        scores: Scores,
+    },
+    /// All that stands on the station's topics is to be cleared.
+    Clear(StationName),
+}
+
+/// How a station is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StationState {
+    /// Whether its window is complete.
+    Fresh(Readiness),
+    /// It has sent nothing new for too long.
+    Stale,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A reading was taken.
+    ReadingTaken {
+        /// Whose.
+        station: StationName,
+        /// What it changed.
+        inserted: Inserted,
+    },
+    /// The newest reading of a station.
+    NewestReading {
+        /// Whose.
+        station: StationName,
+        /// When it was measured.
+        time: Timestamp,
+        /// Its temperature, °C.
+        temperature_c: Option<f32>,
+    },
+    /// A message was not taken.
+    ReadingRefused {
+        /// Whose, if that is known.
+        station: Option<StationName>,
+        /// Why, as a metric's label.
+        reason: &'static str,
+        /// Why, as a person reads it.
+        detail: String,
+    },
+    /// A value was not believed.
+    ValueDropped {
+        /// Whose.
+        station: StationName,
+        /// Which.
+        dropped: Dropped,
+    },
+    /// A forecast was scored.
+    Scored {
+        /// The score.
+        score: Score,
+        /// The scores of all stations together at its lead.
+        scores: LeadScores,
+    },
+    /// The scores of all stations together, as they were restored.
+    ScoresRestored(Scores),
+    /// A forecast was issued.
+    ForecastIssued {
+        /// The forecast.
+        forecast: Box<Forecast>,
+        /// Whether the station's window is complete.
+        readiness: Readiness,
+        /// The station's scores since the beginning at the longest lead.
+        lifetime: LeadTotals,
+        /// From the arrival of the reading; none for what was owed from before a restart.
+        delay: Option<Duration>,
+    },
+    /// The model gave no outputs for a window.
+    InferenceFailed {
+        /// Whose.
+        station: StationName,
+        /// Why.
+        error: String,
+    },
+    /// The model gave numbers that are no temperatures.
+    ForecastImplausible {
+        /// Whose.
+        station: StationName,
+    },
+    /// A station is in another state than before.
+    StateChanged {
+        /// Which.
+        station: StationName,
+        /// The state.
+        state: StationState,
+        /// Whether the state is of another kind than before, rather than another hour of it.
+        is_news: bool,
+    },
+    /// How many stations are in which state, and the age of the readings.
+    Stations {
+        /// Stations that are served.
+        known: usize,
+        /// Of these, those whose window is complete.
+        ready: usize,
+        /// Of these, those that are stale.
+        stale: usize,
+        /// The longest time since a station sent something new.
+        oldest: SignedDuration,
+    },
+    /// Stations were restored from the journal.
+    Restored {
+        /// How many.
+        stations: usize,
+        /// Of these, those whose window is complete.
+        ready: usize,
+        /// Of these, those that are stale.
+        stale: usize,
+        /// Forecasts that were owed.
+        owed: usize,
+        /// Forecasts that may not have been delivered.
+        undelivered: usize,
+        /// Stations that found no seat.
+        omitted: usize,
+    },
+    /// The station was forgotten because somebody asked for it.
+    Forgotten(StationName),
+    /// The station has been silent for so long that others may have its seat.
+    SeatGivenUp(StationName),
+    /// A model is in use in place of another.
+    ModelSwitched {
+        /// The one before.
+        old: Arc<str>,
+        /// The one now.
+        new: Arc<str>,
+    },
+    /// The clock jumped by so much, forwards or backwards.
+    ClockJumped(SignedDuration),
+    /// Whether the clock is behind what several stations say; nothing of theirs is acknowledged meanwhile.
+    ClockBehind {
+        /// Whether it is.
+        is_behind: bool,
+        /// By how much, as the first station says.
+        by: SignedDuration,
+        /// How many readings wait for the clock.
+        waiting: usize,
+    },
+    /// Readings and forecasts of a station lay in the future and were dropped: a clock was ahead.
+    FutureDropped {
+        /// Whose.
+        station: StationName,
+        /// The time of its newest reading until then.
+        newest: Timestamp,
+    },
+    /// Whether no message has come since the subscription, for too long.
+    NoReadings(bool),
+}

@@ -1,0 +1,830 @@
+//! The service: all stations as one pure state machine. It decides what is journalled, forecast, published, acknowledged and
+//! told; a driver does it.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `mod` | the state machine |
+//! | `io` | what goes in and what comes out |
+//! | `clock` | whether the clock can be believed |
+//!
+//! The rules that a restart relies on:
+//! - What a reading changes is made durable in one batch with the reading: the state of its station, what is owed for it.
+//!   So a process that is killed finds after its restart the station of some moment, whole.
+//! - A reading is acknowledged when its batch is durable (or the journal fails, and memory must do).
+//! - A window that was asked for and not answered is owed; it is in the state and is asked for again after a restart.
+//! - A forecast that may not have reached the broker is published again after a restart.
+//! - A reading that changes an older slot waits until its station has nothing in flight, so that a window taken again
+//!   after a restart is the same, bit for bit.
+
+mod clock;
+mod io;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::forecast::Forecast;
+use crate::forecast::verification::{Score, Scores};
+use crate::journal::{Batch, Entry, Restored};
+use crate::model::Model;
+use crate::station::{Completed, Next, Readiness, Rejected, Station};
+use crate::weather::quantity::Values;
+use crate::weather::reading::StationName;
+use crate::window::history::Inserted;
+
+use clock::ClockWatch;
+pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
+
+/// The most windows in flight; no reading is accepted while there are.
+const MAX_IN_FLIGHT: usize = 256;
+/// The most readings that wait, for their station's forecasts or for the clock.
+const MAX_HELD: usize = 4096;
+/// How often the status of a station is published at least.
+const STATUS_EVERY: Duration = Duration::from_secs(3600);
+/// Without a message for so long after the subscription, something is wrong with topic or permissions.
+const NO_READINGS_AFTER: Duration = Duration::from_secs(15 * 60);
+/// All stations are looked at once in so many ticks.
+const SWEEP_TICKS: usize = 30;
+/// As many stations are looked at with every tick at least.
+const SWEEP_LEAST: usize = 200;
+
+/// What the service is told about itself.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The most stations that are served.
+    pub max_stations: usize,
+    /// How far ahead of the clock a reading may be.
+    pub max_ahead: SignedDuration,
+    /// A station without a new reading for so long is stale.
+    pub stale_after: SignedDuration,
+    /// A station without a new reading for so long gives up its seat; `None` = never.
+    pub idle_after: Option<SignedDuration>,
+    /// Whether there is a journal.
+    pub has_journal: bool,
+    /// The clock cannot be before this: the day that the program was built.
+    pub earliest: Timestamp,
+}
+
+/// A station, and what was last published of it.
+struct StationEntry {
+    station: Station,
+    /// State and missing hours as last published, and when.
+    published: Option<(StateKind, Option<i64>)>,
+    published_at: Duration,
+    /// When it last sent something new, in time since the start; before the start it counts as negative.
+    active_uptime: i128,
+    /// The hour of station time for which verification was last published.
+    verified_hour: i64,
+    /// Whether the state of the station is to be written with the next batch.
+    is_dirty: bool,
+    /// Whether only its delivery has changed, which can wait for another reason to write.
+    is_delivery_dirty: bool,
+    /// Readings that wait for the forecasts in flight.
+    held: VecDeque<HeldReading>,
+}
+
+#[derive(Debug)]
+struct HeldReading {
+    station: StationName,
+    time: Timestamp,
+    values: Values,
+    token: Token,
+    arrived: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StateKind {
+    Silent,
+    WarmingUp,
+    Ready,
+    Stale,
+}
+
+fn kind(state: StationState) -> StateKind {
+    match state {
+        StationState::Stale => StateKind::Stale,
+        StationState::Fresh(Readiness::Silent) => StateKind::Silent,
+        StationState::Fresh(Readiness::WarmingUp(_)) => StateKind::WarmingUp,
+        StationState::Fresh(Readiness::Ready) => StateKind::Ready,
+    }
+}
+
+/// See the head of this file.
+pub struct Service {
+    settings: Settings,
+    model: Arc<Model>,
+    /// A model that takes over when nothing is in flight.
+    waiting_model: Option<Arc<Model>>,
+    stations: HashMap<StationName, StationEntry>,
+    /// The order in which stations are looked at.
+    sweep: VecDeque<StationName>,
+    in_flight: usize,
+    held: usize,
+    clock: ClockWatch,
+    clock_is_behind: bool,
+    /// Readings that wait for the clock.
+    early: VecDeque<HeldReading>,
+    /// Entries of the batch that is being collected.
+    entries: Vec<Entry>,
+    /// Stations whose state is to be written with it.
+    dirty: Vec<StationName>,
+    /// Messages to acknowledge once it is durable.
+    tokens: Vec<Token>,
+    next_batch: u64,
+    /// Batches handed to the journal, with what to acknowledge once they are durable.
+    uncommitted: VecDeque<(u64, Vec<Token>)>,
+    /// Forecasts that may not have been delivered before the start; published once the broker is there.
+    undelivered: Vec<Forecast>,
+    has_subscribed: bool,
+    subscribed_at: Option<Duration>,
+    /// Whether a message has come since the subscription.
+    has_message: bool,
+    says_no_readings: bool,
+    /// The scores of all stations together.
+    scores: Scores,
+    ready: usize,
+    stale: usize,
+    restored: RestoreCount,
+}
+
+#[derive(Debug, Default)]
+struct RestoreCount {
+    stations: usize,
+    owed: usize,
+    undelivered: usize,
+    omitted: usize,
+}
+
+impl Service {
+    /// A service without stations.
+    pub fn new(settings: Settings, model: Arc<Model>) -> Service {
+        Service {
+            clock: ClockWatch::new(settings.earliest),
+            settings,
+            model,
+            waiting_model: None,
+            stations: HashMap::new(),
+            sweep: VecDeque::new(),
+            in_flight: 0,
+            held: 0,
+            clock_is_behind: false,
+            early: VecDeque::new(),
+            entries: Vec::new(),
+            dirty: Vec::new(),
+            tokens: Vec::new(),
+            next_batch: 0,
+            uncommitted: VecDeque::new(),
+            undelivered: Vec::new(),
+            has_subscribed: false,
+            subscribed_at: None,
+            has_message: false,
+            says_no_readings: false,
+            scores: Scores::default(),
+            ready: 0,
+            stale: 0,
+            restored: RestoreCount::default(),
+        }
+    }
+
+    /// Handles what happened. Effects are to be carried out in their order.
+    pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Reading { station, time, values, token } => {
+                self.message_came(effects);
+                let time = whole_seconds(time);
+                self.reading(now, HeldReading { station, time, values, token, arrived: now.uptime }, effects);
+            }
+            Input::Unreadable { station, reason, detail, token } => {
+                self.message_came(effects);
+                self.refuse(station, reason, detail, token, effects);
+            }
+            Input::Forget { station, token } => {
+                self.message_came(effects);
+                self.forget(station, token, effects);
+            }
+            Input::Inferred { station, number, outputs } => {
+                self.inferred(now, &station, number, outputs, effects);
+            }
+            Input::ModelLoaded(model) => {
+                self.waiting_model = Some(model);
+                self.switch_if_idle(now, effects);
+            }
+            Input::Restored(restored) => self.restore(now, &restored, effects),
+            Input::RestoreEnded { omitted } => self.restore_ended(omitted, effects),
+            Input::Committed(id) | Input::JournalFailed(id) => self.acknowledge(id, effects),
+            Input::JournalRecreated => self.journal_again(),
+            Input::Subscribed => self.subscribed(now, effects),
+            Input::Disconnected => self.subscribed_at = None,
+            Input::Delivered(station) => {
+                if let Some(entry) = self.stations.get_mut(&station) {
+                    entry.station.forecast_delivered();
+                    entry.is_delivery_dirty = true;
+                }
+            }
+            Input::Tick => self.tick(now, effects),
+        }
+    }
+
+    /// Whether readings are accepted now; else they stay unread, and the broker keeps them.
+    pub fn accepts_readings(&self) -> bool {
+        self.in_flight < MAX_IN_FLIGHT
+            && self.waiting_model.is_none()
+            && self.held + self.early.len() < MAX_HELD
+    }
+
+    /// How many windows are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many stations are served.
+    pub fn stations(&self) -> usize {
+        self.stations.len()
+    }
+
+    /// How many of them have a complete window and are not stale.
+    pub fn ready_stations(&self) -> usize {
+        self.ready
+    }
+
+    /// The model in use.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Hands what was collected to the journal as one batch. To be called when nothing waits to be handled, and now and
+    /// then while something always does.
+    pub fn flush(&mut self, effects: &mut Vec<Effect>) {
+        for name in std::mem::take(&mut self.dirty) {
+            let Some(entry) = self.stations.get_mut(&name) else { continue };
+            if std::mem::take(&mut entry.is_dirty) {
+                entry.is_delivery_dirty = false;
+                self.entries.push(state_entry(&entry.station));
+            }
+        }
+        if self.entries.is_empty() {
+            for token in self.tokens.drain(..) {
+                effects.push(Effect::Acknowledge(token));
+            }
+            return;
+        }
+        let entries = std::mem::take(&mut self.entries);
+        let tokens = std::mem::take(&mut self.tokens);
+        if !self.settings.has_journal {
+            effects.extend(tokens.into_iter().map(Effect::Acknowledge));
+            return;
+        }
+        let id = self.next_batch;
+        self.next_batch += 1;
+        self.uncommitted.push_back((id, tokens));
+        effects.push(Effect::Journal(Batch { id, entries }));
+    }
+
+    /// The last batch, at the end: also what could wait until now.
+    pub fn flush_all(&mut self, effects: &mut Vec<Effect>) {
+        let waiting =
+            self.stations.iter_mut().filter(|(_, entry)| entry.is_delivery_dirty && !entry.is_dirty);
+        for (name, entry) in waiting {
+            entry.is_dirty = true;
+            self.dirty.push(name.clone());
+        }
+        self.flush(effects);
+    }
+
+    fn message_came(&mut self, effects: &mut Vec<Effect>) {
+        self.has_message = true;
+        if std::mem::take(&mut self.says_no_readings) {
+            effects.push(Effect::Emit(Event::NoReadings(false)));
+        }
+    }
+
+    fn reading(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
+        let ahead = reading.time.duration_since(now.wall);
+        if ahead > self.settings.max_ahead {
+            self.clock.ahead(&reading.station, ahead);
+            if self.clock.is_behind(now.wall, self.settings.max_ahead) {
+                self.early.push_back(reading);
+                if !std::mem::replace(&mut self.clock_is_behind, true) {
+                    let waiting = self.early.len();
+                    effects.push(Effect::Emit(Event::ClockBehind { is_behind: true, by: ahead, waiting }));
+                }
+                return;
+            }
+            let error = Rejected::InFuture { time: reading.time, ahead };
+            return self.refuse(
+                Some(reading.station),
+                error.reason(),
+                error.to_string(),
+                reading.token,
+                effects,
+            );
+        }
+        self.clock.on_time(&reading.station);
+        if let Some(entry) = self.stations.get_mut(&reading.station) {
+            if !entry.held.is_empty() || entry.station.must_wait(reading.time) {
+                self.held += 1;
+                entry.held.push_back(reading);
+                return;
+            }
+        }
+        self.take(now, reading, effects);
+    }
+
+    /// Takes a reading that waits for nothing any more.
+    fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
+        let HeldReading { station: name, time, values, token, arrived } = reading;
+        let max_stations = self.settings.max_stations;
+        let is_full = self.stations.len() >= max_stations;
+        let limit = now.wall + self.settings.max_ahead;
+        // A name gets a seat with its first good reading.
+        let mut unseated = None;
+        let (station, is_known) = match self.stations.get_mut(&name) {
+            Some(entry) => (&mut entry.station, true),
+            None if is_full => {
+                let detail = format!("stations.max = {max_stations} stations are served already");
+                return self.refuse(Some(name), "too_many_stations", detail, token, effects);
+            }
+            None => (unseated.insert(Station::new(name.clone(), Arc::clone(&self.model))), false),
+        };
+        if is_known {
+            drop_future(station, limit, &mut self.entries, effects);
+        }
+        let observed = match station.observe(time, values, now.wall, arrived) {
+            Ok(observed) => observed,
+            Err(error) => {
+                let (reason, detail) = (error.reason(), error.to_string());
+                if !is_known {
+                    return self.refuse(Some(name), reason, detail, token, effects);
+                }
+                // Screening remembers what it did not believe, and that must be durable before the broker forgets it.
+                self.mark_dirty(&name);
+                self.tokens.push(token);
+                effects.push(Effect::Emit(Event::ReadingRefused { station: Some(name), reason, detail }));
+                return;
+            }
+        };
+        let slot_begins = {
+            let grid = self.model.manifest.window.grid();
+            grid.slot_begins(grid.slot(time))
+        };
+        if let Some(station) = unseated {
+            self.seat(now, station);
+        }
+        let is_news = !matches!(observed.inserted, Inserted::Unchanged(_) | Inserted::TooOld(_));
+        if is_news {
+            if let Some(entry) = self.stations.get_mut(&name) {
+                entry.active_uptime = now.uptime.as_nanos() as i128;
+            }
+            let station = name.clone();
+            self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
+        }
+        if is_news || !observed.dropped.is_empty() {
+            self.mark_dirty(&name);
+        }
+        self.tokens.push(token);
+        effects
+            .push(Effect::Emit(Event::ReadingTaken { station: name.clone(), inserted: observed.inserted }));
+        for dropped in observed.dropped {
+            effects.push(Effect::Emit(Event::ValueDropped { station: name.clone(), dropped }));
+        }
+        self.scored(&name, &observed.scores, effects);
+        match observed.next {
+            Next::Nothing => {}
+            Next::Infer(number, window) => {
+                self.in_flight += 1;
+                effects.push(Effect::Infer { station: name.clone(), number, window });
+            }
+            Next::Reference(forecast) => {
+                let delay = now.uptime.checked_sub(arrived);
+                self.issue(forecast, delay, effects);
+            }
+        }
+        self.say_newest(&name, effects);
+        self.update_state(now, &name, false, effects);
+    }
+
+    fn inferred(
+        &mut self,
+        now: Now,
+        name: &StationName,
+        number: u64,
+        outputs: Result<Vec<f32>, String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let completed = self.stations.get_mut(name).and_then(|entry| {
+            let outputs = outputs.as_ref().ok().map(Vec::as_slice);
+            entry.station.complete(number, outputs)
+        });
+        // A station that was forgotten meanwhile wants no forecast.
+        if let Some(Completed { forecast, scores, arrived, is_implausible }) = completed {
+            if let Err(error) = outputs {
+                effects.push(Effect::Emit(Event::InferenceFailed { station: name.clone(), error }));
+            }
+            if is_implausible {
+                effects.push(Effect::Emit(Event::ForecastImplausible { station: name.clone() }));
+            }
+            self.mark_dirty(name);
+            self.scored(name, &scores, effects);
+            let delay = arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
+            self.issue(forecast, delay, effects);
+            self.release_held(now, name, effects);
+        }
+        self.switch_if_idle(now, effects);
+    }
+
+    /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.
+    fn release_held(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
+        loop {
+            let Some(entry) = self.stations.get_mut(name) else { return };
+            let can_go = entry.held.front().is_some_and(|reading| !entry.station.must_wait(reading.time));
+            if !can_go {
+                return;
+            }
+            let Some(reading) = entry.held.pop_front() else { return };
+            self.held -= 1;
+            self.take(now, reading, effects);
+        }
+    }
+
+    /// Publishes and journals a forecast.
+    fn issue(&mut self, forecast: Forecast, delay: Option<Duration>, effects: &mut Vec<Effect>) {
+        if let Some(entry) = self.stations.get(&forecast.station) {
+            let longest_h = self.model.manifest.max_lead_h();
+            effects.push(Effect::Emit(Event::ForecastIssued {
+                forecast: Box::new(forecast.clone()),
+                readiness: entry.station.readiness(),
+                lifetime: entry.station.scores().lead(longest_h).lifetime,
+                delay,
+            }));
+        }
+        if self.has_subscribed {
+            effects.push(publish_forecast(forecast.clone()));
+        } else {
+            self.undelivered.push(forecast.clone());
+        }
+        self.entries.push(Entry::Forecast(Box::new(forecast)));
+    }
+
+    /// Counts scores, and publishes the sums once an hour of station time.
+    fn scored(&mut self, name: &StationName, scores: &[Score], effects: &mut Vec<Effect>) {
+        let Some(last) = scores.last() else { return };
+        let Some(entry) = self.stations.get_mut(name) else { return };
+        for score in scores {
+            self.scores.add(score);
+            let scores = self.scores.lead(score.lead_h);
+            effects.push(Effect::Emit(Event::Scored { score: *score, scores }));
+        }
+        let hour = last.valid_at.as_second().div_euclid(3600);
+        if entry.verified_hour != hour {
+            entry.verified_hour = hour;
+            effects.push(Effect::Publish(Publication::Verification {
+                station: name.clone(),
+                model: Arc::clone(&self.model.id),
+                verified_until: last.valid_at,
+                scores: entry.station.scores().clone(),
+            }));
+        }
+    }
+
+    fn say_newest(&self, name: &StationName, effects: &mut Vec<Effect>) {
+        let newest = self.stations.get(name).and_then(|entry| entry.station.newest());
+        if let Some((time, temperature_c)) = newest {
+            effects.push(Effect::Emit(Event::NewestReading { station: name.clone(), time, temperature_c }));
+        }
+    }
+
+    /// Works out how a station is, and publishes that when it has changed, when another hour of history is there, when an
+    /// hour has passed, or when it `must` be said.
+    fn update_state(&mut self, now: Now, name: &StationName, must: bool, effects: &mut Vec<Effect>) {
+        let Some(entry) = self.stations.get_mut(name) else { return };
+        let silent_for = now.uptime.as_nanos() as i128 - entry.active_uptime;
+        let is_stale = silent_for > self.settings.stale_after.as_nanos();
+        let readiness = entry.station.readiness();
+        let state = if is_stale { StationState::Stale } else { StationState::Fresh(readiness) };
+        let missing_hours = match state {
+            StationState::Fresh(Readiness::WarmingUp(missing)) => {
+                Some((missing.remaining.as_secs() + 3599) / 3600)
+            }
+            _ => None,
+        };
+        let before = entry.published;
+        let is_due = now.uptime.saturating_sub(entry.published_at) >= STATUS_EVERY;
+        let said = Some((kind(state), missing_hours));
+        if before == said && !is_due && !must {
+            return;
+        }
+        entry.published = said;
+        entry.published_at = now.uptime;
+        let kind_before = before.map(|(kind, _)| kind);
+        let is_news = kind_before != Some(kind(state));
+        if is_news {
+            let count = |of: StateKind| usize::from(kind(state) == of);
+            let count_before = |of: StateKind| usize::from(kind_before == Some(of));
+            self.ready = self.ready + count(StateKind::Ready) - count_before(StateKind::Ready);
+            self.stale = self.stale + count(StateKind::Stale) - count_before(StateKind::Stale);
+        }
+        if before != said {
+            effects.push(Effect::Emit(Event::StateChanged { station: name.clone(), state, is_news }));
+        }
+        let turned_stale = is_news && is_stale && self.has_subscribed;
+        if let Some(forecast) = entry.station.newest_forecast().filter(|_| turned_stale) {
+            let forecast = Box::new(forecast.clone());
+            effects.push(Effect::Publish(Publication::Forecast { forecast, is_stale: true }));
+        }
+        effects.push(Effect::Publish(Publication::Status {
+            station: name.clone(),
+            state,
+            newest_reading: entry.station.newest().map(|(time, _)| time),
+            model: Arc::clone(&self.model.id),
+        }));
+    }
+
+    /// A message that is no reading would never be one: it is acknowledged, counted and said.
+    fn refuse(
+        &mut self,
+        station: Option<StationName>,
+        reason: &'static str,
+        detail: String,
+        token: Token,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Emit(Event::ReadingRefused { station, reason, detail }));
+        effects.push(Effect::Acknowledge(token));
+    }
+
+    fn forget(&mut self, name: StationName, token: Option<Token>, effects: &mut Vec<Effect>) {
+        self.remove(&name, effects);
+        let early = std::mem::take(&mut self.early);
+        for reading in early {
+            if reading.station == name {
+                effects.push(Effect::Acknowledge(reading.token));
+            } else {
+                self.early.push_back(reading);
+            }
+        }
+        self.undelivered.retain(|forecast| forecast.station != name);
+        self.entries.push(Entry::Forget(name.clone()));
+        self.tokens.extend(token);
+        effects.push(Effect::Publish(Publication::Clear(name.clone())));
+        effects.push(Effect::Emit(Event::Forgotten(name)));
+    }
+
+    /// Takes a station's seat away.
+    fn remove(&mut self, name: &StationName, effects: &mut Vec<Effect>) {
+        let Some(entry) = self.stations.remove(name) else { return };
+        match entry.published.map(|(kind, _)| kind) {
+            Some(StateKind::Ready) => self.ready -= 1,
+            Some(StateKind::Stale) => self.stale -= 1,
+            _ => {}
+        }
+        self.held -= entry.held.len();
+        effects.extend(entry.held.iter().map(|reading| Effect::Acknowledge(reading.token)));
+        // Its windows may still be in flight; their answers find no station.
+        self.sweep.retain(|other| other != name);
+    }
+
+    fn seat(&mut self, now: Now, station: Station) {
+        let name = station.name().clone();
+        let entry = StationEntry {
+            station,
+            published: None,
+            published_at: now.uptime,
+            active_uptime: now.uptime.as_nanos() as i128,
+            verified_hour: i64::MIN,
+            is_dirty: false,
+            is_delivery_dirty: false,
+            held: VecDeque::new(),
+        };
+        self.sweep.push_back(name.clone());
+        self.stations.insert(name, entry);
+    }
+
+    fn mark_dirty(&mut self, name: &StationName) {
+        if let Some(entry) = self.stations.get_mut(name)
+            && !std::mem::replace(&mut entry.is_dirty, true)
+        {
+            self.dirty.push(name.clone());
+        }
+    }
+
+    fn acknowledge(&mut self, up_to: u64, effects: &mut Vec<Effect>) {
+        while self.uncommitted.front().is_some_and(|(id, _)| *id <= up_to) {
+            let Some((_, tokens)) = self.uncommitted.pop_front() else { return };
+            effects.extend(tokens.into_iter().map(Effect::Acknowledge));
+        }
+    }
+
+    /// The journal was begun anew: every station writes its state again. Its readings follow as they come.
+    fn journal_again(&mut self) {
+        for (name, entry) in &mut self.stations {
+            if !std::mem::replace(&mut entry.is_dirty, true) {
+                self.dirty.push(name.clone());
+            }
+            self.entries.extend(entry.station.readings().map(|(time, values)| Entry::Reading {
+                station: name.clone(),
+                time,
+                values,
+                slot_begins: time,
+            }));
+        }
+    }
+
+    fn subscribed(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.subscribed_at = Some(now.uptime);
+        self.has_message = false;
+        self.has_subscribed = true;
+        effects.extend(self.undelivered.drain(..).map(publish_forecast));
+    }
+
+    fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
+        let limit = now.wall + self.settings.max_ahead;
+        let (station, next, undelivered) = Station::restore(Arc::clone(&self.model), restored, limit);
+        let name = station.name().clone();
+        self.clock.shown(station.active_at());
+        if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {
+            effects.push(Effect::Emit(Event::FutureDropped { station: name.clone(), newest: *newest }));
+        }
+        let inactive = now.wall.duration_since(station.active_at()).max(SignedDuration::ZERO);
+        let is_idle = self.settings.idle_after.is_some_and(|idle_after| inactive > idle_after);
+        if self.stations.len() >= self.settings.max_stations || is_idle {
+            self.restored.omitted += 1;
+            return;
+        }
+        if self.stations.contains_key(&name) {
+            return;
+        }
+        self.restored.stations += 1;
+        self.scores.merge(station.scores());
+        self.seat(now, station);
+        if let Some(entry) = self.stations.get_mut(&name) {
+            entry.active_uptime = now.uptime.as_nanos() as i128 - inactive.as_nanos();
+        }
+        self.restored.undelivered += undelivered.len();
+        self.undelivered.extend(undelivered);
+        for next in next {
+            self.restored.owed += 1;
+            self.mark_dirty(&name);
+            match next {
+                Next::Infer(number, window) => {
+                    self.in_flight += 1;
+                    effects.push(Effect::Infer { station: name.clone(), number, window });
+                }
+                Next::Reference(forecast) => self.issue(forecast, None, effects),
+                Next::Nothing => {}
+            }
+        }
+        self.say_newest(&name, effects);
+        self.update_state(now, &name, true, effects);
+    }
+
+    fn restore_ended(&mut self, omitted: usize, effects: &mut Vec<Effect>) {
+        let RestoreCount { stations, owed, undelivered, omitted: own } = std::mem::take(&mut self.restored);
+        if stations + omitted + own > 0 {
+            let scores = self.scores.clone();
+            effects.push(Effect::Emit(Event::ScoresRestored(scores)));
+            effects.push(Effect::Emit(Event::Restored {
+                stations,
+                ready: self.ready,
+                stale: self.stale,
+                owed,
+                undelivered,
+                omitted: omitted + own,
+            }));
+        }
+    }
+
+    /// Uses the model that waits, when nothing is in flight for the one before.
+    fn switch_if_idle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.in_flight > 0 {
+            return;
+        }
+        let Some(model) = self.waiting_model.take() else { return };
+        effects.push(Effect::SwitchModel(Arc::clone(&model)));
+        let old = std::mem::replace(&mut self.model, Arc::clone(&model));
+        effects.push(Effect::Emit(Event::ModelSwitched {
+            old: Arc::clone(&old.id),
+            new: Arc::clone(&model.id),
+        }));
+        let names: Vec<StationName> = self.stations.keys().cloned().collect();
+        for name in names {
+            if let Some(entry) = self.stations.get_mut(&name) {
+                entry.station.adopt(Arc::clone(&model));
+            }
+            self.mark_dirty(&name);
+            self.update_state(now, &name, true, effects);
+        }
+    }
+
+    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(jump) = self.clock.tick(now) {
+            effects.push(Effect::Emit(Event::ClockJumped(jump)));
+            self.drop_all_future(now, effects);
+        }
+        self.look_at_the_clock(now, effects);
+        if let Some(since) = self.subscribed_at
+            && !self.has_message
+            && !self.says_no_readings
+            && now.uptime.saturating_sub(since) >= NO_READINGS_AFTER
+        {
+            self.says_no_readings = true;
+            effects.push(Effect::Emit(Event::NoReadings(true)));
+        }
+        self.sweep(now, effects);
+        let oldest = self.stations.values().map(|entry| now.uptime.as_nanos() as i128 - entry.active_uptime);
+        let oldest = oldest.max().unwrap_or(0);
+        effects.push(Effect::Emit(Event::Stations {
+            known: self.stations.len(),
+            ready: self.ready,
+            stale: self.stale,
+            oldest: SignedDuration::from_nanos_i128(oldest.max(0)),
+        }));
+    }
+
+    /// A clock that was ahead and is right now leaves stations whose newest reading lies in the future.
+    fn drop_all_future(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let limit = now.wall + self.settings.max_ahead;
+        let mut changed = Vec::new();
+        for (name, entry) in &mut self.stations {
+            if drop_future(&mut entry.station, limit, &mut self.entries, effects) {
+                changed.push(name.clone());
+            }
+        }
+        for name in changed {
+            self.mark_dirty(&name);
+            self.update_state(now, &name, true, effects);
+        }
+    }
+
+    /// Takes the readings that waited for the clock, when it is right, or refuses them, when the stations were wrong.
+    fn look_at_the_clock(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(first) = self.early.front() else { return };
+        let ahead = first.time.duration_since(now.wall);
+        let is_ahead = ahead > self.settings.max_ahead;
+        if is_ahead && self.clock.is_behind(now.wall, self.settings.max_ahead) {
+            return;
+        }
+        self.clock_is_behind = false;
+        let early = std::mem::take(&mut self.early);
+        let waiting = early.len();
+        effects.push(Effect::Emit(Event::ClockBehind { is_behind: false, by: ahead, waiting }));
+        for reading in early {
+            self.reading(now, reading, effects);
+        }
+    }
+
+    /// Looks at some of the stations: who has become stale, whose status is due, who gives up the seat.
+    fn sweep(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let count = (self.sweep.len() / SWEEP_TICKS).max(SWEEP_LEAST).min(self.sweep.len());
+        for _ in 0..count {
+            let Some(name) = self.sweep.pop_front() else { return };
+            let Some(entry) = self.stations.get(&name) else { continue };
+            let silent_for = now.uptime.as_nanos() as i128 - entry.active_uptime;
+            let is_idle = self.settings.idle_after.is_some_and(|after| silent_for > after.as_nanos());
+            if is_idle && entry.station.in_flight() == 0 && entry.held.is_empty() {
+                self.remove(&name, effects);
+                effects.push(Effect::Emit(Event::SeatGivenUp(name)));
+                continue;
+            }
+            self.sweep.push_back(name.clone());
+            self.update_state(now, &name, false, effects);
+        }
+    }
+}
+
+fn drop_future(
+    station: &mut Station,
+    limit: Timestamp,
+    entries: &mut Vec<Entry>,
+    effects: &mut Vec<Effect>,
+) -> bool {
+    let Some((newest, _)) = station.newest() else { return false };
+    if !station.drop_after(limit) {
+        return false;
+    }
+    let name = station.name().clone();
+    entries.push(Entry::Truncate { station: name.clone(), after: limit });
+    effects.push(Effect::Emit(Event::FutureDropped { station: name, newest }));
+    true
+}
+
+fn publish_forecast(forecast: Forecast) -> Effect {
+    Effect::Publish(Publication::Forecast { forecast: Box::new(forecast), is_stale: false })
+}
+
+fn state_entry(station: &Station) -> Entry {
+    Entry::State {
+        station: station.name().clone(),
+        state: station.state(),
+        readings_from: station.readings_from(),
+        forecasts_from: station.forecasts_from(),
+        active_at: station.active_at(),
+    }
+}
+
+/// Readings have no finer times than seconds: the journal and the history keep no others.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,244 @@
+//! Neighbours that fail, silence, seats, forgetting, outputs that cannot be.
+
+use std::sync::Arc;
+
+use forecastd_core::{Event, Input, Model, Publication, Readiness, Source, StationState};
+
+use crate::world::{HOUR, Message, World, at, model, name, settings, temperature, weather};
+
+fn ready_world() -> World {
+    let mut world = World::new();
+    for second in (0..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world
+}
+
+fn status(world: &World, station: &str) -> (StationState, Option<jiff::Timestamp>) {
+    let status = world.retained(|publication| match publication {
+        Publication::Status { station: own, state, newest_reading, .. } if own.as_str() == station => {
+            Some((*state, *newest_reading))
+        }
+        _ => None,
+    });
+    status.unwrap()
+}
+
+#[test]
+fn a_silent_station_becomes_stale_and_its_forecast_is_marked() {
+    let mut world = ready_world();
+    for _ in 0..3 {
+        world.pass(HOUR);
+        world.tick();
+        world.settle_all();
+    }
+    assert_eq!(status(&world, "roof"), (StationState::Stale, Some(at(5 * HOUR))));
+    assert!(matches!(
+        world.published.iter().rev().find(|publication| matches!(publication, Publication::Forecast { .. })),
+        Some(Publication::Forecast { is_stale: true, .. })
+    ));
+    let counts = world.events.iter().rev().find_map(|event| match event {
+        Event::Stations { known, ready, stale, oldest } => Some((*known, *ready, *stale, oldest.as_hours())),
+        _ => None,
+    });
+    assert_eq!(counts, Some((1, 0, 1, 3)));
+    world.reading("roof", 8 * HOUR, temperature(8 * HOUR));
+    assert!(matches!(status(&world, "roof").0, StationState::Fresh(_)));
+}
+
+#[test]
+fn the_status_is_published_every_hour_with_the_newest_reading() {
+    let mut world = ready_world();
+    let count = |world: &World| {
+        world.published.iter().filter(|publication| matches!(publication, Publication::Status { .. })).count()
+    };
+    let before = count(&world);
+    for second in (5 * HOUR + 600..=11 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    assert_eq!(count(&world), before + 6);
+    assert_eq!(status(&world, "roof"), (StationState::Fresh(Readiness::Ready), Some(at(11 * HOUR))));
+}
+
+#[test]
+fn a_station_that_was_silent_for_days_is_stale_after_a_restart() {
+    let mut world = ready_world();
+    world.flush_all();
+    world.pass(18 * 24 * HOUR);
+    world.kill();
+    world.subscribe();
+    world.settle_all();
+    assert_eq!(status(&world, "roof"), (StationState::Stale, Some(at(5 * HOUR))));
+    let newest = world
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::NewestReading { time, .. } if *time == at(5 * HOUR)));
+    assert!(newest, "its series is there before it sends again");
+}
+
+#[test]
+fn no_message_since_the_subscription_is_said_once_and_taken_back() {
+    let mut world = World::new();
+    for _ in 0..20 {
+        world.pass(60);
+        world.tick();
+    }
+    let said = |world: &World| {
+        let said = world.events.iter().filter_map(|event| match event {
+            Event::NoReadings(says) => Some(*says),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    assert_eq!(said(&world), [true]);
+    world.reading("roof", 20 * 60, 5.0);
+    assert_eq!(said(&world), [true, false]);
+}
+
+#[test]
+fn refused_readings_take_no_seat_and_silent_stations_give_theirs_up() {
+    let mut world = World::new();
+    for index in 0..100 {
+        world.send(&format!("nobody{index}"), jiff::Timestamp::UNIX_EPOCH, weather(5.0));
+    }
+    assert_eq!(world.service.stations(), 0);
+    for index in 0..10 {
+        world.send(&format!("station{index}"), at(0), weather(5.0));
+    }
+    world.pass(600);
+    world.send("late", at(600), weather(5.0));
+    assert!(
+        world
+            .events
+            .iter()
+            .any(|event| { matches!(event, Event::ReadingRefused { reason: "too_many_stations", .. }) })
+    );
+    world.pass(31 * 24 * HOUR);
+    world.tick();
+    assert_eq!(world.service.stations(), 0);
+    let time = world.now.wall;
+    world.send("late", time, weather(5.0));
+    assert_eq!(world.service.stations(), 1);
+}
+
+#[test]
+fn a_forgotten_station_is_gone_everywhere_and_may_come_again() {
+    let mut world = ready_world();
+    world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(1.0) });
+    world.pass(600);
+    world.deliver();
+    assert_eq!(world.windows.len(), 1, "one window is in flight");
+    world.input(Input::Forget { station: name("roof"), token: None });
+    world.settle_all();
+    assert_eq!(world.service.stations(), 0);
+    assert_eq!(world.service.in_flight(), 0);
+    assert!(world.journal.readings.is_empty() && world.journal.forecasts.is_empty());
+    assert!(world.journal.states.is_empty());
+    assert!(world.published.contains(&Publication::Clear(name("roof"))));
+    assert!(world.unacknowledged.is_empty());
+    world.reading("roof", 6 * HOUR, 5.0);
+    assert!(matches!(status(&world, "roof").0, StationState::Fresh(Readiness::WarmingUp(_))));
+}
+
+#[test]
+fn outputs_that_no_thermometer_shows_are_counted_and_persistence_stands_in() {
+    for hostile in [f32::NAN, f32::INFINITY, 3e38, 5000.0, -400.0] {
+        let mut world = ready_world();
+        world.pass(600);
+        let time = at(5 * HOUR + 600);
+        world.broker.push_back(Message { station: name("roof"), time, values: weather(1.0) });
+        world.deliver();
+        let (station, number, _) = world.windows.pop_front().unwrap();
+        let mut outputs = vec![0.0; 12];
+        outputs[7] = hostile;
+        world.input(Input::Inferred { station, number, outputs: Ok(outputs) });
+        world.settle_all();
+        let forecast = world.published_forecasts().pop().unwrap();
+        assert_eq!((forecast.source, forecast.issued_at), (Source::Persistence, time), "{hostile}");
+        assert!(world.events.iter().any(|event| matches!(event, Event::ForecastImplausible { .. })));
+    }
+}
+
+#[test]
+fn a_model_that_fails_leaves_the_reference_forecast() {
+    let mut world = ready_world();
+    world.pass(600);
+    let time = at(5 * HOUR + 600);
+    world.broker.push_back(Message { station: name("roof"), time, values: weather(1.0) });
+    world.deliver();
+    let (station, number, _) = world.windows.pop_front().unwrap();
+    world.input(Input::Inferred { station, number, outputs: Err("it is gone".to_owned()) });
+    world.settle_all();
+    assert_eq!(world.published_forecasts().pop().unwrap().source, Source::Persistence);
+    assert!(world.events.iter().any(|event| matches!(event, Event::InferenceFailed { .. })));
+}
+
+#[test]
+fn readings_are_acknowledged_when_they_are_durable_or_the_journal_fails() {
+    let mut world = World::new();
+    world.broker.push_back(Message { station: name("roof"), time: at(0), values: weather(1.0) });
+    world.deliver();
+    world.flush();
+    assert_eq!(world.unacknowledged.len(), 1);
+    let id = world.uncommitted[0].id;
+    world.input(Input::JournalFailed(id));
+    assert!(world.unacknowledged.is_empty(), "memory must do");
+}
+
+#[test]
+fn no_more_readings_are_accepted_than_the_model_can_follow() {
+    let mut world = ready_world();
+    for station in 0..9 {
+        for second in (0..=5 * HOUR).step_by(600) {
+            world.broker.push_back(Message {
+                station: name(&format!("s{station}")),
+                time: at(second),
+                values: weather(temperature(second)),
+            });
+        }
+    }
+    while world.deliver() {}
+    assert!(world.windows.len() <= 256);
+    world.settle_all();
+    assert!(world.broker.is_empty() && world.service.accepts_readings());
+}
+
+#[test]
+fn a_model_that_wants_more_history_says_so_at_once() {
+    let mut world = ready_world();
+    let longer: Arc<Model> = model(24);
+    world.input(Input::ModelLoaded(longer));
+    world.settle_all();
+    assert!(matches!(status(&world, "roof").0, StationState::Fresh(Readiness::WarmingUp(_))));
+    assert_eq!(world.service.ready_stations(), 0);
+}
+
+#[test]
+fn a_model_waits_until_nothing_is_in_flight() {
+    let mut world = ready_world();
+    world.pass(600);
+    world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(1.0) });
+    world.deliver();
+    world.input(Input::ModelLoaded(model(4)));
+    assert!(!world.service.accepts_readings());
+    assert!(!world.events.iter().any(|event| matches!(event, Event::ModelSwitched { .. })));
+    world.answer();
+    assert!(world.service.accepts_readings());
+    assert!(world.events.iter().any(|event| matches!(event, Event::ModelSwitched { .. })));
+}
+
+#[test]
+fn beyond_the_seats_the_most_recently_active_stations_are_restored_and_the_rest_is_said() {
+    let mut world = World::new();
+    for index in 0..10 {
+        world.send(&format!("station{index}"), at(0), weather(5.0));
+    }
+    world.flush_all();
+    world.settings = forecastd_core::Settings { max_stations: 4, ..settings() };
+    world.kill();
+    let restored = world.events.iter().rev().find_map(|event| match event {
+        Event::Restored { stations, omitted, .. } => Some((*stations, *omitted)),
+        _ => None,
+    });
+    assert_eq!(restored, Some((4, 6)));
+}

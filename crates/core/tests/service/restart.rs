@@ -1,0 +1,143 @@
+//! Kills at any moment: nothing is lost, nothing is twice, and every number is the same bit for bit.
+
+use std::collections::VecDeque;
+
+use forecastd_core::{Event, Publication, Quantity, Scores, Values};
+use proptest::prelude::*;
+
+use crate::world::{Message, World, at, name, temperature, weather};
+
+/// A feed of one or two stations: in order and late, repeated, in one slot, spikes, holes, missing quantities.
+fn feed() -> impl Strategy<Value = Vec<Message>> {
+    let step = (0_u8..20, 0_i64..600, 0_u8..12, any::<bool>());
+    prop::collection::vec(step, 30..120).prop_map(|steps| {
+        let mut second = 0;
+        let mut messages: Vec<Message> = Vec::new();
+        for (kind, offset, station, has_pressure) in steps {
+            let station = name(if station < 10 { "roof" } else { "alp" });
+            second += match kind {
+                0 => 5 * 3600,
+                1 => 40 * 3600,
+                2..=4 => offset,
+                _ => 600,
+            };
+            let time_s = if kind == 5 { second - 3 * 3600 - offset } else { second };
+            let mut values = weather(temperature(time_s));
+            match kind {
+                6 => values.set(Quantity::AirTemperature, 55.0),
+                7 => values.set(Quantity::AirTemperature, -9999.0),
+                8 => {
+                    values = Values::NONE;
+                    values.set(Quantity::AirTemperature, 55.0);
+                }
+                _ if !has_pressure && kind % 3 == 0 => values.remove(Quantity::AirPressure),
+                _ => {}
+            }
+            let message = Message { station, time: at(time_s), values };
+            if kind == 9 {
+                messages.push(message.clone());
+            }
+            messages.push(message);
+        }
+        messages
+    })
+}
+
+fn world(feed: &[Message]) -> World {
+    let mut world = World::new();
+    // The clock of a replay: all of the feed is in the past.
+    world.now.wall = at(400 * 24 * 3600);
+    world.broker = VecDeque::from(feed.to_vec());
+    world
+}
+
+/// What happens next, besides kills.
+fn step(world: &mut World, choice: u8) {
+    match choice % 8 {
+        0..=3 => drop(world.deliver()),
+        4 => drop(world.answer()),
+        5 => drop(world.commit()),
+        6 => drop(world.settle()),
+        _ => world.flush(),
+    }
+}
+
+/// The scores of all stations, as a restart finds them.
+fn scores(world: &mut World) -> Scores {
+    world.flush_all();
+    world.kill();
+    let scores = world.events.iter().rev().find_map(|event| match event {
+        Event::ScoresRestored(scores) => Some(scores.clone()),
+        _ => None,
+    });
+    scores.unwrap_or_default()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_interleaving_with_kills_ends_like_the_quiet_run(
+        feed in feed(),
+        choices in prop::collection::vec(any::<u8>(), 0..1500),
+        kill_every in 20_usize..400,
+    ) {
+        let mut quiet = world(&feed);
+        quiet.settle_all();
+
+        let mut killed = world(&feed);
+        for (index, choice) in choices.into_iter().enumerate() {
+            step(&mut killed, choice);
+            if index % kill_every == kill_every - 1 {
+                killed.kill();
+                killed.subscribe();
+            }
+        }
+        killed.settle_all();
+
+        prop_assert!(killed.unacknowledged.is_empty());
+        prop_assert_eq!(&killed.journal.readings, &quiet.journal.readings);
+        prop_assert_eq!(&killed.journal.forecasts, &quiet.journal.forecasts);
+        let (killed_scores, quiet_scores) = (scores(&mut killed), scores(&mut quiet));
+        prop_assert_eq!(killed_scores.leads().count(), quiet_scores.leads().count());
+        for (lead_h, quiet) in quiet_scores.leads() {
+            let killed = killed_scores.lead(lead_h);
+            // Each pair once; the sums are of the same numbers in another order.
+            prop_assert_eq!(killed.lifetime.count(), quiet.lifetime.count(), "lead {}", lead_h);
+            let differs = |left: Option<f64>, right: Option<f64>| {
+                (left.unwrap_or(0.0) - right.unwrap_or(0.0)).abs() > 1e-9
+            };
+            prop_assert!(!differs(killed.lifetime.mae(), quiet.lifetime.mae()));
+            prop_assert!(!differs(killed.lifetime.yesterday_mae(), quiet.lifetime.yesterday_mae()));
+            prop_assert!(!differs(killed.lifetime.coverage(), quiet.lifetime.coverage()));
+            prop_assert!(!differs(killed.rolling.mae(), quiet.rolling.mae()));
+        }
+        let published = killed.published_forecasts();
+        for forecast in quiet.published_forecasts() {
+            // A forecast of a slot that was refreshed before it was delivered may have been replaced.
+            let is_final = quiet.journal.forecasts.values().any(|kept| *kept == forecast);
+            prop_assert!(!is_final || published.contains(&forecast), "never published: {forecast:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_journal_holds_makes_the_same_station_again(feed in feed(), cut in 1_usize..60) {
+        let mut world = world(&feed);
+        for _ in 0..cut {
+            world.deliver();
+            world.answer();
+        }
+        world.settle_all();
+        world.flush_all();
+        let before = world.journal.clone();
+        world.kill();
+        world.subscribe();
+        let is_forecast = |publication: &Publication| matches!(publication, Publication::Forecast { .. });
+        prop_assert!(!world.outbox.iter().any(is_forecast), "all had been delivered");
+        world.settle_all();
+        world.flush_all();
+        prop_assert_eq!(&world.journal.states, &before.states);
+        prop_assert_eq!(&world.journal.readings, &before.readings);
+        prop_assert_eq!(&world.journal.forecasts, &before.forecasts);
+    }
+}
