@@ -499,7 +499,9 @@ impl Station {
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
         for forecast in forecasts {
             let slot = station.history.grid().slot(forecast.origin);
-            station.verification.restore(slot, forecast, &station.model.manifest.window, &station.history);
+            if station.in_flight.iter().all(|asked| asked.origin.slot != slot) {
+                station.verification.restore(slot, forecast, &station.model.manifest.window, &station.history);
+            }
             if station.delivered.is_none_or(|until| forecast.origin > until) {
                 station.undelivered.push_back(forecast.origin);
                 undelivered.push(forecast.clone());
@@ -562,6 +564,8 @@ impl Station {
     }
 
     fn asked(&mut self, origin: Origin, arrived: Option<Duration>) -> u64 {
+        // An earlier forecast of this slot is not the one to be verified.
+        self.verification.supersede(origin.slot);
         let number = self.next_number;
         self.next_number += 1;
         self.in_flight.push_back(InFlight { number, origin, arrived });

@@ -335,6 +335,11 @@ impl Verification {
             .collect()
     }
 
+    /// Forgets the forecast of a slot for which another one is being made.
+    pub fn supersede(&mut self, slot: Slot) {
+        self.pending.remove(&slot);
+    }
+
     /// Forgets forecasts issued before `oldest`.
     pub fn forget_before(&mut self, oldest: Slot) {
         if self.pending.first_key_value().is_some_and(|(slot, _)| *slot < oldest) {
