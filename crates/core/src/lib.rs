@@ -9,9 +9,11 @@
 //! | `model` | what the numbers of a model mean: the manifest and its statistics |
 //! | `forecast` | forecasts, reference forecasts, scores, verification |
 //! | `station` | one station as a state machine |
+//! | `journal` | what is made durable, and what is restored, as plain data |
 
 mod forecast;
 mod intake;
+mod journal;
 mod model;
 mod station;
 mod weather;
@@ -23,6 +25,7 @@ pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadTotals, Score, Totals, Verification};
 pub use forecast::{Forecast, LeadForecast, Source};
 pub use intake::screening::{Dropped, Implausible, Screening};
+pub use journal::{Batch, Entry, Restored};
 pub use model::Model;
 pub use model::manifest::{
     FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,

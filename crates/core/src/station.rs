@@ -264,6 +264,7 @@ impl Station {
         Forecast {
             station: self.name.clone(),
             issued_at: issue.issued_at,
+            origin: manifest.window.grid().time(issue.slot),
             temperature_c: issue.newest_c,
             model: Source::Persistence.name().to_owned(),
             source: Source::Persistence,
@@ -355,6 +356,7 @@ impl Station {
         Forecast {
             station: self.name.clone(),
             issued_at: issue.issued_at,
+            origin: manifest.window.grid().time(issue.slot),
             temperature_c: issue.newest_c,
             model: self.model.id.to_string(),
             source: Source::Model,

@@ -47,6 +47,8 @@ pub struct Forecast {
     pub station: crate::weather::reading::StationName,
     /// The time of the newest reading it knows.
     pub issued_at: Timestamp,
+    /// The grid time that leads are counted from: the end of the window.
+    pub origin: Timestamp,
     /// The newest temperature, °C.
     pub temperature_c: f32,
     /// Name and version of the model, or `persistence`.
