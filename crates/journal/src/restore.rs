@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
@@ -117,6 +118,33 @@ struct Candidate {
     readings_from: i64,
     forecasts_from: i64,
     active_at: i64,
+}
+
+/// In which order rows are read.
+#[derive(Clone, Copy)]
+enum Order {
+    Rising,
+    Falling,
+}
+
+static RISING_READINGS: LazyLock<String> = LazyLock::new(|| readings_sql("ASC"));
+static FALLING_READINGS: LazyLock<String> = LazyLock::new(|| readings_sql("DESC"));
+static RISING_FORECASTS: LazyLock<String> = LazyLock::new(|| forecasts_sql("ASC"));
+static FALLING_FORECASTS: LazyLock<String> = LazyLock::new(|| forecasts_sql("DESC"));
+
+fn readings_sql(order: &str) -> String {
+    let columns = schema::columns(", ", "");
+    format!("SELECT time{columns} FROM stored_reading WHERE station = ? AND time >= ? ORDER BY time {order}")
+}
+
+fn forecasts_sql(order: &str) -> String {
+    format!(
+        "SELECT f.origin, f.issued_after_s, f.temperature_c,
+             CASE WHEN length(f.leads) <= {} THEN f.leads END, m.source, m.name
+         FROM stored_forecast AS f LEFT JOIN model AS m ON m.id = f.model
+         WHERE f.station = ? AND f.origin >= ? ORDER BY f.origin {order}",
+        LEAD_BYTES * MAX_LEADS
+    )
 }
 
 /// A row of the table `station`.
@@ -232,11 +260,22 @@ impl<'file> Reader<'file> {
         let state = self.sound(state)?.flatten();
 
         let mut readings = Rows::default();
-        let result = self.readings(candidate.id, candidate.readings_from, &mut readings);
-        self.hurt(result)?;
+        let result = self.readings(&candidate, Order::Rising, &mut readings);
+        if self.hurt(result)? {
+            // The page that cannot be read is met from the other side as well, so that it alone is lost.
+            let mut later = Rows::default();
+            let result = self.readings(&candidate, Order::Falling, &mut later);
+            self.hurt(result)?;
+            readings.kept = merge_readings(readings.kept, later.kept);
+        }
         let mut forecasts = Rows::default();
-        let result = self.forecasts(candidate.id, &candidate.name, candidate.forecasts_from, &mut forecasts);
-        self.hurt(result)?;
+        let result = self.forecasts(&candidate, Order::Rising, &mut forecasts);
+        if self.hurt(result)? {
+            let mut later = Rows::default();
+            let result = self.forecasts(&candidate, Order::Falling, &mut later);
+            self.hurt(result)?;
+            forecasts.kept = merge_forecasts(forecasts.kept, later.kept);
+        }
         self.skipped += readings.skipped + forecasts.skipped;
         let (mut readings, mut forecasts) = (readings.kept, forecasts.kept);
 
@@ -275,15 +314,15 @@ impl<'file> Reader<'file> {
 
     fn readings(
         &self,
-        station: i64,
-        from: i64,
+        candidate: &Candidate,
+        order: Order,
         rows: &mut Rows<(Timestamp, Values)>,
     ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT time{} FROM stored_reading WHERE station = ? AND time >= ? ORDER BY time",
-            schema::columns(", ", "")
-        ))?;
-        rows.take(statement.query((station, from))?, |row| {
+        let mut statement = self.connection.prepare_cached(match order {
+            Order::Rising => &RISING_READINGS,
+            Order::Falling => &FALLING_READINGS,
+        })?;
+        rows.take(statement.query((candidate.id, candidate.readings_from))?, |row| {
             let Some(time) = timestamp(row.get_ref(0)?) else { return Ok(None) };
             let cells = (1..).map_while(|index| row.get_ref(index).ok()).map(encoding::from_cell);
             Ok(encoding::values(cells).map(|values| (time, values)))
@@ -292,19 +331,16 @@ impl<'file> Reader<'file> {
 
     fn forecasts(
         &self,
-        station: i64,
-        name: &StationName,
-        from: i64,
+        candidate: &Candidate,
+        order: Order,
         rows: &mut Rows<Forecast>,
     ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT f.origin, f.issued_after_s, f.temperature_c,
-                 CASE WHEN length(f.leads) <= {} THEN f.leads END, m.source, m.name
-             FROM stored_forecast AS f LEFT JOIN model AS m ON m.id = f.model
-             WHERE f.station = ? AND f.origin >= ? ORDER BY f.origin",
-            LEAD_BYTES * MAX_LEADS
-        ))?;
-        rows.take(statement.query((station, from))?, |row| forecast(row, name))
+        let mut statement = self.connection.prepare_cached(match order {
+            Order::Rising => &RISING_FORECASTS,
+            Order::Falling => &FALLING_FORECASTS,
+        })?;
+        let query = statement.query((candidate.id, candidate.forecasts_from))?;
+        rows.take(query, |row| forecast(row, &candidate.name))
     }
 
     /// The value, or `None` where it cannot be read.

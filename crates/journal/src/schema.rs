@@ -234,11 +234,15 @@ pub(crate) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "legacy_alter_table", true)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let legacy = keep_legacy(&transaction)?;
+    mend_legacy(&transaction)?;
     for table in tables() {
         let usable = is_usable(&transaction, &objects(&transaction)?, &table)?;
         if !usable {
-            move_aside(&transaction, table.name)?;
+            let aside = move_aside(&transaction, table.name)?;
             transaction.execute_batch(&table.sql)?;
+            if let Some(aside) = aside {
+                copy(&transaction, &aside, &table)?;
+            }
             continue;
         }
         let found = columns_of(&transaction, table.name)?;
@@ -269,7 +273,7 @@ fn is_prepared(connection: &Connection) -> rusqlite::Result<bool> {
             return Ok(false);
         }
     }
-    Ok(views_stand(&objects, has_legacy(connection)?))
+    Ok(waiting(connection, &objects)? == Waiting::Sound && views_stand(&objects, has_legacy(connection)?))
 }
 
 fn views_stand(objects: &Objects, legacy: bool) -> bool {
@@ -294,22 +298,38 @@ pub(crate) fn make_views(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Frees a name: a view is dropped, as it holds nothing, and a table renamed.
-fn move_aside(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+/// Frees a name: a view is dropped, as it holds nothing, and a table renamed. Says what a table is called now.
+fn move_aside(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
     let objects = objects(connection)?;
-    match objects.get(name).map(|(kind, _)| kind.as_str()) {
-        None => Ok(()),
-        Some("view") => connection.execute_batch(&format!("DROP VIEW {name}")),
-        Some("index") => connection.execute_batch(&format!("DROP INDEX {name}")),
-        Some("trigger") => connection.execute_batch(&format!("DROP TRIGGER {name}")),
+    let kind = match objects.get(name).map(|(kind, _)| kind.as_str()) {
+        None => return Ok(None),
+        Some("view") => "VIEW",
+        Some("index") => "INDEX",
+        Some("trigger") => "TRIGGER",
         Some(_) => {
             let aside = (1..)
                 .map(|number| format!("{name}_aside_{number}"))
                 .find(|aside| !objects.contains_key(aside))
                 .unwrap_or_default();
-            connection.execute_batch(&format!("ALTER TABLE {name} RENAME TO {aside}"))
+            connection.execute_batch(&format!("ALTER TABLE {name} RENAME TO {aside}"))?;
+            return Ok(Some(aside));
         }
+    };
+    connection.execute_batch(&format!("DROP {kind} {name}"))?;
+    Ok(None)
+}
+
+/// Takes over the rows of a table that has the columns but not the key.
+fn copy(connection: &Connection, from: &str, to: &Table) -> rusqlite::Result<()> {
+    let found = columns_of(connection, from)?;
+    if !to.key.iter().all(|column| found.contains_key(*column)) {
+        return Ok(());
     }
+    let common: Vec<&str> =
+        to.key.iter().chain(&to.rest).copied().filter(|column| found.contains_key(*column)).collect();
+    let common = common.join(", ");
+    connection
+        .execute_batch(&format!("INSERT OR IGNORE INTO {} ({common}) SELECT {common} FROM {from}", to.name))
 }
 
 /// Takes the tables of version 1 out of the way of the views of the same names; false when they do not stand there.
@@ -344,12 +364,58 @@ fn keep_legacy(connection: &Connection) -> rusqlite::Result<bool> {
              PRIMARY KEY (station, issued_at)) WITHOUT ROWID;
          CREATE TABLE v1_station (station INTEGER PRIMARY KEY, name TEXT NOT NULL)"
     ))?;
-    // Earlier versions knew fewer quantities.
-    let found = columns_of(connection, "v1_reading")?;
-    for quantity in Quantity::ALL.iter().filter(|quantity| !found.contains_key(quantity.key())) {
-        connection.execute_batch(&format!("ALTER TABLE v1_reading ADD COLUMN {} REAL", quantity.key()))?;
-    }
     Ok(true)
+}
+
+/// The tables that wait, with the columns that are read beside those of the quantities.
+const LEGACY: [(&str, &[&str], &[&str]); 3] = [
+    ("v1_station", &["station"], &["name"]),
+    ("v1_reading", &["station", "time"], &[]),
+    ("v1_forecast", &["station", "issued_at"], &["source", "model", "temperature_c", "leads"]),
+];
+
+/// What is to be done about the tables that wait.
+#[derive(PartialEq)]
+enum Waiting {
+    Sound,
+    /// Columns of quantities that an earlier version did not know.
+    Lack(Vec<&'static str>),
+    /// They are not ours.
+    Foreign,
+}
+
+fn waiting(connection: &Connection, objects: &Objects) -> rusqlite::Result<Waiting> {
+    if !LEGACY.iter().any(|(name, ..)| objects.contains_key(*name)) {
+        return Ok(Waiting::Sound);
+    }
+    for (name, key, rest) in LEGACY {
+        let columns = columns_of(connection, name)?;
+        let whole = rest.iter().all(|column| columns.contains_key(*column));
+        if !is_table(objects, name) || !has_key(&columns, key) || !whole {
+            return Ok(Waiting::Foreign);
+        }
+    }
+    let found = columns_of(connection, "v1_reading")?;
+    let keys = Quantity::ALL.iter().map(|quantity| quantity.key());
+    let lacking: Vec<&str> = keys.filter(|key| !found.contains_key(*key)).collect();
+    Ok(if lacking.is_empty() { Waiting::Sound } else { Waiting::Lack(lacking) })
+}
+
+fn mend_legacy(connection: &Connection) -> rusqlite::Result<()> {
+    match waiting(connection, &objects(connection)?)? {
+        Waiting::Sound => {}
+        Waiting::Lack(columns) => {
+            for column in columns {
+                connection.execute_batch(&format!("ALTER TABLE v1_reading ADD COLUMN {column} REAL"))?;
+            }
+        }
+        Waiting::Foreign => {
+            for (name, ..) in LEGACY {
+                move_aside(connection, name)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Gives the stations of version 1 their numbers: one step of the primary key for each, without a scan of the tables.

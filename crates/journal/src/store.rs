@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params_from_iter};
@@ -440,16 +441,13 @@ fn salvage(connection: &mut Connection, stations: &[Restored], settings: Vec<Ent
             entries.push(Entry::Reading { station: station.clone(), time, values, slot_begins: time });
         }
         entries.extend(restored.forecasts.iter().map(|forecast| Entry::Forecast(Box::new(forecast.clone()))));
-        if let (Some(state), Some(&(first, _)), Some(&(last, _))) =
-            (&restored.state, restored.readings.first(), restored.readings.last())
-        {
-            entries.push(Entry::State {
-                station: station.clone(),
-                state: state.clone(),
-                readings_from: first,
-                forecasts_from: restored.forecasts.first().map_or(first, |forecast| forecast.origin),
-                active_at: last,
-            });
+        if let Some(state) = &restored.state {
+            let readings = &restored.readings;
+            let readings_from = readings.first().map_or(Timestamp::MIN, |&(time, _)| time);
+            let forecasts_from = restored.forecasts.first().map_or(readings_from, |forecast| forecast.origin);
+            let active_at = readings.last().map_or(Timestamp::MIN, |&(time, _)| time);
+            let (station, state) = (station.clone(), state.clone());
+            entries.push(Entry::State { station, state, readings_from, forecasts_from, active_at });
         }
     }
     write(connection, &entries).map(|_| ())

@@ -154,9 +154,8 @@ fn a_full_disk_goes_on_in_memory_loses_the_oldest_beyond_a_bound_and_recovers() 
     let (sender, events) = mpsc::channel();
     let journal = Journal::start(store, RETENTION, Recorder(sender)).unwrap();
     // A connection that failed is opened anew, which lifts the limit: so the first attempt alone fails.
-    for id in 0..12 {
-        journal.write(batch(id, id as i64 * 9000..(id as i64 + 1) * 9000));
-    }
+    let batches: Vec<Batch> = (0..12).map(|id| batch(id, id as i64 * 9000..(id as i64 + 1) * 9000)).collect();
+    batches.into_iter().for_each(|batch| journal.write(batch));
     let happened = until(&events, 11);
     let lost: usize = happened
         .iter()
