@@ -166,11 +166,13 @@ impl<'file> Reader<'file> {
         candidates.sort_by(|one, other| (other.active_at, &one.name).cmp(&(one.active_at, &other.name)));
         let omitted = candidates.len().saturating_sub(self.limits.max_stations);
         candidates.truncate(self.limits.max_stations);
-        candidates.sort_by(|one, other| one.name.cmp(&other.name));
+        // In the order in which their rows lie in the file.
+        candidates.sort_by_key(|candidate| candidate.id);
         let mut stations = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             stations.push(self.station(candidate)?);
         }
+        stations.sort_by(|one, other| one.station.cmp(&other.station));
         let report = RestoreReport { stations, omitted, skipped_rows: self.skipped, damaged: None };
         Ok((report, self.damaged))
     }

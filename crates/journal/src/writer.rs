@@ -495,7 +495,7 @@ mod tests {
     use super::*;
 
     /// A disk whose every write waits for a word from the test; without one it hangs.
-    struct Slow(mpsc::Receiver<Result<(), &'static str>>);
+    struct Slow(mpsc::Receiver<Word>);
 
     impl Disk for Slow {
         fn write(&mut self, _: &[Batch], _: Duration) -> Result<Written, JournalError> {
@@ -549,9 +549,10 @@ mod tests {
         Batch { id, entries: vec![entry; entries] }
     }
 
-    fn start(
-        retry: Duration,
-    ) -> (Journal, mpsc::Sender<Result<(), &'static str>>, mpsc::Receiver<(bool, u64, usize)>) {
+    /// What the disk does with the next write.
+    type Word = Result<(), &'static str>;
+
+    fn start(retry: Duration) -> (Journal, mpsc::Sender<Word>, mpsc::Receiver<(bool, u64, usize)>) {
         let ((word, disk), (sender, answers)) = (mpsc::channel(), mpsc::channel());
         let retention = Retention { readings_days: 1, forecasts_days: 1 };
         let timing = Timing { retry, retry_max: retry, ..Timing::DEFAULT };
@@ -587,15 +588,8 @@ mod tests {
             word.send(Err("no disk")).unwrap();
         }
         word.send(Ok(())).unwrap();
-        loop {
-            match answers.recv().unwrap() {
-                (true, up_to, entries) => {
-                    assert_eq!((up_to, entries), (2, 7));
-                    break;
-                }
-                (false, ..) => {}
-            }
-        }
+        let committed = answers.iter().find(|&(committed, ..)| committed);
+        assert_eq!(committed, Some((true, 2, 7)));
         assert!(journal.has_room());
         journal.close(Duration::from_secs(10)).unwrap();
     }
