@@ -114,6 +114,16 @@ fn the_file_is_not_for_others_to_read() {
 }
 
 #[test]
+fn a_file_that_another_program_locks_is_restored_from_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    write(&mut Store::new(&path), [reading("jena", 600, 1.0)]);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(restore(&mut Store::new(&path)).stations.len(), 1);
+}
+
+#[test]
 fn stations_without_a_seat_are_the_ones_that_were_silent_longest_and_are_counted() {
     let mut store = Store::in_memory();
     write(
