@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use forecastd::command::replay::{Progress, Rebase, ReplayError, ReplayOptions, Speed, run};
 use forecastd::wire::reading as json;
 use forecastd_core::Quantity;
-use forecastd_mqtt::{Inbox, Incoming, MqttSettings, Session, SessionEvent, SessionHandle};
+use forecastd_mqtt::{Inbox, Incoming, Message, MqttSettings, Purpose, Session, SessionEvent, SessionHandle};
 use forecastd_testkit::mosquitto::{Mosquitto, Options};
 use jiff::Timestamp;
 
@@ -57,8 +57,8 @@ async fn message(inbox: &mut Inbox) -> Incoming {
 /// A session whose subscription is seen to work.
 async fn subscriber(settings: &MqttSettings) -> (Inbox, SessionHandle) {
     let filters = vec!["weather/+/reading".to_owned(), "probe".to_owned()];
-    let (publisher, mut inbox, handle) = Session::start(settings, None, filters).unwrap();
-    publisher.publish("probe", "x", false).unwrap();
+    let (publisher, mut inbox, handle) = Session::start(settings, Purpose::subscribing(filters)).unwrap();
+    publisher.publish(Message::new("probe", "x")).unwrap();
     assert_eq!(message(&mut inbox).await.topic, "probe");
     (inbox, handle)
 }

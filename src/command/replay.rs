@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::wire;
 use forecastd_core::{StationName, StationNameError};
 use forecastd_mqtt::{
-    DisconnectReason, Inbox, MqttSettings, PublishError, Publisher, Refusal, Session, SessionError,
-    SessionEvent, SettingsError, TopicError, check_topic,
+    DisconnectReason, Inbox, Message, MqttSettings, News, PublishError, Publisher, Purpose, Refusal, Session,
+    SessionError, SessionEvent, SettingsError, TopicError, check_topic,
 };
 use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
 
@@ -269,7 +269,7 @@ impl Feed {
             }
             let shifted = time.saturating_add(self.shift).unwrap_or(time);
             let payload = wire::reading::encode(shifted, &values);
-            let number = self.publisher.publish_wait(Arc::clone(&self.topic), payload, false).await?;
+            let number = self.publisher.publish_wait(Message::new(Arc::clone(&self.topic), payload)).await?;
             self.pending.push_back((number, time));
             self.next = None;
             self.progress.sent += 1;
@@ -501,7 +501,7 @@ pub async fn run(
     settings.client_id = format!("forecastd-replay-{:08x}", rand::random::<u32>());
     settings.session_expiry_s = 60;
     let address = settings.address();
-    let (publisher, mut inbox, handle) = Session::start(&settings, None, Vec::new())?;
+    let (publisher, mut inbox, handle) = Session::start(&settings, Purpose::default())?;
     let mut feed = Feed::new(&publisher, &station, &options.topic, options.speed)?;
     tokio::pin!(shutdown);
     let connected = tokio::select! {
@@ -551,14 +551,14 @@ async fn connect(inbox: &mut Inbox, address: &str) -> Result<(), ReplayError> {
     let connected = timeout(PATIENCE, async {
         while let Some(event) = inbox.recv().await {
             match event {
-                SessionEvent::Connected { .. } => return Ok(()),
-                SessionEvent::Disconnected { reason, .. } => {
-                    if reason.needs_a_person() {
+                SessionEvent::News(News::Connected { .. }) => return Ok(()),
+                SessionEvent::News(News::Disconnected { reason, .. }) => {
+                    if reason.is_permanent() {
                         return Err(hopeless(address, &reason));
                     }
                     last = reason;
                 }
-                SessionEvent::Subscribed | SessionEvent::Message(_) | SessionEvent::Refused(_) => {}
+                SessionEvent::News(News::Subscribed | News::Refused(_)) | SessionEvent::Message(_) => {}
             }
         }
         Err(ReplayError::Publish(PublishError::Closed))
@@ -582,12 +582,12 @@ async fn watch(inbox: &mut Inbox, address: &str) -> ReplayError {
     loop {
         match inbox.recv().await {
             None => return PublishError::Closed.into(),
-            Some(SessionEvent::Disconnected { .. }) => {
+            Some(SessionEvent::News(News::Disconnected { .. })) => {
                 if let Err(error) = connect(inbox, address).await {
                     return error;
                 }
             }
-            Some(SessionEvent::Refused(Refusal::Publication { topic, reason })) => {
+            Some(SessionEvent::News(News::Refused(Refusal::Publication { topic, reason }))) => {
                 return ReplayError::Refused { topic, reason };
             }
             Some(_) => {}

@@ -166,8 +166,13 @@ impl Config {
 
     fn resolve_paths(&mut self, folder: &Path, environment: &[(String, String)]) {
         self.model.path = ModelSettings::find(&self.model.path, folder);
-        let optional =
-            [&mut self.mqtt.ca_file, &mut self.mqtt.password_file, &mut self.model.onnxruntime_library];
+        let optional = [
+            &mut self.mqtt.ca_file,
+            &mut self.mqtt.client_certificate_file,
+            &mut self.mqtt.client_key_file,
+            &mut self.mqtt.password_file,
+            &mut self.model.onnxruntime_library,
+        ];
         for path in optional.into_iter().flatten() {
             *path = folder.join(&*path);
         }
@@ -213,7 +218,9 @@ fn depends(key: &str, faulty: &str) -> bool {
     key == faulty
         || matches!(
             (key, faulty),
-            ("mqtt.ca_file", "mqtt.tls")
+            ("mqtt.ca_file" | "mqtt.client_certificate_file", "mqtt.tls")
+                | ("mqtt.client_key_file", "mqtt.client_certificate_file")
+                | ("mqtt.client_certificate_file", "mqtt.client_key_file")
                 | ("mqtt.reconnect_max_s", "mqtt.reconnect_min_s")
                 | ("mqtt.password", "mqtt.password_file")
         )

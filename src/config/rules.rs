@@ -27,7 +27,7 @@ pub enum Rule {
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 28] = [
+static RULES: [(&str, Rule); 31] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
     ("mqtt.client_id", Rule::NotEmpty),
@@ -37,6 +37,9 @@ static RULES: [(&str, Rule); 28] = [
     // The upper bound stays below the longest packet that MQTT can say, 268,435,455 bytes (section 1.5.5).
     ("mqtt.max_packet_bytes", Rule::Within(1024..=268_000_000)),
     ("mqtt.connect_timeout_s", Rule::Within(1..=3600)),
+    ("mqtt.acknowledge_timeout_s", Rule::Within(1..=3600)),
+    ("mqtt.transport", Rule::OneOf(&["tcp", "websocket"])),
+    ("mqtt.websocket_path", Rule::NotEmpty),
     ("mqtt.reconnect_min_s", Rule::Seconds(0.001..=3600.0)),
     ("mqtt.reconnect_max_s", Rule::Seconds(0.001..=86_400.0)),
     ("mqtt.publish_queue", Rule::Within(1..=1_000_000)),

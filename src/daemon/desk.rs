@@ -22,7 +22,7 @@ use forecastd_core::StationName;
 use forecastd_core::{Forecast, Model, Score};
 use forecastd_core::{Issue, Next, Readiness, Station};
 use forecastd_model::{Artefact, Inference, InferenceRequest, InferenceWorker};
-use forecastd_mqtt::{Inbox, Incoming, PublishError, Publisher, SessionEvent};
+use forecastd_mqtt::{Inbox, Incoming, Message, News, PublishError, Publisher, SessionEvent};
 
 /// So many windows may be in the network at once; no message is taken while there are.
 const MAX_UNDER_WAY: usize = 256;
@@ -214,13 +214,12 @@ impl Desk {
     async fn session_event(&mut self, event: SessionEvent) -> Happened {
         match event {
             // Readings that are published before the broker has our subscription never come.
-            SessionEvent::Subscribed => {
+            SessionEvent::News(News::Subscribed) => {
                 self.tell(|| Event::Connected);
                 return Happened::Connected;
             }
             // The session has logged and counted these.
-            SessionEvent::Connected { .. } | SessionEvent::Disconnected { .. } | SessionEvent::Refused(_) => {
-            }
+            SessionEvent::News(_) => {}
             SessionEvent::Message(incoming) => self.message(incoming).await,
         }
         Happened::Routine
@@ -306,7 +305,7 @@ impl Desk {
         let Some(seat) = self.seats.get(&forecast.station) else { return };
         let topic = Arc::clone(&seat.forecast_topic);
         let payload = wire::forecast::encode(&forecast);
-        let published = self.publisher.publish_wait(topic, payload, true).await;
+        let published = self.publisher.publish(Message::retained(topic, payload));
         self.published(published.map(|_| ()));
         self.metrics.forecast_issued(&forecast, arrived.elapsed());
         if let Some(seat) = self.seats.get(&forecast.station) {
@@ -337,7 +336,8 @@ impl Desk {
         seat.verified_hour = hour;
         let totals = seat.station.verification().totals();
         let payload = payload::verification(name, &self.artefact.id(), last.valid_at, totals);
-        let published = self.publisher.publish(self.topics.verification.topic(name.as_str()), payload, true);
+        let published =
+            self.publisher.publish(Message::retained(self.topics.verification.topic(name.as_str()), payload));
         self.published(published.map(|_| ()));
     }
 
@@ -382,8 +382,9 @@ impl Desk {
             Readiness::Silent => {}
         }
         let payload = payload::status(name, readiness, newest, &self.artefact.id());
-        let published =
-            self.publisher.publish(self.topics.station_status.topic(name.as_str()), payload, true);
+        let published = self
+            .publisher
+            .publish(Message::retained(self.topics.station_status.topic(name.as_str()), payload));
         self.published(published.map(|_| ()));
         self.metrics.stations(self.seats.len(), self.ready_stations);
     }

@@ -27,7 +27,7 @@ use forecastd_core::Readiness;
 use forecastd_core::StationName;
 use forecastd_core::{Forecast, LeadTotals};
 use forecastd_model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
-use forecastd_mqtt::{Session, SessionError, SessionStatistics, Status};
+use forecastd_mqtt::{Purpose, Session, SessionError, SessionStatistics, Status};
 
 use desk::Desk;
 use loader::Loader;
@@ -179,9 +179,13 @@ pub async fn run(
         tokio::task::spawn_blocking(open).await.expect("opening a journal does not panic")?
     };
 
-    let status = Status::new(config.topics.status.topic(""));
-    let subscriptions = vec![config.topics.reading.filter()];
-    let (publisher, inbox, session) = Session::start(&config.mqtt, Some(status), subscriptions)?;
+    let purpose = Purpose {
+        status: Some(Status::new(config.topics.status.topic(""))),
+        // Forecast, status and verification of each.
+        retained_topics: config.stations.max.saturating_mul(3),
+        ..Purpose::subscribing(vec![config.topics.reading.filter()])
+    };
+    let (publisher, inbox, session) = Session::start(&config.mqtt, purpose)?;
     metrics.watch_session(session.statistics());
 
     let (http_end, http_ended) = oneshot::channel::<()>();
@@ -282,12 +286,18 @@ pub fn check(config: &Config) -> Vec<Fault> {
         fault("model.onnxruntime_library", format!("{}: no such file", library.display()));
     }
     if let Err(error) = config.mqtt.resolve_password() {
-        fault("mqtt.password_file", error.to_string());
+        fault("mqtt.password_file", format!("{:#}", anyhow::Error::new(error)));
     }
-    if let Some(ca_file) = &config.mqtt.ca_file
-        && !ca_file.is_file()
-    {
-        fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
+    for (key, file) in [
+        ("mqtt.ca_file", &config.mqtt.ca_file),
+        ("mqtt.client_certificate_file", &config.mqtt.client_certificate_file),
+        ("mqtt.client_key_file", &config.mqtt.client_key_file),
+    ] {
+        if let Some(file) = file
+            && !file.is_file()
+        {
+            fault(key, format!("{}: no such file", file.display()));
+        }
     }
     faults
 }

@@ -17,7 +17,7 @@ use crate::demo::broker::{Broker, BrokerError};
 use forecastd_core::{LeadTotals, Source};
 use forecastd_core::{Readiness, rough};
 use forecastd_core::{StationName, StationNameError};
-use forecastd_mqtt::{MqttSettings, PublishError, Session, SessionError, TopicError};
+use forecastd_mqtt::{MqttSettings, PublishError, Purpose, Session, SessionError, TopicError};
 use forecastd_record::Simulation;
 use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
 
@@ -155,7 +155,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         () = connected => {}
     }
 
-    let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), None, Vec::new())?;
+    let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), Purpose::default())?;
     let mut feed = Feed::new(&publisher, &feedstock.station, "weather/{station}/reading", options.speed)?;
     let replay = feed.run(feedstock.rows, |_| {});
     tokio::pin!(replay);
