@@ -457,12 +457,17 @@ fn options(settings: &MqttSettings, status: Option<&Status>) -> Result<MqttOptio
         .set_connect_properties(properties)
         .set_keep_alive(settings.keep_alive_s)
         .set_clean_start(false)
+        .set_outgoing_inflight_upper_limit(settings.publish_window)
         .set_ack_mode(AckMode::Manual)
         .set_connect_timeout(Duration::from_secs(settings.connect_timeout_s))
         .set_max_request_batch(BATCH)
         .set_read_batch_size(BATCH)
         .set_network_options(network)
-        .set_session_store(FreshSession(settings.client_id.clone(), settings.session_expiry_s));
+        .set_session_store(FreshSession(
+            settings.client_id.clone(),
+            settings.session_expiry_s,
+            settings.publish_window,
+        ));
     if let Some(status) = status {
         options.set_last_will(LastWill::new(
             status.topic.clone(),
@@ -477,7 +482,7 @@ fn options(settings: &MqttSettings, status: Option<&Status>) -> Result<MqttOptio
 
 /// Tells the library that our side of the session holds nothing, which at QoS 1 it need not.
 #[derive(Debug)]
-struct FreshSession(String, u32);
+struct FreshSession(String, u32, u16);
 
 /// What the library's trait wants returned; it does not export its own alias.
 type SessionStoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
@@ -489,7 +494,7 @@ impl SessionStore for FreshSession {
             client_id: self.0.clone(),
             clean_start: false,
             session_expiry_interval: Some(self.1),
-            outgoing_inflight_upper_limit: None,
+            outgoing_inflight_upper_limit: Some(self.2),
             ack_mode: PersistedAckMode::Manual,
             last_pkid: 0,
             last_puback: 0,
