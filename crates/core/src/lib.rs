@@ -24,6 +24,7 @@ pub use forecast::verification::{LeadTotals, Score, Totals, Verification};
 pub use forecast::{Forecast, LeadForecast, Source};
 pub use intake::screening::{Dropped, Implausible, Screening};
 pub use model::Model;
+pub use model::excerpt::excerpt;
 pub use model::manifest::{
     FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,
     TargetKind, Training,

@@ -1,5 +1,6 @@
 //! What the numbers of a model mean.
 
+pub(crate) mod excerpt;
 pub(crate) mod manifest;
 pub(crate) mod normalisation;
 
