@@ -7,14 +7,16 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::sync::mpsc;
 
+use forecastd::command::probe::ProbeError;
 use forecastd::command::replay::ReplayOptions;
 use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 use forecastd::demo::{self, DemoOptions};
 use forecastd::{
-    command::{evaluate, inspect, replay},
+    command::{evaluate, inspect, probe, replay},
     daemon,
     demo::fetch,
 };
+use forecastd_model::EngineProgram;
 
 /// The exit code of what an interrupt ended, as shells have it: 128 and the number of the signal.
 const INTERRUPTED: u8 = 130;
@@ -57,9 +59,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Try a model file in a process of its own: whether it runs, how fast, in how much memory
+    Probe(probe::ProbeOptions),
     /// The Jena climate record
     #[command(subcommand)]
     Data(DataCommand),
+    /// Serve as the engine of the process that starts this
+    #[command(hide = true)]
+    Engine,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +108,13 @@ impl Arguments {
                 anyhow::bail!("this build has no trainer: cargo run --release --features train -- train …");
             }
             Command::Evaluate(options) => {
+                // A model may end the process that loads it, and an evaluation has better things to say than SIGABRT.
+                // What is wrong with the file itself, it says.
+                let library = options.onnxruntime_library.as_deref();
+                let tried = probe::start(&options.model, options.engine, library, EngineProgram::itself());
+                if let Err(error @ ProbeError::Engine { .. }) = tried {
+                    return Err(error.into());
+                }
                 let evaluation = evaluate::run(&options)?;
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }
@@ -110,7 +124,16 @@ impl Arguments {
                     .with_context(|| format!("{} cannot be shown", file.display()))?;
                 std::io::Write::write_all(&mut std::io::stdout(), &text)?;
             }
+            Command::Probe(options) => {
+                let mut text = Vec::new();
+                probe::run(&options, EngineProgram::itself(), &mut text)?;
+                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+            }
             Command::Data(DataCommand::Fetch) => fetch_data()?,
+            Command::Engine => {
+                start_engine_log();
+                return Ok(forecastd_model::serve_engine());
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -216,6 +239,13 @@ async fn terminated() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// The engine's process writes lines for the daemon to log.
+fn start_engine_log() {
+    let filter = tracing_subscriber::EnvFilter::new("off,ort=warn");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    builder.with_ansi(false).without_time().with_target(false).init();
 }
 
 /// Logs to standard error; `RUST_LOG` overrides the level.

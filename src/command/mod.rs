@@ -2,4 +2,5 @@
 
 pub mod evaluate;
 pub mod inspect;
+pub mod probe;
 pub mod replay;

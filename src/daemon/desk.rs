@@ -420,7 +420,7 @@ impl Desk {
         let Some(Loaded { artefact, engine }) = self.waiting_model.take() else { return };
         info!(old = self.artefact.id(), new = artefact.id(), "model exchanged");
         self.metrics.model_loaded(&artefact, engine.kind());
-        self.worker.exchange(engine, Arc::clone(&artefact));
+        self.worker.exchange(engine);
         let model = Arc::new(artefact.description());
         for seat in self.seats.values_mut() {
             seat.station.adopt(Arc::clone(&model));

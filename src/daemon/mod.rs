@@ -26,7 +26,7 @@ use crate::operations::{http, systemd};
 use forecastd_core::Readiness;
 use forecastd_core::StationName;
 use forecastd_core::{Forecast, LeadTotals};
-use forecastd_model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
+use forecastd_model::{Artefact, ArtefactError, EngineError, EngineProgram, InferenceWorker, WorkerObserver};
 use forecastd_mqtt::{Session, SessionError, SessionStatistics, Status};
 
 use desk::Desk;
@@ -136,24 +136,20 @@ pub async fn run(
         }
     }
 
-    let (loader, loaded) = {
-        let settings = config.model.clone();
-        let load = move || {
-            let runtime = Runtime::start(settings.engine, settings.onnxruntime_library.as_deref())?;
-            Loader::start(settings, runtime)
-        };
-        tokio::task::spawn_blocking(load).await.expect("loading a model does not panic")?
-    };
+    let (mut loader, loaded) = Loader::start(&config.model, EngineProgram::itself()).await?;
     let artefact = Arc::clone(&loaded.artefact);
     info!(model = artefact.id(), engine = loaded.engine.kind().name(), path = %loader.path().display(), "model loaded");
     metrics.model_loaded(&artefact, loaded.engine.kind());
     health.model_loaded();
 
     let (answers, answered) = mpsc::unbounded_channel();
+    let (unusable, mut unusable_model) = mpsc::unbounded_channel();
     let worker = InferenceWorker::start(
         loaded.engine,
-        Arc::clone(&artefact),
-        Watcher { metrics: Arc::clone(&metrics), health: Arc::clone(&health) },
+        WorkerWatcher {
+            watcher: Watcher { metrics: Arc::clone(&metrics), health: Arc::clone(&health) },
+            unusable,
+        },
         move |inference| {
             // The desk is gone only at the very end, when nobody waits for answers.
             let _ = answers.send(inference);
@@ -218,6 +214,7 @@ pub async fn run(
                 info!("reload asked for");
                 loader.reload();
             }
+            Some(sha256) = unusable_model.recv() => loader.model_unusable(&sha256),
             Some(loaded) = new_model.recv() => match loaded {
                 Ok(loaded) => desk.exchange(loaded),
                 Err(error) => {
@@ -273,13 +270,8 @@ pub fn check(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault =
         |key: &str, message: String| faults.push(Fault { key: key.to_owned(), line: None, message });
-    if let Err(error) = Artefact::read(&config.model.path) {
-        fault("model.path", format!("{}: {error}", config.model.path.display()));
-    }
-    if let Some(library) = &config.model.onnxruntime_library
-        && !library.is_file()
-    {
-        fault("model.onnxruntime_library", format!("{}: no such file", library.display()));
+    if let Some((key, message)) = loader::check(&config.model, EngineProgram::itself()) {
+        fault(key, message);
     }
     if let Err(error) = config.mqtt.resolve_password() {
         fault("mqtt.password_file", error.to_string());
@@ -341,13 +333,33 @@ struct Watcher {
     health: Arc<Health>,
 }
 
-impl WorkerObserver for Watcher {
+/// Tells what the inference worker does, and the loader when a model ends its engine too often.
+struct WorkerWatcher {
+    watcher: Watcher,
+    unusable: mpsc::UnboundedSender<String>,
+}
+
+impl WorkerObserver for WorkerWatcher {
     fn batch(&self, size: usize, duration: Duration) {
-        self.metrics.inference(size, duration);
+        self.watcher.metrics.inference(size, duration);
     }
 
     fn alive(&self) {
-        self.health.worker_alive();
+        self.watcher.health.worker_alive();
+    }
+
+    fn engine_ended(&self, error: &EngineError) {
+        error!(%error, "engine ended");
+    }
+
+    fn engine_restarted(&self) {
+        info!("engine started again");
+    }
+
+    fn model_unusable(&self, artefact: &Arc<Artefact>, error: &EngineError) {
+        error!(model = artefact.id(), %error, "model ends its engine too often, it is left alone for a while");
+        // The daemon is stopping when nobody listens.
+        let _ = self.unusable.send(artefact.sha256.clone());
     }
 }
 

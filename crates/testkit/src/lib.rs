@@ -4,6 +4,7 @@
 
 pub mod artefact;
 pub mod client;
+pub mod hostile;
 pub mod mosquitto;
 pub mod patience;
 pub mod promtool;
