@@ -11,7 +11,7 @@
 //! | `station` | one station as a state machine |
 
 mod forecast;
-mod intake;
+pub mod intake;
 mod model;
 mod station;
 mod weather;
@@ -29,6 +29,7 @@ pub use model::manifest::{
     TargetKind, Training,
 };
 pub use model::normalisation::Normalisation;
+pub use model::outputs::{DecodedLead, decode_outputs};
 pub use station::{Completed, Issue, Next, Observed, Readiness, Rejected, Station, lead_forecasts, rough};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};
 pub use weather::reading::{Reading, StationName, StationNameError};

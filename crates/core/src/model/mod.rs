@@ -2,6 +2,7 @@
 
 pub(crate) mod manifest;
 pub(crate) mod normalisation;
+pub(crate) mod outputs;
 
 use std::sync::Arc;
 
