@@ -39,7 +39,7 @@ impl Predictions {
         let grid = record.history().grid();
         for case in cases {
             let issued_at = grid.time(case.origin);
-            let valid_at = grid.time(case.origin + i64::from(case.lead_h) * 3600 / grid.step_s());
+            let valid_at = grid.time(case.origin + grid.hours_to_slots(case.lead_h));
             let optional = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.5}"));
             let line = [
                 part.name().to_owned(),
