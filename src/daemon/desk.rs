@@ -237,8 +237,8 @@ impl Desk {
             Ok(name) => name,
             Err(error) => return self.refuse(None, "bad_station", &topic, &error),
         };
-        let (time, values) = match wire::reading::decode(&payload) {
-            Ok(reading) => reading,
+        let wire::reading::Decoded { time, values, .. } = match wire::reading::decode(&payload) {
+            Ok(decoded) => decoded,
             Err(error) => return self.refuse(Some(name), error.reason(), &topic, &error),
         };
         let max_stations = self.max_stations;

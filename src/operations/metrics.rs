@@ -126,7 +126,7 @@ impl Metrics {
         let registry = Registry::new();
         let make = Maker(&registry);
         let rejections: Vec<&str> =
-            PayloadError::REASONS.into_iter().chain(Rejected::REASONS).chain(OTHER_REASONS).collect();
+            PayloadError::REASONS.iter().copied().chain(Rejected::REASONS).chain(OTHER_REASONS).collect();
         let build = make.register(IntGaugeVec::new(
             Opts::new("forecastd_build_info", "Version of this program; always 1."),
             &["version"],
