@@ -10,4 +10,5 @@ pub use figures::{Beside, Calibration, PartFigures};
 pub use report::{Experiment, Report, Training};
 pub use scoring::cases::{Case, cases};
 pub use scoring::error::EvaluateError;
+pub use scoring::kinship::{Kinship, parts_to_judge_by};
 pub use scoring::lead_errors::{LeadErrors, PartErrors, finite};

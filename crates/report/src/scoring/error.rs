@@ -50,8 +50,8 @@ pub enum EvaluateError {
     },
     /// Nothing of the file is left to judge the model by.
     #[error(
-        "{file}: the model learned from all of it (--refit whole); evaluate it on readings that it has not seen, or see \
-         its scores before that with forecastd inspect"
+        "{file}: the model may have learned from all of it; evaluate it on readings that it has not seen, or see its \
+         scores before that with forecastd inspect"
     )]
     Learned {
         /// Which file.
