@@ -18,19 +18,16 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
     /// An address and a port.
     Listen,
-    /// A topic template with `{station}`, perhaps shared.
-    Subscribed,
-    /// A topic template with `{station}` to publish to.
-    PublishedByStation,
-    /// A topic to publish to, without `{station}`.
-    Published,
+    /// A topic template with `{station}`.
+    ByStation,
+    /// A topic without `{station}`.
+    WithoutStation,
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 28] = [
+static RULES: [(&str, Rule); 31] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
-    ("mqtt.client_id", Rule::NotEmpty),
     ("mqtt.keep_alive_s", Rule::Within(1..=65_535)),
     ("mqtt.session_expiry_s", Rule::Within(1..=4_294_967_295)),
     ("mqtt.receive_maximum", Rule::Within(1..=65_535)),
@@ -42,18 +39,23 @@ static RULES: [(&str, Rule); 28] = [
     ("mqtt.publish_queue", Rule::Within(1..=1_000_000)),
     ("mqtt.publish_window", Rule::Within(1..=65_535)),
     ("mqtt.retained_topics", Rule::Within(1..=10_000_000)),
-    ("topics.reading", Rule::Subscribed),
-    ("topics.forecast", Rule::PublishedByStation),
-    ("topics.station_status", Rule::PublishedByStation),
-    ("topics.verification", Rule::PublishedByStation),
-    ("topics.status", Rule::Published),
+    ("topics.reading", Rule::ByStation),
+    ("topics.forecast", Rule::ByStation),
+    ("topics.station_status", Rule::ByStation),
+    ("topics.verification", Rule::ByStation),
+    ("topics.status", Rule::WithoutStation),
     ("model.path", Rule::NotEmpty),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
     ("model.watch_s", Rule::Within(0..=86_400)),
     ("stations.max", Rule::Within(1..=1_000_000)),
+    ("stations.stale_after_s", Rule::Within(60..=31_536_000)),
+    ("stations.idle_days", Rule::Within(0..=36_500)),
     ("stations.max_reading_ahead_s", Rule::Within(0..=604_800)),
     ("journal.keep_days", Rule::Within(1..=36_500)),
+    ("journal.keep_forecasts_days", Rule::Within(1..=36_500)),
     ("http.listen", Rule::Listen),
+    // Each holds a descriptor and up to some 100 KiB.
+    ("http.max_connections", Rule::Within(1..=4096)),
     ("metrics.station_series_max", Rule::Within(0..=10_000)),
     ("log.level", Rule::OneOf(&["error", "warn", "info", "debug", "trace"])),
     ("log.format", Rule::OneOf(&["text", "json"])),
@@ -110,7 +112,7 @@ impl Rule {
             Rule::Listen => text.parse::<SocketAddr>().is_err().then(|| {
                 format!("{text:?} is no address and port such as \"127.0.0.1:9752\" or \"[::1]:9752\"")
             }),
-            Rule::Subscribed | Rule::PublishedByStation | Rule::Published => {
+            Rule::ByStation | Rule::WithoutStation => {
                 self.judge_topic(text.parse()).map(|message| match text {
                     "" => message,
                     text => format!("{text:?}: {message}"),
@@ -124,10 +126,7 @@ impl Rule {
             Ok(template) => template,
             Err(error) => return Some(error.to_string()),
         };
-        if template.is_shared() && !matches!(self, Rule::Subscribed) {
-            return Some("only topics.reading can be a shared subscription".to_owned());
-        }
-        let by_station = !matches!(self, Rule::Published);
+        let by_station = !matches!(self, Rule::WithoutStation);
         match (by_station, template.has_station()) {
             (true, false) => Some("must hold {station}".to_owned()),
             (false, true) => Some("must not hold {station}".to_owned()),

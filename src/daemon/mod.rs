@@ -22,7 +22,7 @@ use crate::config::{Config, Fault};
 use crate::journal::{Journal, JournalError, JournalObserver, Opened, Restored, Store};
 use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
-use crate::operations::{http, systemd};
+use crate::operations::{descriptors, http, systemd};
 use forecastd_core::Readiness;
 use forecastd_core::StationName;
 use forecastd_core::{Forecast, LeadTotals};
@@ -115,7 +115,7 @@ const READY_WITHOUT_BROKER: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`DaemonError`] when it cannot start. Once it runs, it ends only by `shutdown`.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     fittings: Fittings,
     mut reload: mpsc::UnboundedReceiver<()>,
     shutdown: impl Future<Output = ()>,
@@ -179,14 +179,26 @@ pub async fn run(
         tokio::task::spawn_blocking(open).await.expect("opening a journal does not panic")?
     };
 
+    if config.mqtt.client_id.is_empty() {
+        config.mqtt.client_id = crate::config::new_client_id(&mut rand::rng());
+    }
     let status = Status::new(config.topics.status.topic(""));
     let subscriptions = vec![config.topics.reading.filter()];
     let (publisher, inbox, session) = Session::start(&config.mqtt, Some(status), subscriptions)?;
     metrics.watch_session(session.statistics());
 
     let (http_end, http_ended) = oneshot::channel::<()>();
+    let http_connections = descriptors::http_connections(config.http.max_connections);
+    if http_connections < config.http.max_connections {
+        warn!(
+            wanted = config.http.max_connections,
+            allowed = http_connections,
+            "http.max_connections is more than a quarter of the file descriptors"
+        );
+    }
+    let http_limits = http::Limits { connections: http_connections, ..http::Limits::default() };
     let http_server =
-        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::clone(&health), async move {
+        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::clone(&health), http_limits, async {
             let _ = http_ended.await;
         }));
 
@@ -263,7 +275,7 @@ pub async fn run(
         warn!("no clean goodbye to the broker; it will publish the last will");
     }
     let _ = http_end.send(());
-    let _ = tokio::time::timeout(Duration::from_secs(1), http_server).await;
+    let _ = http_server.await;
     info!("stopped");
     Ok(())
 }
@@ -281,14 +293,12 @@ pub fn check(config: &Config) -> Vec<Fault> {
     {
         fault("model.onnxruntime_library", format!("{}: no such file", library.display()));
     }
-    if let Err(error) = config.mqtt.resolve_password() {
-        fault("mqtt.password_file", error.to_string());
-    }
     if let Some(ca_file) = &config.mqtt.ca_file
         && !ca_file.is_file()
     {
         fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
     }
+    faults.extend(crate::config::password_faults(&config.mqtt));
     faults
 }
 

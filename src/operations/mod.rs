@@ -1,5 +1,6 @@
 //! What the program tells its operator: metrics, health, log lines, the service manager.
 
+pub mod descriptors;
 pub mod health;
 pub mod http;
 pub mod metrics;

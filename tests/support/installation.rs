@@ -29,6 +29,7 @@ impl Installation {
         installation
             .set("mqtt.host", "127.0.0.1")
             .set("mqtt.port", port)
+            .set("mqtt.client_id", "forecastd")
             .set("mqtt.reconnect_min_s", 0.02)
             .set("mqtt.reconnect_max_s", 0.2)
             .set("model.path", model_path.display())
