@@ -314,6 +314,30 @@ impl Store {
     }
 }
 
+/// Forgets a station, with or without a daemon that writes to the file. False when the file knows none of that name, or is
+/// not there.
+///
+/// # Errors
+/// [`JournalError`] when the file cannot be opened or written.
+pub fn forget(path: &Path, station: &StationName) -> Result<bool, JournalError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let mut connection = connect(path)?;
+    let mut remove = || -> rusqlite::Result<usize> {
+        let transaction = connection.transaction()?;
+        let mut rows = 0;
+        for table in ["reading", "forecast"] {
+            rows += transaction
+                .execute(&format!("DELETE FROM {table} WHERE station = ?1"), [station.as_str()])?;
+        }
+        transaction.commit()?;
+        Ok(rows)
+    };
+    let rows = remove();
+    rows.map(|rows| rows > 0).map_err(|source| JournalError::Sqlite { path: path.to_owned(), source })
+}
+
 /// What opening a store found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
