@@ -31,8 +31,8 @@ pub struct Mosquitto {
     folder: TempDir,
 }
 
-/// Runs `program`, which Debian keeps outside the path of an ordinary user.
-fn find(program: &str) -> String {
+/// The path of `program`, which Debian keeps outside the path of an ordinary user.
+pub fn find(program: &str) -> String {
     let here = |folder: &Path| folder.join(program).is_file();
     let on_path = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|f| here(&f)));
     let sbin = Path::new("/usr/sbin");
