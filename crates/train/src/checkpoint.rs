@@ -120,6 +120,12 @@ impl Checkpoint {
     pub fn read(plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
         let failed = |message: String| CheckpointError::Read { path: plan.path.clone(), message };
         let bytes = std::fs::read(&plan.path).map_err(|error| failed(error.to_string()))?;
+        Checkpoint::decode(&bytes, plan, fresh)
+    }
+
+    /// Takes the bytes of a file for a checkpoint.
+    pub fn decode(bytes: &[u8], plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
+        let failed = |message: String| CheckpointError::Read { path: plan.path.clone(), message };
         if !bytes.starts_with(MAGIC.as_bytes()) {
             return Err(failed("not a checkpoint of this version".to_owned()));
         }

@@ -8,6 +8,8 @@ pub mod dense;
 mod error;
 pub mod experiment;
 pub mod fit;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod imdb;
 mod initial;
