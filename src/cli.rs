@@ -31,7 +31,7 @@ const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A live temperature forecast for every weather station.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -104,7 +104,7 @@ enum DataCommand {
 
 impl Arguments {
     /// Does what was asked for.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             #[cfg(feature = "demo")]
             Command::Demo(options) => {

@@ -7,7 +7,7 @@ use super::topic::{TopicTemplate, TopicTemplateError};
 
 /// What the value of a key must be.
 #[derive(Debug, Clone)]
-pub enum Rule {
+pub(super) enum Rule {
     /// A number in this range.
     Within(RangeInclusive<i64>),
     /// A number of seconds in this range, whole or not.
@@ -63,23 +63,23 @@ static RULES: [(&str, Rule); 31] = [
 
 /// Every key that has a rule.
 #[cfg(test)]
-pub fn keys() -> impl Iterator<Item = &'static str> {
+pub(super) fn keys() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(key, _)| *key)
 }
 
 impl Rule {
     /// Whether the number need not be whole.
-    pub fn allows_fractions(&self) -> bool {
+    pub(super) fn allows_fractions(&self) -> bool {
         matches!(self, Rule::Seconds(_))
     }
 
     /// The rule of the key `section.name`, if it has one.
-    pub fn of(key: &str) -> Option<&'static Rule> {
+    pub(super) fn of(key: &str) -> Option<&'static Rule> {
         RULES.iter().find(|(ruled, _)| *ruled == key).map(|(_, rule)| rule)
     }
 
     /// What is wrong with a whole number.
-    pub fn judge_integer(&self, number: i64) -> Option<String> {
+    pub(super) fn judge_integer(&self, number: i64) -> Option<String> {
         match self {
             Rule::Within(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
@@ -91,7 +91,7 @@ impl Rule {
     }
 
     /// What is wrong with a number that need not be whole.
-    pub fn judge_float(&self, number: f64) -> Option<String> {
+    pub(super) fn judge_float(&self, number: f64) -> Option<String> {
         match self {
             Rule::Seconds(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
@@ -101,7 +101,7 @@ impl Rule {
     }
 
     /// What is wrong with a text.
-    pub fn judge_text(&self, text: &str) -> Option<String> {
+    pub(super) fn judge_text(&self, text: &str) -> Option<String> {
         match self {
             Rule::Within(_) | Rule::Seconds(_) => None,
             Rule::NotEmpty => text.trim().is_empty().then(|| "must not be empty".to_owned()),
