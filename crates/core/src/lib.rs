@@ -17,6 +17,9 @@ mod station;
 mod weather;
 mod window;
 
+/// The name of the program, by which model files and reports say what made them.
+pub const PROGRAM: &str = "forecastd";
+
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
 pub use forecast::score::{Coverage, ErrorSum};

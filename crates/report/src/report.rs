@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::tz::Offset;
 
 use forecastd_core::ErrorSum;
+use forecastd_core::PROGRAM;
 use forecastd_core::Quantity;
 use forecastd_core::Slot;
 use forecastd_core::{Refit, Split};
@@ -448,8 +449,8 @@ impl fmt::Display for Report {
                 figure(formatter, &caption, &chart)?;
             }
         }
-        let tool = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
-        writeln!(formatter, "<footer>Made by {tool}.</footer>\n</main>\n</body>\n</html>")
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(formatter, "<footer>Made by {PROGRAM} {version}.</footer>\n</main>\n</body>\n</html>")
     }
 }
 

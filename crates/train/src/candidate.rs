@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use forecastd_core::Climatology;
 use forecastd_core::WindowSpec;
-use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, PartScores, Refit, Target, Training};
+use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, PROGRAM, PartScores, Refit, Target, Training};
 use forecastd_model::{Artefact, EngineChoice, Runtime, onnx};
 use forecastd_record::{DEFAULT_SPLIT, Part, Record};
 use forecastd_report::{self, Case, PartErrors};
@@ -98,7 +98,7 @@ impl Candidate {
                 climatology: Climatology::fit(self.record.history(), self.window.site, rows),
             }),
             scores,
-            tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
             graph_sha256: None,
         }
     }
