@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use forecastd_atomic_file as whole_file;
+use forecastd_atomic_file as atomic_file;
 use tempfile::TempDir;
 
 use forecastd_testkit::patience::{PATIENCE, until};
@@ -68,7 +68,7 @@ impl Installation {
 
     /// Exchanges the model's file, whole.
     pub fn write_model(&self, bytes: &[u8]) {
-        whole_file::write(&self.model_path(), bytes).unwrap();
+        atomic_file::write(&self.model_path(), bytes).unwrap();
     }
 
     /// Starts the daemon and waits until it is ready for readings.

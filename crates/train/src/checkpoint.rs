@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 
 use super::fit::{CheckpointPlan, State, Validation};
 use super::progress::EpochRecord;
@@ -113,7 +113,7 @@ impl Checkpoint {
         }
         let hash = Sha256::digest(&bytes);
         bytes.extend_from_slice(&hash);
-        Ok(whole_file::write(&plan.path, &bytes)?)
+        Ok(atomic_file::write(&plan.path, &bytes)?)
     }
 
     /// Reads the state where the plan says; `fresh` is the state at the beginning of such a training.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forecastd_atomic_file::{SameFile, WriteError};
+use forecastd_atomic_file::{SameFileError, WriteError};
 use forecastd_core::WindowSpecError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
@@ -45,7 +45,7 @@ pub enum TrainError {
     },
     /// A file would be overwritten by another.
     #[error(transparent)]
-    SameFile(#[from] SameFile),
+    SameFile(#[from] SameFileError),
     /// The window cannot be cut.
     #[error(transparent)]
     Window(#[from] WindowSpecError),

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use forecastd_atomic_file as whole_file;
+use forecastd_atomic_file as atomic_file;
 use forecastd_core::Refit;
 use forecastd_model::Artefact;
 use forecastd_record::{DEFAULT_SPLIT, Part};
@@ -40,7 +40,7 @@ impl Session<'_> {
             report.experiments = self.summary.results.iter().map(ExperimentResult::report).collect();
             report.experiments.extend(self.summary.reviews.iter().map(ReviewResult::report));
             report.parts = figures;
-            whole_file::write(path, report.to_string().as_bytes())?;
+            atomic_file::write(path, report.to_string().as_bytes())?;
             self.summary.report = Some(path.clone());
         }
         shipped
@@ -97,7 +97,7 @@ impl Session<'_> {
         }
         let manifest = shipped.manifest(&self.name(shipped), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
-        whole_file::write(out, &Artefact::assemble(shipped.model.clone(), &manifest)?)?;
+        atomic_file::write(out, &Artefact::assemble(shipped.model.clone(), &manifest)?)?;
         self.observer.event(&Event::Written { path: out });
         self.summary.written = Some(out.clone());
         Ok(())

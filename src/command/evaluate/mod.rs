@@ -16,7 +16,7 @@ mod predictions;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_core::Slot;
 use forecastd_core::{Refit, Training};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
@@ -103,11 +103,11 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         report.describe_model(&artefact.manifest.name);
         report.parts = figures;
         if let Some(path) = &options.report {
-            whole_file::write(path, report.to_string().as_bytes())?;
+            atomic_file::write(path, report.to_string().as_bytes())?;
         }
         if let Some(folder) = &options.pictures {
             for (name, picture) in report.pictures() {
-                whole_file::write(&folder.join(name), picture.as_bytes())?;
+                atomic_file::write(&folder.join(name), picture.as_bytes())?;
             }
         }
     }
@@ -130,9 +130,9 @@ fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
     let read = read.into_iter().chain([options.mapping.as_ref().map(|path| ("--mapping", path))]);
     let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
     let written = written.map(|(option, path)| path.map(|path| (option, path)));
-    whole_file::check_different(read.chain(written).flatten())?;
+    atomic_file::ensure_distinct(read.chain(written).flatten())?;
     for path in written.into_iter().flatten() {
-        whole_file::check(path.1)?;
+        atomic_file::check_writable(path.1)?;
     }
     if let Some(folder) = options.pictures.as_ref().filter(|folder| folder.exists() && !folder.is_dir()) {
         let source = std::io::ErrorKind::NotADirectory.into();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_record::{Part, Record};
 
 use forecastd_report::Case;
@@ -11,13 +11,13 @@ use forecastd_report::EvaluateError;
 /// The file of forecasts.
 pub(super) struct Predictions {
     path: PathBuf,
-    writer: csv::Writer<whole_file::Begun>,
+    writer: csv::Writer<atomic_file::AtomicFile>,
 }
 
 impl Predictions {
     pub fn create(path: &Path) -> Result<Predictions, EvaluateError> {
         let failed = |source| WriteError { path: path.to_owned(), source };
-        let mut writer = csv::Writer::from_writer(whole_file::Begun::create(path)?);
+        let mut writer = csv::Writer::from_writer(atomic_file::AtomicFile::create(path)?);
         let header = [
             "part",
             "issued_at",
@@ -65,6 +65,6 @@ impl Predictions {
     pub fn finish(self) -> Result<(), WriteError> {
         let failed = |source: std::io::Error| WriteError { path: self.path, source };
         let begun = self.writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        begun.finish()
+        begun.commit()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forecastd_atomic_file::{SameFile, WriteError};
+use forecastd_atomic_file::{SameFileError, WriteError};
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
@@ -59,7 +59,7 @@ pub enum EvaluateError {
     },
     /// Two of the files are one.
     #[error(transparent)]
-    SameFile(#[from] SameFile),
+    SameFile(#[from] SameFileError),
     /// The forecasts or the report cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
