@@ -11,11 +11,40 @@ use sha2::{Digest, Sha256};
 
 use forecastd_atomic_file::{self as atomic_file, WriteError};
 
-use super::fit::{CheckpointPlan, State, Validation};
-use super::progress::EpochRecord;
+use super::epoch::{EpochRecord, Validation};
+use super::optimiser::Optimiser;
 
 const MAGIC: &str = "forecastd checkpoint 2\n";
 const HASH_BYTES: usize = 32;
+
+/// Where a training's state is kept.
+#[derive(Debug, Clone)]
+pub struct CheckpointPlan {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether to go on from what it holds.
+    pub resume: bool,
+    /// What the training is of: settings and data. A checkpoint of another is refused.
+    pub fingerprint: String,
+}
+
+/// The state of a training between two epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub values: Vec<f32>,
+    pub average: Vec<f32>,
+    pub best_values: Vec<f32>,
+    pub optimiser: Optimiser,
+    pub epochs: Vec<EpochRecord>,
+    pub best_epoch: usize,
+}
+
+impl State {
+    pub fn best(&self) -> Option<Validation> {
+        let index = self.best_epoch.checked_sub(1)?;
+        self.epochs.get(index)?.validation
+    }
+}
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]

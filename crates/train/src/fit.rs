@@ -3,7 +3,6 @@
 //! The randomness of an epoch comes from a generator that seed and epoch alone determine, so that a training taken up
 //! from the end of an epoch goes on bit for bit as if it had not been interrupted.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -14,10 +13,11 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::{Checkpoint, CheckpointError, CheckpointPlan, State};
+use super::epoch::{Ending, EpochRecord, Validation};
 use super::optimiser::{Optimiser, OptimiserKind, clip_norm};
 use super::parameters;
-use super::progress::{EpochRecord, Event, Observer};
+use super::progress::{Event, Observer};
 
 /// What is learned: a model, examples, and how good it has become.
 pub trait Task {
@@ -32,15 +32,6 @@ pub trait Task {
 
     /// How good the model is on what it did not learn from.
     fn validate(&self, model: &Self::Model) -> Validation;
-}
-
-/// How good a model is on the validation part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
-    /// The loss, as in training but without dropout.
-    pub loss: f64,
-    /// What the best epoch is chosen by; lower is better.
-    pub score: f64,
 }
 
 /// How the learning rate goes over the steps of a training.
@@ -118,20 +109,6 @@ impl FitSettings {
     }
 }
 
-/// Why a training ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// All epochs were run.
-    Finished,
-    /// It did not get better any more.
-    Stopped,
-    /// It was interrupted.
-    Interrupted,
-    /// The loss became infinite or no number; the model is the best before.
-    Diverged,
-}
-
 /// What a training gives.
 #[derive(Debug, Clone)]
 pub struct Fitted<M> {
@@ -145,28 +122,6 @@ pub struct Fitted<M> {
     pub best: Validation,
     /// Why it ended.
     pub ending: Ending,
-}
-
-/// Where a training's state is kept.
-#[derive(Debug, Clone)]
-pub struct CheckpointPlan {
-    /// The file.
-    pub path: PathBuf,
-    /// Whether to go on from what it holds.
-    pub resume: bool,
-    /// What the training is of: settings and data. A checkpoint of another is refused.
-    pub fingerprint: String,
-}
-
-/// The state of a training between two epochs.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct State {
-    pub values: Vec<f32>,
-    pub average: Vec<f32>,
-    pub best_values: Vec<f32>,
-    pub optimiser: Optimiser,
-    pub epochs: Vec<EpochRecord>,
-    pub best_epoch: usize,
 }
 
 /// Trains `model` until the epoch that `until` says.
@@ -297,13 +252,6 @@ pub fn fit<T: Task>(
     let best = state.best().unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
     let model = parameters::with_values(model.valid(), &state.best_values);
     Ok(Fitted { model, epochs: state.epochs, best_epoch: state.best_epoch, best, ending })
-}
-
-impl State {
-    pub fn best(&self) -> Option<Validation> {
-        let index = self.best_epoch.checked_sub(1)?;
-        self.epochs.get(index)?.validation
-    }
 }
 
 /// The order in which an epoch goes through the examples.

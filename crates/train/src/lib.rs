@@ -5,6 +5,7 @@ mod candidate;
 mod checkpoint;
 pub mod dataset;
 pub mod dense;
+pub mod epoch;
 mod error;
 pub mod experiment;
 pub mod fit;
@@ -32,7 +33,7 @@ mod summary;
 pub mod terms;
 pub mod window_cache;
 
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, CheckpointPlan};
 pub use error::TrainError;
 pub use options::TrainOptions;
 pub use run::{run, run_on_terminal};

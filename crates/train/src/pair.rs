@@ -21,7 +21,8 @@ use forecastd_record::Record;
 
 use super::dataset::{Dataset, Examples};
 use super::dense::{Dense, dropout};
-use super::fit::{Task, Validation};
+use super::epoch::Validation;
+use super::fit::Task;
 use super::graph::GraphBuilder;
 use super::interval::Distances;
 use super::parameters::numbers;

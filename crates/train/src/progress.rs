@@ -6,30 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use forecastd_core::Refit;
 
-use super::fit::{Ending, Validation};
-
-/// What happened in one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Mean loss over the epoch's steps.
-    pub loss: f64,
-    /// How good the model was afterwards; absent where there is nothing to choose by.
-    pub validation: Option<Validation>,
-    /// The learning rate of the last step.
-    pub learning_rate: f64,
-    /// Steps per second, validation aside.
-    pub steps_per_second: f64,
-    /// How long it took, with validation.
-    pub seconds: f64,
-    /// Whether no epoch before was better, or the last is kept anyhow.
-    pub best: bool,
-}
+use super::epoch::{Ending, EpochRecord};
 
 /// Something that happened in a training.
 #[derive(Debug, Clone, Serialize)]

@@ -17,10 +17,12 @@ use forecastd_record::{DEFAULT_SPLIT, Part, Record, RecordSource};
 
 use super::baseline::Baseline;
 use super::candidate::{Candidate, Draft};
+use super::checkpoint::CheckpointPlan;
 use super::dataset::{Dataset, TargetSpec};
+use super::epoch::Ending;
 use super::error::TrainError;
 use super::experiment::{self, Experiment, Method, ReviewRecipe};
-use super::fit::{CheckpointPlan, Ending, FitSettings, Fitted, Task, Until, fit};
+use super::fit::{FitSettings, Fitted, Task, Until, fit};
 use super::imdb::reviews::Reviews;
 use super::imdb::task::ReviewTask;
 use super::options::{Protocol, TrainOptions};

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
 use super::dataset::{Dataset, Examples};
-use super::fit::{Task, Validation};
+use super::epoch::Validation;
+use super::fit::Task;
 use super::network::Network;
 use super::parameters::numbers;
 
