@@ -40,7 +40,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub fn best(&self) -> Option<Validation> {
+    pub(crate) fn best(&self) -> Option<Validation> {
         let index = self.best_epoch.checked_sub(1)?;
         self.epochs.get(index)?.validation
     }
@@ -123,7 +123,7 @@ pub(super) struct Checkpoint;
 
 impl Checkpoint {
     /// Writes `state` where the plan says.
-    pub fn write(plan: &CheckpointPlan, state: &State) -> Result<(), CheckpointError> {
+    pub(crate) fn write(plan: &CheckpointPlan, state: &State) -> Result<(), CheckpointError> {
         let header = Header {
             fingerprint: plan.fingerprint.clone(),
             steps: state.optimiser.steps,
@@ -146,7 +146,7 @@ impl Checkpoint {
     }
 
     /// Reads the state where the plan says; `fresh` is the state at the beginning of such a training.
-    pub fn read(plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
+    pub(crate) fn read(plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
         let failed = |message: String| CheckpointError::Read { path: plan.path.clone(), message };
         let bytes = std::fs::read(&plan.path).map_err(|error| failed(error.to_string()))?;
         if !bytes.starts_with(MAGIC.as_bytes()) {

@@ -1,6 +1,6 @@
 //! Training networks: from a station's record to an artefact.
 
-pub mod baseline;
+mod baseline;
 mod candidate;
 mod checkpoint;
 pub mod dataset;
@@ -13,13 +13,12 @@ pub mod graph;
 pub mod imdb;
 mod initial;
 mod interval;
-mod learning;
 pub mod network;
 pub mod optimiser;
 pub mod options;
 pub mod pair;
 pub mod parameters;
-pub mod problem;
+mod problem;
 pub mod progress;
 pub mod recurrent;
 mod recurrent_ops;
@@ -27,14 +26,15 @@ pub mod ridge;
 mod run;
 mod scan;
 mod session;
-mod shipping;
-pub mod station;
+mod station;
 mod summary;
 pub mod terms;
-pub mod window_cache;
+mod window_cache;
 
 pub use checkpoint::{CheckpointError, CheckpointPlan};
 pub use error::TrainError;
 pub use options::TrainOptions;
+pub use problem::{Problem, Style};
 pub use run::{run, run_on_terminal};
 pub use summary::{ExperimentResult, ReviewResult, TrainSummary};
+pub use window_cache::WindowCache;

@@ -103,18 +103,18 @@ pub enum Event<'a> {
     },
 }
 
-/// Whoever wants to know.
+/// Receives what happens in a training.
 pub trait Observer {
     /// Called for everything that happens, on the training's thread.
     fn event(&mut self, event: &Event);
 }
 
-/// Nobody.
+/// Discards all events.
 impl Observer for () {
     fn event(&mut self, _event: &Event) {}
 }
 
-/// Both.
+/// Forwards to both.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn event(&mut self, event: &Event) {
         self.0.event(event);
@@ -122,7 +122,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
-/// Perhaps.
+/// Forwards if there is one.
 impl<A: Observer> Observer for Option<A> {
     fn event(&mut self, event: &Event) {
         if let Some(observer) = self {

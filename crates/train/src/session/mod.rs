@@ -1,5 +1,8 @@
 //! What a run works with: the record, where states are kept, what is best so far.
 
+mod learning;
+mod shipping;
+
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,39 +18,65 @@ use forecastd_model::onnx;
 use forecastd_record::{CsvMapping, CsvReader};
 use forecastd_record::{DEFAULT_SPLIT, Part, Record, RecordSource};
 
-use super::baseline::Baseline;
-use super::candidate::{Candidate, Draft};
-use super::checkpoint::CheckpointPlan;
-use super::dataset::{Dataset, TargetSpec};
-use super::epoch::Ending;
-use super::error::TrainError;
-use super::experiment::{self, Experiment, Method, ReviewRecipe};
-use super::fit::{FitSettings, Fitted, Task, Until, fit};
-use super::imdb::reviews::Reviews;
-use super::imdb::task::ReviewTask;
-use super::options::{Protocol, TrainOptions};
-use super::problem::Problem;
-use super::progress::{Event, Observer};
-use super::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
+use crate::baseline::Baseline;
+use crate::candidate::{Candidate, Draft};
+use crate::checkpoint::CheckpointPlan;
+use crate::dataset::{Dataset, TargetSpec};
+use crate::epoch::Ending;
+use crate::error::TrainError;
+use crate::experiment::{self, Experiment, Method, ReviewRecipe};
+use crate::fit::{FitSettings, Fitted, Task, Until, fit};
+use crate::imdb::reviews::Reviews;
+use crate::imdb::task::ReviewTask;
+use crate::options::{Protocol, TrainOptions};
+use crate::problem::Problem;
+use crate::progress::{Event, Observer};
+use crate::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
 
 /// A run that is under way.
 pub(super) struct Session<'a> {
-    pub options: &'a TrainOptions,
-    pub interrupted: &'a AtomicBool,
-    pub observer: &'a mut dyn Observer,
-    pub summary: TrainSummary,
+    options: &'a TrainOptions,
+    interrupted: &'a AtomicBool,
+    observer: &'a mut dyn Observer,
+    summary: TrainSummary,
     /// The record read last, with the quantities it keeps.
-    pub record: Option<(Vec<Quantity>, Rc<Record>)>,
+    record: Option<(Vec<Quantity>, Rc<Record>)>,
     /// The film reviews, once they are read.
-    pub reviews: Option<Rc<Reviews>>,
+    reviews: Option<Rc<Reviews>>,
     /// The network that is best on the validation part so far, if one is wanted.
-    pub candidate: Option<Candidate>,
+    candidate: Option<Candidate>,
     /// Whether more than one training is run, each with a checkpoint of its own.
-    pub several: bool,
+    several: bool,
+}
+
+impl<'a> Session<'a> {
+    /// A run that has yet to begin; `several` says whether there is more than one training.
+    pub(super) fn new(
+        options: &'a TrainOptions,
+        interrupted: &'a AtomicBool,
+        observer: &'a mut dyn Observer,
+        several: bool,
+    ) -> Session<'a> {
+        Session {
+            options,
+            interrupted,
+            observer,
+            summary: TrainSummary::default(),
+            record: None,
+            reviews: None,
+            candidate: None,
+            several,
+        }
+    }
+
+    /// What came of the run.
+    pub(super) fn into_summary(self) -> TrainSummary {
+        self.summary
+    }
 }
 
 impl Session<'_> {
-    pub(super) fn note(&mut self, text: &str) {
+    fn note(&mut self, text: &str) {
         self.observer.event(&Event::Note { text });
     }
 
@@ -65,13 +94,14 @@ impl Session<'_> {
     }
 
     /// Ends a run that was interrupted, where the loop of a training does not look.
-    pub(super) fn check_interrupted(&self) -> Result<(), TrainError> {
+    fn check_interrupted(&self) -> Result<(), TrainError> {
         match self.interrupted.load(Ordering::Relaxed) {
             true => Err(TrainError::Interrupted(self.options.checkpoint.clone())),
             false => Ok(()),
         }
     }
 
+    /// Runs an experiment with one seed.
     pub(super) fn experiment(&mut self, experiment: &Experiment, seed: u64) -> Result<(), TrainError> {
         self.check_interrupted()?;
         self.observer.event(&Event::Experiment { name: experiment.name, seed });
@@ -98,7 +128,7 @@ impl Session<'_> {
     }
 
     /// The film reviews.
-    pub(super) fn reviews(&mut self, experiment: &Experiment) -> Result<Rc<Reviews>, TrainError> {
+    fn reviews(&mut self, experiment: &Experiment) -> Result<Rc<Reviews>, TrainError> {
         if let Some(reviews) = &self.reviews {
             return Ok(Rc::clone(reviews));
         }
@@ -109,11 +139,7 @@ impl Session<'_> {
     }
 
     /// A network on film reviews.
-    pub(super) fn film_reviews(
-        &mut self,
-        experiment: &Experiment,
-        recipe: &ReviewRecipe,
-    ) -> Result<(), TrainError> {
+    fn film_reviews(&mut self, experiment: &Experiment, recipe: &ReviewRecipe) -> Result<(), TrainError> {
         let reviews = self.reviews(experiment)?;
         let device = Device::flex().autodiff();
         let task = ReviewTask::new(&reviews, &recipe.network, device.clone());
@@ -139,7 +165,7 @@ impl Session<'_> {
     }
 
     /// The record with at least the given quantities.
-    pub(super) fn record(&mut self, quantities: &[Quantity]) -> Result<Rc<Record>, TrainError> {
+    fn record(&mut self, quantities: &[Quantity]) -> Result<Rc<Record>, TrainError> {
         if let Some((kept, record)) = &self.record
             && kept == quantities
         {
@@ -156,14 +182,14 @@ impl Session<'_> {
         Ok(record)
     }
 
-    pub(super) fn source(&self) -> Result<RecordSource, TrainError> {
+    fn source(&self) -> Result<RecordSource, TrainError> {
         let path = self.options.csv.clone().ok_or(TrainError::NoCsv)?;
         let mapping = self.options.mapping.as_deref().map(CsvMapping::read).transpose()?;
         Ok(RecordSource { path, mapping })
     }
 
     /// The quantities of the file, and those that follow from them.
-    pub(super) fn quantities_of_file(&self) -> Result<Vec<Quantity>, TrainError> {
+    fn quantities_of_file(&self) -> Result<Vec<Quantity>, TrainError> {
         let source = self.source()?;
         let reader = CsvReader::open(&source.path, source.mapping.as_ref())?;
         let mut values = Values::NONE;
@@ -178,7 +204,7 @@ impl Session<'_> {
         Ok(values.iter().map(|(quantity, _)| quantity).collect())
     }
 
-    pub(super) fn describe(&mut self, record: &Record) {
+    fn describe(&mut self, record: &Record) {
         let facts = record.facts();
         let years = (facts.last.as_second() - facts.first.as_second()) as f64 / (365.2425 * 86_400.0);
         let (missing, _) = record.holes(18);
@@ -203,7 +229,7 @@ impl Session<'_> {
         self.note(&format!("{learned:.1} years of it are learned from: {verdict}"));
     }
 
-    pub(super) fn site(&self, record: &Record) -> Result<Site, TrainError> {
+    fn site(&self, record: &Record) -> Result<Site, TrainError> {
         match (self.options.latitude, self.options.longitude) {
             (Some(latitude_deg), Some(longitude_deg)) => Ok(Site { latitude_deg, longitude_deg }),
             _ => record.site().ok_or(TrainError::NoSite),
@@ -211,7 +237,7 @@ impl Session<'_> {
     }
 
     /// Where the state of a training is kept, if anywhere.
-    pub(super) fn plan(&self, experiment: &str, seed: u64, part: &str, of: &str) -> Option<CheckpointPlan> {
+    fn plan(&self, experiment: &str, seed: u64, part: &str, of: &str) -> Option<CheckpointPlan> {
         let mut path = self.options.checkpoint.clone()?.into_os_string();
         if self.several {
             path.push(format!(".{experiment}.{seed}"));
@@ -225,7 +251,7 @@ impl Session<'_> {
     }
 
     /// Trains to a good end.
-    pub(super) fn fit<T: Task>(
+    fn fit<T: Task>(
         &mut self,
         task: &T,
         model: T::Model,
@@ -244,7 +270,7 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
+    fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
         let normalised = fitted.validation_c / temperature_deviation(record);
         self.observer.event(&Event::Scored {
             name: experiment.name,
@@ -266,12 +292,7 @@ impl Session<'_> {
     }
 
     /// Keeps a network, if one is wanted and there was none better on the validation part.
-    pub(super) fn candidate(
-        &mut self,
-        draft: Draft,
-        model: impl FnOnce() -> onnx::Model,
-        on: (&Dataset, &Rc<Record>),
-    ) {
+    fn candidate(&mut self, draft: Draft, model: impl FnOnce() -> onnx::Model, on: (&Dataset, &Rc<Record>)) {
         let wanted = self.options.out.is_some() || self.options.report.is_some();
         let is_best = self.candidate.as_ref().is_none_or(|best| draft.skill > best.draft.skill);
         if wanted && is_best {
@@ -279,7 +300,7 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn baseline(
+    fn baseline(
         &mut self,
         experiment: &Experiment,
         baseline: impl FnOnce(&Self, &Record) -> Result<Option<Baseline>, TrainError>,
@@ -304,7 +325,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    pub(super) fn dataset(
+    fn dataset(
         &mut self,
         problem: &Problem,
         refit: Option<Refit>,
@@ -317,7 +338,7 @@ impl Session<'_> {
     }
 
     /// Cuts a record into windows, and says how many.
-    pub(super) fn windows(
+    fn windows(
         &mut self,
         record: &Record,
         spec: &WindowSpec,
@@ -340,12 +361,12 @@ impl Session<'_> {
 }
 
 /// What came of an experiment, but for what its record tells.
-pub(super) struct Scored {
-    pub seed: Option<u64>,
-    pub lead_h: u32,
-    pub validation_c: f64,
-    pub persistence_c: f64,
-    pub fits: Vec<FitRecord>,
+struct Scored {
+    seed: Option<u64>,
+    lead_h: u32,
+    validation_c: f64,
+    persistence_c: f64,
+    fits: Vec<FitRecord>,
 }
 
 /// Standard deviation of the training part's temperatures, °C.

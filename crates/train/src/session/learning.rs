@@ -10,20 +10,21 @@ use forecastd_core::Slot;
 use forecastd_model::{Artefact, onnx};
 use forecastd_record::{Record, RecordError};
 
-use super::candidate::{Candidate, Chosen, Draft};
-use super::dataset::Dataset;
-use super::error::TrainError;
-use super::experiment::{Experiment, PairRecipe, Recipe};
-use super::fit::{FitSettings, Fitted, Until};
-use super::graph::GraphBuilder;
-use super::interval::Distances;
-use super::network::Network;
-use super::options::Protocol;
-use super::pair::{self, Branch, BranchKind, BranchTask, Pair, PairData};
-use super::ridge::{self, Ridge, RidgeRecipe};
-use super::session::{Scored, Session};
-use super::station::StationTask;
-use super::summary::FitRecord;
+use super::{Scored, Session};
+use crate::candidate::{Candidate, Chosen, Draft};
+use crate::dataset::Dataset;
+use crate::error::TrainError;
+use crate::experiment::{Experiment, PairRecipe, Recipe};
+use crate::fit::{FitSettings, Fitted, Until};
+use crate::graph::GraphBuilder;
+use crate::interval::Distances;
+use crate::network::Network;
+use crate::options::Protocol;
+use crate::pair::{self, Branch, BranchKind, BranchTask, Pair, PairData};
+use crate::ridge::{self, Ridge, RidgeRecipe};
+use crate::station::StationTask;
+use crate::summary::FitRecord;
+
 /// Into how many blocks of time a record is cut that the interval is fitted to block by block.
 const BLOCKS: usize = 4;
 

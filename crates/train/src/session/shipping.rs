@@ -9,16 +9,16 @@ use forecastd_record::{DEFAULT_SPLIT, Part};
 use forecastd_report::PartErrors;
 use forecastd_report::{PartFigures, Report};
 
-use super::candidate::{Candidate, check_gain};
-use super::error::TrainError;
-use super::options::{self};
-use super::progress::Event;
-use super::session::Session;
-use super::summary::{ExperimentResult, ReviewResult};
+use super::Session;
+use crate::candidate::{Candidate, check_gain};
+use crate::error::TrainError;
+use crate::options;
+use crate::progress::Event;
+use crate::summary::{ExperimentResult, ReviewResult};
 
 impl Session<'_> {
     /// Scores the best network, writes it if it is good for anything, and writes the report.
-    pub(super) fn finish(&mut self) -> Result<(), TrainError> {
+    pub(crate) fn finish(&mut self) -> Result<(), TrainError> {
         let candidate = self.candidate.take();
         let mut figures = Vec::new();
         let shipped = match &candidate {
