@@ -49,7 +49,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd_core::WindowSpec;
     use forecastd_record::DEFAULT_SPLIT;
     use forecastd_train::dataset::{Dataset, TargetSpec};
-    use forecastd_train::fit::{FitSettings, Schedule, Until, fit};
+    use forecastd_train::fit::{FitSettings, Schedule, StopRule, fit};
     use forecastd_train::optimiser::OptimiserKind;
     use forecastd_train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
     use forecastd_train::terms;
@@ -88,7 +88,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
         // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
         let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
             let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
-            fit(&task, branch, &fitting, Until::Best, None, &Default::default(), &mut ()).unwrap().model
+            fit(&task, branch, &fitting, StopRule::Best, None, &Default::default(), &mut ()).unwrap().model
         });
         let (pair, _) = Pair::calibrated(&data, branches);
         let mut manifest = shipped.manifest.clone();

@@ -40,6 +40,6 @@ pub enum Ending {
     Stopped,
     /// It was interrupted.
     Interrupted,
-    /// The loss became infinite or no number; the model is the best before.
+    /// The loss became infinite or NaN; the model is the best before.
     Diverged,
 }

@@ -47,9 +47,9 @@ pub enum Schedule {
     },
 }
 
-/// Until when it is learned, and which epoch is kept.
+/// StopRule when it is learned, and which epoch is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
+pub enum StopRule {
     /// All epochs; the best on the validation part is kept.
     Best,
     /// So many of the epochs, of which the last is kept: the number was chosen before, and there is nothing left to
@@ -132,14 +132,14 @@ pub fn fit<T: Task>(
     task: &T,
     model: T::Model,
     settings: &FitSettings,
-    until: Until,
+    until: StopRule,
     checkpoint: Option<&CheckpointPlan>,
     interrupted: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Fitted<T::Model>, CheckpointError> {
     let epochs = match until {
-        Until::Best => settings.epochs,
-        Until::Epoch(epoch) => epoch,
+        StopRule::Best => settings.epochs,
+        StopRule::Epoch(epoch) => epoch,
     };
     let steps_of_epoch = settings.steps_of_epoch(task.examples());
     // The learning rate goes as if all epochs were run.
@@ -166,7 +166,7 @@ pub fn fit<T: Task>(
     let mut model = parameters::with_values(model, &state.values);
     let mut ending = Ending::Finished;
     'training: for epoch in state.epochs.len()..epochs {
-        let is_chosen = until == Until::Best;
+        let is_chosen = until == StopRule::Best;
         let patience = settings.patience.filter(|_| is_chosen);
         if patience.is_some_and(|patience| epoch - state.best_epoch >= patience && epoch > 0) {
             ending = Ending::Stopped;

@@ -207,9 +207,7 @@ impl Observer for Terminal {
                     Ending::Finished => "finished",
                     Ending::Stopped => "stopped: no improvement any more",
                     Ending::Interrupted => "interrupted",
-                    Ending::Diverged => {
-                        "stopped: the loss is no number any more; the model is the best before"
-                    }
+                    Ending::Diverged => "stopped: the loss became NaN; the model is the best before",
                 };
                 self.say(match score {
                     Some(score) => format!("{why}; best epoch {best_epoch}, score {score:.4}"),

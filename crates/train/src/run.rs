@@ -124,7 +124,7 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
     // Beside a network, a baseline may stand that has no use for the network's options.
     let only_free = experiments.iter().all(Experiment::is_free);
     for experiment in experiments.iter().filter(|experiment| only_free || !experiment.is_free()) {
-        if let Some(option) = experiment.unheeded(options) {
+        if let Some(option) = experiment.ignored_option(options) {
             return Err(TrainError::NoEffect { option, experiment: experiment.name });
         }
     }

@@ -64,7 +64,7 @@ impl Predictions {
 
     pub fn finish(self) -> Result<(), WriteError> {
         let failed = |source: std::io::Error| WriteError { path: self.path, source };
-        let begun = self.writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        begun.commit()
+        let file = self.writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.commit()
     }
 }

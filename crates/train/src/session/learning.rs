@@ -15,7 +15,7 @@ use crate::candidate::{Candidate, Chosen, Draft};
 use crate::dataset::Dataset;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, PairRecipe, Recipe};
-use crate::fit::{FitSettings, Fitted, Until};
+use crate::fit::{FitSettings, Fitted, StopRule};
 use crate::graph::GraphBuilder;
 use crate::interval::Distances;
 use crate::network::Network;
@@ -57,7 +57,7 @@ impl Session<'_> {
     }
 
     pub(super) fn network(&mut self, experiment: &Experiment, recipe: &Recipe) -> Result<(), TrainError> {
-        let trained = self.train_network(experiment.name, recipe, None, Until::Best)?;
+        let trained = self.train_network(experiment.name, recipe, None, StopRule::Best)?;
         let (dataset, record, fitted) = (&trained.dataset, &trained.record, &trained.trained);
         let (seed, lead_h) = (recipe.fit.seed, recipe.problem.protocol.lead_h());
         let (validation_c, persistence_c) = (fitted.best.score, dataset.persistence_c());
@@ -84,7 +84,7 @@ impl Session<'_> {
         experiment: &str,
         recipe: &Recipe,
         refit: Option<Refit>,
-        until: Until,
+        until: StopRule,
     ) -> Result<Trained<Fitted<Network>>, TrainError> {
         let (dataset, record) = self.dataset(&recipe.problem, refit)?;
         let device = Device::flex().autodiff();
@@ -107,7 +107,7 @@ impl Session<'_> {
         let (dataset, record) = self.pair_dataset(recipe, None)?;
         let data = PairData::new(&dataset, &record);
         let of = fingerprint(&record, recipe, &dataset, None);
-        let (branches, fits) = self.branches(experiment.name, recipe, &data, [Until::Best; 2], "", &of)?;
+        let (branches, fits) = self.branches(experiment.name, recipe, &data, [StopRule::Best; 2], "", &of)?;
         let (pair, validation) = Pair::calibrated(&data, branches);
         let (seed, lead_h) = (recipe.dense.seed, Protocol::Aligned.lead_h());
         let (validation_c, persistence_c) = (validation.score, dataset.persistence_c());
@@ -186,7 +186,7 @@ impl Session<'_> {
         experiment: &str,
         recipe: &PairRecipe,
         data: &PairData,
-        until: [Until; 2],
+        until: [StopRule; 2],
         part: &str,
         of: &str,
     ) -> Result<([Branch; 2], [FitRecord; 2]), TrainError> {
@@ -217,7 +217,7 @@ impl Session<'_> {
     ) -> Result<(Dataset, Rc<Record>, onnx::Model), TrainError> {
         let (dataset, record) = self.pair_dataset(recipe, Some(refit))?;
         let of = fingerprint(&record, recipe, &dataset, Some(refit));
-        let until = epochs.map(Until::Epoch);
+        let until = epochs.map(StopRule::Epoch);
         let mut distances = Distances::none(dataset.lead_h.len());
         for block in 0..BLOCKS {
             self.note(&format!("without block {} of {BLOCKS}, for the interval", block + 1));
@@ -255,7 +255,7 @@ impl Session<'_> {
                 (dataset, record, model)
             }
             Chosen::Network { recipe, epoch } => {
-                let until = Until::Epoch(*epoch);
+                let until = StopRule::Epoch(*epoch);
                 let trained = self.train_network(draft.experiment, recipe, Some(refit), until)?;
                 let model = export(&trained.trained.model, &trained.dataset);
                 (trained.dataset, trained.record, model)

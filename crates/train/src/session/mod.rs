@@ -25,7 +25,7 @@ use crate::dataset::{Dataset, TargetSpec};
 use crate::epoch::Ending;
 use crate::error::TrainError;
 use crate::experiment::{self, Experiment, Method, ReviewRecipe};
-use crate::fit::{FitSettings, Fitted, Task, Until, fit};
+use crate::fit::{FitSettings, Fitted, StopRule, Task, fit};
 use crate::imdb::reviews::Reviews;
 use crate::imdb::task::ReviewTask;
 use crate::options::{Protocol, TrainOptions};
@@ -152,7 +152,7 @@ impl Session<'_> {
         let model = recipe.network.init(&device, &mut recipe.fit.initial_generator());
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let plan = self.plan(experiment.name, recipe.fit.seed, "", &format!("{} {settings}", reviews.sha256));
-        let fitted = self.fit(&task, model, &recipe.fit, Until::Best, plan)?;
+        let fitted = self.fit(&task, model, &recipe.fit, StopRule::Best, plan)?;
         self.summary.reviews.push(ReviewResult {
             name: experiment.name,
             seed: recipe.fit.seed,
@@ -256,7 +256,7 @@ impl Session<'_> {
         task: &T,
         model: T::Model,
         settings: &FitSettings,
-        until: Until,
+        until: StopRule,
         plan: Option<CheckpointPlan>,
     ) -> Result<Fitted<T::Model>, TrainError> {
         let fitted = fit(task, model, settings, until, plan.as_ref(), self.interrupted, self.observer)?;
@@ -264,8 +264,8 @@ impl Session<'_> {
             return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
         }
         match until {
-            Until::Best if fitted.best_epoch == 0 => Err(TrainError::Diverged),
-            Until::Epoch(epoch) if fitted.best_epoch != epoch => Err(TrainError::RefitDiverged(epoch)),
+            StopRule::Best if fitted.best_epoch == 0 => Err(TrainError::Diverged),
+            StopRule::Epoch(epoch) if fitted.best_epoch != epoch => Err(TrainError::RefitDiverged(epoch)),
             _ => Ok(fitted),
         }
     }
