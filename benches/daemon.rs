@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use forecastd::wire::reading as json;
-use forecastd_mqtt::{Inbox, Publisher, Session, SessionEvent, SessionHandle};
+use forecastd_mqtt::{Inbox, Message, Publisher, Purpose, Session, SessionEvent, SessionHandle};
 use forecastd_record::Simulation;
 use forecastd_testkit::mosquitto::{Mosquitto, Options};
 use jiff::{SignedDuration, Timestamp};
@@ -134,8 +134,8 @@ fn starts(engine: &str) {
 async fn client(mosquitto: &Mosquitto, filter: &str) -> (Publisher, Inbox, SessionHandle) {
     let filters = vec![filter.to_owned(), "probe".to_owned()];
     let (publisher, mut inbox, handle) =
-        Session::start(&mosquitto.settings("observer"), None, filters).unwrap();
-    publisher.publish("probe", "x", false).unwrap();
+        Session::start(&mosquitto.settings("observer"), Purpose::subscribing(filters)).unwrap();
+    publisher.publish(Message::new("probe", "x")).unwrap();
     while message(&mut inbox).await.0 != "probe" {}
     (publisher, inbox, handle)
 }
@@ -162,7 +162,10 @@ async fn latency(engine: &str) {
     let mut rows = Simulation::new(begin, 1);
     for _ in 0..history {
         let (time, values) = rows.next().unwrap();
-        publisher.publish_wait("weather/roof/reading", json::encode(time, &values), false).await.unwrap();
+        publisher
+            .publish_wait(Message::new("weather/roof/reading", json::encode(time, &values)))
+            .await
+            .unwrap();
         message(&mut inbox).await;
     }
     let mut sent = HashMap::new();
@@ -171,7 +174,7 @@ async fn latency(engine: &str) {
         let (time, values) = rows.next().unwrap();
         let payload = json::encode(time, &values);
         sent.insert(time, Instant::now());
-        publisher.publish("weather/roof/reading", payload, false).unwrap();
+        publisher.publish(Message::new("weather/roof/reading", payload)).unwrap();
         let (_, forecast) = message(&mut inbox).await;
         let forecast: serde_json::Value = serde_json::from_slice(&forecast).unwrap();
         assert_eq!(forecast["source"], "model");

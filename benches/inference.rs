@@ -1,11 +1,12 @@
 //! Times one forecast: a GRU of 32 units over 240 samples of 14 features, and the shipped model, with tract and with
-//! ONNX Runtime.
+//! ONNX Runtime; in this process, in one of its own as the daemon has it, and there while many windows wait.
 //!
 //! `cargo bench --bench inference`; ONNX Runtime takes part if `ORT_DYLIB_PATH` names its library. An engine is chosen
 //! once per process, so each is timed in a child process of its own; the two take turns.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Instant;
 
 use forecastd_core::Quantity;
@@ -16,7 +17,9 @@ use forecastd_core::{Feature, Wave};
 use forecastd_model::onnx::{
     Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo,
 };
-use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
+use forecastd_model::{
+    Artefact, Engine, EngineChoice, EngineOptions, EngineProcess, EngineProgram, Runtime, serve_engine,
+};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -26,11 +29,23 @@ const LEADS: usize = 24;
 const WARM_UP: usize = 200;
 const FORECASTS: usize = 3000;
 const ROUNDS: usize = 3;
+/// As many as the daemon has in flight at most.
+const WAITING: usize = 256;
+/// How often so many are timed.
+const BURSTS: usize = 20;
 
 /// The variable by which a child process knows its engine.
 const ENGINE: &str = "FORECASTD_BENCH_ENGINE";
 
-fn main() {
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("engine") {
+        return serve_engine();
+    }
+    compare();
+    ExitCode::SUCCESS
+}
+
+fn compare() {
     if let Ok(engine) = std::env::var(ENGINE) {
         return time(engine.parse().expect("the parent names an engine that exists"));
     }
@@ -39,10 +54,7 @@ fn main() {
     if library.is_none() {
         println!("ONNX Runtime takes part if ORT_DYLIB_PATH names its library");
     }
-    println!(
-        "{:<12} {:<28} {:>9} {:>9} {:>9}   µs a forecast",
-        "engine", "network", "median", "fastest", "p99"
-    );
+    println!("{:<12} {:<34} {:>9} {:>9} {:>9}   µs", "engine", "network", "median", "fastest", "p99");
     let program = std::env::current_exe().expect("this program has a path");
     for _ in 0..ROUNDS {
         for engine in engines {
@@ -64,27 +76,57 @@ fn time(choice: EngineChoice) {
         let mut chance = Pcg64::seed_from_u64(1);
         let window: Vec<f32> =
             (0..artefact.manifest.window.len()).map(|_| chance.random_range(-2.0..2.0)).collect();
-        let mut forecast = || {
-            let begin = Instant::now();
-            let outputs = engine.run(&window, 1).expect("the engine runs");
-            std::hint::black_box(outputs);
-            begin.elapsed()
-        };
-        for _ in 0..WARM_UP {
-            forecast();
+        let kind = engine.kind().name();
+        print(kind, name, FORECASTS, || {
+            std::hint::black_box(engine.run(&window, 1).expect("the engine runs"));
+        });
+        print(kind, &format!("{name}, {WAITING} one by one"), BURSTS, || {
+            for _ in 0..WAITING {
+                std::hint::black_box(engine.run(&window, 1).expect("the engine runs"));
+            }
+        });
+        let options = EngineOptions::new(choice, None, EngineProgram::itself());
+        let mut process =
+            EngineProcess::start(Arc::new(artefact), &options).expect("the engine takes the graph");
+        print(kind, &format!("{name}, own process"), FORECASTS, || {
+            std::hint::black_box(process.run(&window, 1).expect("the engine runs"));
+        });
+        let many = vec![window.as_slice(); WAITING];
+        print(kind, &format!("{name}, {WAITING} to own process"), BURSTS, || {
+            process
+                .run_each(many.iter().copied(), |outputs| drop(std::hint::black_box(outputs)))
+                .expect("it runs");
+        });
+        if let Some((now, peak)) = process.resident_bytes() {
+            println!("{kind:<12} {name:<34} {:>6.1} MiB, at most {:.1}", mebibytes(now), mebibytes(peak));
         }
-        let mut times: Vec<_> = (0..FORECASTS).map(|_| forecast()).collect();
-        times.sort_unstable();
-        let microseconds = |index: usize| times[index].as_secs_f64() * 1e6;
-        println!(
-            "{:<12} {:<28} {:>9.1} {:>9.1} {:>9.1}",
-            engine.kind().name(),
-            name,
-            microseconds(FORECASTS / 2),
-            microseconds(0),
-            microseconds(FORECASTS * 99 / 100),
-        );
     }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// Times `forecast` so often, after it has warmed up.
+fn print(engine: &str, what: &str, times: usize, mut forecast: impl FnMut()) {
+    for _ in 0..times.min(WARM_UP) {
+        forecast();
+    }
+    let mut times: Vec<_> = (0..times)
+        .map(|_| {
+            let begin = Instant::now();
+            forecast();
+            begin.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let microseconds = |index: usize| times[index].as_secs_f64() * 1e6;
+    println!(
+        "{engine:<12} {what:<34} {:>9.1} {:>9.1} {:>9.1}",
+        microseconds(times.len() / 2),
+        microseconds(0),
+        microseconds(times.len() * 99 / 100),
+    );
 }
 
 /// The file of a GRU with random weights, its last state and a dense layer to every hour until tomorrow.

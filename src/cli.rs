@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -9,20 +10,29 @@ use tokio::sync::mpsc;
 
 use forecastd::command::replay::ReplayOptions;
 use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
-use forecastd::demo::{self, DemoOptions};
+#[cfg(feature = "demo")]
+use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
-    command::{evaluate, inspect, replay},
+    command::{evaluate, forget, healthcheck, inspect, probe, replay},
     daemon,
-    demo::fetch,
+    operations::descriptors,
 };
+use forecastd_core::StationName;
+use forecastd_model::EngineProgram;
 
 /// The exit code of what an interrupt ended, as shells have it: 128 and the number of the signal.
 const INTERRUPTED: u8 = 130;
 
+/// The environment variable with the broker's password, for `replay`.
+const BROKER_PASSWORD: &str = "FORECASTD_BROKER_PASSWORD";
+
+/// How long each step of a health check may take.
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A live temperature forecast for every weather station.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -30,11 +40,29 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show everything at once on this machine: broker, daemon and a replayed station
+    #[cfg(feature = "demo")]
     Demo(DemoOptions),
+    /// Show everything at once on this machine (needs the build feature "demo")
+    #[cfg(not(feature = "demo"))]
+    Demo {
+        /// Not looked at in this build
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Run the daemon
     Run(ConfigOptions),
     /// Say everything that is wrong with a configuration
     Check(ConfigOptions),
+    /// Ask a running daemon whether it works; exit code 0 when it does
+    Healthcheck(ConfigOptions),
+    /// Forget a station that was renamed or retired: its retained topics at the broker and its rows in the journal
+    Forget {
+        /// The station's name, as in its topic
+        #[arg(value_name = "STATION", value_parser = station_name)]
+        station: StationName,
+        #[command(flatten)]
+        options: ConfigOptions,
+    },
     /// Replay a CSV as a live sensor feed over MQTT
     Replay(ReplayOptions),
     /// Train a network on a station's history
@@ -57,9 +85,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Try a model file in a process of its own: whether it runs, how fast, in how much memory
+    Probe(probe::ProbeOptions),
     /// The Jena climate record
     #[command(subcommand)]
     Data(DataCommand),
+    /// Serve as the engine of the process that starts this
+    #[command(hide = true)]
+    Engine,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,16 +110,24 @@ enum DataCommand {
 
 impl Arguments {
     /// Does what was asked for.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            #[cfg(feature = "demo")]
             Command::Demo(options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 runtime()?.block_on(demo::run(options, terminated()))?;
             }
+            #[cfg(not(feature = "demo"))]
+            Command::Demo { .. } => {
+                anyhow::bail!("this build has no demo: cargo run --release --features demo -- demo …");
+            }
             Command::Run(options) => return run_daemon(&options),
             Command::Check(options) => return check(&options),
-            Command::Replay(options) => {
+            Command::Healthcheck(options) => return check_health(&options),
+            Command::Forget { station, options } => return forget_station(&station, &options),
+            Command::Replay(mut options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+                options.password = std::env::var(BROKER_PASSWORD).ok().map(Into::into);
                 let progress = replay::Progress::standard(options.quiet);
                 let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
                 println!("{summary}");
@@ -101,6 +142,13 @@ impl Arguments {
                 anyhow::bail!("this build has no trainer: cargo run --release --features train -- train …");
             }
             Command::Evaluate(options) => {
+                // A model may end the process that loads it, and an evaluation has better things to say than SIGABRT.
+                // What is wrong with the file itself, it says.
+                let library = options.onnxruntime_library.as_deref();
+                let tried = probe::start(&options.model, options.engine, library, EngineProgram::itself());
+                if let Err(error @ probe::ProbeError::Engine { .. }) = tried {
+                    return Err(error.into());
+                }
                 let evaluation = evaluate::run(&options)?;
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }
@@ -110,7 +158,23 @@ impl Arguments {
                     .with_context(|| format!("{} cannot be shown", file.display()))?;
                 std::io::Write::write_all(&mut std::io::stdout(), &text)?;
             }
+            Command::Probe(options) => {
+                let mut text = Vec::new();
+                probe::run(&options, EngineProgram::itself(), &mut text)?;
+                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+            }
+            Command::Engine => {
+                start_engine_log();
+                return Ok(forecastd_model::serve_engine());
+            }
+            #[cfg(feature = "demo")]
             Command::Data(DataCommand::Fetch) => fetch_data()?,
+            #[cfg(not(feature = "demo"))]
+            Command::Data(DataCommand::Fetch) => {
+                anyhow::bail!(
+                    "this build downloads nothing: cargo run --release --features demo -- data fetch"
+                );
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -122,12 +186,15 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(print_faults(options, &faults)),
     };
     start_log(&config.log);
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::warn!(%error, "limit of file descriptors cannot be raised");
+    }
     let runtime = runtime()?;
     runtime.block_on(async {
         let (reload, reloads) = mpsc::unbounded_channel();
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
         tokio::spawn(async move { while hangup.recv().await.is_some() && reload.send(()).is_ok() {} });
-        daemon::run(config, daemon::Fittings::default(), reloads, terminated()).await?;
+        daemon::run(config, daemon::Overrides::default(), reloads, terminated()).await?;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
@@ -139,6 +206,9 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
         faults = daemon::check(&config);
+        for warning in config::password_warnings(&config.mqtt) {
+            eprintln!("warning: {warning}");
+        }
         if faults.is_empty() {
             println!("configuration is good");
             return Ok(ExitCode::SUCCESS);
@@ -155,6 +225,31 @@ fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
     let count = faults.len();
     eprintln!("{count} fault{}", if count == 1 { "" } else { "s" });
     ExitCode::FAILURE
+}
+
+fn check_health(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(faults) => return Ok(print_faults(options, &faults)),
+    };
+    healthcheck::run(config.http.listen, HEALTHCHECK_TIMEOUT)?;
+    println!("ok");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(faults) => return Ok(print_faults(options, &faults)),
+    };
+    start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+    let forgotten = runtime()?.block_on(forget::run(&config, station, forecastd_journal::forget))?;
+    println!("{forgotten}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn station_name(text: &str) -> Result<StationName, String> {
+    StationName::new(text).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "train")]
@@ -182,6 +277,7 @@ fn train(options: &forecastd_train::TrainOptions) -> anyhow::Result<ExitCode> {
     }
 }
 
+#[cfg(feature = "demo")]
 fn fetch_data() -> anyhow::Result<()> {
     let bar = indicatif::ProgressBar::new(0);
     let fetched = fetch::fetch(|come, all| {
@@ -218,14 +314,19 @@ async fn terminated() {
     }
 }
 
+/// The engine's process writes lines for the daemon to log.
+fn start_engine_log() {
+    let filter = tracing_subscriber::EnvFilter::new("off,ort=warn");
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    builder.with_ansi(false).without_time().with_target(false).init();
+}
+
 /// Logs to standard error; `RUST_LOG` overrides the level.
 fn start_log(settings: &LogSettings) {
     use tracing_subscriber::EnvFilter;
     let level = tracing::Level::from(settings.level);
-    let directives = format!(
-        "{level},{},rumqttc=off,rumqttc_v5=off,tract=off,ort=warn",
-        forecastd::demo::broker::Broker::LOG_DIRECTIVE
-    );
+    // What libraries say, the broker of the demo among them, is ours to say.
+    let directives = format!("{level},rumqttd=off,rumqttc=off,rumqttc_v5=off,tract=off,ort=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
     // The journal of systemd has its own time stamps.
     let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();

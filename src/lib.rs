@@ -6,7 +6,7 @@
 pub mod command;
 pub mod config;
 pub mod daemon;
+#[cfg(feature = "demo")]
 pub mod demo;
-pub mod journal;
 pub mod operations;
 pub mod wire;

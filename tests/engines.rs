@@ -18,7 +18,7 @@ use forecastd_record::Simulation;
 use forecastd_train::dense::Dense;
 use forecastd_train::experiment::{self, Experiment, Method};
 use forecastd_train::graph::GraphBuilder;
-use forecastd_train::network::{Both, CellKind, Network, Recurrent, RecurrentSettings, Walk};
+use forecastd_train::network::{Bidirectional, CellKind, Direction, Network, Recurrent, RecurrentSettings};
 use forecastd_train::recurrent::{Activation, GruConfig};
 use forecastd_train::{TrainOptions, parameters, run};
 use jiff::Timestamp;
@@ -48,7 +48,7 @@ fn variants() -> Vec<(String, Experiment, TrainOptions)> {
         };
         let units = vec![8; layers.len()];
         let options = TrainOptions { cell: Some(cell), units, samples: Some(48), ..TrainOptions::default() };
-        assert_eq!(experiment.unheeded(&options), None, "{name}");
+        assert_eq!(experiment.ignored_option(&options), None, "{name}");
         variants.push((name, experiment, options));
     }
     variants
@@ -59,12 +59,12 @@ fn variants() -> Vec<(String, Experiment, TrainOptions)> {
 fn networks_of_every_layer(features: usize, device: &Device, chance: &mut Pcg64) -> Vec<(String, Network)> {
     const UNITS: usize = 5;
     let mut networks = Vec::new();
-    for walk in [Walk::Forward, Walk::Reverse, Walk::Both] {
+    for direction in [Direction::Forward, Direction::Backward, Direction::Bidirectional] {
         for activation in [Activation::Tanh, Activation::Relu] {
             for (cell, reset_after) in [(CellKind::Gru, true), (CellKind::Gru, false), (CellKind::Lstm, true)]
             {
                 let settings =
-                    RecurrentSettings { walk, activation, ..RecurrentSettings::plain(cell, UNITS) };
+                    RecurrentSettings { direction, activation, ..RecurrentSettings::plain(cell, UNITS) };
                 let mut layer = |inputs| {
                     let gru = |reverse| {
                         GruConfig::new(inputs, UNITS)
@@ -72,13 +72,15 @@ fn networks_of_every_layer(features: usize, device: &Device, chance: &mut Pcg64)
                             .with_reverse(reverse)
                             .with_activation(activation)
                     };
-                    match (reset_after, walk) {
+                    match (reset_after, direction) {
                         (true, _) => settings.init(inputs, device, chance),
-                        (false, Walk::Both) => Recurrent::GruBoth(Both {
+                        (false, Direction::Bidirectional) => Recurrent::GruBidirectional(Bidirectional {
                             forward: gru(false).init(device, chance),
                             reverse: gru(true).init(device, chance),
                         }),
-                        (false, _) => Recurrent::Gru(gru(walk == Walk::Reverse).init(device, chance)),
+                        (false, _) => {
+                            Recurrent::Gru(gru(direction == Direction::Backward).init(device, chance))
+                        }
                     }
                 };
                 let recurrent = vec![layer(features), layer(settings.width())];
@@ -87,7 +89,7 @@ fn networks_of_every_layer(features: usize, device: &Device, chance: &mut Pcg64)
                 let mut numbers = parameters::values(&network);
                 numbers.fill_with(|| chance.random_range(-0.5..0.5));
                 let name =
-                    format!("{walk:?} {cell:?}, {activation:?}, reset after the product: {reset_after}");
+                    format!("{direction:?} {cell:?}, {activation:?}, reset after the product: {reset_after}");
                 networks.push((name, parameters::with_values(network, &numbers)));
             }
         }

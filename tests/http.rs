@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd::operations::health::Health;
-use forecastd::operations::http;
+use forecastd::operations::http::{self, Limits};
 use forecastd::operations::metrics::Metrics;
 use forecastd_core::Implausible;
 use forecastd_core::Inserted;
 use forecastd_core::Quantity;
 use forecastd_core::StationName;
-use forecastd_core::{Forecast, LeadForecast, Score, Source};
+use forecastd_core::{Dropped, Forecast, LeadForecast, Score, Scores, Source};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,21 +23,26 @@ struct Running {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 /// Status, header in lower case, body.
 type Answer = (u16, String, String);
 
 async fn start() -> Running {
+    start_within(Limits::default()).await
+}
+
+async fn start_within(limits: Limits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let metrics = Arc::new(Metrics::new(2));
+    let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
-    let task = tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::clone(&health), async {
-        let _ = stopped.await;
-    }));
+    let task =
+        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::clone(&health), limits, async {
+            let _ = stopped.await;
+        }));
     Running { address, metrics, health, stop, task }
 }
 
@@ -62,9 +67,9 @@ fn populate(metrics: &Metrics) {
     metrics.reading_received();
     metrics.reading_taken(&Inserted::Newest(0));
     metrics.reading_rejected("not_json");
-    metrics.value_dropped(Quantity::WindSpeed, Implausible::OutOfRange);
-    metrics.stations(1, 1);
-    assert!(metrics.admit_station(&station));
+    let (quantity, reason) = (Quantity::WindSpeed, Implausible::OutOfRange);
+    metrics.value_dropped(&Dropped { quantity, value: -9999.0, reason });
+    metrics.stations(1, 1, 0, SignedDuration::from_secs(60));
     metrics.station_reading(&station, issued_at, Some(-0.5));
     metrics.station_missing(&station, 0);
     let lead = |lead_h: u32| LeadForecast {
@@ -76,16 +81,18 @@ fn populate(metrics: &Metrics) {
     let forecast = Forecast {
         station,
         issued_at,
+        origin: issued_at,
         temperature_c: -0.5,
         model: "test".to_owned(),
         source: Source::Model,
         leads: (1..=24).map(lead).collect(),
     };
     metrics.station_forecast(&forecast);
-    metrics.forecast_issued(&forecast, Duration::from_millis(1));
+    metrics.forecast_issued(&forecast, Some(Duration::from_millis(1)));
     metrics.inference(1, Duration::from_micros(200));
+    let mut scores = Scores::default();
     for lead_h in 1..=24 {
-        metrics.scored(&Score {
+        let score = Score {
             lead_h,
             valid_at: issued_at,
             observed_c: 1.0,
@@ -93,7 +100,9 @@ fn populate(metrics: &Metrics) {
             within_interval: None,
             persistence_c: 5.0,
             yesterday_c: Some(3.0),
-        });
+        };
+        scores.add(&score);
+        metrics.scored(&score, &scores.lead(lead_h));
     }
     metrics.journal_committed(3, Duration::from_millis(2));
 }
@@ -149,6 +158,139 @@ async fn the_server_ends_when_told_and_frees_its_port() {
     assert_eq!(server.request("GET", "/healthz").await.0, 200);
     server.stop.send(()).unwrap();
     let end = tokio::time::timeout(Duration::from_secs(10), server.task).await;
-    end.expect("ended in time").unwrap().unwrap();
+    end.expect("ended in time").unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+/// Limits of an hour, of which a test shortens the one it is about.
+fn patient() -> Limits {
+    let hour = Duration::from_secs(3600);
+    Limits { connections: 64, head: hour, response: hour, write: hour, shutdown: hour }
+}
+
+/// Reads until the server closes the connection; the clock is paused, so that this takes no time.
+async fn closed(mut stream: TcpStream) -> String {
+    let mut rest = Vec::new();
+    let day = Duration::from_secs(86_400);
+    // A connection that is cut off may end in an error; it has ended all the same.
+    let _ = tokio::time::timeout(day, stream.read_to_end(&mut rest))
+        .await
+        .expect("the server closes the connection");
+    String::from_utf8(rest).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_its_header_drop_by_drop_is_cut_off() {
+    let head = Duration::from_secs(10);
+    let server = start_within(Limits { head, ..patient() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let drops = async {
+        let _ = write.write_all(b"GET /healthz HTTP/1.1\r\n").await;
+        while write.write_all(b"X-Drop: 1\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+    };
+    let mut rest = Vec::new();
+    let end = async {
+        let _ = read.read_to_end(&mut rest).await;
+    };
+    let begin = tokio::time::Instant::now();
+    tokio::select! { () = drops => {}, () = end => {} }
+    assert!(begin.elapsed() < Duration::from_secs(60), "still open after {:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_before_its_first_request_and_after_it() {
+    let server = start_within(Limits { head: Duration::from_secs(10), ..patient() }).await;
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(closed(silent).await, "");
+    let mut once = TcpStream::connect(server.address).await.unwrap();
+    once.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let answer = closed(once).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("\r\n\r\nok\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_answer_is_cut_off() {
+    let server = start_within(Limits { write: Duration::from_secs(10), ..patient() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    // Answers fill the buffers of both sides, then the server takes no more requests, and then it gives up.
+    let ask = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    let day = Duration::from_secs(86_400);
+    tokio::time::timeout(day, ask).await.expect("the server closes the connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_too_long_and_one_of_too_many_fields_are_refused() {
+    let server = start_within(patient()).await;
+    let long = format!("X-Long: {}\r\n", "x".repeat(64 << 10));
+    let many: String = (0..200).map(|index| format!("X-{index}: 1\r\n")).collect();
+    for fields in [long, many] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        // The server need not have read all of it when it answers.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 431");
+    }
+}
+
+/// Routes read no body, so that one that never comes costs nothing.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_holds_up_neither_the_answer_nor_the_end() {
+    let server = start_within(patient()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
+        .await
+        .unwrap();
+    let answer = closed(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_beyond_the_bound_wait_until_one_of_the_others_ends() {
+    let server = start_within(Limits { connections: 2, ..patient() }).await;
+    let first = TcpStream::connect(server.address).await.unwrap();
+    let second = TcpStream::connect(server.address).await.unwrap();
+    let third = server.request("GET", "/healthz");
+    tokio::pin!(third);
+    let minutes = Duration::from_secs(30 * 60);
+    assert!(tokio::time::timeout(minutes, &mut third).await.is_err(), "more connections than the bound");
+    drop(first);
+    assert_eq!(third.await.0, 200);
+    drop(second);
+}
+
+/// Eight hundred idle connections stayed for ever, and each held a descriptor.
+#[tokio::test(start_paused = true)]
+async fn many_idle_connections_keep_nobody_out_for_longer_than_the_limit() {
+    let server = start_within(Limits { head: Duration::from_secs(10), ..Limits::default() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let begin = tokio::time::Instant::now();
+    assert_eq!(server.request("GET", "/healthz").await.0, 200);
+    // 200 connections are four rounds of 64.
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_slow_does_not_hold_up_the_end() {
+    let server = start_within(Limits { shutdown: Duration::from_secs(1), ..patient() }).await;
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut status = [0; 12];
+    idle.read_exact(&mut status).await.unwrap();
+    server.stop.send(()).unwrap();
+    let minute = Duration::from_secs(60);
+    tokio::time::timeout(minute, server.task).await.expect("ended in time").unwrap();
+    closed(slow).await;
+    closed(idle).await;
 }

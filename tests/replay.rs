@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use forecastd::command::replay::{Progress, Rebase, ReplayError, ReplayOptions, Speed, run};
 use forecastd::wire::reading as json;
 use forecastd_core::Quantity;
-use forecastd_mqtt::{Inbox, Incoming, MqttSettings, Session, SessionEvent, SessionHandle};
+use forecastd_mqtt::{Inbox, Incoming, Message, MqttSettings, Purpose, Session, SessionEvent, SessionHandle};
 use forecastd_testkit::mosquitto::{Mosquitto, Options};
 use jiff::Timestamp;
 
@@ -21,6 +21,9 @@ fn options(csv: &Path, broker: &str) -> ReplayOptions {
         mapping: None,
         station: None,
         broker: broker.to_owned(),
+        password_file: None,
+        password: None,
+        ca_file: None,
         topic: "weather/{station}/reading".to_owned(),
         speed: Speed::Max,
         from: None,
@@ -57,8 +60,8 @@ async fn message(inbox: &mut Inbox) -> Incoming {
 /// A session whose subscription is seen to work.
 async fn subscriber(settings: &MqttSettings) -> (Inbox, SessionHandle) {
     let filters = vec!["weather/+/reading".to_owned(), "probe".to_owned()];
-    let (publisher, mut inbox, handle) = Session::start(settings, None, filters).unwrap();
-    publisher.publish("probe", "x", false).unwrap();
+    let (publisher, mut inbox, handle) = Session::start(settings, Purpose::subscribing(filters)).unwrap();
+    publisher.publish(Message::new("probe", "x")).unwrap();
     assert_eq!(message(&mut inbox).await.topic, "probe");
     (inbox, handle)
 }
@@ -66,7 +69,7 @@ async fn subscriber(settings: &MqttSettings) -> (Inbox, SessionHandle) {
 /// The number of a reading of [`file`].
 fn number(incoming: &Incoming) -> i64 {
     assert_eq!(incoming.topic, "weather/jena/reading");
-    let (time, values) = json::decode(&incoming.payload).unwrap();
+    let json::Decoded { time, values, .. } = json::decode(&incoming.payload).unwrap();
     let number = (time.as_second() - START) / 600;
     assert_eq!(values.get(Quantity::AirTemperature), Some((number % 30) as f32));
     number
@@ -151,7 +154,7 @@ async fn an_interruption_says_where_to_go_on_and_a_part_is_shifted_to_now() {
     assert_eq!(summary.feed.acknowledged, 3);
     let mut ages = Vec::new();
     for _ in 0..3 {
-        let (time, _) = json::decode(&message(&mut inbox).await.payload).unwrap();
+        let time = json::decode(&message(&mut inbox).await.payload).unwrap().time;
         ages.push((Timestamp::now().duration_since(time).as_secs() + 300) / 600);
     }
     assert_eq!(ages, [2, 1, 0], "in tens of minutes");

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use forecastd_core::Refit;
+use forecastd_core::{Refit, excerpt};
 use forecastd_model::{Artefact, ArtefactError};
 
 /// Why a model cannot be shown.
@@ -20,6 +20,21 @@ pub enum InspectError {
     Json(#[from] serde_json::Error),
 }
 
+/// So many characters of a text in the file are printed.
+const QUOTED: usize = 200;
+
+/// So many operations are listed.
+const MAX_OPERATIONS: usize = 100;
+
+/// The numbers in all constants together; `None` when a shape says more than can be counted, or less than nothing.
+fn parameters(graph: &forecastd_model::onnx::Graph) -> Option<u64> {
+    graph.initializer.iter().try_fold(0_u64, |sum, tensor| {
+        let mut sizes = tensor.dims.iter().map(|&size| u64::try_from(size).ok());
+        let numbers = sizes.try_fold(1_u64, |numbers, size| numbers.checked_mul(size?))?;
+        sum.checked_add(numbers)
+    })
+}
+
 /// Prints the graph and the manifest of a model file; with `json`, the manifest alone.
 ///
 /// # Errors
@@ -33,12 +48,26 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
         return Ok(());
     }
     let window = &manifest.window;
-    writeln!(output, "model      {} (format {}, {})", artefact.id(), manifest.format_version, manifest.tool)?;
+    let foreign = |text: &str| excerpt(text, QUOTED);
+    writeln!(
+        output,
+        "model      {} (format {}, {})",
+        foreign(&artefact.id()),
+        manifest.format_version,
+        foreign(&manifest.tool)
+    )?;
     writeln!(output, "sha256     {}", artefact.sha256)?;
     if let Some(graph) = &artefact.model().graph {
-        let numbers: i64 = graph.initializer.iter().map(|tensor| tensor.dims.iter().product::<i64>()).sum();
-        let operations: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
-        writeln!(output, "graph      {} ({numbers} parameters)", operations.join(" "))?;
+        let shown = graph.node.iter().take(MAX_OPERATIONS).map(|node| excerpt(&node.op_type, 32));
+        let mut operations: Vec<String> = shown.collect();
+        if graph.node.len() > MAX_OPERATIONS {
+            operations.push(format!("… {} more", graph.node.len() - MAX_OPERATIONS));
+        }
+        let operations = operations.join(" ");
+        match parameters(graph) {
+            Some(parameters) => writeln!(output, "graph      {operations} ({parameters} parameters)")?,
+            None => writeln!(output, "graph      {operations} (impossible shapes)")?,
+        }
     }
     let hours = (window.samples - 1) as f64 * f64::from(window.sample_every_s) / 3600.0;
     writeln!(
@@ -74,7 +103,12 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
         writeln!(
             output,
             "training   {} ({} rows, {} to {}), experiment {}, seed {}",
-            training.file, training.rows, training.first, training.last, training.experiment, training.seed
+            foreign(&training.file),
+            training.rows,
+            training.first,
+            training.last,
+            foreign(&training.experiment),
+            training.seed
         )?;
         if let Some(refit) = training.refit {
             let part = match refit {
@@ -83,11 +117,16 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
             };
             writeln!(output, "           learned once more, from {part}, after it had been chosen")?;
         }
-        writeln!(output, "           sha256 {}", training.sha256)?;
+        writeln!(output, "           sha256 {}", foreign(&training.sha256))?;
     }
     for part in &manifest.scores {
         let before = if part.before_refit { ", before it learned from this part too" } else { "" };
-        writeln!(output, "scores     {} ({} forecasts{before}): MAE in °C", part.part, part.forecasts)?;
+        writeln!(
+            output,
+            "scores     {} ({} forecasts{before}): MAE in °C",
+            foreign(&part.part),
+            part.forecasts
+        )?;
         writeln!(
             output,
             "           {:>6} {:>8} {:>12} {:>10} {:>12} {:>8}",

@@ -15,12 +15,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::warn;
 
 use crate::wire;
 use forecastd_core::{StationName, StationNameError};
 use forecastd_mqtt::{
-    DisconnectReason, Inbox, MqttSettings, PublishError, Publisher, Refusal, Session, SessionError,
-    SessionEvent, SettingsError, TopicError, check_topic,
+    DisconnectReason, Inbox, Message, MqttSettings, News, Password, PublishError, Publisher, Purpose,
+    Refusal, Session, SessionError, SessionEvent, SettingsError, TopicError, check_topic,
 };
 use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
 
@@ -51,9 +52,18 @@ pub struct ReplayOptions {
     /// Name of the station [default: the mapping's, else jena]
     #[arg(long, value_name = "NAME")]
     pub station: Option<String>,
-    /// Address of the broker: mqtt://USER:PASSWORD@HOST:PORT, of which HOST alone is needed; mqtts:// for TLS
+    /// Address of the broker: mqtt://USER@HOST:PORT, of which HOST alone is needed; mqtts:// for TLS
     #[arg(long, value_name = "URL", default_value = "mqtt://localhost:1883")]
     pub broker: String,
+    /// File with the broker's password [default: the environment's FORECASTD_BROKER_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// The broker's password; never an argument, which every user of the machine could read.
+    #[arg(skip)]
+    pub password: Option<Password>,
+    /// PEM file with the certificates to trust, for mqtts:// [default: those of the operating system]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Topic; {station} stands for the station's name
     #[arg(long, value_name = "TOPIC", default_value = "weather/{station}/reading")]
     pub topic: String,
@@ -269,7 +279,7 @@ impl Feed {
             }
             let shifted = time.saturating_add(self.shift).unwrap_or(time);
             let payload = wire::reading::encode(shifted, &values);
-            let number = self.publisher.publish_wait(Arc::clone(&self.topic), payload, false).await?;
+            let number = self.publisher.publish_wait(Message::new(Arc::clone(&self.topic), payload)).await?;
             self.pending.push_back((number, time));
             self.next = None;
             self.progress.sent += 1;
@@ -475,7 +485,7 @@ pub async fn run(
     mut progress: Progress,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Summary, ReplayError> {
-    let mut settings = MqttSettings::from_address(&options.broker)?;
+    let mut settings = settings(&options)?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
     let named =
         options.station.as_deref().or(mapping.as_ref().and_then(|mapping| mapping.station.as_deref()));
@@ -501,7 +511,7 @@ pub async fn run(
     settings.client_id = format!("forecastd-replay-{:08x}", rand::random::<u32>());
     settings.session_expiry_s = 60;
     let address = settings.address();
-    let (publisher, mut inbox, handle) = Session::start(&settings, None, Vec::new())?;
+    let (publisher, mut inbox, handle) = Session::start(&settings, Purpose::default())?;
     let mut feed = Feed::new(&publisher, &station, &options.topic, options.speed)?;
     tokio::pin!(shutdown);
     let connected = tokio::select! {
@@ -545,20 +555,38 @@ pub async fn run(
     Ok(Summary { feed: feed.progress(), skipped: content.skipped, duration, go_on_from })
 }
 
+/// How the broker is reached. The password is that of the file, else of the environment, else of the address.
+fn settings(options: &ReplayOptions) -> Result<MqttSettings, SettingsError> {
+    let mut settings = MqttSettings::from_address(&options.broker)?;
+    if settings.password.is_some() {
+        warn!(
+            "the password in --broker can be read by every user of this machine; --password-file or \
+             FORECASTD_BROKER_PASSWORD keep it"
+        );
+    }
+    if options.password_file.is_some() {
+        (settings.password, settings.password_file) = (None, options.password_file.clone());
+    } else if options.password.is_some() && settings.username.is_some() {
+        settings.password = options.password.clone();
+    }
+    settings.ca_file = options.ca_file.clone();
+    Ok(settings)
+}
+
 /// Waits for the first connection.
 async fn connect(inbox: &mut Inbox, address: &str) -> Result<(), ReplayError> {
     let mut last = DisconnectReason::Timeout;
     let connected = timeout(PATIENCE, async {
         while let Some(event) = inbox.recv().await {
             match event {
-                SessionEvent::Connected { .. } => return Ok(()),
-                SessionEvent::Disconnected { reason, .. } => {
-                    if reason.needs_a_person() {
+                SessionEvent::News(News::Connected { .. }) => return Ok(()),
+                SessionEvent::News(News::Disconnected { reason, .. }) => {
+                    if reason.is_permanent() {
                         return Err(hopeless(address, &reason));
                     }
                     last = reason;
                 }
-                SessionEvent::Subscribed | SessionEvent::Message(_) | SessionEvent::Refused(_) => {}
+                SessionEvent::News(News::Subscribed | News::Refused(_)) | SessionEvent::Message(_) => {}
             }
         }
         Err(ReplayError::Publish(PublishError::Closed))
@@ -582,12 +610,12 @@ async fn watch(inbox: &mut Inbox, address: &str) -> ReplayError {
     loop {
         match inbox.recv().await {
             None => return PublishError::Closed.into(),
-            Some(SessionEvent::Disconnected { .. }) => {
+            Some(SessionEvent::News(News::Disconnected { .. })) => {
                 if let Err(error) = connect(inbox, address).await {
                     return error;
                 }
             }
-            Some(SessionEvent::Refused(Refusal::Publication { topic, reason })) => {
+            Some(SessionEvent::News(News::Refused(Refusal::Publication { topic, reason }))) => {
                 return ReplayError::Refused { topic, reason };
             }
             Some(_) => {}
@@ -597,7 +625,46 @@ async fn watch(inbox: &mut Inbox, address: &str) -> ReplayError {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        replay: ReplayOptions,
+    }
+
+    fn options(arguments: &[&str]) -> ReplayOptions {
+        let always = ["replay", "--csv", "x.csv"];
+        Arguments::parse_from(always.iter().chain(arguments)).replay
+    }
+
+    #[test]
+    fn the_password_is_the_files_else_the_environments_else_the_addresss() {
+        let mut asked = options(&["--broker", "mqtt://roof:argument@h"]);
+        let password = |asked: &ReplayOptions| {
+            settings(asked).unwrap().resolve_password().unwrap().map(|password| password.reveal().to_owned())
+        };
+        assert_eq!(password(&asked).as_deref(), Some("argument"));
+        asked.password = Some("environment".to_owned().into());
+        assert_eq!(password(&asked).as_deref(), Some("environment"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "file\n").unwrap();
+        asked.password_file = Some(file.path().to_owned());
+        assert_eq!(password(&asked).as_deref(), Some("file"));
+        // A broker without users is not troubled with the password of another.
+        asked = ReplayOptions { password: Some("environment".to_owned().into()), ..options(&[]) };
+        assert_eq!(password(&asked), None);
+    }
+
+    #[test]
+    fn no_argument_takes_a_password_and_certificates_can_be_given() {
+        let refused = Arguments::try_parse_from(["replay", "--csv", "x.csv", "--password", "x"]);
+        assert!(refused.is_err());
+        let asked = options(&["--broker", "mqtts://h", "--ca-file", "ca.pem"]);
+        assert_eq!(settings(&asked).unwrap().ca_file.as_deref(), Some(std::path::Path::new("ca.pem")));
+    }
 
     #[test]
     fn speeds_and_times_are_read() {

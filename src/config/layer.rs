@@ -12,7 +12,7 @@ use super::suggestion::closest;
 
 /// A key with a good value.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(super) struct Entry {
     /// `section.name`.
     pub key: String,
     /// What a person calls it: the key, or the environment variable.
@@ -25,7 +25,7 @@ pub struct Entry {
 
 /// What a file or the environment sets.
 #[derive(Debug, Default)]
-pub struct Layer {
+pub(super) struct Layer {
     /// The good values.
     pub entries: Vec<Entry>,
     /// The faults of the others.
@@ -36,7 +36,7 @@ pub struct Layer {
 
 impl Layer {
     /// What the text of a file sets.
-    pub fn of_file(schema: &Schema, text: &str) -> Layer {
+    pub(super) fn of_file(schema: &Schema, text: &str) -> Layer {
         let mut layer = Layer::default();
         let document = match Document::parse(text) {
             Ok(document) => document,
@@ -76,7 +76,7 @@ impl Layer {
     }
 
     /// What the variables that begin with [`ENVIRONMENT_PREFIX`] set.
-    pub fn of_environment(schema: &Schema, variables: &[(String, String)]) -> Layer {
+    pub(super) fn of_environment(schema: &Schema, variables: &[(String, String)]) -> Layer {
         let mut layer = Layer::default();
         for (variable, text) in variables {
             let Some(rest) = variable.strip_prefix(ENVIRONMENT_PREFIX) else { continue };

@@ -7,6 +7,7 @@
 //! | `schema` | the keys there are, read from the shipped default |
 //! | `rules` | what the value of a key must be, beyond its type |
 //! | `topic` | topic templates with `{station}` |
+//! | `password` | the broker's password, looked at before a start |
 //! | `fault` | one thing that is wrong |
 //! | `suggestion` | what somebody who mistyped a key may have meant |
 //!
@@ -15,6 +16,7 @@
 
 mod fault;
 mod layer;
+mod password;
 mod rules;
 mod schema;
 mod settings;
@@ -23,11 +25,14 @@ mod topic;
 
 use std::path::{Path, PathBuf};
 
+use rand::Rng;
+use rand::distr::Distribution;
 use serde::Deserialize;
 
 use forecastd_mqtt::{MqttSettings, SettingsError};
 
 pub use fault::Fault;
+pub use password::{password_faults, password_warnings};
 pub use settings::{
     HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, ModelSettings,
     StationSettings, Topics,
@@ -42,6 +47,9 @@ pub const DEFAULT: &str = include_str!("../../deploy/forecastd.toml");
 
 /// What environment variables that set a key begin with: `FORECASTD__MQTT__PORT` sets `mqtt.port`.
 pub const ENVIRONMENT_PREFIX: &str = "FORECASTD__";
+
+/// What a client id that the daemon makes for itself begins with; see [`new_client_id`].
+const CLIENT_ID_PREFIX: &str = "forecastd-";
 
 /// The journal's file when its path is left empty.
 const JOURNAL_FILE: &str = "forecastd.sqlite";
@@ -142,7 +150,12 @@ impl Config {
     /// Values that are good alone and cannot be together: the key to blame, and why.
     fn contradictions(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
-        for fault in self.mqtt.faults() {
+        let mut mqtt = self.mqtt.clone();
+        if mqtt.client_id.is_empty() {
+            // One is made at the first start.
+            mqtt.client_id = CLIENT_ID_PREFIX.to_owned();
+        }
+        for fault in mqtt.faults() {
             found.push(match fault {
                 SettingsError::Value { key, reason } => (format!("mqtt.{key}"), reason),
                 other => (String::new(), other.to_string()),
@@ -166,8 +179,13 @@ impl Config {
 
     fn resolve_paths(&mut self, folder: &Path, environment: &[(String, String)]) {
         self.model.path = ModelSettings::find(&self.model.path, folder);
-        let optional =
-            [&mut self.mqtt.ca_file, &mut self.mqtt.password_file, &mut self.model.onnxruntime_library];
+        let optional = [
+            &mut self.mqtt.ca_file,
+            &mut self.mqtt.client_certificate_file,
+            &mut self.mqtt.client_key_file,
+            &mut self.mqtt.password_file,
+            &mut self.model.onnxruntime_library,
+        ];
         for path in optional.into_iter().flatten() {
             *path = folder.join(&*path);
         }
@@ -177,6 +195,15 @@ impl Config {
             folder.join(&self.journal.path)
         };
     }
+}
+
+/// A client id for a daemon whose `mqtt.client_id` is empty: `forecastd-` and twelve random letters and digits, so that no
+/// neighbour on the broker can guess it and take the session over.
+///
+/// 23 bytes at most are what every broker must take (MQTT 5, section 3.1.3.1); this has 22.
+pub fn new_client_id(random: &mut impl Rng) -> String {
+    let letters = rand::distr::Alphanumeric.sample_iter(random).take(12).map(char::from);
+    CLIENT_ID_PREFIX.chars().chain(letters).collect()
 }
 
 /// Every fault of the file at `path`, if one is given, and of the environment; empty when [`Config::load`] succeeds.
@@ -213,7 +240,9 @@ fn depends(key: &str, faulty: &str) -> bool {
     key == faulty
         || matches!(
             (key, faulty),
-            ("mqtt.ca_file", "mqtt.tls")
+            ("mqtt.ca_file" | "mqtt.client_certificate_file", "mqtt.tls")
+                | ("mqtt.client_key_file", "mqtt.client_certificate_file")
+                | ("mqtt.client_certificate_file", "mqtt.client_key_file")
                 | ("mqtt.reconnect_max_s", "mqtt.reconnect_min_s")
                 | ("mqtt.password", "mqtt.password_file")
         )
@@ -254,7 +283,7 @@ mod tests {
     #[test]
     fn the_shipped_default_has_the_values_that_the_rooms_have_without_it() {
         let config = load("").unwrap();
-        assert_eq!(config.mqtt, MqttSettings::default());
+        assert_eq!(config.mqtt, MqttSettings { client_id: String::new(), ..MqttSettings::default() });
         assert_eq!(config.topics.reading.filter(), "weather/+/reading");
         assert_eq!(config.model.engine, forecastd_model::EngineChoice::default());
         assert_eq!(config.model.onnxruntime_library, None);
@@ -438,6 +467,30 @@ path = "x"
         assert!(!shown.contains("secret"), "{shown}");
         let shown = format!("{:?}", load("mqtt.password = \"secret\"").unwrap_err());
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_client_id_is_made_where_none_is_configured_and_no_two_are_alike() {
+        assert_eq!(load("").unwrap().mqtt.client_id, "");
+        assert_eq!(load("mqtt.client_id = \"roof\"").unwrap().mqtt.client_id, "roof");
+        let ids: std::collections::BTreeSet<String> =
+            (0..100).map(|_| new_client_id(&mut rand::rng())).collect();
+        assert_eq!(ids.len(), 100);
+        for id in ids {
+            assert_eq!(id.len(), 22);
+            let made = id.strip_prefix("forecastd-").unwrap();
+            assert!(made.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_shared_subscription_is_a_fault_that_says_what_to_do() {
+        let faults = faults("topics.reading = \"$share/blue/weather/{station}/reading\"");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        for part in ["line 1: topics.reading: ", "readings of one station", "weather/p1/{station}/reading"] {
+            assert!(faults[0].contains(part), "{faults:?}");
+        }
+        assert!(load("topics.reading = \"weather/p3/{station}/reading\"").is_ok());
     }
 
     #[test]

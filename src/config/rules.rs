@@ -7,7 +7,7 @@ use super::topic::{TopicTemplate, TopicTemplateError};
 
 /// What the value of a key must be.
 #[derive(Debug, Clone)]
-pub enum Rule {
+pub(super) enum Rule {
     /// A number in this range.
     Within(RangeInclusive<i64>),
     /// A number of seconds in this range, whole or not.
@@ -18,42 +18,47 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
     /// An address and a port.
     Listen,
-    /// A topic template with `{station}`, perhaps shared.
-    Subscribed,
-    /// A topic template with `{station}` to publish to.
-    PublishedByStation,
-    /// A topic to publish to, without `{station}`.
-    Published,
+    /// A topic template with `{station}`.
+    ByStation,
+    /// A topic without `{station}`.
+    WithoutStation,
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 28] = [
+static RULES: [(&str, Rule); 34] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
-    ("mqtt.client_id", Rule::NotEmpty),
     ("mqtt.keep_alive_s", Rule::Within(1..=65_535)),
     ("mqtt.session_expiry_s", Rule::Within(1..=4_294_967_295)),
     ("mqtt.receive_maximum", Rule::Within(1..=65_535)),
     // The upper bound stays below the longest packet that MQTT can say, 268,435,455 bytes (section 1.5.5).
     ("mqtt.max_packet_bytes", Rule::Within(1024..=268_000_000)),
     ("mqtt.connect_timeout_s", Rule::Within(1..=3600)),
+    ("mqtt.acknowledge_timeout_s", Rule::Within(1..=3600)),
+    ("mqtt.transport", Rule::OneOf(&["tcp", "websocket"])),
+    ("mqtt.websocket_path", Rule::NotEmpty),
     ("mqtt.reconnect_min_s", Rule::Seconds(0.001..=3600.0)),
     ("mqtt.reconnect_max_s", Rule::Seconds(0.001..=86_400.0)),
     ("mqtt.publish_queue", Rule::Within(1..=1_000_000)),
     ("mqtt.publish_window", Rule::Within(1..=65_535)),
     ("mqtt.retained_topics", Rule::Within(1..=10_000_000)),
-    ("topics.reading", Rule::Subscribed),
-    ("topics.forecast", Rule::PublishedByStation),
-    ("topics.station_status", Rule::PublishedByStation),
-    ("topics.verification", Rule::PublishedByStation),
-    ("topics.status", Rule::Published),
+    ("topics.reading", Rule::ByStation),
+    ("topics.forecast", Rule::ByStation),
+    ("topics.station_status", Rule::ByStation),
+    ("topics.verification", Rule::ByStation),
+    ("topics.status", Rule::WithoutStation),
     ("model.path", Rule::NotEmpty),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
     ("model.watch_s", Rule::Within(0..=86_400)),
     ("stations.max", Rule::Within(1..=1_000_000)),
+    ("stations.stale_after_s", Rule::Within(60..=31_536_000)),
+    ("stations.idle_days", Rule::Within(0..=36_500)),
     ("stations.max_reading_ahead_s", Rule::Within(0..=604_800)),
     ("journal.keep_days", Rule::Within(1..=36_500)),
+    ("journal.keep_forecasts_days", Rule::Within(1..=36_500)),
     ("http.listen", Rule::Listen),
+    // Each holds a descriptor and up to some 100 KiB.
+    ("http.max_connections", Rule::Within(1..=4096)),
     ("metrics.station_series_max", Rule::Within(0..=10_000)),
     ("log.level", Rule::OneOf(&["error", "warn", "info", "debug", "trace"])),
     ("log.format", Rule::OneOf(&["text", "json"])),
@@ -61,23 +66,23 @@ static RULES: [(&str, Rule); 28] = [
 
 /// Every key that has a rule.
 #[cfg(test)]
-pub fn keys() -> impl Iterator<Item = &'static str> {
+pub(super) fn keys() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(key, _)| *key)
 }
 
 impl Rule {
     /// Whether the number need not be whole.
-    pub fn allows_fractions(&self) -> bool {
+    pub(super) fn allows_fractions(&self) -> bool {
         matches!(self, Rule::Seconds(_))
     }
 
     /// The rule of the key `section.name`, if it has one.
-    pub fn of(key: &str) -> Option<&'static Rule> {
+    pub(super) fn of(key: &str) -> Option<&'static Rule> {
         RULES.iter().find(|(ruled, _)| *ruled == key).map(|(_, rule)| rule)
     }
 
     /// What is wrong with a whole number.
-    pub fn judge_integer(&self, number: i64) -> Option<String> {
+    pub(super) fn judge_integer(&self, number: i64) -> Option<String> {
         match self {
             Rule::Within(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
@@ -89,7 +94,7 @@ impl Rule {
     }
 
     /// What is wrong with a number that need not be whole.
-    pub fn judge_float(&self, number: f64) -> Option<String> {
+    pub(super) fn judge_float(&self, number: f64) -> Option<String> {
         match self {
             Rule::Seconds(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
@@ -99,7 +104,7 @@ impl Rule {
     }
 
     /// What is wrong with a text.
-    pub fn judge_text(&self, text: &str) -> Option<String> {
+    pub(super) fn judge_text(&self, text: &str) -> Option<String> {
         match self {
             Rule::Within(_) | Rule::Seconds(_) => None,
             Rule::NotEmpty => text.trim().is_empty().then(|| "must not be empty".to_owned()),
@@ -110,7 +115,7 @@ impl Rule {
             Rule::Listen => text.parse::<SocketAddr>().is_err().then(|| {
                 format!("{text:?} is no address and port such as \"127.0.0.1:9752\" or \"[::1]:9752\"")
             }),
-            Rule::Subscribed | Rule::PublishedByStation | Rule::Published => {
+            Rule::ByStation | Rule::WithoutStation => {
                 self.judge_topic(text.parse()).map(|message| match text {
                     "" => message,
                     text => format!("{text:?}: {message}"),
@@ -124,10 +129,7 @@ impl Rule {
             Ok(template) => template,
             Err(error) => return Some(error.to_string()),
         };
-        if template.is_shared() && !matches!(self, Rule::Subscribed) {
-            return Some("only topics.reading can be a shared subscription".to_owned());
-        }
-        let by_station = !matches!(self, Rule::Published);
+        let by_station = !matches!(self, Rule::WithoutStation);
         match (by_station, template.has_station()) {
             (true, false) => Some("must hold {station}".to_owned()),
             (false, true) => Some("must not hold {station}".to_owned()),

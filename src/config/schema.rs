@@ -4,7 +4,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 /// What kind of value a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A text.
     Text,
     /// A whole number.
@@ -17,7 +17,7 @@ pub enum Kind {
 
 impl Kind {
     /// What a person calls a value of this kind.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Text => "a text",
             Kind::Integer => "a whole number",
@@ -28,7 +28,7 @@ impl Kind {
 }
 
 /// What a person calls what stands in a file, of whatever kind.
-pub fn name_of(item: &Item) -> &'static str {
+pub(super) fn name_of(item: &Item) -> &'static str {
     match item {
         Item::None => "nothing",
         Item::Table(_) | Item::Value(Value::InlineTable(_)) => "a section",
@@ -43,7 +43,7 @@ pub fn name_of(item: &Item) -> &'static str {
 
 /// Every key, as `section.name`, with the kind of its value.
 #[derive(Debug)]
-pub struct Schema {
+pub(super) struct Schema {
     keys: Vec<(String, Kind)>,
 }
 
@@ -52,7 +52,7 @@ impl Schema {
     ///
     /// # Panics
     /// When the shipped default is no TOML or holds a value of another kind; it is built in, and tested.
-    pub fn of_default() -> Schema {
+    pub(super) fn of_default() -> Schema {
         let document = Document::parse(super::DEFAULT).expect("the shipped default is TOML");
         let mut keys = Vec::new();
         for (section, item) in document.as_table().iter() {
@@ -75,17 +75,17 @@ impl Schema {
     }
 
     /// Every key, in the order of the shipped default.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|(key, _)| key.as_str())
     }
 
     /// Every section; each as often as it has keys.
-    pub fn sections(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
         self.keys().filter_map(|key| key.split_once('.')).map(|(section, _)| section)
     }
 
     /// The kind of a key; none when there is no such key.
-    pub fn kind(&self, key: &str) -> Option<Kind> {
+    pub(super) fn kind(&self, key: &str) -> Option<Kind> {
         self.keys.iter().find(|(known, _)| known == key).map(|(_, kind)| *kind)
     }
 }

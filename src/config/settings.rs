@@ -12,7 +12,7 @@ use forecastd_model::EngineChoice;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topics {
-    /// Readings in; may be a shared subscription.
+    /// Readings in.
     pub reading: TopicTemplate,
     /// Forecasts out, by station.
     pub forecast: TopicTemplate,
@@ -86,6 +86,10 @@ impl ModelSettings {
 pub struct StationSettings {
     /// The most stations served.
     pub max: usize,
+    /// A station without a new reading for so long is stale, in seconds.
+    pub stale_after_s: u64,
+    /// A station without a new reading for so long gives up its seat, in days; 0 = never.
+    pub idle_days: u32,
     /// How far in the future a reading's time may lie, in seconds.
     pub max_reading_ahead_s: u64,
 }
@@ -98,8 +102,10 @@ pub struct JournalSettings {
     pub enabled: bool,
     /// The database file; [`super::Config::load`] fills in what an empty path stands for.
     pub path: PathBuf,
-    /// Older rows are removed, in days.
+    /// Older readings and scores are removed, in days.
     pub keep_days: u32,
+    /// Older forecasts are removed, in days.
+    pub keep_forecasts_days: u32,
 }
 
 /// `[http]`: metrics, health and the page.
@@ -108,6 +114,8 @@ pub struct JournalSettings {
 pub struct HttpSettings {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// The most connections at a time.
+    pub max_connections: usize,
 }
 
 /// `[metrics]`: limits.

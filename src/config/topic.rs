@@ -18,9 +18,6 @@ const MAX_BYTES: usize = 65_535;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TopicTemplate {
-    /// `GROUP` of a shared subscription.
-    group: Option<String>,
-    /// The topic without the prefix of a shared subscription.
     topic: String,
 }
 
@@ -45,9 +42,12 @@ pub enum TopicTemplateError {
     /// `{station}` more than once.
     #[error("holds {{station}} more than once")]
     Repeated,
-    /// `$share/` without a group or a topic.
-    #[error("a shared subscription is $share/GROUP/TOPIC")]
-    Share,
+    /// `$share/GROUP/TOPIC`.
+    #[error(
+        "is a shared subscription, which deals the readings of one station out to several daemons, so that none has its \
+         whole window; give each daemon topics of its own, such as weather/p1/{{station}}/reading"
+    )]
+    Shared,
     /// Topics with `$` are the broker's own.
     #[error("topics that begin with $ are the broker's own")]
     Dollar,
@@ -59,18 +59,9 @@ impl TopicTemplate {
         self.levels().any(|level| level == STATION)
     }
 
-    /// Whether it is a shared subscription, which can be subscribed to but not published to.
-    pub fn is_shared(&self) -> bool {
-        self.group.is_some()
-    }
-
-    /// The filter to subscribe with: `weather/+/reading`, `$share/GROUP/weather/+/reading`.
+    /// The filter to subscribe with: `weather/+/reading`.
     pub fn filter(&self) -> String {
-        let filter = self.topic.replacen(STATION, "+", 1);
-        match &self.group {
-            Some(group) => format!("{SHARE}{group}/{filter}"),
-            None => filter,
-        }
+        self.topic.replacen(STATION, "+", 1)
     }
 
     /// The topic of one station.
@@ -115,21 +106,14 @@ impl FromStr for TopicTemplate {
         if let Some(control) = text.chars().find(|character| character.is_control()) {
             return Err(TopicTemplateError::Control(control));
         }
-        let (group, topic) = match text.strip_prefix(SHARE) {
-            Some(rest) => {
-                let (group, topic) = rest.split_once('/').ok_or(TopicTemplateError::Share)?;
-                if group.is_empty() || group.contains(['{', '}']) || topic.is_empty() {
-                    return Err(TopicTemplateError::Share);
-                }
-                (Some(group.to_owned()), topic)
-            }
-            None => (None, text),
-        };
-        if topic.starts_with('$') {
+        if text.starts_with(SHARE) {
+            return Err(TopicTemplateError::Shared);
+        }
+        if text.starts_with('$') {
             return Err(TopicTemplateError::Dollar);
         }
         let mut stations = 0;
-        for level in topic.split('/') {
+        for level in text.split('/') {
             if level == STATION {
                 stations += 1;
             } else if level.contains(['{', '}']) {
@@ -139,7 +123,7 @@ impl FromStr for TopicTemplate {
         if stations > 1 {
             return Err(TopicTemplateError::Repeated);
         }
-        Ok(TopicTemplate { group, topic: topic.to_owned() })
+        Ok(TopicTemplate { topic: text.to_owned() })
     }
 }
 
@@ -154,10 +138,7 @@ impl TryFrom<String> for TopicTemplate {
 /// The template as it was written.
 impl fmt::Display for TopicTemplate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.group {
-            Some(group) => write!(formatter, "{SHARE}{group}/{}", self.topic),
-            None => formatter.write_str(&self.topic),
-        }
+        formatter.write_str(&self.topic)
     }
 }
 
@@ -185,13 +166,19 @@ mod tests {
         assert_eq!(template("{station}").station("a/b"), None);
     }
 
+    /// It would deal the readings of one station out to several daemons.
     #[test]
-    fn a_shared_subscription_has_its_group_in_the_filter_alone() {
-        let reading = template("$share/blue/weather/{station}/reading");
-        assert!(reading.is_shared());
-        assert_eq!(reading.filter(), "$share/blue/weather/+/reading");
-        assert_eq!(reading.station("weather/jena/reading"), Some("jena"));
-        assert_eq!(reading.to_string(), "$share/blue/weather/{station}/reading");
+    fn a_shared_subscription_is_refused_with_the_reason_and_what_to_do() {
+        let error = "$share/blue/weather/{station}/reading".parse::<TopicTemplate>().unwrap_err();
+        assert_eq!(error, TopicTemplateError::Shared);
+        let message = error.to_string();
+        for part in ["readings of one station", "several daemons", "weather/p1/{station}/reading"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let parted = template("weather/p3/{station}/reading");
+        assert_eq!(parted.filter(), "weather/p3/+/reading");
+        assert_eq!(parted.station("weather/p3/roof/reading"), Some("roof"));
+        assert_eq!(parted.station("weather/p4/roof/reading"), None);
     }
 
     #[test]
@@ -204,8 +191,6 @@ mod tests {
         assert_eq!(error("weather/x{station}/r"), TopicTemplateError::Placeholder("x{station}".to_owned()));
         assert_eq!(error("weather/{Station}/r"), TopicTemplateError::Placeholder("{Station}".to_owned()));
         assert_eq!(error("{station}/{station}"), TopicTemplateError::Repeated);
-        assert_eq!(error("$share/blue"), TopicTemplateError::Share);
-        assert_eq!(error("$share//weather"), TopicTemplateError::Share);
         assert_eq!(error("$SYS/{station}"), TopicTemplateError::Dollar);
         assert_eq!(error(&"x".repeat(65_536)), TopicTemplateError::TooLong(65_536));
     }
@@ -215,7 +200,6 @@ mod tests {
         let collide = |left: &str, right: &str| template(left).collides_with(&template(right));
         assert!(collide("forecast/{station}", "forecast/status"));
         assert!(collide("{station}/reading", "weather/{station}"));
-        assert!(collide("$share/blue/a/{station}", "a/{station}"));
         assert!(!collide("forecast/{station}/status", "forecast/status"));
         assert!(!collide("a/{station}/b", "a/{station}/c"));
     }

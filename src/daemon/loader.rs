@@ -1,90 +1,218 @@
-//! The model: loading it, and noticing a new file. The last good one stays until a new one is proven to run.
+//! The model: loading it, and noticing a new file. The last good one stays until a new one is proven to run, and comes
+//! back when the new one ends its engine all the same.
+//!
+//! Loading runs on threads of its own, which nothing waits for at the end: an engine that is still loading then ends when
+//! it sees that the daemon is gone.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, oneshot};
 
 use super::DaemonError;
 use crate::config::ModelSettings;
-use forecastd_model::{Artefact, Engine, Runtime};
+use forecastd_model::{Artefact, EngineError, EngineOptions, EngineProcess, EngineProgram};
 
 /// A model that runs.
-pub struct Loaded {
+pub(super) struct Loaded {
     /// The artefact.
     pub artefact: Arc<Artefact>,
-    /// The engine with its network.
-    pub engine: Engine,
+    /// The process that runs it, probed.
+    pub engine: EngineProcess,
 }
 
-/// Loads the model at the start and again when asked or when its file changes.
-pub struct Loader {
-    settings: ModelSettings,
-    runtime: Runtime,
-    asked: Arc<Notify>,
-    sha256: String,
+/// Loads the model at the start, again when asked or when its file changes, and the one before when a model turns out to
+/// be unusable.
+pub(super) struct Loader {
+    path: PathBuf,
+    watch_s: u64,
+    options: EngineOptions,
+    current: Arc<Artefact>,
+    asks: mpsc::UnboundedSender<Ask>,
+    asked: Option<mpsc::UnboundedReceiver<Ask>>,
+}
+
+/// What the loader is asked for.
+enum Ask {
+    /// To look at the file, changed or not.
+    Reload,
+    /// To go back to the model before the one with this hash.
+    Revert(String),
 }
 
 /// What tells one state of a file from another without reading it.
-type Stamp = Option<(SystemTime, u64)>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    changed: (i64, i64),
+    file: (u64, u64),
+    size: u64,
+}
 
 impl Loader {
     /// Loads the model for the first time.
     ///
     /// # Errors
     /// When the file is not usable or the engine does not run it.
-    pub fn start(settings: ModelSettings, runtime: Runtime) -> Result<(Loader, Loaded), DaemonError> {
-        let loaded = load(&settings.path, &runtime)?;
-        let sha256 = loaded.artefact.sha256.clone();
-        Ok((Loader { settings, runtime, asked: Arc::new(Notify::new()), sha256 }, loaded))
+    pub(super) async fn start(
+        settings: &ModelSettings,
+        program: EngineProgram,
+    ) -> Result<(Loader, Loaded), DaemonError> {
+        let options = engine_options(settings, program);
+        let loaded = {
+            let (path, options) = (settings.path.clone(), options.clone());
+            on_own_thread(move || run(&path, read(&path)?, &options)).await??
+        };
+        let (asks, asked) = mpsc::unbounded_channel();
+        let loader = Loader {
+            path: settings.path.clone(),
+            watch_s: settings.watch_s,
+            options,
+            current: Arc::clone(&loaded.artefact),
+            asks,
+            asked: Some(asked),
+        };
+        Ok((loader, loaded))
     }
 
     /// The model's file.
-    pub fn path(&self) -> &Path {
-        &self.settings.path
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Asks for the file to be loaded again, changed or not.
-    pub fn reload(&self) {
-        self.asked.notify_one();
+    pub(super) fn reload(&self) {
+        let _ = self.asks.send(Ask::Reload);
     }
 
-    /// Sends every new model, or why it is not usable, to `models`, until that is closed.
-    pub fn watch(&self, models: mpsc::Sender<Result<Loaded, DaemonError>>) {
-        let path = self.settings.path.clone();
-        let every = self.settings.watch_s;
-        let runtime = self.runtime.clone();
-        let asked = Arc::clone(&self.asked);
-        let mut sha256 = self.sha256.clone();
-        tokio::spawn(async move {
-            let mut stamp = stamp(&path).await;
-            loop {
-                let was_asked = tokio::select! {
-                    () = asked.notified() => true,
-                    () = pause(every) => false,
-                    () = models.closed() => return,
-                };
-                let found = self::stamp(&path).await;
-                if found == stamp && !was_asked {
-                    continue;
-                }
-                stamp = found;
-                let (path, runtime) = (path.clone(), runtime.clone());
-                let loading = tokio::task::spawn_blocking(move || load(&path, &runtime));
-                let Ok(loaded) = loading.await else { continue };
-                if let Ok(loaded) = &loaded {
-                    if loaded.artefact.sha256 == sha256 {
-                        tracing::info!(model = loaded.artefact.id(), "model is the same as before");
+    /// Says that the model with this hash ends its engine. The one before it, if there is one, is sent as a new model is;
+    /// the file is not taken again until it changes or a reload is asked for.
+    pub(super) fn model_unusable(&self, sha256: &str) {
+        let _ = self.asks.send(Ask::Revert(sha256.to_owned()));
+    }
+
+    /// Sends every new model, or why it is not usable, to `models`, until that is closed. Watches once.
+    pub(super) fn watch(&mut self, models: mpsc::Sender<Result<Loaded, DaemonError>>) {
+        let Some(asked) = self.asked.take() else { return };
+        let watch = Watch {
+            path: self.path.clone(),
+            watch_s: self.watch_s,
+            options: self.options.clone(),
+            current: Arc::clone(&self.current),
+            previous: None,
+            unusable: None,
+        };
+        tokio::spawn(watch.run(asked, models));
+    }
+}
+
+/// The task that watches.
+struct Watch {
+    path: PathBuf,
+    watch_s: u64,
+    options: EngineOptions,
+    /// The model that was sent last.
+    current: Arc<Artefact>,
+    /// The good model before.
+    previous: Option<Arc<Artefact>>,
+    /// The hash of a model that turned out to be unusable.
+    unusable: Option<String>,
+}
+
+impl Watch {
+    async fn run(
+        mut self,
+        mut asked: mpsc::UnboundedReceiver<Ask>,
+        models: mpsc::Sender<Result<Loaded, DaemonError>>,
+    ) {
+        let mut stamp = stamp(&self.path).await;
+        loop {
+            let ask = tokio::select! {
+                ask = asked.recv() => ask,
+                () = pause(self.watch_s) => None,
+                () = models.closed() => return,
+            };
+            let loaded = match ask {
+                Some(Ask::Revert(sha256)) => self.revert(&sha256).await,
+                ask => {
+                    let found = self::stamp(&self.path).await;
+                    let was_asked = ask.is_some();
+                    if found == stamp && !was_asked {
                         continue;
                     }
-                    sha256.clone_from(&loaded.artefact.sha256);
+                    stamp = found;
+                    self.load(was_asked).await
                 }
-                if models.send(loaded).await.is_err() {
-                    return;
-                }
+            };
+            let Some(loaded) = loaded else { continue };
+            if models.send(loaded).await.is_err() {
+                return;
             }
-        });
+        }
+    }
+
+    /// Loads the file; `None` when it holds what runs already, or what is known to be unusable.
+    async fn load(&mut self, was_asked: bool) -> Option<Result<Loaded, DaemonError>> {
+        let path = self.path.clone();
+        let artefact = match on_own_thread(move || read(&path)).await.flatten() {
+            Ok(artefact) => artefact,
+            Err(error) => return Some(Err(error)),
+        };
+        if artefact.sha256 == self.current.sha256 {
+            tracing::info!(model = artefact.id(), "model is the same as before");
+            return None;
+        }
+        if !was_asked && self.unusable.as_ref() == Some(&artefact.sha256) {
+            return None;
+        }
+        let loaded = self.start(artefact).await;
+        if let Ok(loaded) = &loaded {
+            self.previous = Some(std::mem::replace(&mut self.current, Arc::clone(&loaded.artefact)));
+        }
+        Some(loaded)
+    }
+
+    /// Goes back from a model that is unusable; `None` when there is nothing to go back to.
+    async fn revert(&mut self, sha256: &str) -> Option<Result<Loaded, DaemonError>> {
+        if self.current.sha256 != sha256 {
+            return None;
+        }
+        let previous = self.previous.take()?;
+        let loaded = self.start(previous).await;
+        if let Ok(loaded) = &loaded {
+            self.unusable = Some(sha256.to_owned());
+            self.current = Arc::clone(&loaded.artefact);
+        }
+        Some(loaded)
+    }
+
+    async fn start(&self, artefact: Arc<Artefact>) -> Result<Loaded, DaemonError> {
+        let (path, options) = (self.path.clone(), self.options.clone());
+        on_own_thread(move || run(&path, artefact, &options)).await.flatten()
+    }
+}
+
+/// How the configured engine is run.
+pub(crate) fn engine_options(settings: &ModelSettings, program: EngineProgram) -> EngineOptions {
+    EngineOptions::new(settings.engine, settings.onnxruntime_library.clone(), program)
+}
+
+/// What is wrong with the configured model and engine: a key and a message. The model is loaded and tried as a start
+/// would, in a process of its own.
+pub(super) fn check(settings: &ModelSettings, program: EngineProgram) -> Option<(&'static str, String)> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.path.display());
+    let artefact = match Artefact::read(&settings.path) {
+        Ok(artefact) => Arc::new(artefact),
+        Err(error) => return Some(("model.path", named(&error))),
+    };
+    match EngineProcess::start(artefact, &engine_options(settings, program)) {
+        Ok(_) => None,
+        Err(error @ EngineError::NoLibrary) => Some(("model.engine", error.to_string())),
+        Err(error @ EngineError::Library(_)) => Some(("model.onnxruntime_library", error.to_string())),
+        Err(error @ EngineError::Start(_)) => Some(("model.engine", error.to_string())),
+        Err(error) => Some(("model.path", named(&error))),
     }
 }
 
@@ -96,19 +224,43 @@ async fn pause(seconds: u64) {
     }
 }
 
-async fn stamp(path: &Path) -> Stamp {
+async fn stamp(path: &Path) -> Option<Stamp> {
     let path: PathBuf = path.to_owned();
     let look = move || {
         let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        Some(Stamp {
+            modified: metadata.modified().ok(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            file: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+        })
     };
-    tokio::task::spawn_blocking(look).await.ok().flatten()
+    on_own_thread(look).await.ok().flatten()
 }
 
-fn load(path: &Path, runtime: &Runtime) -> Result<Loaded, DaemonError> {
-    let named = || path.display().to_string();
-    let artefact = Artefact::read(path).map_err(|source| DaemonError::Model { path: named(), source })?;
-    let engine =
-        Engine::load(runtime, &artefact).map_err(|source| DaemonError::Network { path: named(), source })?;
-    Ok(Loaded { artefact: Arc::new(artefact), engine })
+/// Runs what may take long on a thread that nobody has to wait for.
+async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DaemonError> {
+    let (sender, done) = oneshot::channel();
+    let work = move || drop(sender.send(work()));
+    std::thread::Builder::new().name("model".to_owned()).spawn(work).map_err(DaemonError::Thread)?;
+    done.await.map_err(|_| DaemonError::Thread(std::io::Error::other("the thread of the model panicked")))
+}
+
+fn read(path: &Path) -> Result<Arc<Artefact>, DaemonError> {
+    let named = |source| DaemonError::Model { path: path.display().to_string(), source };
+    Artefact::read(path).map(Arc::new).map_err(named)
+}
+
+fn run(path: &Path, artefact: Arc<Artefact>, options: &EngineOptions) -> Result<Loaded, DaemonError> {
+    let named = |source| match source {
+        // The file has no part in these.
+        EngineError::NoLibrary | EngineError::Library(_) | EngineError::Start(_) => {
+            DaemonError::Engine(source)
+        }
+        source => DaemonError::Network { path: path.display().to_string(), source },
+    };
+    let engine = EngineProcess::start(Arc::clone(&artefact), options).map_err(named)?;
+    Ok(Loaded { artefact, engine })
 }

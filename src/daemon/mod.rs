@@ -1,42 +1,46 @@
-//! The daemon: wires broker, stations, network, journal and metrics; signals, reload, shutdown.
+//! The daemon: wires broker, stations, model, journal and metrics; signals, reload, shutdown.
 //!
 //! | file | noun |
 //! | --- | --- |
 //! | `mod` | start and end of everything |
-//! | `desk` | the one task that all readings and forecasts pass; owns the stations |
+//! | `driver` | brings the service what happens and carries out what it wants |
 //! | `loader` | the model: loading it, and noticing a new file |
-//! | `notices` | log lines that would flood, said once and then counted |
-//! | `payload` | the JSON of the status and verification topics |
+//! | `memory` | what a start reads from the journal |
+//! | `observers` | what the threads tell metrics, health and log |
 
-mod desk;
+mod driver;
 mod loader;
+mod memory;
+mod observers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use forecastd_core::{Service, Settings};
+use forecastd_journal::Journal;
+use forecastd_model::{ArtefactError, EngineError, EngineProgram, InferenceWorker};
+use forecastd_mqtt::{Purpose, Session, SessionError, SessionStatistics, Status};
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Fault};
-use crate::journal::{Journal, JournalError, JournalObserver, Opened, Restored, Store};
+use crate::operations::events::{Notice, Telemetry};
 use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
-use crate::operations::{http, systemd};
-use forecastd_core::Readiness;
-use forecastd_core::StationName;
-use forecastd_core::{Forecast, LeadTotals};
-use forecastd_model::{Artefact, ArtefactError, EngineError, InferenceWorker, Runtime, WorkerObserver};
-use forecastd_mqtt::{Session, SessionError, SessionStatistics, Status};
+use crate::operations::{descriptors, http, systemd};
 
-use desk::Desk;
+use driver::{Driver, Happened, Inputs};
 use loader::Loader;
+use memory::Memory;
+use observers::{JournalWatch, WorkerWatch};
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// The model file is not usable.
-    #[error("model {path}: {source}")]
+    #[error("model {path}")]
     Model {
         /// Which file.
         path: String,
@@ -44,7 +48,7 @@ pub enum DaemonError {
         source: ArtefactError,
     },
     /// The engine does not run the model.
-    #[error("model {path}: {source}")]
+    #[error("model {path}")]
     Network {
         /// Which file.
         path: String,
@@ -53,12 +57,12 @@ pub enum DaemonError {
     },
     /// The engine cannot be had.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(EngineError),
     /// The MQTT settings are not usable.
-    #[error("mqtt: {0}")]
+    #[error("mqtt")]
     Mqtt(#[from] SessionError),
     /// The HTTP address cannot be had.
-    #[error("http.listen {address}: {source}")]
+    #[error("http.listen {address}")]
     Listen {
         /// Which address.
         address: String,
@@ -66,49 +70,33 @@ pub enum DaemonError {
         source: std::io::Error,
     },
     /// The system has no threads left.
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
-}
-
-/// What the daemon tells those who watch it from within the process.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// The HTTP server listens there.
-    Listening(std::net::SocketAddr),
-    /// The broker accepted the session and answered its subscription.
-    Connected,
-    /// A forecast was issued.
-    Issued {
-        /// The forecast.
-        forecast: Forecast,
-        /// Whether the station's window is complete.
-        readiness: Readiness,
-        /// The scores of the station so far, at the longest lead.
-        totals: LeadTotals,
-    },
-    /// A reading, or a whole message, was not taken.
-    Refused {
-        /// Of which station, if that is known.
-        station: Option<StationName>,
-        /// Why.
-        reason: &'static str,
-    },
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// What a caller may bring instead of what the daemon makes itself.
 #[derive(Default)]
-pub struct Fittings {
+pub struct Overrides {
     /// A listener for HTTP; else `http.listen` is bound.
     pub http: Option<TcpListener>,
-    /// Where events go.
-    pub events: Option<mpsc::UnboundedSender<Event>>,
+    /// Where notices go.
+    pub notices: Option<mpsc::UnboundedSender<Notice>>,
 }
 
-/// How long the end may take.
-const SHUTDOWN: Duration = Duration::from_secs(5);
+/// No clock shows a time before this version was written: 2026-11-01.
+const EARLIEST: Timestamp = Timestamp::constant(1_793_491_200, 0);
+
+/// How long forecasts in flight are waited for at the end, then the journal, then the broker: together less than what
+/// anybody gives a process that was told to end.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+const JOURNAL_TIMEOUT: Duration = Duration::from_secs(3);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// So long the start waits for the broker before it says that it is ready all the same.
 const READY_WITHOUT_BROKER: Duration = Duration::from_secs(5);
+
+/// Topics that a station's retained messages stand on.
+const TOPICS_OF_STATION: usize = 3;
 
 /// Runs the daemon until `shutdown` completes; `reload` asks for the model to be loaded anew.
 ///
@@ -116,93 +104,74 @@ const READY_WITHOUT_BROKER: Duration = Duration::from_secs(5);
 /// [`DaemonError`] when it cannot start. Once it runs, it ends only by `shutdown`.
 pub async fn run(
     config: Config,
-    fittings: Fittings,
+    overrides: Overrides,
     mut reload: mpsc::UnboundedReceiver<()>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
-    let metrics = Arc::new(Metrics::new(config.metrics.station_series_max));
+    let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
+    let telemetry = Telemetry::new(
+        Arc::clone(&metrics),
+        Arc::clone(&health),
+        overrides.notices,
+        config.metrics.station_series_max,
+    );
 
-    let listener = match fittings.http {
-        Some(listener) => listener,
-        None => TcpListener::bind(config.http.listen)
-            .await
-            .map_err(|source| DaemonError::Listen { address: config.http.listen.to_string(), source })?,
-    };
+    let listener = listen(overrides.http, &config).await?;
     if let Ok(address) = listener.local_addr() {
         info!(%address, "http listening");
-        if let Some(events) = &fittings.events {
-            let _ = events.send(Event::Listening(address));
-        }
+        telemetry.notice(Notice::Listening(address));
     }
 
-    let (loader, loaded) = {
-        let settings = config.model.clone();
-        let load = move || {
-            let runtime = Runtime::start(settings.engine, settings.onnxruntime_library.as_deref())?;
-            Loader::start(settings, runtime)
-        };
-        tokio::task::spawn_blocking(load).await.expect("loading a model does not panic")?
-    };
-    let artefact = Arc::clone(&loaded.artefact);
-    info!(model = artefact.id(), engine = loaded.engine.kind().name(), path = %loader.path().display(), "model loaded");
-    metrics.model_loaded(&artefact, loaded.engine.kind());
+    let (mut loader, loaded) = Loader::start(&config.model, EngineProgram::itself()).await?;
+    telemetry.model_in_use(&loaded.artefact, loaded.engine.kind());
+    let model = Arc::new(loaded.artefact.description());
+    info!(model = %model.id, engine = loaded.engine.kind().name(), path = %loader.path().display(), "model loaded");
     health.model_loaded();
 
-    let (answers, answered) = mpsc::unbounded_channel();
-    let worker = InferenceWorker::start(
-        loaded.engine,
-        Arc::clone(&artefact),
-        Watcher { metrics: Arc::clone(&metrics), health: Arc::clone(&health) },
-        move |inference| {
-            // The desk is gone only at the very end, when nobody waits for answers.
-            let _ = answers.send(inference);
-        },
-    )
+    let (answered, answers) = mpsc::unbounded_channel();
+    let (found_unusable, mut unusable_models) = mpsc::unbounded_channel();
+    let worker_watch =
+        WorkerWatch { metrics: Arc::clone(&metrics), health: Arc::clone(&health), unusable: found_unusable };
+    let worker = InferenceWorker::start(loaded.engine, worker_watch, move |inference| {
+        // The driver is gone only at the very end, when nobody waits for answers.
+        let _ = answered.send(inference);
+    })
     .map_err(DaemonError::Thread)?;
 
-    let (journal, restored) = {
-        let settings = config.journal.clone();
-        let spec = artefact.manifest.window.clone();
-        let max_lead_h = artefact.manifest.max_lead_h();
-        let watcher = Watcher { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
-        let open = move || -> Result<(Option<Journal>, Vec<Restored>), DaemonError> {
-            if !settings.enabled {
-                return Ok((None, Vec::new()));
-            }
-            let mut store = Store::new(&settings.path);
-            let history_s = spec.history_slots(max_lead_h) as i64 * i64::from(spec.grid_step_s);
-            let restored = restore(&mut store, history_s, i64::from(max_lead_h + 1) * 3600, &watcher);
-            let journal = Journal::start(store, settings.keep_days, watcher).map_err(DaemonError::Thread)?;
-            Ok((Some(journal), restored))
-        };
-        tokio::task::spawn_blocking(open).await.expect("opening a journal does not panic")?
-    };
+    let (told, journal_news) = mpsc::unbounded_channel();
+    let journal_watch = JournalWatch::new(Arc::clone(&metrics), told);
+    let memory = Memory::read(&config, &model.manifest, journal_watch).await.map_err(DaemonError::Thread)?;
+    let Memory { journal, restored, client_id, obsolete } = memory;
 
-    let status = Status::new(config.topics.status.topic(""));
-    let subscriptions = vec![config.topics.reading.filter()];
-    let (publisher, inbox, session) = Session::start(&config.mqtt, Some(status), subscriptions)?;
+    let mut mqtt = config.mqtt.clone();
+    mqtt.client_id = client_id;
+    let purpose = Purpose {
+        status: Some(Status::new(config.topics.status.topic(""))),
+        subscriptions: vec![config.topics.reading.filter()],
+        obsolete,
+        retained_topics: TOPICS_OF_STATION * config.stations.max + 1,
+    };
+    let (publisher, inbox, session) = Session::start(&mqtt, purpose)?;
     metrics.watch_session(session.statistics());
 
     let (http_end, http_ended) = oneshot::channel::<()>();
-    let http_server =
-        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::clone(&health), async move {
-            let _ = http_ended.await;
-        }));
-
-    let mut desk = Desk::new(
-        &config,
-        artefact,
-        worker,
-        journal,
-        publisher.clone(),
+    let http_server = tokio::spawn(http::serve(
+        listener,
         Arc::clone(&metrics),
-        fittings.events,
-    );
-    desk.restore(restored);
+        Arc::clone(&health),
+        http_limits(&config),
+        async move {
+            let _ = http_ended.await;
+        },
+    ));
+
+    let service = Service::new(service_settings(&config, journal.as_ref()), model);
+    let mut driver = Driver::new(service, telemetry, config.topics.clone(), publisher, journal, worker);
+    driver.restore(restored);
     let notifier = systemd::Notifier::from_environment();
-    let mut ready = Readying { notifier: &notifier, said: false };
-    let mut desk_io = desk::Io { inbox, answered };
+    let mut ready = ReadyNotifier { notifier: &notifier, has_said: false };
+    let mut inputs = Inputs { inbox, answers, journal: journal_news };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = tokio::time::Instant::now();
@@ -218,33 +187,31 @@ pub async fn run(
                 info!("reload asked for");
                 loader.reload();
             }
+            Some(sha256) = unusable_models.recv() => loader.model_unusable(&sha256),
             Some(loaded) = new_model.recv() => match loaded {
-                Ok(loaded) => desk.exchange(loaded),
+                Ok(loaded) => driver.model_loaded(loaded),
                 Err(error) => {
                     metrics.model_reload_failed();
-                    error!(%error, "new model is not usable, the last one goes on");
+                    error!(error = chain(&error), "new model is not usable, the last one goes on");
                 }
             },
             _ = tick.tick() => {
-                health.loop_alive();
-                broker_health(&session.statistics(), &health);
-                desk.tick();
+                driver.tick();
+                tell_health(&health, &driver, &session.statistics());
                 if started.elapsed() >= READY_WITHOUT_BROKER {
-                    ready.say(&desk);
+                    ready.say(driver.service());
                 }
-                if ready.said {
-                    notifier.status(&desk.summary(session.statistics().is_connected()));
+                if ready.has_said {
+                    notifier.status(&summary(driver.service(), session.statistics().is_connected()));
                 }
                 notifier.watchdog(&health);
             }
             // Last: there may always be a message.
-            happened = desk_io.next(&desk) => {
-                let is_new = matches!(desk.handle(happened).await, desk::Happened::Connected);
-                broker_health(&session.statistics(), &health);
-                if is_new {
-                    ready.say(&desk);
+            happened = driver.turn(&mut inputs) => {
+                tell_health(&health, &driver, &session.statistics());
+                if happened == Happened::Subscribed {
+                    ready.say(driver.service());
                 }
-                health.loop_alive();
             }
         }
     }
@@ -252,20 +219,74 @@ pub async fn run(
     info!("stopping");
     notifier.stopping();
     health.stopping();
-    // What is under way is finished: windows in the network, then the journal, whose receipts acknowledge.
-    desk.finish(&mut desk_io).await;
-    let closed = tokio::task::spawn_blocking(move || drop(desk.into_journal()));
-    if tokio::time::timeout(SHUTDOWN, closed).await.is_err() {
-        warn!("the journal is slow to close");
+    driver.finish(&mut inputs, tokio::time::Instant::now() + FINISH_TIMEOUT).await;
+    if let Err(not_written) = driver.close_journal(&mut inputs, JOURNAL_TIMEOUT).await {
+        error!(entries = not_written.entries, "the journal did not end in time: not written");
     }
-    drop(desk_io);
-    if !session.stop(SHUTDOWN).await {
+    if !session.stop(SESSION_TIMEOUT).await {
         warn!("no clean goodbye to the broker; it will publish the last will");
     }
+    // What was not acknowledged until now is not: the broker delivers it again.
+    drop(driver);
+    drop(inputs);
     let _ = http_end.send(());
     let _ = tokio::time::timeout(Duration::from_secs(1), http_server).await;
     info!("stopped");
     Ok(())
+}
+
+async fn listen(given: Option<TcpListener>, config: &Config) -> Result<TcpListener, DaemonError> {
+    match given {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(config.http.listen)
+            .await
+            .map_err(|source| DaemonError::Listen { address: config.http.listen.to_string(), source }),
+    }
+}
+
+/// The limits of HTTP, with descriptors kept back for broker and journal.
+fn http_limits(config: &Config) -> http::Limits {
+    let wanted = config.http.max_connections;
+    let allowed = descriptors::http_connections(wanted);
+    if allowed < wanted {
+        warn!(wanted, allowed, "http.max_connections is more than a quarter of the file descriptors");
+    }
+    http::Limits { connections: allowed, ..http::Limits::default() }
+}
+
+fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
+    let stations = &config.stations;
+    let idle_after = SignedDuration::from_hours(24 * i64::from(stations.idle_days));
+    Settings {
+        max_stations: stations.max,
+        max_ahead: SignedDuration::from_secs(stations.max_reading_ahead_s as i64),
+        stale_after: SignedDuration::from_secs(stations.stale_after_s as i64),
+        idle_after: (stations.idle_days > 0).then_some(idle_after),
+        has_journal: journal.is_some(),
+        earliest: EARLIEST,
+    }
+}
+
+/// One line for `systemctl status`.
+fn summary(service: &Service, is_connected: bool) -> String {
+    format!(
+        "{} stations, {} ready; model {}; broker {}",
+        service.stations(),
+        service.ready_stations(),
+        service.model().id,
+        if is_connected { "connected" } else { "away" }
+    )
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line
 }
 
 /// What a start would stumble over beyond the keys of the configuration: files that are not there or not usable.
@@ -273,95 +294,38 @@ pub fn check(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault =
         |key: &str, message: String| faults.push(Fault { key: key.to_owned(), line: None, message });
-    if let Err(error) = Artefact::read(&config.model.path) {
-        fault("model.path", format!("{}: {error}", config.model.path.display()));
-    }
-    if let Some(library) = &config.model.onnxruntime_library
-        && !library.is_file()
-    {
-        fault("model.onnxruntime_library", format!("{}: no such file", library.display()));
-    }
-    if let Err(error) = config.mqtt.resolve_password() {
-        fault("mqtt.password_file", error.to_string());
+    if let Some((key, message)) = loader::check(&config.model, EngineProgram::itself()) {
+        fault(key, message);
     }
     if let Some(ca_file) = &config.mqtt.ca_file
         && !ca_file.is_file()
     {
         fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
     }
+    faults.extend(crate::config::password_faults(&config.mqtt));
     faults
 }
 
-/// Tells what the session knows of the broker.
-fn broker_health(statistics: &SessionStatistics, health: &Health) {
+/// Tells the signs of life of this turn.
+fn tell_health(health: &Health, driver: &Driver, statistics: &SessionStatistics) {
+    health.loop_alive();
+    health.set_journal_owes(driver.journal_owes_since());
     health.set_broker_connected(statistics.is_connected());
     health.set_subscription_refused(statistics.subscriptions_refused_now.get() > 0);
 }
 
 /// Says once that the daemon is ready.
-struct Readying<'a> {
+struct ReadyNotifier<'a> {
     notifier: &'a systemd::Notifier,
-    said: bool,
+    has_said: bool,
 }
 
-impl Readying<'_> {
-    fn say(&mut self, desk: &Desk) {
-        if !self.said {
-            self.said = true;
+impl ReadyNotifier<'_> {
+    fn say(&mut self, service: &Service) {
+        if !self.has_said {
+            self.has_said = true;
             self.notifier.ready();
-            info!(stations = desk.stations(), "ready");
-        }
-    }
-}
-
-/// Reads what a restart needs. A journal that cannot be read is no reason not to start.
-fn restore(store: &mut Store, history_s: i64, forecasts_s: i64, watcher: &Watcher) -> Vec<Restored> {
-    match store.open() {
-        Ok(Opened::AsItWas) => {}
-        Ok(Opened::Anew { aside }) => {
-            error!(path = %store.path().display(), aside = %aside.display(), "journal was no database: moved aside, a new one begun");
-        }
-        Err(error) => {
-            watcher.failed(&error, 0, 0);
-            return Vec::new();
-        }
-    }
-    match store.restore(history_s, forecasts_s) {
-        Ok(restored) => restored,
-        Err(error) => {
-            watcher.failed(&error, 0, 0);
-            Vec::new()
-        }
-    }
-}
-
-/// Tells metrics and health what the threads do.
-struct Watcher {
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-}
-
-impl WorkerObserver for Watcher {
-    fn batch(&self, size: usize, duration: Duration) {
-        self.metrics.inference(size, duration);
-    }
-
-    fn alive(&self) {
-        self.health.worker_alive();
-    }
-}
-
-impl JournalObserver for Watcher {
-    fn committed(&self, entries: usize, duration: Duration) {
-        if self.metrics.journal_committed(entries, duration) {
-            info!("journal works again");
-        }
-    }
-
-    fn failed(&self, error: &JournalError, waiting: usize, lost: usize) {
-        let first = self.metrics.journal_failed(error.reason(), waiting, lost);
-        if first || lost > 0 {
-            error!(%error, waiting, lost, "journal fails; going on in memory");
+            info!(stations = service.stations(), "ready");
         }
     }
 }

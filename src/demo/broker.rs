@@ -32,9 +32,6 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// The directive that keeps the broker's own log out of ours.
-    pub const LOG_DIRECTIVE: &'static str = "rumqttd=off";
-
     /// Starts a broker on a free port of the loopback interface, without user names, and waits until it listens.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 
 /// TensorFlow's public copy.
 const URL: &str =
@@ -71,7 +71,7 @@ pub fn fetch(mut progress: impl FnMut(u64, u64)) -> Result<Fetched, FetchError> 
     }
     let csv = unpack(&download(&mut progress)?)?;
     let is_known_copy = verify(&csv)?;
-    whole_file::write(&path, &csv)?;
+    atomic_file::write(&path, &csv)?;
     Ok(Fetched { path, is_known_copy })
 }
 
@@ -141,7 +141,7 @@ fn git_blob(content: &[u8]) -> String {
     let mut hasher = Sha1::new();
     hasher.update(format!("blob {}\0", content.len()));
     hasher.update(content);
-    hex::encode(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::command::replay::{Feed, Speed};
 use crate::config::{Config, Fault};
-use crate::daemon::{self, DaemonError, Event, Fittings};
+use crate::daemon::{self, DaemonError, Overrides};
 use crate::demo::broker::{Broker, BrokerError};
+use crate::operations::events::Notice;
 use forecastd_core::{LeadTotals, Source};
-use forecastd_core::{Readiness, rough};
+use forecastd_core::{Readiness, humanize};
 use forecastd_core::{StationName, StationNameError};
-use forecastd_mqtt::{MqttSettings, PublishError, Session, SessionError, TopicError};
+use forecastd_mqtt::{MqttSettings, PublishError, Purpose, Session, SessionError, TopicError};
 use forecastd_record::Simulation;
 use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
 
@@ -134,8 +135,8 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     let (events, mut happened) = mpsc::unbounded_channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (_reload, reloads) = mpsc::unbounded_channel();
-    let fittings = Fittings { http: Some(http), events: Some(events) };
-    let daemon = daemon::run(config, fittings, reloads, async {
+    let overrides = Overrides { http: Some(http), notices: Some(events) };
+    let daemon = daemon::run(config, overrides, reloads, async {
         let _ = stopped.await;
     });
     tokio::pin!(daemon);
@@ -144,7 +145,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     // The daemon first: what is published before it subscribes would be lost.
     let connected = async {
         while let Some(event) = happened.recv().await {
-            if matches!(event, Event::Connected) {
+            if matches!(event, Notice::Connected) {
                 return;
             }
         }
@@ -155,7 +156,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         () = connected => {}
     }
 
-    let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), None, Vec::new())?;
+    let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), Purpose::default())?;
     let mut feed = Feed::new(&publisher, &feedstock.station, "weather/{station}/reading", options.speed)?;
     let replay = feed.run(feedstock.rows, |_| {});
     tokio::pin!(replay);
@@ -287,9 +288,9 @@ impl Screen {
         Screen { is_terminal, shown: None, last: None, forecasts: 0, refused: 0, start: Instant::now() }
     }
 
-    fn show(&mut self, event: Event) {
+    fn show(&mut self, event: Notice) {
         match event {
-            Event::Issued { forecast, readiness, totals } => {
+            Notice::Issued { forecast, readiness, lifetime: totals } => {
                 self.forecasts += u64::from(forecast.source == Source::Model);
                 let time: String =
                     forecast.issued_at.to_string().replace('T', " ").chars().take(16).collect();
@@ -308,7 +309,7 @@ impl Screen {
                     }
                     _ => match readiness {
                         Readiness::WarmingUp(missing) => {
-                            format!("{} of history still missing", rough(missing.remaining))
+                            format!("{} of history still missing", humanize(missing.remaining))
                         }
                         _ => "no forecast is a day old yet".to_owned(),
                     },
@@ -321,8 +322,8 @@ impl Screen {
                 self.last = Some(Line { text, station, totals });
                 self.draw(false);
             }
-            Event::Refused { .. } => self.refused += 1,
-            Event::Listening(_) | Event::Connected => {}
+            Notice::Refused { .. } => self.refused += 1,
+            Notice::Listening(_) | Notice::Connected => {}
         }
     }
 
@@ -357,7 +358,7 @@ impl Screen {
             (Some(mae), Some(persistence), Some(_), Some(skill)) => {
                 println!(
                     "{station}: {} of them were checked against what came 24 hours later.",
-                    totals.count
+                    totals.count() as u64
                 );
                 println!("  mean error of the model        {mae:.2} °C");
                 println!("  mean error of \"same as now\"    {persistence:.2} °C");

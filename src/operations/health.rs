@@ -16,6 +16,10 @@ pub struct Health {
     is_model_loaded: AtomicBool,
     is_broker_connected: AtomicBool,
     is_subscription_refused: AtomicBool,
+    no_readings: AtomicBool,
+    clock_behind: AtomicBool,
+    /// Milliseconds after `start` since when the journal has owed an answer, plus 1; 0 when it owes none.
+    journal_owes: AtomicU64,
     is_stopping: AtomicBool,
 }
 
@@ -29,6 +33,9 @@ impl Health {
             is_model_loaded: AtomicBool::new(false),
             is_broker_connected: AtomicBool::new(false),
             is_subscription_refused: AtomicBool::new(false),
+            no_readings: AtomicBool::new(false),
+            clock_behind: AtomicBool::new(false),
+            journal_owes: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -64,6 +71,23 @@ impl Health {
         self.is_subscription_refused.store(is_refused, Ordering::Relaxed);
     }
 
+    /// Whether no message has come since the subscription, for too long.
+    pub fn set_no_readings(&self, says: bool) {
+        self.no_readings.store(says, Ordering::Relaxed);
+    }
+
+    /// Whether readings wait for the clock.
+    pub fn set_clock_behind(&self, is_behind: bool) {
+        self.clock_behind.store(is_behind, Ordering::Relaxed);
+    }
+
+    /// Since when the journal has owed an answer, if it does.
+    pub fn set_journal_owes(&self, since: Option<Instant>) {
+        let since =
+            since.map_or(0, |since| since.saturating_duration_since(self.start).as_millis() as u64 + 1);
+        self.journal_owes.store(since, Ordering::Relaxed);
+    }
+
     /// The end has begun.
     pub fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -84,6 +108,11 @@ impl Health {
             reasons.push("the broker is not connected");
         } else if self.is_subscription_refused.load(Ordering::Relaxed) {
             reasons.push("the broker refuses a subscription");
+        } else if self.no_readings.load(Ordering::Relaxed) {
+            reasons.push("no message has come since the subscription");
+        }
+        if self.clock_behind.load(Ordering::Relaxed) {
+            reasons.push("the clock is behind what stations say");
         }
         if self.is_stopping.load(Ordering::Relaxed) {
             reasons.push("stopping");
@@ -101,6 +130,10 @@ impl Health {
         }
         if is_old(&self.worker) {
             stuck.push("the network is stuck");
+        }
+        let owes = self.journal_owes.load(Ordering::Relaxed);
+        if owes > 0 && Duration::from_millis(now_ms.saturating_sub(owes - 1)) > STUCK_AFTER {
+            stuck.push("the journal is stuck");
         }
         stuck
     }
@@ -127,6 +160,18 @@ mod tests {
         health.desk.store(10_000, Ordering::Relaxed);
         assert_eq!(health.stuck_at(15_001), ["the network is stuck"]);
         assert_eq!(health.stuck_at(25_001).len(), 2);
+    }
+
+    #[test]
+    fn a_journal_that_does_not_answer_is_stuck_and_one_that_owes_nothing_is_not() {
+        let health = Health::new();
+        health.set_journal_owes(Some(health.start + Duration::from_secs(1)));
+        health.desk.store(60_000, Ordering::Relaxed);
+        health.worker.store(60_000, Ordering::Relaxed);
+        assert!(health.stuck_at(16_000).is_empty());
+        assert_eq!(health.stuck_at(16_002), ["the journal is stuck"]);
+        health.set_journal_owes(None);
+        assert!(health.stuck_at(60_000).is_empty());
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Every metric, in one place. Names follow the Prometheus documentation's practices; all label values that are
 //! known are there from the start with 0.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -13,16 +12,16 @@ use prometheus::{
 };
 use std::sync::Arc;
 
-use crate::journal::JournalError;
-use crate::wire::reading::PayloadError;
-use forecastd_core::Implausible;
-use forecastd_core::Inserted;
-use forecastd_core::Quantity;
-use forecastd_core::Rejected;
-use forecastd_core::StationName;
-use forecastd_core::{Forecast, Score, Source, Totals};
-use forecastd_model::{Artefact, EngineKind};
+use forecastd_core::{
+    Dropped, Forecast, Implausible, Inserted, LeadScores, LeadTotals, Quantity, Rejected, Score, Scores,
+    Source, StationName,
+};
+use forecastd_journal::JournalError;
+use forecastd_model::EngineKind;
 use forecastd_mqtt::SessionStatistics;
+use jiff::SignedDuration;
+
+use crate::wire::reading::PayloadError;
 
 /// Reasons of refusal beyond those of payloads and stations.
 const OTHER_REASONS: [&str; 3] = ["unknown_topic", "bad_station", "too_many_stations"];
@@ -33,15 +32,19 @@ const HISTOGRAM_LEADS_H: [u32; 5] = [1, 3, 6, 12, 24];
 /// The metrics of one daemon.
 pub struct Metrics {
     registry: Registry,
-    /// Stations with series of their own.
-    series: Mutex<HashSet<StationName>>,
-    series_max: usize,
     received: IntCounter,
     taken: IntCounterVec,
     rejected: IntCounterVec,
     dropped: IntCounterVec,
+    unreadable: IntCounterVec,
     stations: IntGauge,
     stations_ready: IntGauge,
+    stations_stale: IntGauge,
+    oldest_reading: IntGauge,
+    no_readings: IntGauge,
+    clock_behind: IntGauge,
+    clock_jumps: IntCounter,
+    future_dropped: IntCounter,
     last_reading: GaugeVec,
     temperature: GaugeVec,
     forecast_temperature: GaugeVec,
@@ -53,11 +56,16 @@ pub struct Metrics {
     inference_duration: Histogram,
     inferences: IntCounter,
     inference_failures: IntCounter,
+    implausible: IntCounter,
+    engine_restarts: IntCounter,
     verified: IntCounterVec,
     absolute_error: HistogramVec,
     mean_absolute_error: GaugeVec,
     skill: GaugeVec,
-    totals: Mutex<Totals>,
+    coverage: GaugeVec,
+    lifetime_mean_absolute_error: GaugeVec,
+    /// As last told; made into gauges at a scrape.
+    scores: Mutex<BTreeMap<u32, LeadScores>>,
     model_info: IntGaugeVec,
     model_reload_failures: IntCounter,
     model_loads: IntCounter,
@@ -66,7 +74,8 @@ pub struct Metrics {
     journal_failures: IntCounterVec,
     journal_waiting: IntGauge,
     journal_lost: IntCounter,
-    journal_failing: AtomicBool,
+    journal_size: IntGauge,
+    journal_skipped: IntCounter,
     mqtt_connected: IntGauge,
     mqtt_attempts: IntCounter,
     mqtt_connects: IntCounter,
@@ -121,12 +130,12 @@ impl Maker<'_> {
 }
 
 impl Metrics {
-    /// Fresh metrics; at most `series_max` stations get series of their own.
-    pub fn new(series_max: usize) -> Metrics {
+    /// Fresh metrics.
+    pub fn new() -> Metrics {
         let registry = Registry::new();
         let make = Maker(&registry);
         let rejections: Vec<&str> =
-            PayloadError::REASONS.into_iter().chain(Rejected::REASONS).chain(OTHER_REASONS).collect();
+            PayloadError::REASONS.iter().chain(Rejected::REASONS).chain(&OTHER_REASONS).copied().collect();
         let build = make.register(IntGaugeVec::new(
             Opts::new("forecastd_build_info", "Version of this program; always 1."),
             &["version"],
@@ -162,8 +171,6 @@ impl Metrics {
         let durations = [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 0.1, 1.0];
         let disconnects = forecastd_mqtt::DisconnectReason::LABELS;
         Metrics {
-            series: Mutex::new(HashSet::new()),
-            series_max,
             received: make.counter("readings_received_total", "Messages taken from the broker as readings."),
             taken: make.counters(
                 "readings_taken_total",
@@ -178,6 +185,33 @@ impl Metrics {
                 &rejections,
             ),
             dropped,
+            unreadable: make.counters(
+                "values_unreadable_total",
+                "Values of readings that are no numbers.",
+                "quantity",
+                &Quantity::ALL.map(Quantity::name),
+            ),
+            stations_stale: make.gauge(
+                "stations_stale",
+                "Stations that have sent nothing new for longer than stations.stale_after_s.",
+            ),
+            oldest_reading: make.gauge(
+                "oldest_reading_age_seconds",
+                "The longest time for which a station has sent nothing new.",
+            ),
+            no_readings: make.gauge(
+                "no_readings_since_subscription",
+                "1 while no message has come since the subscription, for a quarter of an hour or longer.",
+            ),
+            clock_behind: make.gauge(
+                "clock_behind",
+                "1 while the clock is behind what stations say, and their readings wait.",
+            ),
+            clock_jumps: make.counter("clock_jumps_total", "Jumps of the clock."),
+            future_dropped: make.counter(
+                "stations_future_dropped_total",
+                "Stations whose newest readings were dropped because they lay in the future.",
+            ),
             stations: make.gauge("stations", "Stations known."),
             stations_ready: make.gauge("stations_ready", "Stations whose window is complete."),
             last_reading: make.gauges(
@@ -228,6 +262,12 @@ impl Metrics {
             inferences: make.counter("inferences_total", "Windows given to the network."),
             inference_failures: make
                 .counter("inference_failures_total", "Windows that the network failed on."),
+            implausible: make.counter(
+                "forecasts_implausible_total",
+                "Outputs of the model that are no temperatures; persistence was published instead.",
+            ),
+            engine_restarts: make
+                .counter("engine_restarts_total", "Times that the engine ended and was started again."),
             verified: make.counters(
                 "forecasts_verified_total",
                 "Forecasts scored against what came, by lead.",
@@ -237,15 +277,25 @@ impl Metrics {
             absolute_error,
             mean_absolute_error: make.gauges(
                 "forecast_mean_absolute_error_celsius",
-                "Mean absolute error of all forecasts scored since the start.",
+                "Mean absolute error of the forecasts scored lately, each weighing exp(-age / 30 days).",
                 &["forecast", "lead_h"],
             ),
             skill: make.gauges(
                 "forecast_skill_ratio",
-                "1 - MAE of the model / MAE of persistence, since the start.",
+                "1 - MAE of the model / MAE of persistence, of the forecasts scored lately.",
                 &["lead_h"],
             ),
-            totals: Mutex::new(Totals::default()),
+            coverage: make.gauges(
+                "forecast_interval_coverage_ratio",
+                "Fraction of the observations scored lately that lay within the interval.",
+                &["lead_h"],
+            ),
+            lifetime_mean_absolute_error: make.gauges(
+                "forecast_lifetime_mean_absolute_error_celsius",
+                "Mean absolute error of all forecasts that were ever scored.",
+                &["forecast", "lead_h"],
+            ),
+            scores: Mutex::new(BTreeMap::new()),
             model_info: make.register(IntGaugeVec::new(
                 Opts::new("forecastd_model_info", "The model in use; always 1."),
                 &["model", "engine", "sha256"],
@@ -268,7 +318,12 @@ impl Metrics {
             ),
             journal_waiting: make.gauge("journal_entries_waiting", "Entries that wait for a failing disk."),
             journal_lost: make.counter("journal_entries_lost_total", "Entries lost because too many waited."),
-            journal_failing: AtomicBool::new(false),
+            journal_size: make
+                .gauge("journal_size_bytes", "Size of the journal's file and its write-ahead log."),
+            journal_skipped: make.counter(
+                "journal_rows_skipped_total",
+                "Rows of the journal that cannot be and were skipped.",
+            ),
             mqtt_connected: make.gauge("mqtt_connected", "1 while the broker is connected."),
             mqtt_attempts: make
                 .counter("mqtt_connection_attempts_total", "Attempts to connect to the broker."),
@@ -286,7 +341,7 @@ impl Metrics {
                 "mqtt_messages_dropped_total",
                 "Messages dropped in either direction.",
                 "reason",
-                &["overflow", "oversized", "bad_topic", "queue_full", "refused"],
+                &["overflow", "oversized", "bad_topic", "queue_full", "refused", "expired"],
             ),
             mqtt_published: make
                 .counter("mqtt_messages_published_total", "Messages handed in for publication."),
@@ -330,20 +385,22 @@ impl Metrics {
     }
 
     /// A value was not believed.
-    pub fn value_dropped(&self, quantity: Quantity, reason: Implausible) {
-        self.dropped.with_label_values(&[quantity.name(), reason.label()]).inc();
+    pub fn value_dropped(&self, dropped: &Dropped) {
+        self.dropped.with_label_values(&[dropped.quantity.name(), dropped.reason.label()]).inc();
     }
 
-    /// How many stations there are, and how many are ready.
-    pub fn stations(&self, all: usize, ready: usize) {
-        self.stations.set(all as i64);
+    /// A value is no number.
+    pub fn value_unreadable(&self, key: &str) {
+        let quantity = Quantity::from_key(key).map_or("unknown", Quantity::name);
+        self.unreadable.with_label_values(&[quantity]).inc();
+    }
+
+    /// How many stations there are, and for how long the most silent one has been silent.
+    pub fn stations(&self, known: usize, ready: usize, stale: usize, oldest: SignedDuration) {
+        self.stations.set(known as i64);
         self.stations_ready.set(ready as i64);
-    }
-
-    /// Whether a station gets series of its own: the first ones do.
-    pub fn admit_station(&self, name: &StationName) -> bool {
-        let mut series = lock(&self.series);
-        series.contains(name) || (series.len() < self.series_max && series.insert(name.clone()))
+        self.stations_stale.set(stale as i64);
+        self.oldest_reading.set(oldest.as_secs().max(0));
     }
 
     /// A station's newest reading.
@@ -369,29 +426,51 @@ impl Metrics {
         }
     }
 
+    /// A station is gone, and its series with it.
+    pub fn forget_station(&self, name: &StationName) {
+        for gauges in [&self.last_reading, &self.temperature, &self.missing] {
+            let _ = gauges.remove_label_values(&[name.as_str()]);
+        }
+        for lead_h in HISTOGRAM_LEADS_H {
+            let labels = [name.as_str(), &lead_h.to_string()];
+            let _ = self.forecast_temperature.remove_label_values(&labels);
+            let _ = self.forecast_valid.remove_label_values(&labels);
+        }
+    }
+
     /// A forecast went out, so long after its reading arrived.
-    pub fn forecast_issued(&self, forecast: &Forecast, delay: Duration) {
+    pub fn forecast_issued(&self, forecast: &Forecast, delay: Option<Duration>) {
         self.forecasts.with_label_values(&[forecast.source.name()]).inc();
         self.last_forecast.set(Timestamp::now().as_second() as f64);
-        if forecast.source == Source::Model {
+        if let (Source::Model, Some(delay)) = (forecast.source, delay) {
             self.forecast_delay.observe(delay.as_secs_f64());
         }
     }
 
-    /// The network ran.
+    /// The model ran.
     pub fn inference(&self, windows: usize, duration: Duration) {
         self.inferences.inc_by(windows as u64);
         self.inference_duration.observe(duration.as_secs_f64());
     }
 
-    /// The network failed on a window.
+    /// The model failed on a window.
     pub fn inference_failed(&self) {
         self.inference_failures.inc();
     }
 
-    /// A forecast was scored.
-    pub fn scored(&self, score: &Score) {
-        lock(&self.totals).add(score);
+    /// The model gave numbers that are no temperatures.
+    pub fn forecast_implausible(&self) {
+        self.implausible.inc();
+    }
+
+    /// The engine ended and is started again.
+    pub fn engine_restarted(&self) {
+        self.engine_restarts.inc();
+    }
+
+    /// A forecast was scored; these are the scores of all stations at its lead.
+    pub fn scored(&self, score: &Score, scores: &LeadScores) {
+        lock(&self.scores).insert(score.lead_h, *scores);
         if HISTOGRAM_LEADS_H.contains(&score.lead_h) {
             let lead_h = score.lead_h.to_string();
             let observe = |forecast: &str, forecast_c: f32| {
@@ -406,12 +485,36 @@ impl Metrics {
         }
     }
 
+    /// The scores of all stations were restored.
+    pub fn scores_restored(&self, scores: &Scores) {
+        lock(&self.scores).extend(scores.leads().map(|(lead_h, scores)| (lead_h, *scores)));
+    }
+
+    /// Whether no message has come since the subscription.
+    pub fn no_readings(&self, says: bool) {
+        self.no_readings.set(i64::from(says));
+    }
+
+    /// Whether readings wait for the clock.
+    pub fn clock_behind(&self, is_behind: bool) {
+        self.clock_behind.set(i64::from(is_behind));
+    }
+
+    /// The clock jumped.
+    pub fn clock_jumped(&self) {
+        self.clock_jumps.inc();
+    }
+
+    /// A station's readings lay in the future.
+    pub fn future_dropped(&self) {
+        self.future_dropped.inc();
+    }
+
     /// A model was put into use.
-    pub fn model_loaded(&self, artefact: &Artefact, engine: EngineKind) {
+    pub fn model_loaded(&self, name: &str, sha256: &str, engine: EngineKind) {
         self.model_loads.inc();
         self.model_info.reset();
-        let labels = [artefact.manifest.name.as_str(), engine.name(), artefact.sha256.as_str()];
-        self.model_info.with_label_values(&labels).set(1);
+        self.model_info.with_label_values(&[name, engine.name(), sha256]).set(1);
     }
 
     /// A new model was not usable.
@@ -419,20 +522,28 @@ impl Metrics {
         self.model_reload_failures.inc();
     }
 
-    /// The journal wrote entries; whether it had failed before.
-    pub fn journal_committed(&self, entries: usize, duration: Duration) -> bool {
+    /// The journal wrote entries.
+    pub fn journal_committed(&self, entries: usize, duration: Duration) {
         self.journal_entries.inc_by(entries as u64);
         self.journal_duration.observe(duration.as_secs_f64());
         self.journal_waiting.set(0);
-        self.journal_failing.swap(false, Ordering::Relaxed)
     }
 
-    /// The journal failed; whether it had worked before.
-    pub fn journal_failed(&self, reason: &str, waiting: usize, lost: usize) -> bool {
+    /// The journal failed.
+    pub fn journal_failed(&self, reason: &str, waiting: usize, lost: usize) {
         self.journal_failures.with_label_values(&[reason]).inc();
         self.journal_waiting.set(waiting as i64);
         self.journal_lost.inc_by(lost as u64);
-        !self.journal_failing.swap(true, Ordering::Relaxed)
+    }
+
+    /// The journal is so large.
+    pub fn journal_size(&self, bytes: u64) {
+        self.journal_size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Rows of the journal cannot be.
+    pub fn journal_rows_skipped(&self, rows: u64) {
+        self.journal_skipped.inc_by(rows);
     }
 
     /// Whose counters are shown.
@@ -443,7 +554,7 @@ impl Metrics {
     /// Everything in Prometheus' text format 0.0.4.
     pub fn encode(&self) -> String {
         self.collect_session();
-        self.collect_totals();
+        self.collect_scores();
         self.collect_process();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
@@ -470,6 +581,7 @@ impl Metrics {
             ("bad_topic", &statistics.dropped_topic),
             ("queue_full", &statistics.publications_dropped),
             ("refused", &statistics.publications_refused),
+            ("expired", &statistics.publications_expired),
         ] {
             bring(&self.mqtt_dropped.with_label_values(&[reason]), count.get());
         }
@@ -478,22 +590,30 @@ impl Metrics {
         self.mqtt_in_flight.set(statistics.in_flight.get() as i64);
     }
 
-    fn collect_totals(&self) {
-        for (lead_h, totals) in lock(&self.totals).leads() {
+    fn collect_scores(&self) {
+        for (lead_h, scores) in lock(&self.scores).iter() {
             let lead_h = lead_h.to_string();
             let verified = self.verified.with_label_values(&[&lead_h]);
-            verified.inc_by(totals.count.saturating_sub(verified.get()));
-            for (forecast, mae) in [
-                ("model", totals.mae()),
-                ("persistence", totals.persistence_mae()),
-                ("yesterday", totals.yesterday_mae()),
-            ] {
-                if let Some(mae) = mae {
-                    self.mean_absolute_error.with_label_values(&[forecast, &lead_h]).set(mae);
+            verified.inc_by((scores.lifetime.count() as u64).saturating_sub(verified.get()));
+            let set = |gauges: &GaugeVec, totals: &LeadTotals| {
+                for (forecast, mae) in [
+                    ("model", totals.mae()),
+                    ("persistence", totals.persistence_mae()),
+                    ("yesterday", totals.yesterday_mae()),
+                ] {
+                    if let Some(mae) = mae {
+                        gauges.with_label_values(&[forecast, &lead_h]).set(mae);
+                    }
                 }
-            }
-            if let Some(skill) = totals.skill() {
-                self.skill.with_label_values(&[&lead_h]).set(skill);
+            };
+            set(&self.mean_absolute_error, &scores.rolling);
+            set(&self.lifetime_mean_absolute_error, &scores.lifetime);
+            for (gauges, ratio) in
+                [(&self.skill, scores.rolling.skill()), (&self.coverage, scores.rolling.coverage())]
+            {
+                if let Some(ratio) = ratio {
+                    gauges.with_label_values(&[&lead_h]).set(ratio);
+                }
             }
         }
     }
@@ -521,6 +641,12 @@ impl Metrics {
     }
 }
 
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
 /// What is guarded stays sound when a holder panics: numbers.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -532,7 +658,7 @@ mod tests {
 
     #[test]
     fn names_follow_prometheus_practices_and_known_labels_are_there_from_the_start() {
-        let metrics = Metrics::new(1);
+        let metrics = Metrics::new();
         let text = metrics.encode();
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').unwrap();
@@ -546,26 +672,41 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_averaged_and_stations_with_series_are_bounded() {
-        let metrics = Metrics::new(1);
-        let name = |name: &str| StationName::new(name).unwrap();
-        assert!(metrics.admit_station(&name("a")) && metrics.admit_station(&name("a")));
-        assert!(!metrics.admit_station(&name("b")));
+    fn a_scrape_shows_the_rolling_and_the_lifetime_scores_as_last_told() {
+        let metrics = Metrics::new();
+        let mut scores = Scores::default();
         for (model_c, persistence_c) in [(1.0, 4.0), (-3.0, 0.0)] {
-            metrics.scored(&Score {
+            let score = Score {
                 lead_h: 24,
                 valid_at: Timestamp::UNIX_EPOCH,
                 observed_c: 0.0,
                 model_c,
-                within_interval: None,
+                within_interval: Some(model_c > 0.0),
                 persistence_c,
                 yesterday_c: None,
-            });
+            };
+            scores.add(&score);
+            metrics.scored(&score, &scores.lead(24));
         }
         let text = metrics.encode();
-        let mae = "forecastd_forecast_mean_absolute_error_celsius";
-        assert!(text.contains(&format!("{mae}{{forecast=\"model\",lead_h=\"24\"}} 2\n")), "{text}");
+        for name in ["forecast_mean_absolute_error_celsius", "forecast_lifetime_mean_absolute_error_celsius"]
+        {
+            let series = format!("forecastd_{name}{{forecast=\"model\",lead_h=\"24\"}} 2\n");
+            assert!(text.contains(&series), "{text}");
+        }
         assert!(text.contains("forecastd_forecast_skill_ratio{lead_h=\"24\"} 0\n"));
+        assert!(text.contains("forecastd_forecast_interval_coverage_ratio{lead_h=\"24\"} 0.5\n"));
         assert!(text.contains("forecastd_forecasts_verified_total{lead_h=\"24\"} 2\n"));
+    }
+
+    #[test]
+    fn the_series_of_a_station_go_with_it() {
+        let metrics = Metrics::new();
+        let name = StationName::new("roof").unwrap();
+        metrics.station_reading(&name, Timestamp::UNIX_EPOCH, Some(1.0));
+        metrics.station_missing(&name, 60);
+        assert!(metrics.encode().contains("station=\"roof\""));
+        metrics.forget_station(&name);
+        assert!(!metrics.encode().contains("station=\"roof\""));
     }
 }

@@ -1,7 +1,11 @@
-//! What the program tells its operator: metrics, health, log lines, the service manager.
+//! What the program tells its operator: events as log lines and metrics, health, the service manager.
 
+pub mod descriptors;
+pub mod events;
 pub mod health;
 pub mod http;
 pub mod metrics;
-pub mod notices;
+mod rate_limit;
 pub mod systemd;
+
+pub use rate_limit::RateLimitedLog;

@@ -13,6 +13,8 @@ struct Payload<'a> {
     temperature_c: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature_24h_c: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
     leads: Vec<Lead>,
 }
 
@@ -27,8 +29,9 @@ struct Lead {
     high_c: Option<f64>,
 }
 
-/// Writes a forecast as JSON, temperatures to a hundredth of a degree.
-pub fn encode(forecast: &Forecast) -> String {
+/// Writes a forecast as JSON, temperatures to a hundredth of a degree. A forecast is stale when its station has been silent
+/// since, for too long.
+pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
     let leads = forecast
         .leads
         .iter()
@@ -47,13 +50,14 @@ pub fn encode(forecast: &Forecast) -> String {
         source: forecast.source.name(),
         temperature_c: hundredths(forecast.temperature_c),
         temperature_24h_c: forecast.at(24).map(|lead| hundredths(lead.temperature_c)),
+        stale: is_stale,
         leads,
     };
     serde_json::to_string(&payload).expect("strings and finite numbers are JSON")
 }
 
 /// A temperature to a hundredth of a degree, without a negative zero.
-pub(crate) fn hundredths(value: f32) -> f64 {
+fn hundredths(value: f32) -> f64 {
     (f64::from(value) * 100.0).round() / 100.0 + 0.0
 }
 
@@ -73,6 +77,7 @@ mod tests {
         let forecast = Forecast {
             station: StationName::new("jena").unwrap(),
             issued_at: "2020-01-01T00:10:00Z".parse().unwrap(),
+            origin: "2020-01-01T00:10:00Z".parse().unwrap(),
             temperature_c: -0.001,
             model: "jena@01234567".to_owned(),
             source: Source::Model,
@@ -82,7 +87,7 @@ mod tests {
             ],
         };
         assert_eq!(
-            super::encode(&forecast),
+            super::encode(&forecast, false),
             concat!(
                 r#"{"station":"jena","issued_at":"2020-01-01T00:10:00Z","model":"jena@01234567","#,
                 r#""source":"model","temperature_c":0.0,"temperature_24h_c":3.1,"leads":["#,
@@ -90,5 +95,7 @@ mod tests {
                 r#"{"lead_h":24,"valid_at":"2020-01-02T00:10:00Z","temperature_c":3.1}]}"#
             )
         );
+        let stale = super::encode(&forecast, true);
+        assert!(stale.contains(r#""temperature_24h_c":3.1,"stale":true,"leads""#), "{stale}");
     }
 }

@@ -1,11 +1,8 @@
 //! The JSON of the status and verification topics.
 
+use forecastd_core::{LeadScores, ROLLING_DAYS, Readiness, Scores, StationName, StationState};
 use jiff::Timestamp;
 use serde::Serialize;
-
-use forecastd_core::Readiness;
-use forecastd_core::StationName;
-use forecastd_core::Totals;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -28,24 +25,34 @@ pub fn missing_hours(readiness: Readiness) -> Option<f64> {
     }
 }
 
-/// Whether a station is ready, and if not, what is missing.
-pub fn status(
+/// The word for a state in payloads and logs.
+pub fn state_name(state: StationState) -> &'static str {
+    match state {
+        StationState::Stale => "stale",
+        StationState::Fresh(Readiness::Silent) => "silent",
+        StationState::Fresh(Readiness::WarmingUp(_)) => "warming_up",
+        StationState::Fresh(Readiness::Ready) => "ready",
+    }
+}
+
+/// How a station is: whether it is ready, and if not, what is missing.
+pub fn encode_status(
     station: &StationName,
-    readiness: Readiness,
+    state: StationState,
     newest_reading: Option<Timestamp>,
     model: &str,
 ) -> String {
+    let readiness = match state {
+        StationState::Fresh(readiness) => Some(readiness),
+        StationState::Stale => None,
+    };
     let status = Status {
         station: station.as_str(),
-        state: match readiness {
-            Readiness::Silent => "silent",
-            Readiness::WarmingUp(_) => "warming_up",
-            Readiness::Ready => "ready",
-        },
-        missing_hours: missing_hours(readiness),
+        state: state_name(state),
+        missing_hours: readiness.and_then(missing_hours),
         missing: match readiness {
-            Readiness::WarmingUp(missing) => Some(missing.quantity.name().to_owned()),
-            Readiness::Silent | Readiness::Ready => None,
+            Some(Readiness::WarmingUp(missing)) => Some(missing.quantity.name().to_owned()),
+            _ => None,
         },
         newest_reading: newest_reading.map(|time| time.to_string()),
         model,
@@ -58,6 +65,7 @@ struct Verification<'a> {
     station: &'a str,
     model: &'a str,
     verified_until: String,
+    rolling_days: i64,
     leads: Vec<Lead>,
 }
 
@@ -73,40 +81,51 @@ struct Lead {
     skill: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<f64>,
+    lifetime_mae_c: Option<f64>,
+    lifetime_skill: Option<f64>,
 }
 
-/// How good a station's forecasts were since the daemon started, by lead.
-pub fn verification(
+/// How good a station's forecasts have been, by lead: `forecasts` counts all that were ever scored, and what begins with
+/// `lifetime` is over all of them; the rest is rolling, each score weighing exp(−age / `rolling_days`).
+pub fn encode_verification(
     station: &StationName,
     model: &str,
     verified_until: Timestamp,
-    totals: &Totals,
+    scores: &Scores,
 ) -> String {
-    let thousandths = |value: f64| (value * 1000.0).round() / 1000.0;
-    let leads = totals
-        .leads()
-        .map(|(lead_h, lead)| Lead {
-            lead_h,
-            forecasts: lead.count,
-            mae_c: lead.mae().map(thousandths),
-            rmse_c: lead.rmse().map(thousandths),
-            bias_c: lead.bias().map(thousandths),
-            persistence_mae_c: lead.persistence_mae().map(thousandths),
-            yesterday_mae_c: lead.yesterday_mae().map(thousandths),
-            skill: lead.skill().map(thousandths),
-            coverage: lead.coverage().map(thousandths),
-        })
-        .collect();
-    let verification =
-        Verification { station: station.as_str(), model, verified_until: verified_until.to_string(), leads };
+    let leads = scores.leads().map(|(lead_h, scores)| lead(lead_h, scores)).collect();
+    let verification = Verification {
+        station: station.as_str(),
+        model,
+        verified_until: verified_until.to_string(),
+        rolling_days: ROLLING_DAYS,
+        leads,
+    };
     serde_json::to_string(&verification).expect("strings and finite numbers are JSON")
+}
+
+fn lead(lead_h: u32, scores: &LeadScores) -> Lead {
+    let thousandths = |value: f64| (value * 1000.0).round() / 1000.0 + 0.0;
+    let LeadScores { lifetime, rolling, .. } = scores;
+    Lead {
+        lead_h,
+        forecasts: lifetime.count() as u64,
+        mae_c: rolling.mae().map(thousandths),
+        rmse_c: rolling.rmse().map(thousandths),
+        bias_c: rolling.bias().map(thousandths),
+        persistence_mae_c: rolling.persistence_mae().map(thousandths),
+        yesterday_mae_c: rolling.yesterday_mae().map(thousandths),
+        skill: rolling.skill().map(thousandths),
+        coverage: rolling.coverage().map(thousandths),
+        lifetime_mae_c: lifetime.mae().map(thousandths),
+        lifetime_skill: lifetime.skill().map(thousandths),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forecastd_core::Missing;
-    use forecastd_core::Quantity;
+    use forecastd_core::{Missing, Quantity, Score};
     use jiff::SignedDuration;
 
     #[test]
@@ -114,10 +133,38 @@ mod tests {
         let missing =
             Missing { remaining: SignedDuration::from_mins(95), quantity: Quantity::RelativeHumidity };
         let station = StationName::new("roof").unwrap();
-        let payload = status(&station, Readiness::WarmingUp(missing), None, "jena@0");
+        let state = StationState::Fresh(Readiness::WarmingUp(missing));
         assert_eq!(
-            payload,
+            encode_status(&station, state, None, "jena@0"),
             r#"{"station":"roof","state":"warming_up","missing_hours":1.6,"missing":"relative_humidity","model":"jena@0"}"#
+        );
+        assert_eq!(
+            encode_status(&station, StationState::Stale, Some(Timestamp::UNIX_EPOCH), "jena@0"),
+            r#"{"station":"roof","state":"stale","newest_reading":"1970-01-01T00:00:00Z","model":"jena@0"}"#
+        );
+    }
+
+    #[test]
+    fn verification_says_the_rolling_scores_and_the_lifetime_ones() {
+        let mut scores = Scores::default();
+        scores.add(&Score {
+            lead_h: 24,
+            valid_at: Timestamp::UNIX_EPOCH,
+            observed_c: 2.0,
+            model_c: 3.0,
+            within_interval: Some(true),
+            persistence_c: 6.0,
+            yesterday_c: None,
+        });
+        let station = StationName::new("roof").unwrap();
+        assert_eq!(
+            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores),
+            concat!(
+                r#"{"station":"roof","model":"jena@0","verified_until":"1970-01-01T00:00:00Z","rolling_days":30,"#,
+                r#""leads":[{"lead_h":24,"forecasts":1,"mae_c":1.0,"rmse_c":1.0,"bias_c":1.0,"#,
+                r#""persistence_mae_c":4.0,"yesterday_mae_c":null,"skill":0.75,"coverage":1.0,"#,
+                r#""lifetime_mae_c":1.0,"lifetime_skill":0.75}]}"#
+            )
         );
     }
 }

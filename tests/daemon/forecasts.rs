@@ -87,8 +87,9 @@ async fn forecasts_whose_hour_has_come_are_scored_beside_persistence() {
     let verification =
         home.json("forecast/roof/verification", |found| found["verified_until"] == at_hour_5).await;
     let expected = json!({
-        "lead_h": 1, "forecasts": 3, "mae_c": 1.833, "rmse_c": 1.893, "bias_c": -0.833, "persistence_mae_c": 2.0,
-        "yesterday_mae_c": null, "skill": 0.083,
+        // Errors of -1.5, 1.5 and -2.5 °C, an hour apart, each weighing exp(-age / 720 h).
+        "lead_h": 1, "forecasts": 3, "mae_c": 1.834, "rmse_c": 1.893, "bias_c": -0.834, "persistence_mae_c": 2.0,
+        "yesterday_mae_c": null, "skill": 0.083, "lifetime_mae_c": 1.833, "lifetime_skill": 0.083,
     });
     assert_eq!(verification["leads"][0], expected);
 
@@ -102,11 +103,15 @@ async fn forecasts_whose_hour_has_come_are_scored_beside_persistence() {
     {
         close(&format!("forecastd_forecasts_verified_total{{lead_h=\"{lead_h}\"}}"), count);
         let mae = |of: &str| {
-            format!("forecastd_forecast_mean_absolute_error_celsius{{forecast=\"{of}\",lead_h=\"{lead_h}\"}}")
+            format!(
+                "forecastd_forecast_lifetime_mean_absolute_error_celsius{{forecast=\"{of}\",lead_h=\"{lead_h}\"}}"
+            )
         };
         close(&mae("model"), model);
         close(&mae("persistence"), persistence);
-        close(&format!("forecastd_forecast_skill_ratio{{lead_h=\"{lead_h}\"}}"), 1.0 - model / persistence);
+        // The rolling score of a few hours is nearly that of the lifetime.
+        let skill = daemon.metric(&format!("forecastd_forecast_skill_ratio{{lead_h=\"{lead_h}\"}}")).unwrap();
+        assert!((skill - (1.0 - model / persistence)).abs() < 0.002, "{skill}");
         assert_eq!(daemon.metric(&mae("yesterday")), None);
     }
     // Of the three errors 1.5, 1.5 and 2.5 °C at one hour, two are at most 2 °C.
@@ -128,10 +133,12 @@ async fn a_day_of_forecasts_is_scored_at_every_lead() {
     daemon.reaches("forecastd_forecasts_verified_total{lead_h=\"24\"}", 1.0).await;
     for lead_h in 1..=24 {
         let mae = |of: &str| {
-            let series = "forecastd_forecast_mean_absolute_error_celsius";
+            let series = "forecastd_forecast_lifetime_mean_absolute_error_celsius";
             daemon.metric(&format!("{series}{{forecast=\"{of}\",lead_h=\"{lead_h}\"}}"))
         };
-        assert_eq!(mae("model"), Some(0.375 * f64::from(lead_h)));
+        // Forecasts are published and verified in whole centidegrees.
+        let model = mae("model").unwrap();
+        assert!((model - 0.375 * f64::from(lead_h)).abs() <= 0.005 + 1e-5, "lead {lead_h}: {model}");
         assert_eq!(mae("persistence"), Some(0.125 * f64::from(lead_h)));
         // Hours before 24 have no yesterday; hours 24 to 26 have one, and every lead has forecasts for them.
         assert_eq!(mae("yesterday"), Some(3.0));

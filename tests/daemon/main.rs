@@ -8,6 +8,7 @@ mod support;
 mod broker;
 mod durability;
 mod forecasts;
+mod hostile;
 mod models;
 mod readings;
 mod scrape;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use forecastd_atomic_file as whole_file;
+use forecastd_atomic_file as atomic_file;
 use tempfile::TempDir;
 
 use forecastd_testkit::patience::{PATIENCE, until};
@@ -29,6 +29,7 @@ impl Installation {
         installation
             .set("mqtt.host", "127.0.0.1")
             .set("mqtt.port", port)
+            .set("mqtt.client_id", "forecastd")
             .set("mqtt.reconnect_min_s", 0.02)
             .set("mqtt.reconnect_max_s", 0.2)
             .set("model.path", model_path.display())
@@ -68,7 +69,7 @@ impl Installation {
 
     /// Exchanges the model's file, whole.
     pub fn write_model(&self, bytes: &[u8]) {
-        whole_file::write(&self.model_path(), bytes).unwrap();
+        atomic_file::write(&self.model_path(), bytes).unwrap();
     }
 
     /// Starts the daemon and waits until it is ready for readings.

@@ -1,5 +1,5 @@
 //! What several test binaries of the program need.
 
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 pub mod installation;

@@ -40,6 +40,23 @@ fn of_several_networks_the_best_on_the_validation_part_is_written() {
 }
 
 #[test]
+fn a_model_file_and_a_report_say_that_forecastd_made_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let [out, report] = ["model.onnx", "report.html"].map(|name| folder.path().join(name));
+    let (written, drawn) = (Some(out.clone()), Some(report.clone()));
+    let options = TrainOptions { out: written, report: drawn, ..few_steps(&csv, &["dense"]) };
+    run(&options, &AtomicBool::default(), &mut ()).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(Artefact::read(&out).unwrap().manifest.tool, format!("forecastd {version}"));
+    let model =
+        <forecastd_model::onnx::Model as prost::Message>::decode(&*std::fs::read(&out).unwrap()).unwrap();
+    assert_eq!((model.producer_name.as_str(), model.producer_version.as_str()), ("forecastd", version));
+    let page = std::fs::read_to_string(&report).unwrap();
+    assert!(page.contains(&format!("<footer>Made by forecastd {version}.</footer>")));
+}
+
+#[test]
 fn the_wind_s_direction_is_used_where_nearly_every_reading_has_it() {
     use forecastd_core::Feature;
 

@@ -1,6 +1,7 @@
 //! What is learned: windows, losses, and what the engines make of the weights.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use std::collections::HashMap;
 
@@ -12,7 +13,6 @@ use forecastd_core::{Next, Station};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_record::CsvReader;
 use forecastd_record::{Record, RecordSource};
-use jiff::SignedDuration;
 
 use crate::{data, invented, shipped};
 
@@ -24,14 +24,15 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
     let source = RecordSource { path: path.clone(), mapping: None };
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let name = StationName::new("jena").unwrap();
-    let mut station = Station::new(name, Arc::new(artefact.description()), SignedDuration::from_hours(1));
+    let mut station = Station::new(name, Arc::new(artefact.description()));
     let mut live: HashMap<Slot, Vec<f32>> = HashMap::new();
     for reading in CsvReader::open(&path, None).unwrap() {
         let (time, values) = reading.unwrap();
-        if let Ok(observed) = station.observe(time, values, time)
-            && let Next::Infer(issue, window) = observed.next
+        if let Ok(observed) = station.observe(time, values, time, Duration::ZERO)
+            && let Next::Infer(number, window) = observed.next
         {
-            live.insert(issue.slot, window);
+            live.insert(spec.grid().slot(time), window);
+            station.complete(number, None);
         }
     }
     let mut window = vec![0.0; spec.len()];
@@ -49,7 +50,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd_core::WindowSpec;
     use forecastd_record::DEFAULT_SPLIT;
     use forecastd_train::dataset::{Dataset, TargetSpec};
-    use forecastd_train::fit::{FitSettings, Schedule, Until, fit};
+    use forecastd_train::fit::{FitSettings, Schedule, StopRule, fit};
     use forecastd_train::optimiser::OptimiserKind;
     use forecastd_train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
     use forecastd_train::terms;
@@ -88,7 +89,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
         // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
         let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
             let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
-            fit(&task, branch, &fitting, Until::Best, None, &Default::default(), &mut ()).unwrap().model
+            fit(&task, branch, &fitting, StopRule::Best, None, &Default::default(), &mut ()).unwrap().model
         });
         let (pair, _) = Pair::calibrated(&data, branches);
         let mut manifest = shipped.manifest.clone();

@@ -19,7 +19,8 @@ use forecastd_train::TrainOptions;
 use forecastd_train::progress::{Event, Observer};
 use jiff::SignedDuration;
 
-pub fn data(name: &str) -> Option<PathBuf> {
+/// A real record; none where the folder of records is not there.
+pub(crate) fn data(name: &str) -> Option<PathBuf> {
     let folder =
         std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
     let path = folder.join(name);
@@ -30,7 +31,7 @@ pub fn data(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-pub fn shipped() -> Artefact {
+pub(crate) fn shipped() -> Artefact {
     Artefact::read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx")).unwrap()
 }
 
@@ -75,8 +76,8 @@ pub fn few_steps(csv: &std::path::Path, experiments: &[&str]) -> TrainOptions {
 
 /// Interrupts a training after so many steps.
 pub struct Interruption<'a> {
-    pub steps: usize,
-    pub interrupted: &'a AtomicBool,
+    pub(crate) steps: usize,
+    pub(crate) interrupted: &'a AtomicBool,
 }
 
 impl Observer for Interruption<'_> {

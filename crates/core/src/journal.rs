@@ -1,4 +1,4 @@
-//! What is to be made durable, and what a restart gets back of it.
+//! What is made durable, and what a station is restored from, as plain data: who writes it, and where, is not known here.
 
 use jiff::Timestamp;
 
@@ -9,47 +9,50 @@ use crate::weather::reading::StationName;
 /// One thing to make durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A reading as it was believed. Rows of the same station later than `slot_begins` (exclusive) and earlier than `time`
-    /// whose every value is measured by this one too are removed: a slot of the grid keeps what its history cells hold.
+    /// A reading, as it was believed.
+    ///
+    /// A second reading of the same time adds to the first and replaces what both measure. Rows of the same station later
+    /// than `slot_begins` (exclusive) and earlier than `time` are removed when this reading measures every quantity that
+    /// they hold: a slot of the grid keeps what its history cells hold.
     Reading {
-        /// Whose.
+        /// The station.
         station: StationName,
         /// When it was measured.
         time: Timestamp,
         /// What was measured.
         values: Values,
-        /// The end of the slot before.
+        /// Where the slot of the reading begins.
         slot_begins: Timestamp,
     },
     /// A forecast; replaces one of the same station and origin.
     Forecast(Box<Forecast>),
     /// What a station remembers beyond its readings and forecasts; replaces what stood there.
     State {
-        /// Whose.
+        /// The station.
         station: StationName,
-        /// The state, which only the station understands.
+        /// Encoded by the station itself.
         state: Vec<u8>,
-        /// From when on a restart needs readings.
+        /// The station is restored from readings of this time on.
         readings_from: Timestamp,
-        /// From which origin on a restart needs forecasts.
+        /// The station is restored from forecasts with this origin or a later one.
         forecasts_from: Timestamp,
-        /// When the last reading arrived.
+        /// When the station was last heard of: where there are more stations than seats, the latest are restored.
         active_at: Timestamp,
     },
     /// The station is forgotten: readings, forecasts, state.
     Forget(StationName),
-    /// Readings and forecasts of the station later than `after` are removed: a clock was ahead.
+    /// Readings of the station later than `after` are removed, and forecasts issued later than that: a clock was ahead.
     Truncate {
-        /// Whose.
+        /// The station.
         station: StationName,
-        /// The last time that is kept.
+        /// The last time that stays.
         after: Timestamp,
     },
     /// A setting that outlives the process, such as the random part of the client id.
     Setting {
         /// Its name.
         key: String,
-        /// Its value.
+        /// Its value; replaces what stood there.
         value: String,
     },
 }
@@ -57,21 +60,21 @@ pub enum Entry {
 /// What becomes durable together, or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Rising by one.
+    /// Rises from batch to batch.
     pub id: u64,
-    /// In the order in which they happened.
+    /// In the order in which they take effect.
     pub entries: Vec<Entry>,
 }
 
 /// What a station is restored from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restored {
-    /// Whose.
+    /// The station.
     pub station: StationName,
-    /// What [`Entry::State`] held; none in a journal of before there were states.
+    /// What [`Entry::State`] wrote last.
     pub state: Option<Vec<u8>>,
-    /// By rising time.
+    /// Readings by rising time.
     pub readings: Vec<(Timestamp, Values)>,
-    /// By rising origin.
+    /// Forecasts by rising origin.
     pub forecasts: Vec<Forecast>,
 }

@@ -13,13 +13,16 @@
 //! | `journal` | what is made durable, and what a restart gets back |
 
 mod forecast;
-mod intake;
+pub mod intake;
 mod journal;
 mod model;
 mod service;
 mod station;
 mod weather;
 mod window;
+
+/// The name of the program, by which model files and reports say what made them.
+pub const PROGRAM: &str = "forecastd";
 
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
@@ -29,11 +32,13 @@ pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centide
 pub use intake::screening::{Dropped, Implausible, Screening};
 pub use journal::{Batch, Entry, Restored};
 pub use model::Model;
+pub use model::excerpt::excerpt;
 pub use model::manifest::{
     FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,
     TargetKind, Training,
 };
 pub use model::normalisation::Normalisation;
+pub use model::outputs::{DecodedLead, decode_outputs};
 pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
 pub use station::{Completed, Next, Observed, Readiness, Rejected, Station, humanize};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};

@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::forecast::verification::{Score, Scores, Verification};
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::intake::screening::{Dropped, Screening};
+use crate::intake::{self, Intake};
 use crate::journal::Restored;
 use crate::model::Model;
 use crate::model::manifest::Manifest;
+use crate::model::outputs;
 use crate::weather::quantity::{Quantity, Values};
 use crate::weather::reading::StationName;
 use crate::weather::thermodynamics::derive;
@@ -288,8 +290,7 @@ impl Station {
         {
             return Err(Rejected::TooOld { time, behind: newest.duration_since(time) });
         }
-        let mut kept = measured;
-        let dropped = self.screening.screen(time, &mut kept);
+        let Intake { kept, derived, dropped } = intake::take(&mut self.screening, time, measured);
         if kept.is_empty() {
             let example = dropped.first().map_or_else(String::new, |dropped| {
                 format!("{} = {} ({})", dropped.quantity, dropped.value, dropped.reason.label())
@@ -297,7 +298,7 @@ impl Station {
             return Err(Rejected::Implausible { time, example });
         }
         let before = self.history.newest();
-        let inserted = self.insert(time, kept);
+        let inserted = self.insert(time, derived);
         let mut scores = Vec::new();
         match inserted {
             Inserted::Newest(_) => {
@@ -326,7 +327,7 @@ impl Station {
     pub fn complete(&mut self, number: u64, outputs: Option<&[f32]>) -> Option<Completed> {
         let index = self.in_flight.iter().position(|asked| asked.number == number)?;
         let InFlight { origin, arrived, .. } = self.in_flight.remove(index)?;
-        let decoded = outputs.map(|outputs| decode_outputs(&self.model.manifest, &origin, outputs));
+        let decoded = outputs.map(|outputs| degrees(&self.model.manifest, &origin, outputs));
         let is_implausible = matches!(decoded, Some(None));
         let forecast = match decoded.flatten() {
             Some(leads) => self.forecast(&origin, Source::Model, leads),
@@ -490,7 +491,9 @@ impl Station {
                 owed.pop_front();
                 next.extend(station.ask_again(origin));
             }
-            station.insert(*time, *values);
+            let mut derived = *values;
+            derive(&mut derived);
+            station.insert(*time, derived);
         }
         for origin in owed {
             next.extend(station.ask_again(origin));
@@ -500,7 +503,12 @@ impl Station {
         for forecast in forecasts {
             let slot = station.history.grid().slot(forecast.origin);
             if station.in_flight.iter().all(|asked| asked.origin.slot != slot) {
-                station.verification.restore(slot, forecast, &station.model.manifest.window, &station.history);
+                station.verification.restore(
+                    slot,
+                    forecast,
+                    &station.model.manifest.window,
+                    &station.history,
+                );
             }
             if station.delivered.is_none_or(|until| forecast.origin > until) {
                 station.undelivered.push_back(forecast.origin);
@@ -516,10 +524,8 @@ impl Station {
         (station, next, undelivered)
     }
 
-    /// Derives what follows from `kept` and puts it into the history.
-    fn insert(&mut self, time: Timestamp, kept: Values) -> Inserted {
-        let mut values = kept;
-        derive(&mut values);
+    /// Puts a reading, with what follows from it, into the history.
+    fn insert(&mut self, time: Timestamp, values: Values) -> Inserted {
         let inserted = self.history.insert(time, &values);
         if self.newest.is_none_or(|(newest, _)| time >= newest) {
             self.newest = Some((time, values.get(Quantity::AirTemperature)));
@@ -652,29 +658,27 @@ fn read_state(bytes: &[u8]) -> Option<State> {
 
 /// What the model's outputs `[lead]` or `[lead, quantile]` mean in °C; `None` when one is no temperature that a thermometer
 /// shows.
-///
-/// The point forecast is the median; the interval is from the lowest to the highest quantile, put in order if the
-/// model crossed them.
-fn decode_outputs(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<LeadForecast>> {
+fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<LeadForecast>> {
     if outputs.len() != manifest.outputs() {
         return None;
     }
-    let quantiles = manifest.quantiles.len().max(1);
-    let median = manifest.quantiles.iter().position(|&quantile| quantile == 0.5).unwrap_or(0);
     let (lowest, highest) = Quantity::AirTemperature.plausible_range();
     // A forecast may go beyond what was ever measured, not beyond what can be.
     let plausible = lowest - MARGIN_C..=highest + MARGIN_C;
-    let temperature = |output: f32| {
-        let temperature_c = manifest.target.temperature_c(output, origin.newest_c);
+    let judge = |temperature_c: f32| {
         plausible.contains(&temperature_c).then(|| to_centidegrees(temperature_c).map(from_centidegrees))?
     };
-    let leads = manifest.lead_h.iter().zip(outputs.chunks_exact(quantiles)).map(|(&lead_h, own)| {
-        let temperature_c = temperature(own[median])?;
-        let (first, last) = (temperature(own[0])?, temperature(own[quantiles - 1])?);
-        let interval_c =
-            (quantiles > 1).then(|| (first.min(last).min(temperature_c), last.max(first).max(temperature_c)));
-        let valid_at = manifest.window.valid_at(origin.slot, lead_h).1;
-        Some(LeadForecast { lead_h, valid_at, temperature_c, interval_c })
+    let leads = outputs::decode_outputs(manifest, origin.newest_c, outputs).map(|decoded| {
+        let interval_c = match decoded.interval_c {
+            Some((low, high)) => Some((judge(low)?, judge(high)?)),
+            None => None,
+        };
+        Some(LeadForecast {
+            lead_h: decoded.lead_h,
+            valid_at: manifest.window.valid_at(origin.slot, decoded.lead_h).1,
+            temperature_c: judge(decoded.temperature_c)?,
+            interval_c,
+        })
     });
     leads.collect()
 }

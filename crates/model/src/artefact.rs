@@ -1,22 +1,26 @@
 //! The artefact: one ONNX file with its manifest inside.
 
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use crate::bounds::{Weight, weigh};
 use crate::onnx::{self, DimensionValue};
-use forecastd_core::{MANIFEST_KEY, Manifest, ManifestError};
+use forecastd_core::{MANIFEST_KEY, Manifest, ManifestError, excerpt};
 
 /// A model as read from a file: the graph, and what its numbers mean.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Artefact {
     /// The manifest.
     pub manifest: Manifest,
     /// SHA-256 of the file, hexadecimal: what tells two artefacts of one name apart.
     pub sha256: String,
-    /// The parsed file.
-    model: onnx::Model,
+    /// The file. The graph is decoded from it when somebody asks, so that a daemon does not hold its weights twice.
+    bytes: Arc<[u8]>,
     /// The name of the batch dimension; `None` when the file fixes it to 1.
     batch_name: Option<String>,
 }
@@ -27,6 +31,27 @@ pub enum ArtefactError {
     /// The file cannot be read. Which one, whoever asked for it says.
     #[error("{0}")]
     Unreadable(std::io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("not a regular file")]
+    NotAFile,
+    /// The file is larger than any model.
+    #[error("{0} bytes, at most {max} are read", max = Artefact::MAX_BYTES)]
+    FileSize(u64),
+    /// The graph has more operations than any network.
+    #[error("a graph of {0} nodes, at most {max} are read", max = Artefact::MAX_NODES)]
+    Nodes(usize),
+    /// The file would take many times its size in memory.
+    #[error(
+        "a file of {file} bytes that takes {memory} bytes in memory, at most {max} are allowed for its size"
+    )]
+    Memory {
+        /// Size of the file.
+        file: usize,
+        /// What decoding it takes, estimated from above.
+        memory: usize,
+        /// What it may take.
+        max: usize,
+    },
     /// The bytes are no ONNX model, or the file is cut off.
     #[error("not an ONNX file, or cut off: {0}")]
     NotOnnx(String),
@@ -50,19 +75,38 @@ impl Artefact {
     /// Name of the graph's output.
     pub const OUTPUT: &'static str = "temperature";
     /// A file larger than this is not read.
-    const MAX_BYTES: u64 = 256 * 1024 * 1024;
+    pub const MAX_BYTES: u64 = 256 * 1024 * 1024;
+    /// A graph of more operations than this is not read. Those of subgraphs are not counted.
+    pub const MAX_NODES: usize = 10_000;
+
+    /// What decoding a file of `bytes` bytes may take: weights take what they take in the file.
+    const fn max_memory(bytes: usize) -> usize {
+        bytes.saturating_mul(3).saturating_add(32 * 1024 * 1024)
+    }
 
     /// Reads an artefact from a file.
     ///
     /// # Errors
     /// [`ArtefactError`] when it cannot be read, is not ONNX, has no usable manifest or shapes that do not fit it.
     pub fn read(path: &Path) -> Result<Artefact, ArtefactError> {
-        let metadata = std::fs::metadata(path).map_err(ArtefactError::Unreadable)?;
-        if !metadata.is_file() || metadata.len() > Artefact::MAX_BYTES {
-            let reason = std::io::Error::other("not a file of a reasonable size");
-            return Err(ArtefactError::Unreadable(reason));
+        // A pipe of that name must not hold whoever opens it.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = file.map_err(ArtefactError::Unreadable)?;
+        let metadata = file.metadata().map_err(ArtefactError::Unreadable)?;
+        if !metadata.is_file() {
+            return Err(ArtefactError::NotAFile);
         }
-        Artefact::parse(&std::fs::read(path).map_err(ArtefactError::Unreadable)?)
+        let mut bytes = Vec::new();
+        if metadata.len() <= Artefact::MAX_BYTES {
+            bytes.reserve_exact(metadata.len() as usize + 1);
+        }
+        // It may grow while it is read.
+        file.take(Artefact::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(ArtefactError::Unreadable)?;
+        if bytes.len() as u64 > Artefact::MAX_BYTES {
+            return Err(ArtefactError::FileSize(metadata.len().max(bytes.len() as u64)));
+        }
+        Artefact::from_bytes(bytes.into())
     }
 
     /// Takes the bytes of a file for an artefact.
@@ -70,7 +114,21 @@ impl Artefact {
     /// # Errors
     /// Like [`Artefact::read`], but for the file.
     pub fn parse(bytes: &[u8]) -> Result<Artefact, ArtefactError> {
-        let model = onnx::Model::decode(bytes).map_err(|error| ArtefactError::NotOnnx(error.to_string()))?;
+        Artefact::from_bytes(bytes.into())
+    }
+
+    /// Like [`Artefact::parse`], without a copy.
+    pub(crate) fn from_bytes(bytes: Arc<[u8]>) -> Result<Artefact, ArtefactError> {
+        if let Some(Weight { nodes, bytes: memory }) = weigh(&bytes) {
+            if nodes > Artefact::MAX_NODES {
+                return Err(ArtefactError::Nodes(nodes));
+            }
+            let (file, max) = (bytes.len(), Artefact::max_memory(bytes.len()));
+            if memory > max {
+                return Err(ArtefactError::Memory { file, memory, max });
+            }
+        }
+        let model = decode(&bytes)?;
         if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
             return Err(ArtefactError::NotOnnx("no graph".to_owned()));
         }
@@ -85,7 +143,7 @@ impl Artefact {
             return Err(ArtefactError::Damaged);
         }
         let batch_name = check_shapes(&model, &manifest)?;
-        Ok(Artefact { manifest, sha256: hex::encode(&Sha256::digest(bytes)), model, batch_name })
+        Ok(Artefact { manifest, sha256: hex::encode(Sha256::digest(&bytes)), bytes, batch_name })
     }
 
     /// Puts a manifest into a model and gives the bytes of the file.
@@ -109,9 +167,14 @@ impl Artefact {
         self.batch_name.is_some()
     }
 
+    /// The file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The file's bytes for an engine; with the batch fixed to 1 for one that wants every dimension known.
     pub fn graph(&self, fix_batch: bool) -> Vec<u8> {
-        let mut model = self.model.clone();
+        let mut model = self.model();
         // Engines need the graph only.
         model.metadata_props.clear();
         if let (true, Some(name)) = (fix_batch, &self.batch_name) {
@@ -120,9 +183,9 @@ impl Artefact {
         model.encode_to_vec()
     }
 
-    /// The graph's operations and constants, for a person.
-    pub fn model(&self) -> &onnx::Model {
-        &self.model
+    /// The graph's operations and constants, for a person or an engine; decoded from the file at every call.
+    pub fn model(&self) -> onnx::Model {
+        decode(&self.bytes).expect("bytes that were decoded once are decoded again")
     }
 
     /// What a station knows of it.
@@ -136,9 +199,20 @@ impl Artefact {
     }
 }
 
+impl std::fmt::Debug for Artefact {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = formatter.debug_struct("Artefact");
+        shown.field("id", &self.id()).field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<onnx::Model, ArtefactError> {
+    onnx::Model::decode(bytes).map_err(|error| ArtefactError::NotOnnx(error.to_string()))
+}
+
 /// What [`Manifest::graph_sha256`] is to be.
 fn graph_hash(model: &onnx::Model) -> Option<String> {
-    model.graph.as_ref().map(|graph| hex::encode(&Sha256::digest(graph.encode_to_vec())))
+    model.graph.as_ref().map(|graph| hex::encode(Sha256::digest(graph.encode_to_vec())))
 }
 
 /// Checks input and output of the graph against the manifest; gives the name of the batch dimension.
@@ -161,7 +235,8 @@ fn check_shapes(model: &onnx::Model, manifest: &Manifest) -> Result<Option<Strin
         [(input, Artefact::INPUT, &window[..]), (output, Artefact::OUTPUT, &temperature[..])]
     {
         if value.name != name {
-            return shape_error(format!("graph has {:?} where {name:?} is expected", value.name));
+            let found = excerpt(&value.name, 64);
+            return shape_error(format!("graph has \"{found}\" where {name:?} is expected"));
         }
         let Some(dimensions) = value.float_dimensions() else {
             return shape_error(format!("{name} is not a float tensor of known rank"));
@@ -191,13 +266,18 @@ fn check_shapes(model: &onnx::Model, manifest: &Manifest) -> Result<Option<Strin
 }
 
 fn print_shape(dimensions: &[DimensionValue]) -> String {
-    let sizes: Vec<String> = dimensions
+    const MOST: usize = 8;
+    let mut sizes: Vec<String> = dimensions
         .iter()
+        .take(MOST)
         .map(|dimension| match dimension {
             DimensionValue::Size(size) => size.to_string(),
             DimensionValue::Name(name) if name.is_empty() => "?".to_owned(),
-            DimensionValue::Name(name) => name.clone(),
+            DimensionValue::Name(name) => excerpt(name, 32),
         })
         .collect();
+    if dimensions.len() > MOST {
+        sizes.push("…".to_owned());
+    }
     format!("[{}]", sizes.join(", "))
 }

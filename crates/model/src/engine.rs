@@ -1,9 +1,14 @@
-//! The engines that run a network: tract (built in) and ONNX Runtime (a shared library), behind the `ort` API.
+//! The engines that run a network in this process: tract (built in) and ONNX Runtime (a shared library), behind the
+//! `ort` API. Both end the process on some files, so they are for files that are trusted, or for a process that may end:
+//! a daemon has an [`EngineProcess`](crate::EngineProcess).
 //!
 //! The API's table of functions is one per process, so the engine is chosen once, at start, by [`Runtime::start`].
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -84,6 +89,42 @@ pub enum EngineError {
     /// The engine fails on a window.
     #[error("inference failed: {0}")]
     Run(String),
+    /// The engine's process does not start.
+    #[error("cannot start the process of the engine: {0}")]
+    Start(io::Error),
+    /// What the engine's process says against a model.
+    #[error("{0}")]
+    Refused(String),
+    /// The engine's process ended by itself.
+    #[error("the engine died {doing}{}", how_it_died(.status.as_ref(), .said.as_deref()))]
+    Died {
+        /// What it was doing, in words.
+        doing: &'static str,
+        /// How it ended, as far as that is known.
+        status: Option<ExitStatus>,
+        /// What it last wrote to its standard error.
+        said: Option<String>,
+    },
+    /// The engine's process took too long and was killed.
+    #[error("the engine was killed {doing}: it took longer than {} s", .limit.as_secs_f64())]
+    TimedOut {
+        /// What it was doing, in words.
+        doing: &'static str,
+        /// How long that may take.
+        limit: Duration,
+    },
+    /// The engine's process says what no engine says.
+    #[error("the engine was killed {doing}: its answer cannot be understood")]
+    Answer {
+        /// What it was doing, in words.
+        doing: &'static str,
+    },
+}
+
+fn how_it_died(status: Option<&ExitStatus>, said: Option<&str>) -> String {
+    let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    format!("{status}{said}")
 }
 
 /// The engine of this process.
@@ -223,6 +264,11 @@ impl Engine {
     /// The most windows that [`Engine::run`] takes at once.
     pub fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    /// How many numbers one window has.
+    pub(crate) fn window_len(&self) -> usize {
+        self.samples * self.features
     }
 
     /// Runs `batch` normalised windows `[batch, sample, feature]`; gives `[batch, lead]` or

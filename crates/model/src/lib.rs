@@ -1,10 +1,31 @@
 //! A model in a file: ONNX with its manifest inside, the engines that run it, and the worker that they run in.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `artefact` | a model file, read and checked |
+//! | `bounds` | what a file would take in memory |
+//! | `onnx` | the file format |
+//! | `engine` | an engine in this process, for files that are trusted |
+//! | `process` | an engine in a process of its own, for files that nobody trusts |
+//! | `child` | that process, seen from within |
+//! | `protocol` | what the two say to each other |
+//! | `probe` | the windows that a model is tried on |
+//! | `worker` | the thread that asks the engine, and replaces one that dies |
 
 mod artefact;
+mod bounds;
+mod child;
 mod engine;
 pub mod onnx;
+mod probe;
+mod process;
+mod protocol;
 mod worker;
 
 pub use artefact::{Artefact, ArtefactError};
+pub use child::serve_engine;
 pub use engine::{Engine, EngineChoice, EngineError, EngineKind, Runtime};
-pub use worker::{Inference, InferenceError, InferenceRequest, InferenceWorker, WorkerObserver};
+pub use process::{EngineOptions, EngineProcess, EngineProgram};
+pub use worker::{
+    Inference, InferenceError, InferenceRequest, InferenceWorker, RestartPolicy, WorkerObserver,
+};

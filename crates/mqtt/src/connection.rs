@@ -1,4 +1,4 @@
-//! One connection to the broker. The client library is spoken to here and nowhere else.
+//! One connection to the broker. The client library is spoken to here (and in `client_options` and `reason`) alone.
 //!
 //! Its traps, and how they are met:
 //! - Its event loop must be polled all the time, so nothing here waits for anything else: requests go through
@@ -14,38 +14,39 @@
 //! - The library's search for a request that can go is linear, so no more is handed to it than the broker lets fly.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
-    AckMode, AsyncClient, ConnAck, ConnectProperties, ConnectReturnCode, ConnectionError,
-    DisconnectReasonCode, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet,
-    PersistedAckMode, PersistedSession, PubAck, PubAckReason, Publish, PublishOptions, QoS,
-    RetainForwardRule, SessionStore, SessionStoreError, SessionStoreKey, StateError, SubAck, SubscribeFilter,
-    SubscribeReasonCode, TlsConfiguration, Transport,
+    AsyncClient, ConnAck, Event, EventLoop, Outgoing, Packet, PubAck, PubAckReason, Publish, PublishOptions,
+    PublishProperties, QoS, RetainForwardRule, SubAck, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::inbox::Refusal;
-use super::session::{Shared, Status};
-use super::{DisconnectReason, MqttSettings, SessionEvent};
-
-/// Requests and packets that the library handles between two flushes. Nothing waits for a batch to fill.
-const BATCH: usize = 64;
+use crate::client_options::client_options;
+use crate::disconnect::DisconnectReason;
+use crate::foreign;
+use crate::message::Message;
+use crate::news::{News, Refusal};
+use crate::purpose::Purpose;
+use crate::queue::Arrived;
+use crate::rate_limit::Kind;
+use crate::reason::reason;
+use crate::settings::MqttSettings;
+use crate::shared::Shared;
 
 /// How a connection ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     /// It was lost, or never came about.
     Lost {
         /// Why.
         reason: DisconnectReason,
-        /// How long it had lasted.
-        lasted: Duration,
+        /// How long it had lasted; absent when the broker had not accepted us.
+        lasted: Option<Duration>,
     },
     /// We were told to stop.
     Stopped {
@@ -66,6 +67,13 @@ enum Stage {
     SayingGoodbye,
 }
 
+/// What of our subscriptions the broker has not answered yet.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unanswered {
+    subscribe: bool,
+    unsubscribe: bool,
+}
+
 /// What the broker allows on this connection.
 #[derive(Debug, Clone, Copy)]
 struct Allowance {
@@ -74,13 +82,14 @@ struct Allowance {
 }
 
 /// One connection, from before the attempt until its end.
-pub(super) struct Connection<'a> {
+pub(crate) struct Connection<'a> {
     shared: &'a Arc<Shared>,
     settings: &'a MqttSettings,
-    status: Option<&'a Status>,
-    subscriptions: &'a [String],
+    purpose: &'a mut Purpose,
     stage: Stage,
     connected_at: Option<Instant>,
+    /// What of our subscriptions the broker has not answered yet.
+    unanswered: Unanswered,
     allowance: Allowance,
     /// Messages that may be sent ahead of the broker's acknowledgements; sending begins once we are subscribed.
     window: usize,
@@ -93,19 +102,18 @@ pub(super) struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    pub fn new(
+    pub(crate) fn new(
         shared: &'a Arc<Shared>,
         settings: &'a MqttSettings,
-        status: Option<&'a Status>,
-        subscriptions: &'a [String],
+        purpose: &'a mut Purpose,
     ) -> Connection<'a> {
         Connection {
             shared,
             settings,
-            status,
-            subscriptions,
+            purpose,
             stage: Stage::Serving,
             connected_at: None,
+            unanswered: Unanswered::default(),
             allowance: Allowance { retain: true, packet_bytes: u32::MAX },
             window: 1,
             handed_over: VecDeque::new(),
@@ -115,9 +123,9 @@ impl<'a> Connection<'a> {
     }
 
     /// Connects and serves the connection until it ends.
-    pub async fn serve(mut self, stopped: &mut watch::Receiver<Option<Instant>>) -> End {
+    pub(crate) async fn serve(mut self, stopped: &mut watch::Receiver<Option<Instant>>) -> End {
         self.shared.statistics.attempts.add(1);
-        let options = match options(self.settings, self.status) {
+        let options = match client_options(self.settings, self.purpose.status.as_ref()) {
             Ok(options) => options,
             Err(reason) => return self.lost(reason),
         };
@@ -125,6 +133,8 @@ impl<'a> Connection<'a> {
             Ok(pair) => pair,
             Err(error) => return self.lost(DisconnectReason::Protocol(error.to_string())),
         };
+        let patience = self.settings.acknowledge_timeout().min(self.settings.connect_timeout());
+        let mut look = pin!(tokio::time::sleep(patience));
         loop {
             let polled = {
                 let mut poll = pin!(event_loop.poll());
@@ -146,6 +156,15 @@ impl<'a> Connection<'a> {
                             self.stage = Stage::Draining(Instant::now() + left / 2);
                         }
                         () = at(drain_until), if drain_until.is_some() => self.leave(),
+                        // An end that was asked for has a deadline of its own.
+                        () = &mut look, if self.stage == Stage::Serving => {
+                            let now = Instant::now();
+                            match self.overdue() {
+                                Some((due, reason)) if due <= now => return self.lost(reason),
+                                Some((due, _)) => look.as_mut().reset(due.min(now + patience)),
+                                None => look.as_mut().reset(now + patience),
+                            }
+                        }
                     }
                 }
             };
@@ -168,8 +187,19 @@ impl<'a> Connection<'a> {
     }
 
     fn lost(&self, reason: DisconnectReason) -> End {
-        let lasted = self.connected_at.map_or(Duration::ZERO, |since| since.elapsed());
-        End::Lost { reason, lasted }
+        End::Lost { reason, lasted: self.connected_at.map(|since| since.elapsed()) }
+    }
+
+    /// When the broker's next answer is due, and what it means when it has not come by then.
+    fn overdue(&self) -> Option<(Instant, DisconnectReason)> {
+        let connected_at = self.connected_at?;
+        if self.unanswered.subscribe || self.unanswered.unsubscribe {
+            let limit = self.settings.connect_timeout();
+            return Some((connected_at + limit, DisconnectReason::NotSubscribed(limit)));
+        }
+        let limit = self.settings.acknowledge_timeout();
+        let sent_at = self.shared.outbox().oldest_in_flight()?;
+        Some((sent_at + limit, DisconnectReason::Unacknowledged(limit)))
     }
 
     /// Gives the library what can go: acknowledgements, then messages.
@@ -189,47 +219,75 @@ impl<'a> Connection<'a> {
                 Err(error) => error!(%error, "acknowledgement was not accepted"),
             }
         }
-        let mut sent = false;
+        let now = Instant::now();
+        let mut progress = false;
         loop {
-            let next = self.shared.outbox().take();
+            let (next, settled_before, settled) = {
+                let mut outbox = self.shared.outbox();
+                let before = outbox.settled();
+                (outbox.take(now), before, outbox.settled())
+            };
+            // What has expired settles without being sent.
+            progress |= settled != settled_before;
             let Some((token, message)) = next else { break };
-            sent = true;
-            if let Stage::Leaving(None) = self.stage
-                && self.status.is_some_and(|status| {
-                    *status.topic == *message.topic && status.offline == message.payload
-                })
-            {
-                self.stage = Stage::Leaving(Some(token));
-            }
-            // fixed header, topic length, packet identifier, property length
-            let packet_bytes = 5 + 2 + message.topic.len() + 2 + 1 + message.payload.len();
-            if packet_bytes > self.allowance.packet_bytes as usize {
-                let reason = format!(
-                    "{packet_bytes} bytes are more than the broker takes ({})",
-                    self.allowance.packet_bytes
-                );
-                self.refused(token, reason);
-                continue;
-            }
-            let options =
-                PublishOptions::new(QoS::AtLeastOnce).retain(message.retain && self.allowance.retain);
-            match client.try_publish(message.topic.as_ref(), message.payload, options) {
-                Ok(()) => {
-                    self.handed_over.push_back(token);
-                    self.shared.statistics.sent.add(1);
-                }
-                Err(error) => self.refused(token, error.to_string()),
-            }
+            progress = true;
+            self.send(client, token, message, now);
         }
-        if sent {
+        if progress {
             self.shared.progress.notify_waiters();
             self.count_in_flight();
         }
         self.advance_the_end(client);
     }
 
+    fn send(&mut self, client: &AsyncClient, token: u64, message: Message, now: Instant) {
+        if self.stage == Stage::Leaving(None)
+            && let Some(status) = &self.purpose.status
+            && *status.topic == *message.topic
+            && status.offline == message.payload
+        {
+            self.stage = Stage::Leaving(Some(token));
+        }
+        if message.is_clearing() && !self.allowance.retain {
+            // There is nothing to take back.
+            self.shared.outbox().settle(token);
+            return;
+        }
+        let expiry_s = message.expiry_interval_s(now);
+        // fixed header, topic length, packet identifier, property length, expiry
+        let expiry_bytes = if expiry_s.is_some() { 5 } else { 0 };
+        let packet_bytes = 5 + 2 + message.topic.len() + 2 + 1 + expiry_bytes + message.payload.len();
+        if packet_bytes > self.allowance.packet_bytes as usize {
+            let reason = format!(
+                "{packet_bytes} bytes are more than the broker takes ({})",
+                self.allowance.packet_bytes
+            );
+            return self.refused(token, reason);
+        }
+        let mut options =
+            PublishOptions::new(QoS::AtLeastOnce).retain(message.retain && self.allowance.retain);
+        if expiry_s.is_some() {
+            options = options.properties(PublishProperties {
+                message_expiry_interval: expiry_s,
+                ..PublishProperties::default()
+            });
+        }
+        match client.try_publish(message.topic.as_ref(), message.payload, options) {
+            Ok(()) => {
+                self.handed_over.push_back(token);
+                self.shared.statistics.sent.add(1);
+            }
+            Err(error) => self.refused(token, error.to_string()),
+        }
+    }
+
     fn count_in_flight(&self) {
-        self.shared.statistics.in_flight.set(self.shared.outbox().pending() as u64);
+        let (pending, expired) = {
+            let outbox = self.shared.outbox();
+            (outbox.pending(), outbox.expired())
+        };
+        self.shared.statistics.in_flight.set(pending as u64);
+        self.shared.statistics.publications_expired.set(expired);
     }
 
     fn advance_the_end(&mut self, client: &AsyncClient) {
@@ -237,7 +295,7 @@ impl<'a> Connection<'a> {
         if matches!(self.stage, Stage::Draining(_)) && idle() {
             self.leave();
             self.shared.wake.notify_one();
-        } else if matches!(self.stage, Stage::Leaving(None)) && self.status.is_none() {
+        } else if self.stage == Stage::Leaving(None) && self.purpose.status.is_none() {
             self.say_goodbye(client);
         } else if let Stage::Leaving(Some(token)) = self.stage
             && self.shared.outbox().topic(token).is_none()
@@ -249,7 +307,7 @@ impl<'a> Connection<'a> {
     /// Hands in `offline`, before all that still waits.
     fn leave(&mut self) {
         self.stage = Stage::Leaving(None);
-        if let Some(status) = self.status {
+        if let Some(status) = &self.purpose.status {
             self.shared.outbox().push_status(status.message(&status.offline));
         }
     }
@@ -275,6 +333,13 @@ impl<'a> Connection<'a> {
                 self.accepted(&packet, client);
             }
             Event::Incoming(Packet::SubAck(packet)) => self.subscribed(&packet),
+            Event::Incoming(Packet::UnsubAck(packet)) => {
+                debug!(filters = ?self.purpose.obsolete, reasons = ?packet.reasons, "unsubscribed");
+                // For good: whatever comes, no connection subscribes to them again.
+                self.purpose.obsolete.clear();
+                self.unanswered.unsubscribe = false;
+                self.begin_sending_once_answered();
+            }
             _ => {}
         }
     }
@@ -301,29 +366,40 @@ impl<'a> Connection<'a> {
             self.shared.inbox().forget_before(generation);
         }
         self.window = usize::from(window);
-        self.shared.tell(SessionEvent::Connected { session_present });
-        if self.subscriptions.is_empty() {
-            self.begin_sending();
-        } else {
-            let filters = self.subscriptions.iter().map(|filter| {
+        self.shared.tell(News::Connected { session_present });
+        if session_present && !self.purpose.obsolete.is_empty() {
+            self.unanswered.unsubscribe = true;
+            if let Err(error) = client.try_unsubscribe_many(self.purpose.obsolete.iter()) {
+                error!(%error, "unsubscription was not accepted");
+            }
+        }
+        if !self.purpose.subscriptions.is_empty() {
+            self.unanswered.subscribe = true;
+            let filters = self.purpose.subscriptions.iter().map(|filter| {
                 let mut filter = SubscribeFilter::new(filter.as_str(), QoS::AtLeastOnce);
                 // Without this, every connection would bring every retained reading again.
                 filter.retain_forward_rule = RetainForwardRule::OnNewSubscribe;
+                // Retain as published: who takes a retained message back is to be heard.
+                filter.preserve_retain = true;
                 filter
             });
             if let Err(error) = client.try_subscribe_many(filters) {
                 error!(%error, "subscription was not accepted");
             }
         }
+        self.begin_sending_once_answered();
     }
 
     /// The library lets a PUBLISH pass an earlier SUBSCRIBE. We are `online` when we listen, not before.
-    fn begin_sending(&self) {
-        let online = self.status.map(|status| status.message(&status.online));
-        self.shared.outbox().connect(self.window, online);
+    fn begin_sending_once_answered(&self) {
+        if self.unanswered.subscribe || self.unanswered.unsubscribe {
+            return;
+        }
+        let online = self.purpose.status.as_ref().map(|status| status.message(&status.online));
+        self.shared.outbox().connect(self.window, online, Instant::now());
         self.shared.progress.notify_waiters();
         self.shared.statistics.set_connected(true);
-        self.shared.tell(SessionEvent::Subscribed);
+        self.shared.tell(News::Subscribed);
     }
 
     fn message(&mut self, publish: Publish, client: &AsyncClient) {
@@ -352,10 +428,14 @@ impl<'a> Connection<'a> {
         };
         if publish.payload.len() > self.settings.max_packet_bytes as usize {
             statistics.dropped_oversized.add(1);
-            warn!(topic, bytes = publish.payload.len(), "message is larger than mqtt.max_packet_bytes");
+            if let Some(unsaid) = self.shared.may_log(Kind::OversizedMessage) {
+                let bytes = publish.payload.len();
+                warn!(topic, bytes, unsaid, "message is larger than mqtt.max_packet_bytes");
+            }
             return give_up();
         }
-        if self.shared.inbox().push(topic, publish.payload, publish.retain, ticket) {
+        let message = Arrived { topic, payload: publish.payload, retain: publish.retain, ticket };
+        if self.shared.inbox().push(message) {
             self.shared.arrived.notify_one();
         } else if ticket.is_none() {
             statistics.dropped_overflow.add(1);
@@ -373,7 +453,11 @@ impl<'a> Connection<'a> {
                 self.shared.statistics.publications_acknowledged.add(1);
                 self.shared.outbox().settle(token);
             }
-            reason => self.refused(token, format!("{reason:?}")),
+            reason => {
+                let text =
+                    packet.properties.as_ref().and_then(|properties| properties.reason_string.as_deref());
+                self.refused(token, told(&reason, text));
+            }
         }
         self.shared.progress.notify_waiters();
         self.count_in_flight();
@@ -391,26 +475,33 @@ impl<'a> Connection<'a> {
     }
 
     fn subscribed(&mut self, packet: &SubAck) {
-        self.begin_sending();
+        self.unanswered.subscribe = false;
+        self.begin_sending_once_answered();
+        let text = packet.properties.as_ref().and_then(|properties| properties.reason_string.as_deref());
         let mut refused = 0;
-        for (filter, code) in self.subscriptions.iter().zip(&packet.return_codes) {
+        for (filter, code) in self.purpose.subscriptions.iter().zip(&packet.return_codes) {
             match code {
                 SubscribeReasonCode::Success(QoS::AtMostOnce) => {
                     warn!(filter, "broker grants qos 0 only: readings may be lost");
                 }
                 SubscribeReasonCode::Success(_) => debug!(filter, "subscribed"),
                 refusal => {
-                    let reason = format!("{refusal:?}");
+                    let reason = told(refusal, text);
                     error!(filter, reason, "broker refuses a subscription");
                     refused += 1;
                     self.shared.statistics.subscriptions_refused.add(1);
                     let filter = filter.clone();
-                    self.shared.tell(SessionEvent::Refused(Refusal::Subscription { filter, reason }));
+                    self.shared.tell(News::Refused(Refusal::Subscription { filter, reason }));
                 }
             }
         }
         self.shared.statistics.subscriptions_refused_now.set(refused);
     }
+}
+
+/// A reason code, and what the broker wrote beside it.
+fn told(code: &impl std::fmt::Debug, text: Option<&str>) -> String {
+    text.map_or_else(|| format!("{code:?}"), |text| format!("{code:?}: {}", foreign::shown(text)))
 }
 
 /// Sleeps until `time`, for ever without one.
@@ -421,157 +512,11 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-fn options(settings: &MqttSettings, status: Option<&Status>) -> Result<MqttOptions, DisconnectReason> {
-    let mut options = MqttOptions::new(settings.client_id.clone(), (settings.host.clone(), settings.port()));
-    if settings.tls {
-        let tls = |detail: String| DisconnectReason::Tls(detail);
-        let configuration = match &settings.ca_file {
-            Some(path) => {
-                let ca = std::fs::read(path)
-                    .map_err(|error| tls(format!("mqtt.ca_file {}: {error}", path.display())))?;
-                TlsConfiguration::Simple { ca, alpn: None, client_auth: None }
-            }
-            None => TlsConfiguration::try_default_rustls().map_err(|error| tls(error.to_string()))?,
-        };
-        options.set_transport(Transport::Tls(configuration));
-    }
-    let password =
-        settings.resolve_password().map_err(|error| DisconnectReason::Unauthorized(error.to_string()))?;
-    match (&settings.username, password) {
-        (Some(name), Some(password)) => {
-            options.set_credentials(name.clone(), password.reveal().to_owned());
-        }
-        (Some(name), None) => {
-            options.set_username(name.clone());
-        }
-        (None, _) => {}
-    }
-    let mut properties = ConnectProperties::new();
-    properties.session_expiry_interval = Some(settings.session_expiry_s);
-    properties.receive_maximum = Some(settings.receive_maximum);
-    properties.max_packet_size = Some(settings.largest_packet_bytes());
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(settings.connect_timeout_s);
-    options
-        .set_connect_properties(properties)
-        .set_keep_alive(settings.keep_alive_s)
-        .set_clean_start(false)
-        .set_ack_mode(AckMode::Manual)
-        .set_connect_timeout(Duration::from_secs(settings.connect_timeout_s))
-        .set_max_request_batch(BATCH)
-        .set_read_batch_size(BATCH)
-        .set_network_options(network)
-        .set_session_store(FreshSession(settings.client_id.clone(), settings.session_expiry_s));
-    if let Some(status) = status {
-        options.set_last_will(LastWill::new(
-            status.topic.clone(),
-            status.offline.to_vec(),
-            QoS::AtLeastOnce,
-            true,
-            None,
-        ));
-    }
-    Ok(options)
-}
-
-/// Tells the library that our side of the session holds nothing, which at QoS 1 it need not.
-#[derive(Debug)]
-struct FreshSession(String, u32);
-
-/// What the library's trait wants returned; it does not export its own alias.
-type SessionStoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SessionStoreError>> + Send + 'a>>;
-
-impl SessionStore for FreshSession {
-    fn load<'a>(&'a self, _: &'a SessionStoreKey) -> SessionStoreFuture<'a, Option<PersistedSession>> {
-        let session = PersistedSession {
-            format_version: 1,
-            client_id: self.0.clone(),
-            clean_start: false,
-            session_expiry_interval: Some(self.1),
-            outgoing_inflight_upper_limit: None,
-            ack_mode: PersistedAckMode::Manual,
-            last_pkid: 0,
-            last_puback: 0,
-            replay: Vec::new(),
-            incoming_qos2: Vec::new(),
-        };
-        Box::pin(std::future::ready(Ok(Some(session))))
-    }
-
-    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> SessionStoreFuture<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> SessionStoreFuture<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
 /// Waits until the end is asked for; gives the time by which it is to be done.
 async fn stop_asked(stopped: &mut watch::Receiver<Option<Instant>>) -> Instant {
     match stopped.wait_for(Option::is_some).await {
         Ok(deadline) => deadline.unwrap_or_else(Instant::now),
         // The handle is gone: at once.
         Err(_) => Instant::now(),
-    }
-}
-
-/// What an error of the library means.
-fn reason(error: &ConnectionError, connected: bool) -> DisconnectReason {
-    match error {
-        ConnectionError::Timeout(_) | ConnectionError::DisconnectTimeout => DisconnectReason::Timeout,
-        ConnectionError::Io(error) => broken(error, connected),
-        ConnectionError::Tls(error) => DisconnectReason::Tls(error.to_string()),
-        ConnectionError::ConnectionRefused(code) => refusal(*code),
-        ConnectionError::MqttState(error) => match error {
-            StateError::Io(error) => broken(error, connected),
-            StateError::AwaitPingResp => DisconnectReason::Timeout,
-            StateError::ConnectionAborted => DisconnectReason::Closed("closed by the broker".to_owned()),
-            StateError::Deserialization(rumqttc::Error::Io(error)) => broken(error, connected),
-            StateError::ConnFail { reason } => refusal(*reason),
-            StateError::IncomingPacketTooLarge { .. } | StateError::OutgoingPacketTooLarge { .. } => {
-                DisconnectReason::PacketTooLarge(error.to_string())
-            }
-            StateError::ServerDisconnect { reason_code, reason_string } => {
-                farewell(*reason_code, reason_string.as_deref())
-            }
-            other => DisconnectReason::Protocol(other.to_string()),
-        },
-        other => DisconnectReason::Protocol(other.to_string()),
-    }
-}
-
-fn broken(error: &io::Error, connected: bool) -> DisconnectReason {
-    let detail = error.to_string();
-    if connected {
-        DisconnectReason::Closed(detail)
-    } else if error.kind() == io::ErrorKind::TimedOut {
-        DisconnectReason::Timeout
-    } else {
-        DisconnectReason::Unreachable(detail)
-    }
-}
-
-fn refusal(code: ConnectReturnCode) -> DisconnectReason {
-    let detail = format!("{code:?}");
-    match code {
-        ConnectReturnCode::BadUserNamePassword
-        | ConnectReturnCode::NotAuthorized
-        | ConnectReturnCode::BadAuthenticationMethod
-        | ConnectReturnCode::Banned => DisconnectReason::Unauthorized(detail),
-        _ => DisconnectReason::Refused(detail),
-    }
-}
-
-fn farewell(code: DisconnectReasonCode, text: Option<&str>) -> DisconnectReason {
-    let detail = text.map_or_else(|| format!("{code:?}"), |text| format!("{code:?}: {text}"));
-    match code {
-        DisconnectReasonCode::ServerShuttingDown => DisconnectReason::ServerShutdown,
-        DisconnectReasonCode::SessionTakenOver => DisconnectReason::SessionTakenOver,
-        DisconnectReasonCode::PacketTooLarge => DisconnectReason::PacketTooLarge(detail),
-        DisconnectReasonCode::KeepAliveTimeout => DisconnectReason::Timeout,
-        DisconnectReasonCode::NotAuthorized => DisconnectReason::Unauthorized(detail),
-        _ => DisconnectReason::ServerDisconnect(detail),
     }
 }

@@ -1,6 +1,7 @@
 //! Why a connection ended, or an attempt to connect failed.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a connection ended, or an attempt to connect failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +30,18 @@ pub enum DisconnectReason {
     Protocol(String),
     /// The broker sent more ahead of our acknowledgements than there is room for; it sends it again.
     Overrun,
+    /// A publication was not acknowledged within this time (`mqtt.acknowledge_timeout_s`); what was not acknowledged is
+    /// sent again.
+    Unacknowledged(Duration),
+    /// The broker did not answer our subscriptions within this time (`mqtt.connect_timeout_s`).
+    NotSubscribed(Duration),
+    /// The broker speaks another version of MQTT than 5.
+    ProtocolVersion(String),
 }
 
 impl DisconnectReason {
     /// Every label, so that counters can be exported as 0 from the start.
-    pub const LABELS: [&'static str; 12] = [
+    pub const LABELS: [&'static str; 15] = [
         "unreachable",
         "timeout",
         "unauthorized",
@@ -46,6 +54,9 @@ impl DisconnectReason {
         "packet_too_large",
         "protocol",
         "overrun",
+        "unacknowledged",
+        "not_subscribed",
+        "protocol_version",
     ];
 
     /// The place of [`DisconnectReason::label`] in [`DisconnectReason::LABELS`].
@@ -63,6 +74,9 @@ impl DisconnectReason {
             DisconnectReason::PacketTooLarge(_) => 9,
             DisconnectReason::Protocol(_) => 10,
             DisconnectReason::Overrun => 11,
+            DisconnectReason::Unacknowledged(_) => 12,
+            DisconnectReason::NotSubscribed(_) => 13,
+            DisconnectReason::ProtocolVersion(_) => 14,
         }
     }
 
@@ -71,14 +85,20 @@ impl DisconnectReason {
         DisconnectReason::LABELS[self.index()]
     }
 
+    /// Whether the broker is there and does not do its work: more than a network that breaks.
+    pub(crate) fn is_neglect(&self) -> bool {
+        matches!(self, DisconnectReason::Unacknowledged(_) | DisconnectReason::NotSubscribed(_))
+    }
+
     /// Whether waiting alone will not help: a person has to change the configuration.
-    pub fn needs_a_person(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         matches!(
             self,
             DisconnectReason::Unauthorized(_)
                 | DisconnectReason::Refused(_)
                 | DisconnectReason::Tls(_)
                 | DisconnectReason::SessionTakenOver
+                | DisconnectReason::ProtocolVersion(_)
         )
     }
 }
@@ -106,6 +126,17 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Overrun => formatter.write_str(
                 "broker sent more ahead of our acknowledgements than there is room for; it will send it again",
             ),
+            DisconnectReason::Unacknowledged(limit) => write!(
+                formatter,
+                "broker did not acknowledge a publication within {} s; it will be sent again",
+                limit.as_secs_f32()
+            ),
+            DisconnectReason::NotSubscribed(limit) => {
+                write!(formatter, "broker did not answer the subscription within {} s", limit.as_secs_f32())
+            }
+            DisconnectReason::ProtocolVersion(detail) => {
+                write!(formatter, "broker does not speak mqtt 5: {detail}")
+            }
         }
     }
 }

@@ -1,33 +1,37 @@
 //! What waits to be published, what is not acknowledged yet, and the newest retained message of every topic.
 //!
-//! A pure state machine. The rules:
-//! - While the broker is there, every message goes out, in the order in which it was handed in.
+//! A pure state machine; the time is passed in. The rules:
+//! - While the broker is there, every message goes out, in the order in which it was handed in. A retained one always
+//!   finds room; whether it fits the capacity is told by [`Outbox::has_room`], for those who can slow down.
 //! - While it is away, of retained messages only the newest by topic is kept; others are queued up to the capacity.
-//! - On every connection the newest retained message of every topic goes out again, and before anything else what was
-//!   not acknowledged on the last one, in its order.
+//! - On every connection, what was not acknowledged on the last one goes out again, before all that was queued behind
+//!   it; so does the newest retained message of every topic, those first that the broker has not acknowledged.
+//! - What expires while it waits is not sent; an expired message of a topic is not repeated. A topic whose clearing was
+//!   acknowledged is forgotten.
 //!
-//! So memory is bounded by the capacity, the window and the number of topics.
+//! So memory is bounded by the capacity, the window, the number of topics, and what is handed in beyond
+//! [`Outbox::has_room`].
 //!
 //! A message can be poison: some brokers (mosquitto 2.0.11 among them) close the connection over a message that they
 //! refuse, and sending it again first on every connection would go on for ever. So what was in flight when a young
 //! connection was lost is *suspicious*: on the next one it travels alone. When the connection was lost
 //! [`STRIKES`] times while a message travelled alone, it is given up.
+//!
+//! # When a message is settled
+//! Every message has a number, and [`Outbox::settled`] is the lowest number that is not settled. A message is settled
+//! - when the broker has acknowledged it, or has refused it, or it was given up, or it has expired;
+//! - if it was retained and a newer one of its topic took its place before it was acknowledged (while the broker was
+//!   away, or by a lost connection): when that one is settled.
+//!
+//! Never earlier: whoever hands in again what was not settled loses nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
-/// A message to be published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The payload.
-    pub payload: Bytes,
-    /// Whether the broker keeps it for those who come later.
-    pub retain: bool,
-}
+use crate::message::Message;
 
 /// Connections that a message may cost while it travels alone.
 pub(crate) const STRIKES: u8 = 5;
@@ -39,20 +43,13 @@ pub(crate) enum Offer {
     Accepted {
         /// Its number: see [`Outbox::settled`].
         sequence: u64,
-        /// Whether it took the place of an older one that was not sent yet.
+        /// Whether it took the place of an older one that was not acknowledged yet.
         replaced: bool,
     },
-    /// There is no room for it now.
+    /// There is no room for it now: it is not retained.
     Full,
-}
-
-/// What to do with a retained message when the queue is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenFull {
-    /// Say so.
-    Refuse,
-    /// Send the topic's newest message when there is room.
-    Defer,
+    /// It is retained, and its topic is one more than are kept.
+    TooManyTopics,
 }
 
 /// A message in the queue.
@@ -65,24 +62,33 @@ struct Queued {
 /// A message that was sent on this connection.
 #[derive(Debug)]
 struct Sent {
-    /// Absent for the status and for repetitions of retained messages.
+    /// Absent for the status.
     sequence: Option<u64>,
     message: Message,
     settled: bool,
+    at: Instant,
 }
 
 /// The newest retained message of a topic.
 #[derive(Debug)]
-struct Retained {
+struct Kept {
     payload: Bytes,
-    /// Whether the topic is in `deferred`.
-    deferred: bool,
+    deadline: Option<Instant>,
+    /// Its number.
+    sequence: u64,
+    /// The lowest number that is settled with the next acknowledgement of the topic: of a message that was replaced, or
+    /// of this one itself while the broker is away.
+    owed: Option<u64>,
+    /// The highest number of the topic that the broker acknowledged.
+    acknowledged: Option<u64>,
+    /// Whether it waits in `deferred`.
+    is_deferred: bool,
 }
 
 /// The state machine of this file.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// Messages that the queue holds.
+    /// Messages that the queue holds; retained ones go beyond it.
     capacity: usize,
     /// Topics whose newest message is kept.
     topics: usize,
@@ -92,20 +98,28 @@ pub(crate) struct Outbox {
     window: usize,
     /// The number of the next message.
     next_sequence: u64,
+    /// Numbers that are not settled: of every message in `queue`, `sent` and `held`, and of `kept` what is owed.
+    unsettled: BTreeSet<u64>,
     /// The status: before all else.
     status: Option<Message>,
     /// Waiting, by sequence.
     queue: VecDeque<Queued>,
-    /// Topics whose newest message waits, each with the sequence that must have left the queue before.
-    deferred: VecDeque<(Arc<str>, u64)>,
+    /// Topics whose newest message goes out again; those not marked in `kept` any more are passed over.
+    deferred: VecDeque<Arc<str>>,
+    /// Of these, the ones marked.
+    deferred_count: usize,
     /// The newest message of every topic.
-    retained: HashMap<Arc<str>, Retained>,
+    kept: HashMap<Arc<str>, Kept>,
+    /// No message of `kept` expires before.
+    first_expiry: Option<Instant>,
     /// Sent and not settled, by the order of sending.
     sent: VecDeque<Sent>,
     /// Of these, the ones not settled.
-    unsettled: usize,
+    in_flight: usize,
     /// The token of the first of `sent`.
     first_token: u64,
+    /// Messages that expired before they were sent.
+    expired: u64,
     /// Topics of suspicious messages, and how many connections they have cost while they travelled alone.
     suspects: HashMap<Arc<str>, u8>,
     /// A suspicious message whose turn it is, but which has to wait until nothing else is in flight.
@@ -118,20 +132,24 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// An outbox with room for `capacity` messages and the newest message of `topics` topics.
-    pub fn new(capacity: usize, topics: usize) -> Outbox {
+    pub(crate) fn new(capacity: usize, topics: usize) -> Outbox {
         Outbox {
             capacity,
             topics,
             connected: false,
             window: 0,
             next_sequence: 0,
+            unsettled: BTreeSet::new(),
             status: None,
             queue: VecDeque::new(),
             deferred: VecDeque::new(),
-            retained: HashMap::new(),
+            deferred_count: 0,
+            kept: HashMap::new(),
+            first_expiry: None,
             sent: VecDeque::new(),
-            unsettled: 0,
+            in_flight: 0,
             first_token: 0,
+            expired: 0,
             suspects: HashMap::new(),
             held: None,
             travels_alone: false,
@@ -140,77 +158,96 @@ impl Outbox {
     }
 
     /// Takes a message.
-    pub fn offer(&mut self, message: Message, when_full: WhenFull) -> Offer {
+    pub(crate) fn offer(&mut self, message: Message, now: Instant) -> Offer {
         if !message.retain {
-            return self.enqueue(message);
-        }
-        let known = self.retained.contains_key(&message.topic);
-        if !known && self.retained.len() >= self.topics {
-            return self.enqueue(message);
-        }
-        let is_full = self.queue.len() >= self.capacity;
-        let entry_deferred = self.retained.get(&message.topic).is_some_and(|entry| entry.deferred);
-        if self.connected && !entry_deferred && is_full && when_full == WhenFull::Refuse {
-            return Offer::Full;
-        }
-        let entry = self
-            .retained
-            .entry(Arc::clone(&message.topic))
-            .or_insert_with(|| Retained { payload: Bytes::new(), deferred: false });
-        entry.payload = message.payload.clone();
-        if !self.connected || entry_deferred {
-            // On the next connection every topic goes out, and a deferred one goes out when its turn comes.
-            let sequence = self.take_sequence();
-            return Offer::Accepted { sequence, replaced: known };
-        }
-        if is_full {
-            entry.deferred = true;
-            let sequence = self.take_sequence();
-            self.deferred.push_back((message.topic, sequence));
+            if !self.has_room() {
+                return Offer::Full;
+            }
+            let sequence = self.enqueue(message);
             return Offer::Accepted { sequence, replaced: false };
         }
-        self.enqueue(message)
-    }
-
-    fn enqueue(&mut self, message: Message) -> Offer {
-        if self.queue.len() >= self.capacity {
-            return Offer::Full;
+        if !self.kept.contains_key(&message.topic) {
+            if self.kept.len() >= self.topics {
+                self.forget_expired(now);
+            }
+            if self.kept.len() >= self.topics {
+                return Offer::TooManyTopics;
+            }
         }
-        let sequence = self.take_sequence();
-        self.queue.push_back(Queued { sequence, message });
-        Offer::Accepted { sequence, replaced: false }
+        if let Some(deadline) = message.deadline {
+            self.first_expiry = Some(self.first_expiry.map_or(deadline, |first| first.min(deadline)));
+        }
+        let sequence = self.next_sequence;
+        let kept = self.kept.entry(Arc::clone(&message.topic)).or_insert_with(|| Kept {
+            payload: Bytes::new(),
+            deadline: None,
+            sequence,
+            owed: None,
+            acknowledged: None,
+            is_deferred: false,
+        });
+        kept.payload = message.payload.clone();
+        kept.deadline = message.deadline;
+        kept.sequence = sequence;
+        if self.connected {
+            let replaced = kept.is_deferred && kept.owed.is_some();
+            self.deferred_count -= usize::from(std::mem::take(&mut kept.is_deferred));
+            self.enqueue(message);
+            return Offer::Accepted { sequence, replaced };
+        }
+        // On the next connection every topic goes out.
+        let replaced = kept.owed.is_some();
+        if !replaced {
+            kept.owed = Some(sequence);
+            self.unsettled.insert(sequence);
+        }
+        self.next_sequence += 1;
+        Offer::Accepted { sequence, replaced }
     }
 
-    fn take_sequence(&mut self) -> u64 {
+    fn enqueue(&mut self, message: Message) -> u64 {
+        let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.next_sequence - 1
+        self.unsettled.insert(sequence);
+        self.queue.push_back(Queued { sequence, message });
+        sequence
+    }
+
+    /// Whether the queue is below its capacity.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < self.capacity
     }
 
     /// Sends `message` before anything else, and again on no other connection.
-    pub fn push_status(&mut self, message: Message) {
+    pub(crate) fn push_status(&mut self, message: Message) {
         self.status = Some(message);
     }
 
     /// A connection is there: `status` goes out first, and at most `window` messages ahead of their acknowledgement.
-    pub fn connect(&mut self, window: usize, status: Option<Message>) {
+    pub(crate) fn connect(&mut self, window: usize, status: Option<Message>, now: Instant) {
         self.connected = true;
         self.window = window.max(1);
         self.status = status;
-        self.deferred.clear();
-        for (topic, entry) in &mut self.retained {
-            entry.deferred = true;
-            self.deferred.push_back((Arc::clone(topic), 0));
+        self.forget_expired(now);
+        let mut again: Vec<(bool, u64, Arc<str>)> = Vec::with_capacity(self.kept.len());
+        for (topic, kept) in &mut self.kept {
+            kept.is_deferred = true;
+            again.push((kept.owed.is_none(), kept.sequence, Arc::clone(topic)));
         }
+        again.sort_unstable();
+        self.deferred_count = again.len();
+        self.deferred = again.into_iter().map(|(_, _, topic)| topic).collect();
     }
 
     /// The connection is gone: what was not settled waits again, in its order. `was_young` tells whether the
     /// connection was lost so soon that a message may be to blame. Gives the topic of a message that is given up.
-    pub fn disconnect(&mut self, was_young: bool) -> Option<Arc<str>> {
+    pub(crate) fn disconnect(&mut self, was_young: bool) -> Option<Arc<str>> {
         self.connected = false;
         self.status = None;
         self.deferred.clear();
-        for entry in self.retained.values_mut() {
-            entry.deferred = false;
+        self.deferred_count = 0;
+        for kept in self.kept.values_mut() {
+            kept.is_deferred = false;
         }
         let mut given_up = None;
         if was_young {
@@ -218,33 +255,58 @@ impl Outbox {
         } else {
             self.suspects.clear();
         }
-        let unsettled = self.sent.drain(..).filter(|sent| !sent.settled);
-        let in_flight = unsettled.map(|sent| (sent.sequence, sent.message));
-        let repeated = in_flight
-            .chain(self.held.take())
-            .filter_map(|(sequence, message)| sequence.map(|sequence| Queued { sequence, message }));
-        let mut waiting: VecDeque<Queued> = repeated.collect();
-        waiting.append(&mut self.queue);
+        let sent = std::mem::take(&mut self.sent).into_iter().filter(|sent| !sent.settled);
+        let in_flight = sent.map(|sent| (sent.sequence, sent.message)).chain(self.held.take());
+        let queued = std::mem::take(&mut self.queue);
+        let waiting = in_flight
+            .filter_map(|(sequence, message)| Some(Queued { sequence: sequence?, message }))
+            .chain(queued);
         // The newest retained message of a topic goes out on the next connection anyway.
-        waiting.retain(|queued| !queued.message.retain || !self.retained.contains_key(&queued.message.topic));
-        self.queue = waiting;
-        self.unsettled = 0;
+        let (superseded, repeated): (Vec<Queued>, Vec<Queued>) = waiting
+            .partition(|queued| queued.message.retain && self.kept.contains_key(&queued.message.topic));
+        self.queue = repeated.into();
+        for Queued { sequence, message } in superseded {
+            self.supersede(sequence, &message.topic);
+        }
+        self.in_flight = 0;
         self.first_token = 0;
         self.travels_alone = false;
         given_up
     }
 
+    /// The message with this number will not go out itself: it is settled with the newest one of its topic.
+    fn supersede(&mut self, sequence: u64, topic: &Arc<str>) {
+        let Some(kept) = self.kept.get_mut(topic) else { return };
+        if !self.unsettled.contains(&sequence) {
+            return;
+        }
+        if kept.acknowledged.is_some_and(|acknowledged| acknowledged >= sequence) {
+            self.unsettled.remove(&sequence);
+            return;
+        }
+        match kept.owed {
+            None => kept.owed = Some(sequence),
+            Some(owed) => {
+                let (lower, higher) = (owed.min(sequence), owed.max(sequence));
+                if lower < higher {
+                    self.unsettled.remove(&higher);
+                }
+                kept.owed = Some(lower);
+            }
+        }
+    }
+
     /// Makes what is in flight suspicious. What travelled alone has cost one connection more, and is given up when it
     /// were too many.
     fn accuse(&mut self) -> Option<Arc<str>> {
-        let unsettled: Vec<Arc<str>> = self
+        let in_flight: Vec<Arc<str>> = self
             .sent
             .iter()
             .filter(|sent| !sent.settled)
             .map(|sent| Arc::clone(&sent.message.topic))
             .collect();
         let alone = self.travels_alone;
-        for topic in unsettled {
+        for topic in in_flight {
             let strikes = self.suspects.entry(Arc::clone(&topic)).or_insert(0);
             *strikes += u8::from(alone);
             if *strikes >= STRIKES {
@@ -259,21 +321,31 @@ impl Outbox {
     }
 
     /// The next message to send, and the token by which it will be settled.
-    pub fn take(&mut self) -> Option<(u64, Message)> {
-        if !self.connected || self.unsettled >= self.window || self.travels_alone {
+    pub(crate) fn take(&mut self, now: Instant) -> Option<(u64, Message)> {
+        if !self.connected || self.in_flight >= self.window || self.travels_alone {
             return None;
         }
-        let (sequence, message) = self.held.take().or_else(|| self.choose())?;
+        let (sequence, message) = loop {
+            let (sequence, message) = self.held.take().or_else(|| self.choose())?;
+            if !message.has_expired(now) {
+                break (sequence, message);
+            }
+            if let Some(sequence) = sequence {
+                let unsettled = self.unsettled.len();
+                self.drop_message(sequence, &message);
+                self.expired += u64::from(self.unsettled.len() < unsettled);
+            }
+        };
         if self.suspects.contains_key(&message.topic) {
-            if self.unsettled > 0 {
+            if self.in_flight > 0 {
                 self.held = Some((sequence, message));
                 return None;
             }
             self.travels_alone = true;
         }
         let token = self.first_token + self.sent.len() as u64;
-        self.sent.push_back(Sent { sequence, message: message.clone(), settled: false });
-        self.unsettled += 1;
+        self.sent.push_back(Sent { sequence, message: message.clone(), settled: false, at: now });
+        self.in_flight += 1;
         Some((token, message))
     }
 
@@ -281,80 +353,129 @@ impl Outbox {
         if let Some(status) = self.status.take() {
             return Some((None, status));
         }
-        let next_queued = self.queue.front().map(|queued| queued.sequence);
-        // A topic was deferred when older messages for it may have been in the queue: they go first.
-        let deferred_may_go = self
-            .deferred
-            .front()
-            .is_some_and(|(_, after)| next_queued.is_none_or(|sequence| sequence >= *after));
-        if deferred_may_go && (next_queued.is_none() || !self.deferred_had_its_turn) {
-            self.deferred_had_its_turn = true;
-            let (topic, _) = self.deferred.pop_front()?;
-            let entry = self.retained.get_mut(&topic)?;
-            entry.deferred = false;
-            return Some((None, Message { topic, payload: entry.payload.clone(), retain: true }));
+        if self.queue.is_empty() || !self.deferred_had_its_turn {
+            while let Some(topic) = self.deferred.pop_front() {
+                let Some(kept) = self.kept.get_mut(&topic) else { continue };
+                if std::mem::take(&mut kept.is_deferred) {
+                    self.deferred_count -= 1;
+                    self.deferred_had_its_turn = true;
+                    let (payload, deadline) = (kept.payload.clone(), kept.deadline);
+                    return Some((Some(kept.sequence), Message { topic, payload, retain: true, deadline }));
+                }
+            }
         }
         self.deferred_had_its_turn = false;
         self.queue.pop_front().map(|queued| (Some(queued.sequence), queued.message))
     }
 
     /// The message with this token was refused, or is given up: it is not sent again, not even as a retained one.
-    pub fn refuse(&mut self, token: u64) {
-        let index = token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok());
-        if let Some(sent) = index.and_then(|index| self.sent.get(index)) {
-            let message = &sent.message;
-            let is_newest = |entry: &Retained| !entry.deferred && entry.payload == message.payload;
-            if message.retain && self.retained.get(&message.topic).is_some_and(is_newest) {
-                self.retained.remove(&message.topic);
-            }
+    pub(crate) fn refuse(&mut self, token: u64) {
+        if let Some((sequence, message)) = self.end_flight(token)
+            && let Some(sequence) = sequence
+        {
+            self.drop_message(sequence, &message);
         }
-        self.settle(token);
     }
 
     /// The message with this token is acknowledged.
-    pub fn settle(&mut self, token: u64) {
-        let Some(index) = token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok())
-        else {
-            return;
-        };
-        if let Some(sent) = self.sent.get_mut(index)
-            && !sent.settled
-        {
-            sent.settled = true;
-            self.unsettled -= 1;
-            self.suspects.remove(&sent.message.topic);
-            self.travels_alone = false;
+    pub(crate) fn settle(&mut self, token: u64) {
+        let Some((Some(sequence), message)) = self.end_flight(token) else { return };
+        self.unsettled.remove(&sequence);
+        let Some(kept) = message.retain.then(|| self.kept.get_mut(&message.topic)).flatten() else { return };
+        kept.acknowledged = kept.acknowledged.max(Some(sequence));
+        if let Some(owed) = kept.owed.take_if(|owed| *owed <= sequence) {
+            self.unsettled.remove(&owed);
         }
+        if kept.sequence == sequence && message.is_clearing() {
+            self.forget(&message.topic);
+        }
+    }
+
+    /// Takes note that the message with this token is on its way no longer, unless that is known.
+    fn end_flight(&mut self, token: u64) -> Option<(Option<u64>, Message)> {
+        let index = usize::try_from(token.checked_sub(self.first_token)?).ok()?;
+        let sent = self.sent.get_mut(index).filter(|sent| !sent.settled)?;
+        sent.settled = true;
+        let ended = (sent.sequence, sent.message.clone());
+        self.in_flight -= 1;
+        self.suspects.remove(&ended.1.topic);
+        self.travels_alone = false;
         while self.sent.front().is_some_and(|sent| sent.settled) {
             self.sent.pop_front();
             self.first_token += 1;
         }
+        Some(ended)
+    }
+
+    /// A message that will not be sent any more is settled, and is not repeated when it is the newest of its topic.
+    fn drop_message(&mut self, sequence: u64, message: &Message) {
+        self.unsettled.remove(&sequence);
+        let Some(kept) = message.retain.then(|| self.kept.get_mut(&message.topic)).flatten() else { return };
+        kept.owed.take_if(|owed| *owed == sequence);
+        if kept.sequence == sequence {
+            self.forget(&message.topic);
+        }
+    }
+
+    fn forget(&mut self, topic: &Arc<str>) {
+        if let Some(kept) = self.kept.remove(topic) {
+            self.deferred_count -= usize::from(kept.is_deferred);
+            if let Some(owed) = kept.owed {
+                self.unsettled.remove(&owed);
+            }
+        }
+    }
+
+    /// Forgets the topics whose newest message has expired. One that is in the queue or in flight ends there by itself.
+    fn forget_expired(&mut self, now: Instant) {
+        if self.first_expiry.is_none_or(|first| first > now) {
+            return;
+        }
+        self.first_expiry = self.kept.values().filter_map(|kept| kept.deadline).filter(|at| *at > now).min();
+        let has_expired = |kept: &Kept| kept.deadline.is_some_and(|deadline| deadline <= now);
+        let expired: Vec<Arc<str>> = self
+            .kept
+            .iter()
+            .filter(|(_, kept)| has_expired(kept))
+            .map(|(topic, _)| Arc::clone(topic))
+            .collect();
+        for topic in expired {
+            self.expired += u64::from(self.kept.get(&topic).is_some_and(|kept| kept.owed.is_some()));
+            self.forget(&topic);
+        }
     }
 
     /// The topic of the message with this token.
-    pub fn topic(&self, token: u64) -> Option<Arc<str>> {
+    pub(crate) fn topic(&self, token: u64) -> Option<Arc<str>> {
         let index = usize::try_from(token.checked_sub(self.first_token)?).ok()?;
         self.sent.get(index).map(|sent| Arc::clone(&sent.message.topic))
     }
 
-    /// Every message with a lower number is acknowledged, or was replaced by a newer one for its topic.
-    pub fn settled(&self) -> u64 {
-        let sent = self.sent.iter().filter(|sent| !sent.settled).find_map(|sent| sent.sequence);
-        let held = self.held.as_ref().and_then(|(sequence, _)| *sequence);
-        let first = sent.or(held).or_else(|| self.queue.front().map(|queued| queued.sequence));
-        first.unwrap_or(self.next_sequence)
+    /// The lowest number that is not settled: see the head of this file.
+    pub(crate) fn settled(&self) -> u64 {
+        self.unsettled.first().copied().unwrap_or(self.next_sequence)
+    }
+
+    /// When the oldest message was sent that is not acknowledged.
+    pub(crate) fn oldest_in_flight(&self) -> Option<Instant> {
+        self.sent.front().map(|sent| sent.at)
+    }
+
+    /// Messages that expired before they were acknowledged.
+    pub(crate) fn expired(&self) -> u64 {
+        self.expired
     }
 
     /// Whether nothing waits, neither to be sent nor to be acknowledged.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.pending() == 0
     }
 
     /// Messages that wait, to be sent or to be acknowledged.
-    pub fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.queue.len()
-            + self.deferred.len()
-            + self.unsettled
+            + self.deferred_count
+            + self.in_flight
             + usize::from(self.status.is_some())
             + usize::from(self.held.is_some())
     }
@@ -362,23 +483,33 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
 
     fn message(topic: &str, payload: &str, retain: bool) -> Message {
-        Message { topic: Arc::from(topic), payload: Bytes::copy_from_slice(payload.as_bytes()), retain }
+        Message { retain, ..Message::new(topic, payload.to_owned()) }
     }
 
     fn accepted(outbox: &mut Outbox, topic: &str, payload: &str, retain: bool) -> u64 {
-        match outbox.offer(message(topic, payload, retain), WhenFull::Refuse) {
+        match outbox.offer(message(topic, payload, retain), Instant::now()) {
             Offer::Accepted { sequence, .. } => sequence,
-            Offer::Full => panic!("full"),
+            other => panic!("{other:?}"),
         }
     }
 
+    fn connect(outbox: &mut Outbox, window: usize) {
+        outbox.connect(window, None, Instant::now());
+    }
+
+    fn take(outbox: &mut Outbox) -> Option<(u64, Message)> {
+        outbox.take(Instant::now())
+    }
+
     fn take_all(outbox: &mut Outbox) -> Vec<String> {
-        std::iter::from_fn(|| outbox.take())
+        std::iter::from_fn(|| take(outbox))
             .map(|(_, message)| format!("{}={}", message.topic, String::from_utf8_lossy(&message.payload)))
             .collect()
     }
@@ -391,15 +522,15 @@ mod tests {
         }
         accepted(&mut outbox, "reading", "a", false);
         accepted(&mut outbox, "reading", "b", false);
-        assert!(outbox.take().is_none());
-        outbox.connect(10, Some(message("status", "online", true)));
+        assert!(take(&mut outbox).is_none());
+        outbox.connect(10, Some(message("status", "online", true)), Instant::now());
         assert_eq!(take_all(&mut outbox), ["status=online", "state=6", "reading=a", "reading=b"]);
     }
 
     #[test]
     fn while_the_broker_is_there_every_message_goes_out_in_order() {
         let mut outbox = Outbox::new(10, 4);
-        outbox.connect(10, None);
+        connect(&mut outbox, 10);
         for payload in ["1", "2", "3"] {
             accepted(&mut outbox, "state", payload, true);
         }
@@ -417,7 +548,7 @@ mod tests {
     #[test]
     fn what_was_not_acknowledged_is_sent_again_first_and_in_order() {
         let mut outbox = Outbox::new(10, 4);
-        outbox.connect(3, None);
+        connect(&mut outbox, 3);
         for payload in ["1", "2", "3", "4"] {
             accepted(&mut outbox, "reading", payload, false);
         }
@@ -425,28 +556,188 @@ mod tests {
         outbox.settle(1);
         assert_eq!(outbox.disconnect(false), None);
         assert_eq!(outbox.settled(), 0);
-        outbox.connect(10, None);
+        connect(&mut outbox, 10);
         assert_eq!(take_all(&mut outbox), ["reading=1", "reading=3", "reading=4"]);
     }
 
     #[test]
-    fn a_full_queue_defers_a_state_and_refuses_a_reading() {
+    fn a_full_queue_takes_every_state_and_refuses_a_reading() {
         let mut outbox = Outbox::new(2, 4);
-        outbox.connect(1, None);
+        connect(&mut outbox, 1);
         accepted(&mut outbox, "state", "1", true);
+        assert!(outbox.has_room());
         accepted(&mut outbox, "reading", "a", false);
-        assert_eq!(outbox.offer(message("reading", "b", false), WhenFull::Defer), Offer::Full);
-        assert_eq!(outbox.offer(message("state", "2", true), WhenFull::Refuse), Offer::Full);
-        for (payload, replaces) in [("2", false), ("3", true)] {
-            let offer = outbox.offer(message("state", payload, true), WhenFull::Defer);
-            assert!(matches!(offer, Offer::Accepted { replaced, .. } if replaced == replaces), "{offer:?}");
+        assert!(!outbox.has_room());
+        assert_eq!(outbox.offer(message("reading", "b", false), Instant::now()), Offer::Full);
+        for payload in ["2", "3"] {
+            let offer = outbox.offer(message("state", payload, true), Instant::now());
+            assert!(matches!(offer, Offer::Accepted { replaced: false, .. }), "{offer:?}");
         }
         let mut sent = Vec::new();
-        while let Some((token, message)) = outbox.take() {
+        while let Some((token, message)) = take(&mut outbox) {
             sent.push(String::from_utf8_lossy(&message.payload).into_owned());
             outbox.settle(token);
         }
-        assert_eq!(sent, ["1", "a", "3"]);
+        assert_eq!(sent, ["1", "a", "2", "3"]);
+        assert!(outbox.has_room());
+    }
+
+    #[test]
+    fn a_topic_too_many_is_refused_and_waits_for_nothing() {
+        for is_connected in [false, true] {
+            let mut outbox = Outbox::new(1, 2);
+            if is_connected {
+                connect(&mut outbox, 1);
+            }
+            let now = Instant::now();
+            let brief = message("brief", "1", true).expires_at(now + Duration::from_secs(1));
+            assert!(matches!(outbox.offer(brief, now), Offer::Accepted { .. }));
+            accepted(&mut outbox, "state", "1", true);
+            assert_eq!(outbox.offer(message("more", "1", true), now), Offer::TooManyTopics);
+            accepted(&mut outbox, "state", "2", true);
+            // A topic whose newest message has expired gives its place up.
+            let later = now + Duration::from_secs(1);
+            let offer = outbox.offer(message("more", "1", true), later);
+            assert!(matches!(offer, Offer::Accepted { .. }), "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_handed_in_while_the_broker_is_away_is_not_settled_before_it_is_acknowledged() {
+        let mut outbox = Outbox::new(4, 4);
+        for payload in ["1", "2", "3"] {
+            accepted(&mut outbox, "state", payload, true);
+        }
+        assert_eq!(outbox.settled(), 0);
+        connect(&mut outbox, 10);
+        let (token, sent) = take(&mut outbox).unwrap();
+        assert_eq!(sent.payload, "3");
+        assert_eq!(outbox.settled(), 0);
+        // A newer one does not make the older ones count.
+        assert_eq!(accepted(&mut outbox, "state", "4", true), 3);
+        assert_eq!(outbox.settled(), 0);
+        outbox.settle(token);
+        assert_eq!(outbox.settled(), 3);
+    }
+
+    #[test]
+    fn a_replaced_message_is_settled_with_the_one_that_took_its_place() {
+        let mut outbox = Outbox::new(4, 4);
+        connect(&mut outbox, 10);
+        accepted(&mut outbox, "state", "0", true);
+        accepted(&mut outbox, "other", "1", true);
+        assert_eq!(take_all(&mut outbox).len(), 2);
+        outbox.settle(1);
+        // In flight when the connection is lost, and replaced twice before the next one.
+        assert_eq!(outbox.disconnect(false), None);
+        for payload in ["2", "3"] {
+            let offer = outbox.offer(message("state", payload, true), Instant::now());
+            assert!(matches!(offer, Offer::Accepted { replaced: true, .. }));
+        }
+        assert_eq!(outbox.settled(), 0);
+        connect(&mut outbox, 10);
+        // What the broker never acknowledged comes first.
+        let (token, newest) = take(&mut outbox).unwrap();
+        assert_eq!((&*newest.topic, newest.payload.as_ref()), ("state", b"3".as_slice()));
+        assert_eq!(take_all(&mut outbox), ["other=1"]);
+        outbox.settle(token);
+        assert_eq!(outbox.settled(), 4);
+    }
+
+    #[test]
+    fn what_is_refused_does_not_settle_the_newer_one_of_its_topic() {
+        let mut outbox = Outbox::new(4, 4);
+        connect(&mut outbox, 1);
+        accepted(&mut outbox, "state", "0", true);
+        assert_eq!(outbox.disconnect(false), None);
+        connect(&mut outbox, 1);
+        let (token, _) = take(&mut outbox).unwrap();
+        accepted(&mut outbox, "state", "1", true);
+        outbox.refuse(token);
+        assert_eq!(outbox.settled(), 1);
+        assert_eq!(outbox.disconnect(false), None);
+        assert_eq!(outbox.settled(), 1, "the newer one has not reached the broker");
+        connect(&mut outbox, 1);
+        assert_eq!(take_all(&mut outbox), ["state=1"]);
+        outbox.settle(0);
+        assert_eq!(outbox.settled(), 2);
+    }
+
+    #[test]
+    fn what_has_expired_is_not_sent_and_not_repeated_and_counts_as_settled() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let brief = |topic: &str, retain| message(topic, "brief", retain).expires_at(at(10));
+        let mut outbox = Outbox::new(9, 9);
+        for offered in [brief("state", true), brief("reading", false), message("lasting", "1", true)] {
+            assert!(matches!(outbox.offer(offered, start), Offer::Accepted { .. }));
+        }
+        assert_eq!(outbox.settled(), 0);
+        outbox.connect(1, None, at(10));
+        let (token, sent) = outbox.take(at(10)).unwrap();
+        assert_eq!(&*sent.topic, "lasting");
+        outbox.settle(token);
+        assert!(outbox.take(at(10)).is_none());
+        assert_eq!((outbox.settled(), outbox.expired()), (3, 2));
+        assert!(outbox.is_idle());
+
+        // In flight in time, and lost; and one that was acknowledged in time.
+        for topic in ["acknowledged", "lost"] {
+            assert!(matches!(outbox.offer(brief(topic, true), start), Offer::Accepted { .. }));
+        }
+        let (token, _) = outbox.take(at(9)).unwrap();
+        outbox.settle(token);
+        outbox.take(at(9)).unwrap();
+        assert_eq!(outbox.disconnect(false), None);
+        assert_eq!(outbox.settled(), 4);
+        outbox.connect(9, None, at(10));
+        let repeated: Vec<_> =
+            std::iter::from_fn(|| outbox.take(at(10))).map(|(_, sent)| sent.topic).collect();
+        assert_eq!(repeated.iter().map(|topic| &**topic).collect::<Vec<_>>(), ["lasting"]);
+        assert_eq!((outbox.settled(), outbox.expired()), (5, 3));
+    }
+
+    #[test]
+    fn a_cleared_topic_is_forgotten_once_the_broker_knows_and_not_before() {
+        let mut outbox = Outbox::new(9, 1);
+        connect(&mut outbox, 9);
+        accepted(&mut outbox, "state", "1", true);
+        accepted(&mut outbox, "state", "", true);
+        assert_eq!(take_all(&mut outbox), ["state=1", "state="]);
+        assert_eq!(outbox.disconnect(false), None);
+        connect(&mut outbox, 9);
+        assert_eq!(take_all(&mut outbox), ["state="]);
+        outbox.settle(0);
+        assert_eq!(outbox.disconnect(false), None);
+        connect(&mut outbox, 9);
+        assert_eq!(take_all(&mut outbox), [""; 0]);
+        // Its place is free, and one that comes back meanwhile is not forgotten.
+        accepted(&mut outbox, "other", "", true);
+        accepted(&mut outbox, "other", "2", true);
+        assert_eq!(take_all(&mut outbox), ["other=", "other=2"]);
+        outbox.settle(0);
+        assert_eq!(outbox.disconnect(false), None);
+        connect(&mut outbox, 9);
+        assert_eq!(take_all(&mut outbox), ["other=2"]);
+    }
+
+    #[test]
+    fn the_age_of_the_oldest_message_in_flight_is_known() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut outbox = Outbox::new(9, 1);
+        connect(&mut outbox, 9);
+        assert_eq!(outbox.oldest_in_flight(), None);
+        for second in 0..3 {
+            accepted(&mut outbox, "reading", "x", false);
+            outbox.take(at(second)).unwrap();
+        }
+        outbox.settle(1);
+        assert_eq!(outbox.oldest_in_flight(), Some(at(0)));
+        outbox.settle(0);
+        assert_eq!(outbox.oldest_in_flight(), Some(at(2)));
+        outbox.settle(2);
+        assert_eq!(outbox.oldest_in_flight(), None);
     }
 
     #[test]
@@ -459,10 +750,10 @@ mod tests {
         let mut at_broker = Vec::new();
         let mut given_up = Vec::new();
         for _ in 0..20 {
-            outbox.connect(10, Some(message("status", "online", true)));
+            outbox.connect(10, Some(message("status", "online", true)), Instant::now());
             let mut in_flight: VecDeque<(u64, Message)> = VecDeque::new();
             loop {
-                while let Some(sent) = outbox.take() {
+                while let Some(sent) = take(&mut outbox) {
                     in_flight.push_back(sent);
                 }
                 let Some((token, message)) = in_flight.pop_front() else { break };
@@ -500,16 +791,16 @@ mod tests {
                 let step = if finish == 200 && !connected { 2 } else { steps.next().unwrap() };
                 match step {
                     0 => {
-                        let offer = outbox.offer(message("reading", &handed_in.to_string(), false), WhenFull::Defer);
+                        let offer = outbox.offer(message("reading", &handed_in.to_string(), false), Instant::now());
                         if offer != Offer::Full { handed_in += 1; }
                     }
                     1 => {
                         counter += 1;
-                        let offer = outbox.offer(message("state", &counter.to_string(), true), WhenFull::Defer);
-                        prop_assert_ne!(offer, Offer::Full);
+                        let offer = outbox.offer(message("state", &counter.to_string(), true), Instant::now());
+                        prop_assert!(matches!(offer, Offer::Accepted { .. }), "{:?}", offer);
                         newest_state = Some(counter);
                     }
-                    2 if !connected => { outbox.connect(window, None); connected = true; }
+                    2 if !connected => { connect(&mut outbox, window); connected = true; }
                     3 if connected && finish > 200 => {
                         let was_young = counter.is_multiple_of(2) && young_losses_left > 0;
                         young_losses_left -= u32::from(was_young);
@@ -523,7 +814,7 @@ mod tests {
                         outbox.settle(token);
                     }
                     5 => {
-                        while let Some((token, message)) = outbox.take() {
+                        while let Some((token, message)) = take(&mut outbox) {
                             at_broker.push(message.clone());
                             in_flight.push((token, message));
                         }
@@ -546,6 +837,85 @@ mod tests {
             }
             prop_assert_eq!(seen, handed_in);
             prop_assert_eq!(last, newest_state);
+        }
+
+        /// Whatever happens, a message never counts as settled too early; and in the end all do, every state's newest
+        /// message has reached the broker or has expired, and what is cleared is forgotten.
+        #[test]
+        fn nothing_is_settled_too_early(steps in prop::collection::vec((0_u8..9, 0_u8..3, 0_u8..4), 1..300), window in 1_usize..5) {
+            let start = Instant::now();
+            let mut clock = start;
+            let mut outbox = Outbox::new(4, 3);
+            let mut connected = false;
+            // By number: the message, and whether it has ended by itself (acknowledged, refused, expired).
+            let mut handed_in: Vec<(Message, bool)> = Vec::new();
+            let mut in_flight: Vec<(u64, Message)> = Vec::new();
+            let mut last_settled = 0;
+            let number_of = |message: &Message| -> Option<usize> {
+                let text = std::str::from_utf8(&message.payload).unwrap();
+                text.strip_prefix('#').map(|number| number.parse().unwrap())
+            };
+            let end = (0..40).flat_map(|_| [(3, 0, 0), (6, 0, 0), (5, 0, 0)]);
+            for (step, topic, detail) in steps.into_iter().chain(end) {
+                match step {
+                    0..=2 => {
+                        let number = handed_in.len();
+                        let retain = topic > 0;
+                        let is_clearing = retain && detail == 0;
+                        let payload = if is_clearing { String::new() } else { format!("#{number}") };
+                        let mut offered = message(&format!("t{topic}"), &payload, retain);
+                        if detail == 1 {
+                            offered = offered.expires_at(clock + Duration::from_secs(2));
+                        }
+                        let offer = outbox.offer(offered.clone(), clock);
+                        if let Offer::Accepted { sequence, .. } = offer {
+                            prop_assert_eq!(sequence, number as u64);
+                            handed_in.push((offered, false));
+                        } else {
+                            prop_assert!(!retain && !outbox.has_room(), "{:?}", offer);
+                        }
+                    }
+                    3 if !connected => { outbox.connect(window, None, clock); connected = true; }
+                    4 if connected => {
+                        prop_assert_eq!(outbox.disconnect(false), None);
+                        connected = false;
+                        in_flight.clear();
+                    }
+                    // Acknowledged out of order, or, sometimes, refused.
+                    5 => for (token, sent) in in_flight.drain(..).rev() {
+                        let is_refused = detail == 3 && !sent.is_clearing();
+                        if is_refused { outbox.refuse(token) } else { outbox.settle(token) }
+                        match number_of(&sent) {
+                            Some(number) => handed_in[number].1 = true,
+                            // A clearing has no number of its own: the latest of its topic that may have been sent.
+                            None => for (message, ended) in &mut handed_in {
+                                if message.topic == sent.topic && message.is_clearing() { *ended = true; }
+                            },
+                        }
+                    },
+                    6 => while let Some((token, sent)) = outbox.take(clock) {
+                        prop_assert!(!sent.has_expired(clock));
+                        in_flight.push((token, sent));
+                        prop_assert!(in_flight.len() <= window);
+                    },
+                    7 => clock += Duration::from_secs(1),
+                    _ => {}
+                }
+                let settled = outbox.settled();
+                prop_assert!(settled >= last_settled);
+                last_settled = settled;
+                let is_over = |(message, ended): &(Message, bool)| *ended || message.has_expired(clock);
+                for number in 0..usize::try_from(settled).unwrap() {
+                    let (message, _) = &handed_in[number];
+                    let replaced = || message.retain && handed_in[number..].iter().any(|newer| newer.0.topic == message.topic && is_over(newer));
+                    prop_assert!(is_over(&handed_in[number]) || replaced(), "{} of {:#?}", number, handed_in);
+                }
+            }
+            prop_assert!(outbox.is_idle());
+            prop_assert_eq!(outbox.settled(), handed_in.len() as u64);
+            prop_assert!(outbox.unsettled.is_empty());
+            prop_assert!(handed_in.iter().all(|entry| entry.0.retain || entry.1 || entry.0.has_expired(clock)));
+            prop_assert!(outbox.kept.values().all(|kept| !kept.payload.is_empty()));
         }
     }
 }

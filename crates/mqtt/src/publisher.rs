@@ -1,15 +1,20 @@
 //! The way into the outbox, from any task.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
+use tokio::time::Instant;
 
-use super::outbox::{Message, Offer, WhenFull};
-use super::session::Shared;
-use super::topic::{TopicError, check_topic};
+use crate::message::Message;
+use crate::outbox::Offer;
+use crate::shared::Shared;
+use crate::topic::{TopicError, check_topic};
 
 /// Publishes messages of one session, at QoS 1. Cheap to clone.
+///
+/// Every message gets a number, counted from 0. A message is *settled* when the broker has acknowledged it, has refused
+/// it, or when it has expired; a retained one that a newer one of its topic replaced before it was acknowledged is settled
+/// when that one is. Never earlier: whoever remembers, over a crash, what was not settled and publishes it again, loses
+/// nothing.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     shared: Arc<Shared>,
@@ -21,75 +26,72 @@ pub enum PublishError {
     /// The topic cannot be.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// As many messages as the queue holds wait already.
+    /// As many messages as the queue holds wait already; the message is not retained.
     #[error("the queue of messages to publish is full")]
     Full,
+    /// The message is retained, and its topic is one more than the session keeps.
+    #[error("topic is one more than mqtt.retained_topics")]
+    TooManyTopics,
     /// The session has ended.
     #[error("the mqtt session has ended")]
     Closed,
 }
 
 impl Publisher {
-    pub(super) fn new(shared: Arc<Shared>) -> Publisher {
+    pub(crate) fn new(shared: Arc<Shared>) -> Publisher {
         Publisher { shared }
     }
 
-    /// Hands in a message; never waits. Returns its number: see [`Publisher::settled`].
+    /// Hands in a message; never waits. Returns its number.
     ///
-    /// A retained message is a state: when the broker is away or the queue is full, only the newest of its topic is
-    /// kept and sent later, and it is sent again on every connection.
+    /// A retained message is a state, and finds room while the broker is away and while the queue is full. While the
+    /// broker is there every one goes out, in order, whatever the capacity: a publisher that can slow down looks at
+    /// [`Publisher::has_room`] before it causes more. While the broker is away only the newest of each topic is kept and
+    /// sent later, and it is sent again on every connection until its topic is cleared ([`Message::clearing`]), or it
+    /// expires.
     ///
     /// # Errors
-    /// [`PublishError::Full`] for a message that is not retained, or whose topic is one too many to be kept, when
-    /// the queue is full: the message is dropped and counted. [`PublishError::Topic`] and [`PublishError::Closed`].
-    pub fn publish(
-        &self,
-        topic: impl Into<Arc<str>>,
-        payload: impl Into<Bytes>,
-        retain: bool,
-    ) -> Result<u64, PublishError> {
-        let message = Message { topic: topic.into(), payload: payload.into(), retain };
+    /// [`PublishError::Full`] for a message that is not retained when the queue is full, and
+    /// [`PublishError::TooManyTopics`] for one that is when its topic is not kept and as many are as may be: the message
+    /// is dropped and counted. [`PublishError::Topic`] and [`PublishError::Closed`].
+    pub fn publish(&self, message: Message) -> Result<u64, PublishError> {
         check_topic(&message.topic)?;
-        let offer = self.offer(message, WhenFull::Defer);
-        if offer == Err(PublishError::Full) {
-            self.shared.statistics.publications_dropped.add(1);
-        }
-        offer
+        self.offer(message).inspect_err(|error| self.count_dropped(error))
     }
 
-    /// Hands in a message and waits while the queue is full: for those who would rather slow down than skip.
+    /// Waits for room and hands in a message: for those who would rather slow down than skip. Returns its number.
     ///
-    /// A retained message does not wait for a broker that is away: it replaces the one kept for its topic. Safe to
-    /// cancel: the message is either handed in or not.
+    /// Safe to cancel: the message is either handed in or not. While the broker is away a retained message does not
+    /// wait: it replaces the one kept for its topic, and takes no room.
     ///
     /// # Errors
-    /// [`PublishError::Topic`] and [`PublishError::Closed`].
-    pub async fn publish_wait(
-        &self,
-        topic: impl Into<Arc<str>>,
-        payload: impl Into<Bytes>,
-        retain: bool,
-    ) -> Result<u64, PublishError> {
-        let message = Message { topic: topic.into(), payload: payload.into(), retain };
+    /// [`PublishError::TooManyTopics`], [`PublishError::Topic`] and [`PublishError::Closed`].
+    pub async fn publish_wait(&self, message: Message) -> Result<u64, PublishError> {
         check_topic(&message.topic)?;
         loop {
-            let progress = self.shared.progress.notified();
-            tokio::pin!(progress);
-            progress.as_mut().enable();
-            match self.offer(message.clone(), WhenFull::Refuse) {
-                Err(PublishError::Full) => progress.await,
-                result => return result,
+            self.room_for(message.retain).await?;
+            match self.offer(message.clone()) {
+                Err(PublishError::Full) => {}
+                result => return result.inspect_err(|error| self.count_dropped(error)),
             }
         }
     }
 
-    fn offer(&self, message: Message, when_full: WhenFull) -> Result<u64, PublishError> {
-        if self.shared.closed.load(Ordering::Acquire) {
+    fn count_dropped(&self, error: &PublishError) {
+        if matches!(error, PublishError::Full | PublishError::TooManyTopics) {
+            self.shared.statistics.publications_dropped.add(1);
+        }
+    }
+
+    fn offer(&self, message: Message) -> Result<u64, PublishError> {
+        if self.shared.is_closed() {
             return Err(PublishError::Closed);
         }
-        let offer = self.shared.outbox().offer(message, when_full);
-        let Offer::Accepted { sequence, replaced } = offer else {
-            return Err(PublishError::Full);
+        let offer = self.shared.outbox().offer(message, Instant::now());
+        let (sequence, replaced) = match offer {
+            Offer::Accepted { sequence, replaced } => (sequence, replaced),
+            Offer::Full => return Err(PublishError::Full),
+            Offer::TooManyTopics => return Err(PublishError::TooManyTopics),
         };
         self.shared.statistics.published.add(1);
         if replaced {
@@ -99,25 +101,49 @@ impl Publisher {
         Ok(sequence)
     }
 
-    /// Every message with a lower number was acknowledged by the broker, refused by it, or replaced by a newer one
-    /// for its topic.
+    /// Whether the queue is below its capacity (`mqtt.publish_queue`): messages that are kept for their topic while the
+    /// broker is away, and their repetitions on a new connection, do not count. Cheap.
+    pub fn has_room(&self) -> bool {
+        self.shared.outbox().has_room()
+    }
+
+    /// Waits until [`Publisher::has_room`]. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] when the session has ended.
+    pub async fn room(&self) -> Result<(), PublishError> {
+        self.when(|| self.has_room().then_some(())).await
+    }
+
+    /// Room for a message, for one who waits: while the broker is away a retained one takes none.
+    async fn room_for(&self, retain: bool) -> Result<(), PublishError> {
+        let takes_none = || retain && !self.shared.statistics.is_connected();
+        self.when(|| (takes_none() || self.has_room()).then_some(())).await
+    }
+
+    /// The lowest number that is not settled: every message with a lower one is. Cheap.
     pub fn settled(&self) -> u64 {
         self.shared.outbox().settled()
     }
 
-    /// Waits until [`Publisher::settled`] is at least `number`, or the session ends.
+    /// Waits until [`Publisher::settled`] is at least `number`; returns it. Safe to cancel.
     ///
     /// # Errors
     /// [`PublishError::Closed`] when the session ends before.
-    pub async fn wait_settled(&self, number: u64) -> Result<(), PublishError> {
+    pub async fn wait_settled(&self, number: u64) -> Result<u64, PublishError> {
+        self.when(|| Some(self.settled()).filter(|settled| *settled >= number)).await
+    }
+
+    /// Waits until `look` sees something, which it does after progress of the outbox at the latest.
+    async fn when<T>(&self, look: impl Fn() -> Option<T>) -> Result<T, PublishError> {
         loop {
             let progress = self.shared.progress.notified();
             tokio::pin!(progress);
             progress.as_mut().enable();
-            if self.settled() >= number {
-                return Ok(());
+            if let Some(seen) = look() {
+                return Ok(seen);
             }
-            if self.shared.closed.load(Ordering::Acquire) {
+            if self.shared.is_closed() {
                 return Err(PublishError::Closed);
             }
             progress.await;

@@ -1,53 +1,30 @@
 //! One session with one broker, kept for as long as the process runs: a task that connects, serves the connection
 //! until it ends, waits, and connects again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::acknowledgements::Acknowledgements;
-use super::connection::{Connection, End};
-use super::inbox::Queue;
-use super::outbox::{Message, Outbox};
-use super::topic::{TopicError, check_filter, check_topic};
-use super::{
-    Backoff, Inbox, MqttSettings, Publisher, Refusal, SessionEvent, SessionStatistics, SettingsError,
-};
+use crate::backoff::Backoff;
+use crate::connection::{Connection, End};
+use crate::inbox::Inbox;
+use crate::likely::Likely;
+use crate::news::News;
+use crate::outbox::Outbox;
+use crate::publisher::Publisher;
+use crate::purpose::Purpose;
+use crate::queue::Queue;
+use crate::settings::{MqttSettings, SettingsError};
+use crate::shared::Shared;
+use crate::statistics::SessionStatistics;
+use crate::topic::{TopicError, check_filter, check_topic};
 
 /// A connection that lasted this long proves that the broker is well: the next wait is short again.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
-
-/// The topic that says whether we are there, retained, and what stands on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// The topic.
-    pub topic: String,
-    /// Published on every connection.
-    pub online: Bytes,
-    /// Published by the broker when we vanish (last will) and by us before we leave.
-    pub offline: Bytes,
-}
-
-impl Status {
-    /// A status topic with the payloads that Home Assistant expects: `online` and `offline`.
-    pub fn new(topic: impl Into<String>) -> Status {
-        Status {
-            topic: topic.into(),
-            online: Bytes::from_static(b"online"),
-            offline: Bytes::from_static(b"offline"),
-        }
-    }
-
-    pub(super) fn message(&self, payload: &Bytes) -> Message {
-        Message { topic: Arc::from(self.topic.as_str()), payload: payload.clone(), retain: true }
-    }
-}
 
 /// Why a session cannot start. A broker that is away is no reason: the session waits for it.
 #[derive(Debug, thiserror::Error)]
@@ -58,65 +35,6 @@ pub enum SessionError {
     /// A topic or filter is at fault.
     #[error(transparent)]
     Topic(#[from] TopicError),
-}
-
-/// What the task, the publishers, the inbox and the acknowledgements share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    outbox: Mutex<Outbox>,
-    inbox: Mutex<Queue>,
-    acknowledgements: Mutex<Acknowledgements<rumqttc::ManualAck>>,
-    /// The task has something to send.
-    pub wake: Notify,
-    /// The inbox has something to take.
-    pub arrived: Notify,
-    /// Messages were sent or settled, or the session ended.
-    pub progress: Notify,
-    /// Whether the session has ended.
-    pub closed: AtomicBool,
-    pub statistics: Arc<SessionStatistics>,
-}
-
-/// No holder of these locks can panic in the middle of a change.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    pub fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        lock(&self.outbox)
-    }
-
-    pub fn inbox(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.inbox)
-    }
-
-    pub fn acknowledgements(&self) -> MutexGuard<'_, Acknowledgements<rumqttc::ManualAck>> {
-        lock(&self.acknowledgements)
-    }
-
-    pub fn tell(&self, event: SessionEvent) {
-        self.inbox().push_news(event);
-        self.arrived.notify_one();
-    }
-
-    /// The broker refused a message, or would.
-    pub fn tell_refused(&self, topic: &str, reason: String) {
-        self.statistics.publications_refused.add(1);
-        warn!(topic, reason, "broker refuses a message");
-        let topic = topic.to_owned();
-        self.tell(SessionEvent::Refused(Refusal::Publication { topic, reason }));
-    }
-
-    fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.statistics.set_connected(false);
-        // Messages that nobody took are not acknowledged: the broker keeps them for the next start.
-        self.acknowledgements().begin_generation();
-        self.inbox().close();
-        self.arrived.notify_one();
-        self.progress.notify_waiters();
-    }
 }
 
 /// The start of a session; see [`Session::start`].
@@ -135,43 +53,30 @@ pub struct SessionHandle {
 impl Session {
     /// Starts the task that keeps the session; it connects in the background. To be called in a tokio runtime.
     ///
-    /// `subscriptions` are topic filters; they are subscribed to at QoS 1 on every connection.
-    ///
     /// # Errors
     /// [`SessionError`] when settings, topic or filters are at fault, or a file they name cannot be read. A broker
     /// that is away is no error.
     pub fn start(
         settings: &MqttSettings,
-        status: Option<Status>,
-        subscriptions: Vec<String>,
+        mut purpose: Purpose,
     ) -> Result<(Publisher, Inbox, SessionHandle), SessionError> {
         if let Some(fault) = settings.faults().into_iter().next() {
             return Err(fault.into());
         }
         settings.resolve_password()?;
-        if let Some(status) = &status {
+        if let Some(status) = &purpose.status {
             check_topic(&status.topic)?;
         }
-        subscriptions.iter().try_for_each(|filter| check_filter(filter))?;
+        purpose.subscriptions.iter().try_for_each(|filter| check_filter(filter))?;
+        let Purpose { subscriptions, obsolete, .. } = &mut purpose;
+        obsolete.retain(|filter| !subscriptions.contains(filter) && check_filter(filter).is_ok());
 
-        let shared = Arc::new(Shared {
-            outbox: Mutex::new(Outbox::new(settings.publish_queue, settings.retained_topics)),
-            inbox: Mutex::new(Queue::new(usize::from(settings.receive_maximum))),
-            acknowledgements: Mutex::new(Acknowledgements::default()),
-            wake: Notify::new(),
-            arrived: Notify::new(),
-            progress: Notify::new(),
-            closed: AtomicBool::new(false),
-            statistics: Arc::new(SessionStatistics::default()),
-        });
+        let topics = settings.retained_topics.max(purpose.retained_topics);
+        let outbox = Outbox::new(settings.publish_queue, topics);
+        let inbox = Queue::new(usize::from(settings.receive_maximum));
+        let shared = Arc::new(Shared::new(outbox, inbox));
         let (stop, stopped) = watch::channel(None);
-        let task = tokio::spawn(keep(
-            Arc::clone(&shared),
-            settings.clone(),
-            status.map(Arc::new),
-            Arc::from(subscriptions),
-            stopped,
-        ));
+        let task = tokio::spawn(keep(Arc::clone(&shared), settings.clone(), purpose, stopped));
         let handle = SessionHandle { stop, task: Some(task), shared: Arc::clone(&shared) };
         Ok((Publisher::new(Arc::clone(&shared)), Inbox::new(shared), handle))
     }
@@ -183,12 +88,16 @@ impl SessionHandle {
         Arc::clone(&self.shared.statistics)
     }
 
-    /// Ends the session: sends what waits, then `offline`, then says goodbye, all `within` a time. Returns whether
-    /// that worked out.
+    /// Ends the session: sends what waits, then `offline`, then says goodbye, all `within` a time. Returns, after that
+    /// time at the latest, whether it worked out; a broker that never acknowledges cannot hold it up, and then publishes
+    /// the last will.
     ///
-    /// The broker keeps the session, and readings for it, until the session expires. To be called after the last
-    /// message was handled: what was taken from the inbox and not acknowledged yet is delivered again next time.
+    /// The broker keeps the session, and messages for it, until the session expires. Acknowledgements completed before
+    /// this call are sent; those completed later may be. A message whose [`Acknowledgement`](crate::Acknowledgement)
+    /// was not completed is not acknowledged, whether it was never taken, is held on, or is dropped from this call on: the
+    /// broker delivers it again next time.
     pub async fn stop(mut self, within: Duration) -> bool {
+        self.shared.begin_ending();
         let deadline = Instant::now() + within;
         self.stop.send_replace(Some(deadline));
         let Some(task) = self.task.as_mut() else {
@@ -214,13 +123,13 @@ impl Drop for SessionHandle {
 async fn keep(
     shared: Arc<Shared>,
     settings: MqttSettings,
-    mut status: Option<Arc<Status>>,
-    subscriptions: Arc<[String]>,
+    mut purpose: Purpose,
     mut stopped: watch::Receiver<Option<Instant>>,
 ) -> bool {
     let mut backoff = Backoff::new(settings.reconnect_min_s.0, settings.reconnect_max_s.0);
+    let mut likely = Likely::default();
     let clean = loop {
-        let connection = Connection::new(&shared, &settings, status.as_deref(), &subscriptions);
+        let connection = Connection::new(&shared, &settings, &mut purpose);
         let end = connection.serve(&mut stopped).await;
         shared.acknowledgements().begin_generation();
         shared.statistics.unacknowledged.set(0);
@@ -229,16 +138,17 @@ async fn keep(
             End::Stopped { clean } => break clean,
             End::Lost { reason, lasted } => (reason, lasted),
         };
-        let was_stable = lasted >= STABLE_AFTER;
-        let given_up = shared.outbox().disconnect(!was_stable);
+        let was_stable = lasted.is_some_and(|lasted| lasted >= STABLE_AFTER);
+        // Not a message is to blame, but a broker that does not answer.
+        let given_up = shared.outbox().disconnect(!was_stable && !reason.is_neglect());
         shared.progress.notify_waiters();
         if let Some(topic) = given_up {
-            if status.as_ref().is_some_and(|status| *status.topic == *topic) {
-                status = None;
+            if purpose.status.as_ref().is_some_and(|status| *status.topic == *topic) {
+                purpose.status = None;
             }
             shared.tell_refused(&topic, "the connection was lost over it, again and again".to_owned());
         }
-        if was_stable {
+        if was_stable && !reason.is_neglect() {
             backoff.succeeded();
         }
         let retry_in = backoff.next_wait(&mut rand::rng());
@@ -246,12 +156,13 @@ async fn keep(
         let attempts = backoff.failures();
         let broker = settings.address();
         let retry_in_s = retry_in.as_secs_f32();
-        if reason.needs_a_person() {
-            error!(broker, %reason, attempts, retry_in_s, "no connection to the broker");
+        let likely = likely.ended(&reason, lasted, STABLE_AFTER);
+        if reason.is_permanent() || reason.is_neglect() {
+            error!(broker, %reason, likely, attempts, retry_in_s, "no connection to the broker");
         } else {
-            warn!(broker, %reason, attempts, retry_in_s, "no connection to the broker");
+            warn!(broker, %reason, likely, attempts, retry_in_s, "no connection to the broker");
         }
-        shared.tell(SessionEvent::Disconnected { reason, retry_in });
+        shared.tell(News::Disconnected { reason, retry_in, likely });
         tokio::select! {
             () = tokio::time::sleep(retry_in) => {}
             _ = stopped.wait_for(Option::is_some) => break false,

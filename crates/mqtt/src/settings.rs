@@ -1,7 +1,7 @@
 //! How to reach the broker, and how much to hold.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -31,13 +31,24 @@ impl fmt::Debug for Password {
     }
 }
 
+/// What carries MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MqttTransport {
+    /// A TCP connection, with TLS where the settings say so.
+    #[default]
+    Tcp,
+    /// A WebSocket (MQTT 5, section 6), with TLS where the settings say so.
+    Websocket,
+}
+
 /// How to reach the broker, and how much to hold.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MqttSettings {
     /// Name or address of the broker.
     pub host: String,
-    /// Port of the broker: 1883, with TLS 8883, unless it says otherwise.
+    /// Port of the broker: 1883, with TLS 8883, by WebSocket 80 and 443, unless it says otherwise.
     #[serde(deserialize_with = "none_if_zero")]
     pub port: Option<u16>,
     /// Whether to speak TLS.
@@ -45,6 +56,16 @@ pub struct MqttSettings {
     /// PEM file with the certificates that vouch for the broker; without it, the system's.
     #[serde(deserialize_with = "none_if_empty")]
     pub ca_file: Option<PathBuf>,
+    /// PEM file with the certificate chain that proves to the broker who we are, ours first.
+    #[serde(deserialize_with = "none_if_empty")]
+    pub client_certificate_file: Option<PathBuf>,
+    /// PEM file with the private key of `client_certificate_file`.
+    #[serde(deserialize_with = "none_if_empty")]
+    pub client_key_file: Option<PathBuf>,
+    /// What carries MQTT.
+    pub transport: MqttTransport,
+    /// Path of the WebSocket at the broker.
+    pub websocket_path: String,
     /// User name.
     #[serde(deserialize_with = "none_if_empty")]
     pub username: Option<String>,
@@ -65,17 +86,22 @@ pub struct MqttSettings {
     pub receive_maximum: u16,
     /// Largest payload that is looked at, in bytes. Larger ones are acknowledged, counted and dropped.
     pub max_packet_bytes: u32,
-    /// Seconds that an attempt to connect may take.
+    /// Seconds that an attempt to connect may take, and the broker's answer to our subscriptions after it.
     pub connect_timeout_s: u64,
+    /// Seconds that the broker may take to acknowledge a publication. After that the connection is given up, and what
+    /// was not acknowledged goes out again on the next one.
+    pub acknowledge_timeout_s: u64,
     /// Seconds: ceiling of the first wait between attempts to connect.
     pub reconnect_min_s: Seconds,
     /// Seconds: ceiling that the waits grow to.
     pub reconnect_max_s: Seconds,
-    /// Messages that may wait for publication before publishers have to wait.
+    /// Messages that may wait for publication before there is no room ([`crate::Publisher::has_room`]); retained ones
+    /// go beyond it.
     pub publish_queue: usize,
     /// Messages that may be sent ahead of the broker's acknowledgements; the broker may allow fewer.
     pub publish_window: u16,
-    /// Topics whose newest retained message is kept, to be published again on every connection.
+    /// Topics whose newest retained message is kept, to be published again on every connection; more if the user of the
+    /// session needs more ([`crate::Purpose`]).
     pub retained_topics: usize,
 }
 
@@ -121,6 +147,10 @@ impl Default for MqttSettings {
             port: None,
             tls: false,
             ca_file: None,
+            client_certificate_file: None,
+            client_key_file: None,
+            transport: MqttTransport::Tcp,
+            websocket_path: "/mqtt".to_owned(),
             username: None,
             password: None,
             password_file: None,
@@ -130,6 +160,7 @@ impl Default for MqttSettings {
             receive_maximum: 256,
             max_packet_bytes: 256 << 10,
             connect_timeout_s: 10,
+            acknowledge_timeout_s: 30,
             reconnect_min_s: Seconds(Duration::from_secs(1)),
             reconnect_max_s: Seconds(Duration::from_secs(60)),
             publish_queue: 1024,
@@ -151,7 +182,7 @@ pub enum SettingsError {
         reason: String,
     },
     /// A file that cannot be read.
-    #[error("mqtt.{key}: cannot read {}: {source}", path.display())]
+    #[error("mqtt.{key}: cannot read {}", path.display())]
     File {
         /// The key that names the file.
         key: &'static str,
@@ -160,9 +191,17 @@ pub enum SettingsError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file that does not hold a password.
+    #[error("mqtt.password_file: {} {reason}", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        reason: &'static str,
+    },
     /// Not the address of a broker.
     #[error(
-        "broker address {address:?}: {reason}; expected mqtt://[user[:password]@]host[:port] or mqtts://…"
+        "broker address {address:?}: {reason}; expected mqtt://[user[:password]@]host[:port], mqtts://… or ws[s]://…[/path]"
     )]
     Address {
         /// The address, without the password.
@@ -172,9 +211,22 @@ pub enum SettingsError {
     },
 }
 
+/// What works, and is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsWarning {
+    /// A secret in a file that every user of the machine can read.
+    #[error("mqtt.{key}: {} can be read by others; chmod o-r", path.display())]
+    ReadableByOthers {
+        /// The key that names the file.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
 impl MqttSettings {
-    /// Settings for the broker at `address`: `mqtt://[user[:password]@]host[:port]`, or `mqtts://` for TLS; everything
-    /// else as by default. `host` and `host:port` alone will do.
+    /// Settings for the broker at `address`: `mqtt://[user[:password]@]host[:port]`, `mqtts://` for TLS, `ws://` and
+    /// `wss://` for WebSockets, with a path; everything else as by default. `host` and `host:port` alone will do.
     ///
     /// # Errors
     /// [`SettingsError::Address`] when it is none; the password does not appear in it.
@@ -183,12 +235,15 @@ impl MqttSettings {
             if address.contains("://") { address.to_owned() } else { format!("mqtt://{address}") };
         let fault = |reason: String| SettingsError::Address { address: hide_password(address), reason };
         let url = Url::parse(&with_scheme).map_err(|error| fault(error.to_string().to_lowercase()))?;
-        let tls = match url.scheme() {
-            "mqtt" | "tcp" => false,
-            "mqtts" | "ssl" | "tls" => true,
+        let (transport, tls) = match url.scheme() {
+            "mqtt" | "tcp" => (MqttTransport::Tcp, false),
+            "mqtts" | "ssl" | "tls" => (MqttTransport::Tcp, true),
+            "ws" => (MqttTransport::Websocket, false),
+            "wss" => (MqttTransport::Websocket, true),
             other => return Err(fault(format!("unknown scheme {other:?}"))),
         };
-        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        let has_path = !matches!(url.path(), "" | "/");
+        if has_path && transport == MqttTransport::Tcp || url.query().is_some() || url.fragment().is_some() {
             return Err(fault("a broker has no path".to_owned()));
         }
         let host = url.host_str().filter(|host| !host.is_empty());
@@ -200,17 +255,50 @@ impl MqttSettings {
             name => Some(text(name)?),
         };
         let password = url.password().map(text).transpose()?.map(Password);
-        Ok(MqttSettings { host, port: url.port(), tls, username, password, ..MqttSettings::default() })
+        let mut settings = MqttSettings {
+            host,
+            port: url.port(),
+            tls,
+            transport,
+            username,
+            password,
+            ..MqttSettings::default()
+        };
+        if has_path {
+            settings.websocket_path = url.path().to_owned();
+        }
+        Ok(settings)
     }
 
     /// The port: the one given, or the usual one.
     pub fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.tls { 8883 } else { 1883 })
+        self.port.unwrap_or(match (self.transport, self.tls) {
+            (MqttTransport::Tcp, false) => 1883,
+            (MqttTransport::Tcp, true) => 8883,
+            (MqttTransport::Websocket, false) => 80,
+            (MqttTransport::Websocket, true) => 443,
+        })
     }
 
     /// The address, for a person; without user and password.
     pub fn address(&self) -> String {
-        format!("{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port())
+        let (scheme, path) = match (self.transport, self.tls) {
+            (MqttTransport::Tcp, false) => ("mqtt", ""),
+            (MqttTransport::Tcp, true) => ("mqtts", ""),
+            (MqttTransport::Websocket, false) => ("ws", self.websocket_path.as_str()),
+            (MqttTransport::Websocket, true) => ("wss", self.websocket_path.as_str()),
+        };
+        format!("{scheme}://{}:{}{path}", self.host, self.port())
+    }
+
+    /// How long the broker may take to accept us, and to answer our subscriptions.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout_s)
+    }
+
+    /// How long the broker may take to acknowledge a publication.
+    pub(crate) fn acknowledge_timeout(&self) -> Duration {
+        Duration::from_secs(self.acknowledge_timeout_s)
     }
 
     /// The largest packet that the broker is allowed to send us.
@@ -227,6 +315,14 @@ impl MqttSettings {
             }
         };
         demand(!self.host.trim().is_empty(), "host", "must not be empty");
+        // The value is not shown: a password may stand in it.
+        demand(
+            !self.host.contains("://")
+                && !self.host.contains(['@', '/'])
+                && !self.host.contains(char::is_whitespace),
+            "host",
+            "must be a name or an address alone; port, tls, username and password_file have keys of their own",
+        );
         demand(self.port != Some(0), "port", "must not be 0");
         demand(
             !self.client_id.is_empty() && self.client_id.len() <= usize::from(u16::MAX),
@@ -234,6 +330,28 @@ impl MqttSettings {
             "must have 1 to 65535 bytes: the broker keeps the session by it",
         );
         demand(self.ca_file.is_none() || self.tls, "ca_file", "has no meaning without tls = true");
+        demand(
+            self.client_certificate_file.is_none() || self.tls,
+            "client_certificate_file",
+            "has no meaning without tls = true",
+        );
+        demand(
+            self.client_certificate_file.is_some() || self.client_key_file.is_none(),
+            "client_certificate_file",
+            "is missing beside client_key_file",
+        );
+        demand(
+            self.client_key_file.is_some() || self.client_certificate_file.is_none(),
+            "client_key_file",
+            "is missing beside client_certificate_file",
+        );
+        demand(
+            self.websocket_path.starts_with('/')
+                && self.websocket_path.chars().all(|character| character.is_ascii_graphic())
+                && !self.websocket_path.contains(['?', '#']),
+            "websocket_path",
+            "must begin with / and hold no white space, ? nor #",
+        );
         demand(
             self.password.is_none() || self.password_file.is_none(),
             "password",
@@ -249,6 +367,9 @@ impl MqttSettings {
         demand(self.max_packet_bytes >= 1024, "max_packet_bytes", "must be at least 1024");
         demand(self.max_packet_bytes <= 268_000_000, "max_packet_bytes", "must be at most 268000000");
         demand(self.connect_timeout_s > 0, "connect_timeout_s", "must be at least 1");
+        demand(self.connect_timeout_s <= 3600, "connect_timeout_s", "must be at most 3600");
+        demand(self.acknowledge_timeout_s > 0, "acknowledge_timeout_s", "must be at least 1");
+        demand(self.acknowledge_timeout_s <= 3600, "acknowledge_timeout_s", "must be at most 3600");
         demand(self.reconnect_min_s.0 > Duration::ZERO, "reconnect_min_s", "must be more than 0");
         demand(
             self.reconnect_max_s >= self.reconnect_min_s,
@@ -265,37 +386,67 @@ impl MqttSettings {
     /// It is read again for every connection, so that a new one needs no restart.
     ///
     /// # Errors
-    /// [`SettingsError::File`] when a file named by the settings cannot be read.
+    /// [`SettingsError::File`] when a file named by the settings cannot be read, and [`SettingsError::PasswordFile`] when
+    /// it is empty or has more than one line.
     pub fn resolve_password(&self) -> Result<Option<Password>, SettingsError> {
         if let Some(password) = &self.password {
             return Ok(Some(password.clone()));
         }
+        let Some(path) = self.effective_password_file() else {
+            return Ok(None);
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source) => return Err(SettingsError::File { key: "password_file", path, source }),
+        };
+        match text.trim_end() {
+            "" => Err(SettingsError::PasswordFile { path, reason: "is empty" }),
+            password if password.contains(['\n', '\r']) => {
+                Err(SettingsError::PasswordFile { path, reason: "has more than one line" })
+            }
+            password => Ok(Some(Password(password.to_owned()))),
+        }
+    }
+
+    /// `password_file`, or systemd's credential.
+    fn effective_password_file(&self) -> Option<PathBuf> {
         let credential = || {
             let directory = std::env::var_os(CREDENTIALS_DIRECTORY)?;
             let path = PathBuf::from(directory).join(PASSWORD_CREDENTIAL);
             path.exists().then_some(path)
         };
-        let named = self.password_file.clone();
-        let Some(path) = named.or_else(|| self.username.as_ref().and_then(|_| credential())) else {
-            return Ok(None);
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(Password(text.trim_end().to_owned()))),
-            Err(source) => Err(SettingsError::File { key: "password_file", path, source }),
-        }
+        self.password_file.clone().or_else(|| self.username.as_ref().and_then(|_| credential()))
+    }
+
+    /// What works, and is not as it should be: files with secrets that every user of the machine can read.
+    pub fn warnings(&self) -> Vec<SettingsWarning> {
+        let password_file = self.effective_password_file().filter(|_| self.password.is_none());
+        let secrets = [("password_file", password_file), ("client_key_file", self.client_key_file.clone())];
+        let named = secrets.into_iter().filter_map(|(key, path)| Some((key, path?)));
+        named
+            .filter(|(_, path)| is_readable_by_others(path))
+            .map(|(key, path)| SettingsWarning::ReadableByOthers { key, path })
+            .collect()
     }
 }
 
-/// `address` without its password.
+#[cfg(unix)]
+fn is_readable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o004 != 0)
+}
+
+/// Elsewhere a file's mode does not tell.
+#[cfg(not(unix))]
+fn is_readable_by_others(_: &Path) -> bool {
+    false
+}
+
+/// `address` without what stands before its host: what looks like a user name may be a password.
 fn hide_password(address: &str) -> String {
     let authority = address.find("://").map_or(0, |at| at + 3);
-    let Some(at) = address[authority..].rfind('@') else {
-        return address.to_owned();
-    };
-    match address[authority..authority + at].find(':') {
-        Some(colon) => {
-            format!("{}:(hidden){}", &address[..authority + colon], &address[authority + at..])
-        }
+    match address[authority..].rfind('@') {
+        Some(at) => format!("{}(hidden){}", &address[..authority], &address[authority + at..]),
         None => address.to_owned(),
     }
 }
@@ -336,6 +487,8 @@ mod tests {
             ("h", 1883, false),
             ("h:1884", 1884, false),
             ("mqtt://h/", 1883, false),
+            ("ws://h", 80, false),
+            ("wss://h/broker", 443, true),
         ] {
             let settings = MqttSettings::from_address(address).unwrap();
             assert_eq!(
@@ -344,14 +497,25 @@ mod tests {
                 "{address}"
             );
         }
+        let settings = MqttSettings::from_address("wss://h/broker").unwrap();
+        assert_eq!(
+            (settings.transport, settings.websocket_path.as_str()),
+            (MqttTransport::Websocket, "/broker")
+        );
+        assert_eq!(settings.address(), "wss://h:443/broker");
+        assert_eq!(MqttSettings::from_address("ws://h").unwrap().websocket_path, "/mqtt");
         assert_eq!(MqttSettings::from_address("mqtt://[::1]:1883").unwrap().host, "[::1]");
     }
 
     #[test]
     fn a_broken_address_is_named_without_its_password() {
-        for address in
-            ["http://u:secret@h", "mqtt://u:secret@h:99999", "mqtt://u:secret@", "mqtt://u:secret@h/x"]
-        {
+        for address in [
+            "http://u:secret@h",
+            "mqtt://u:secret@h:99999",
+            "mqtt://u:secret@",
+            "mqtt://secret@h/x",
+            "secret@h/x",
+        ] {
             let error = MqttSettings::from_address(address).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
             assert!(error.contains("(hidden)"), "{error}");
@@ -386,6 +550,79 @@ mod tests {
         assert_eq!(settings.resolve_password().unwrap().unwrap().reveal(), "hunter2");
         settings.password_file = Some("/nonexistent/password".into());
         let error = settings.resolve_password().unwrap_err().to_string();
-        assert!(error.starts_with("mqtt.password_file: cannot read /nonexistent/password"), "{error}");
+        assert_eq!(error, "mqtt.password_file: cannot read /nonexistent/password");
+    }
+
+    #[test]
+    fn a_host_that_holds_more_than_a_host_is_refused_without_being_shown() {
+        for host in ["mqtt://u:secret@h", "u:secret@h", "secret@h", "mqtt://h", "h/secret", "h secret"] {
+            let settings = MqttSettings { host: host.to_owned(), ..MqttSettings::default() };
+            let faults: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
+            assert!(
+                matches!(faults.as_slice(), [fault] if fault.starts_with("mqtt.host: ")),
+                "{host}: {faults:?}"
+            );
+            assert!(!faults[0].contains("secret"), "{faults:?}");
+        }
+        for host in ["h", "broker.example", "::1", "[::1]", "10.0.0.1"] {
+            let settings = MqttSettings { host: host.to_owned(), ..MqttSettings::default() };
+            assert!(settings.faults().is_empty(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_password_file_holds_one_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let settings =
+            MqttSettings { password_file: Some(file.path().to_owned()), ..MqttSettings::default() };
+        for (content, expected) in [
+            ("", "is empty"),
+            ("\n \n", "is empty"),
+            ("secret\nsecret\n", "has more than one line"),
+            ("secret\r\nsecret", "has more than one line"),
+        ] {
+            std::fs::write(file.path(), content).unwrap();
+            let error = settings.resolve_password().unwrap_err().to_string();
+            assert!(error.starts_with("mqtt.password_file: ") && error.ends_with(expected), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_that_others_can_read_are_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = || Some(file.path().to_owned());
+        let settings =
+            MqttSettings { password_file: path(), client_key_file: path(), ..MqttSettings::default() };
+        let set_mode = |mode| std::fs::set_permissions(file.path(), PermissionsExt::from_mode(mode)).unwrap();
+        set_mode(0o640);
+        assert_eq!(settings.warnings(), []);
+        set_mode(0o644);
+        let warnings: Vec<String> = settings.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].starts_with("mqtt.password_file: "), "{warnings:?}");
+        assert!(warnings[1].starts_with("mqtt.client_key_file: "), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_client_certificate_needs_its_key_and_tls_and_a_path_its_slash() {
+        let settings: MqttSettings = serde_json::from_str(
+            r#"{"client_certificate_file":"c","transport":"websocket","websocket_path":"mqtt","acknowledge_timeout_s":0}"#,
+        )
+        .unwrap();
+        let faults: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
+        let keys: Vec<&str> = faults.iter().filter_map(|fault| fault.split(": ").next()).collect();
+        assert_eq!(
+            keys,
+            [
+                "mqtt.client_certificate_file",
+                "mqtt.client_key_file",
+                "mqtt.websocket_path",
+                "mqtt.acknowledge_timeout_s"
+            ]
+        );
+        assert!(serde_json::from_str::<MqttSettings>(r#"{"transport":"udp"}"#).is_err());
     }
 }

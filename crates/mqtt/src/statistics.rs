@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::DisconnectReason;
+use crate::disconnect::DisconnectReason;
 
 /// One counter that only grows, or one gauge.
 #[derive(Debug, Default)]
@@ -58,10 +58,12 @@ pub struct SessionStatistics {
     pub publications_acknowledged: Count,
     /// Messages that the broker refused.
     pub publications_refused: Count,
-    /// Messages handed in and replaced by a newer one for the same topic before they were sent.
+    /// Messages handed in and replaced by a newer one for the same topic before the broker acknowledged them.
     pub publications_replaced: Count,
-    /// Messages handed in and dropped for want of room.
+    /// Messages handed in and dropped for want of room, or because their topic is one too many.
     pub publications_dropped: Count,
+    /// Messages that expired before the broker acknowledged them.
+    pub publications_expired: Count,
     /// Messages that wait to be sent or acknowledged (gauge).
     pub in_flight: Count,
     /// Subscriptions that the broker refused.

@@ -21,7 +21,7 @@ use crate::faults::Faults;
 use crate::{CsvError, CsvMapping, CsvReader};
 use forecastd_core::Screening;
 use forecastd_core::Site;
-use forecastd_core::thermodynamics;
+use forecastd_core::intake;
 use forecastd_core::{Grid, Slot};
 use forecastd_core::{History, Inserted};
 use forecastd_core::{Quantity, Values};
@@ -169,15 +169,7 @@ impl Record {
         let path = &source.path;
         let reader = CsvReader::open(path, source.mapping.as_ref())?;
         let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
-        let site = match &source.mapping {
-            Some(mapping) => mapping.site,
-            None => reader
-                .quantities()
-                .any(|quantity| quantity == Quantity::AirTemperature)
-                .then(|| CsvMapping::jena().site)
-                .flatten()
-                .filter(|_| has_jena_header(path)),
-        };
+        let site = reader.site();
         let mut readings = Vec::new();
         let (mut broken, mut first_broken) = (0_u64, None);
         for row in reader {
@@ -204,7 +196,7 @@ impl Record {
             Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings, grid))?;
         (record.facts.file, record.facts.sha256) = (file, sha256);
         (record.facts.faults.broken, record.facts.faults.first_broken) = (broken, first_broken);
-        record.site = site;
+        record = record.at_site(site);
         record.check(path, &readings)?;
         Ok(record)
     }
@@ -226,12 +218,11 @@ impl Record {
         let mut newest = Timestamp::MIN;
         let mut seen = vec![false; slots as usize];
         for (time, values) in readings {
-            let mut values = *values;
-            for dropped in screening.screen(*time, &mut values) {
+            let intake = intake::take(&mut screening, *time, *values);
+            for dropped in intake.dropped {
                 faults.drop_value(*time, dropped);
             }
-            thermodynamics::derive(&mut values);
-            let inserted = history.insert(*time, &values);
+            let inserted = history.insert(*time, &intake.derived);
             debug_assert!(!matches!(inserted, Inserted::TooOld(_)), "the history spans all readings");
             faults.unsorted += u64::from(*time < newest);
             newest = newest.max(*time);
@@ -286,6 +277,12 @@ impl Record {
         self.site
     }
 
+    /// The same record with another site, or none.
+    #[must_use]
+    pub fn at_site(self, site: Option<Site>) -> Record {
+        Record { site, ..self }
+    }
+
     /// Slots with a measured temperature, rising.
     pub fn rows(&self) -> &[Slot] {
         &self.rows
@@ -334,7 +331,7 @@ impl Record {
 
     /// The temperature measured `lead_h` hours after `origin`, if it was and lies within `slots`; else NaN.
     pub fn target(&self, origin: Slot, lead_h: u32, slots: &Range<Slot>) -> f32 {
-        let valid = origin + i64::from(lead_h) * 3600 / self.history.grid().step_s();
+        let valid = origin + self.history.grid().hours_to_slots(lead_h);
         if !slots.contains(&valid) {
             return f32::NAN;
         }
@@ -383,14 +380,6 @@ fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> Reco
     RecordError::Span { path: path.to_owned(), first, last, step_s: grid.step_s() }
 }
 
-/// Whether the header is the Jena climate data set's, which was measured at a known place.
-fn has_jena_header(path: &Path) -> bool {
-    let mut head = [0_u8; 64];
-    let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
-    let column = CsvMapping::jena().time.column;
-    String::from_utf8_lossy(&head[..read]).contains(&column)
-}
-
 /// SHA-256 of a file, hexadecimal.
 ///
 /// # Errors
@@ -401,7 +390,7 @@ pub fn sha256_of(path: &Path) -> std::io::Result<String> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(&hasher.finalize())),
+            0 => return Ok(hex::encode(hasher.finalize())),
             count => hasher.update(&buffer[..count]),
         }
     }

@@ -3,8 +3,9 @@
 use super::simd::Simd;
 
 /// The function that makes the candidate state of a GRU, or the candidate and the output of an LSTM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Activation {
     /// Hyperbolic tangent, the usual one.
     #[default]
@@ -23,7 +24,7 @@ const TANH_DENOMINATOR: [f32; 5] = [1.0, 0.467_654_62, 2.610_836e-2, 3.386_466_7
 
 /// Hyperbolic tangent, within 1e-6 of the true value.
 #[inline(always)]
-pub fn tanh<S: Simd>(simd: S, x: S::V) -> S::V {
+pub(crate) fn tanh<S: Simd>(simd: S, x: S::V) -> S::V {
     let x = simd.limit(x, TANH_LIMIT);
     let square = simd.mul(x, x);
     let numerator = polynomial(simd, square, &TANH_NUMERATOR);
@@ -33,7 +34,7 @@ pub fn tanh<S: Simd>(simd: S, x: S::V) -> S::V {
 
 /// Logistic function `1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2`, within 1e-6 of the true value.
 #[inline(always)]
-pub fn sigmoid<S: Simd>(simd: S, x: S::V) -> S::V {
+pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::V) -> S::V {
     let half = simd.splat(0.5);
     simd.mul_add(tanh(simd, simd.mul(x, half)), half, half)
 }
@@ -50,7 +51,7 @@ fn polynomial<S: Simd>(simd: S, x: S::V, coefficients: &[f32; 5]) -> S::V {
 impl Activation {
     /// The function's value.
     #[inline(always)]
-    pub fn apply<S: Simd>(self, simd: S, x: S::V) -> S::V {
+    pub(crate) fn apply<S: Simd>(self, simd: S, x: S::V) -> S::V {
         match self {
             Self::Tanh => tanh(simd, x),
             Self::Relu => simd.relu(x),
@@ -59,7 +60,7 @@ impl Activation {
 
     /// `gradient` times the derivative of the function, which both functions allow to be told from their `value`.
     #[inline(always)]
-    pub fn backward<S: Simd>(self, simd: S, value: S::V, gradient: S::V) -> S::V {
+    pub(crate) fn backward<S: Simd>(self, simd: S, value: S::V, gradient: S::V) -> S::V {
         match self {
             Self::Tanh => {
                 let derivative = simd.sub(simd.splat(1.0), simd.mul(value, value));
@@ -72,7 +73,7 @@ impl Activation {
 
 /// `gradient` times the derivative of the logistic function whose value is `value`.
 #[inline(always)]
-pub fn sigmoid_backward<S: Simd>(simd: S, value: S::V, gradient: S::V) -> S::V {
+pub(crate) fn sigmoid_backward<S: Simd>(simd: S, value: S::V, gradient: S::V) -> S::V {
     let derivative = simd.mul(value, simd.sub(simd.splat(1.0), value));
     simd.mul(gradient, derivative)
 }

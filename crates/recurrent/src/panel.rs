@@ -3,32 +3,32 @@
 use super::simd::{Lane, Simd};
 
 /// Rows of a weight matrix that are multiplied together.
-pub const PANEL: usize = 8;
+pub(crate) const PANEL: usize = 8;
 
 /// Rows and columns of a tile of a weight gradient.
 const TILE: usize = 4;
 
 /// `rows` rounded up to whole panels.
-pub const fn padded(rows: usize) -> usize {
+pub(crate) const fn padded(rows: usize) -> usize {
     rows.next_multiple_of(PANEL)
 }
 
 /// Distance between time steps that hold `rows` lanes each. An odd number of cache lines: with a power of two all
 /// steps would fall into the same few sets of the cache.
-pub const fn stride(rows: usize) -> usize {
+pub(crate) const fn stride(rows: usize) -> usize {
     rows | 1
 }
 
 /// A weight matrix `[rows, columns]`, stored as panels of eight rows, column after column.
 #[derive(Clone, Debug)]
-pub struct Panels {
+pub(crate) struct Panels {
     columns: usize,
     weights: Vec<[f32; PANEL]>,
 }
 
 impl Panels {
     /// A matrix with `rows` (whole panels) and `columns`; `weight(row, column)` tells its entries.
-    pub fn new(rows: usize, columns: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+    pub(crate) fn new(rows: usize, columns: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
         assert_eq!(rows % PANEL, 0, "rows must be whole panels");
         let mut weights = Vec::with_capacity(rows / PANEL * columns);
         for panel in 0..rows / PANEL {
@@ -41,13 +41,19 @@ impl Panels {
 
     /// `out += matrix · right`, where `right` has one lane per column and `out` one per row.
     #[inline(always)]
-    pub fn multiply_add<S: Simd>(&self, simd: S, right: &[Lane], out: &mut [Lane]) {
+    pub(crate) fn multiply_add<S: Simd>(&self, simd: S, right: &[Lane], out: &mut [Lane]) {
         self.multiply_add_rows(simd, 0, right, out);
     }
 
     /// Like [`multiply_add`](Self::multiply_add) with the rows from `first_row` on, as many as `out` has lanes.
     #[inline(always)]
-    pub fn multiply_add_rows<S: Simd>(&self, simd: S, first_row: usize, right: &[Lane], out: &mut [Lane]) {
+    pub(crate) fn multiply_add_rows<S: Simd>(
+        &self,
+        simd: S,
+        first_row: usize,
+        right: &[Lane],
+        out: &mut [Lane],
+    ) {
         debug_assert_eq!(first_row % PANEL, 0);
         debug_assert_eq!(right.len(), self.columns);
         let weights = &self.weights[first_row / PANEL * self.columns..];
@@ -90,7 +96,7 @@ fn multiply_panel<S: Simd, const ROWS: usize>(
 
 /// Lanes of consecutive time steps: `rows` of every step, `stride` lanes apart.
 #[derive(Clone, Copy, Debug)]
-pub struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     lanes: &'a [Lane],
     stride: usize,
     rows: usize,
@@ -98,14 +104,20 @@ pub struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     /// The `rows` lanes at the start of each `stride` lanes.
-    pub fn new(lanes: &'a [Lane], stride: usize, rows: usize) -> Self {
+    pub(crate) fn new(lanes: &'a [Lane], stride: usize, rows: usize) -> Self {
         Self { lanes, stride, rows }
     }
 }
 
 /// Adds `Σ left · rightᵀ` over `steps` time steps and all sequences to `gradient` `[left rows, right rows]`.
 #[inline(always)]
-pub fn add_outer_products<S: Simd>(simd: S, steps: usize, left: Steps, right: Steps, gradient: &mut [f32]) {
+pub(crate) fn add_outer_products<S: Simd>(
+    simd: S,
+    steps: usize,
+    left: Steps,
+    right: Steps,
+    gradient: &mut [f32],
+) {
     debug_assert_eq!(left.rows % TILE, 0);
     for row in (0..left.rows).step_by(TILE) {
         let mut column = 0;
@@ -163,7 +175,7 @@ fn add_tile<S: Simd, const COLUMNS: usize>(
 /// Adds the sum of every row over `steps` time steps and all sequences to `gradient`: the gradient of a bias.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
-pub fn add_row_sums<S: Simd>(simd: S, steps: usize, left: Steps, gradient: &mut [f32]) {
+pub(crate) fn add_row_sums<S: Simd>(simd: S, steps: usize, left: Steps, gradient: &mut [f32]) {
     for row in (0..left.rows).step_by(TILE) {
         let mut sums = [simd.splat(0.0); TILE];
         for step in 0..steps {

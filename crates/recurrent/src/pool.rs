@@ -14,7 +14,7 @@ static FREE: Mutex<Vec<Vec<Lane>>> = Mutex::new(Vec::new());
 
 /// A buffer that goes back to the pool when it is dropped.
 #[derive(Debug)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     storage: Vec<Lane>,
     /// The part in use; the storage may be longer.
     length: usize,
@@ -22,7 +22,7 @@ pub struct Lanes {
 
 impl Lanes {
     /// A buffer of `length` lanes with arbitrary contents: whoever takes one writes before reading.
-    pub fn take(length: usize) -> Self {
+    pub(crate) fn take(length: usize) -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = free
             .iter()
@@ -36,7 +36,7 @@ impl Lanes {
     }
 
     /// A buffer of `length` lanes, all `value`.
-    pub fn filled(length: usize, value: f32) -> Self {
+    pub(crate) fn filled(length: usize, value: f32) -> Self {
         let mut lanes = Self::take(length);
         lanes.fill(Lane::splat(value));
         lanes

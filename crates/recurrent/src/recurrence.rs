@@ -25,7 +25,7 @@ pub struct Sizes {
 }
 
 /// What a layer returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
     /// The state after the last processed time step, `[batch, units]`.
     #[default]
@@ -58,7 +58,7 @@ pub struct Masks<'a> {
 /// One time step of a recurrent cell for a block of sequences.
 ///
 /// All slices hold whole panels of lanes ([`padded`]); lanes of units beyond the last have zero weights.
-pub trait Cell: Sync {
+pub(crate) trait Cell: Sync {
     /// Lanes of the state that is carried from step to step. The output is at its start.
     fn state_lanes(&self) -> usize;
     /// Lanes of gate values that a step keeps for its backward pass, and of gate gradients that this makes.
@@ -105,17 +105,17 @@ pub trait Cell: Sync {
 
 /// What the forward pass kept of one time step.
 #[derive(Clone, Copy, Debug)]
-pub struct KeptStep<'a> {
+pub(crate) struct KeptStep<'a> {
     /// Gate values.
-    pub gates: &'a [Lane],
+    pub(crate) gates: &'a [Lane],
     /// The state before.
-    pub state: &'a [Lane],
+    pub(crate) state: &'a [Lane],
     /// The output part of the state before, under the dropout mask.
-    pub masked_state: &'a [Lane],
+    pub(crate) masked_state: &'a [Lane],
     /// The state after.
-    pub next: &'a [Lane],
+    pub(crate) next: &'a [Lane],
     /// The dropout mask of the state.
-    pub state_mask: &'a [Lane],
+    pub(crate) state_mask: &'a [Lane],
 }
 
 /// What the backward pass of a batch needs.
@@ -147,26 +147,26 @@ impl Memory {
 
 /// Gradients in the order and padding of the cell's gates.
 #[derive(Debug)]
-pub struct RawGradients {
+pub(crate) struct RawGradients {
     /// `[input rows, inputs]`
-    pub input: Vec<f32>,
+    pub(crate) input: Vec<f32>,
     /// `[recurrent rows, units]`
-    pub recurrent: Vec<f32>,
+    pub(crate) recurrent: Vec<f32>,
     /// `[gate lanes]`
-    pub bias: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
 }
 
 /// A batch on its way through a layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Walk {
+pub(crate) struct Walk {
     /// Size of the batch and of the layer.
-    pub sizes: Sizes,
+    pub(crate) sizes: Sizes,
     /// Whether time is walked backwards.
-    pub reverse: bool,
+    pub(crate) reverse: bool,
     /// What is returned.
-    pub output: Output,
+    pub(crate) output: Output,
     /// Instructions to use.
-    pub instruction_set: InstructionSet,
+    pub(crate) instruction_set: InstructionSet,
 }
 
 impl Walk {
@@ -174,7 +174,7 @@ impl Walk {
     ///
     /// # Panics
     /// If a slice has another length than `sizes` says, or a size is zero.
-    pub fn infer<C: Cell>(&self, cell: &C, x: &[f32], out: &mut [f32]) {
+    pub(crate) fn infer<C: Cell>(&self, cell: &C, x: &[f32], out: &mut [f32]) {
         self.check(x, out);
         let per_sequence = self.output.per_sequence(self.sizes);
         self.blocks().into_par_iter().zip(out.par_chunks_mut(WIDTH * per_sequence)).for_each(
@@ -188,7 +188,7 @@ impl Walk {
     ///
     /// # Panics
     /// Like [`infer`](Self::infer).
-    pub fn forward<C: Cell>(&self, cell: &C, x: &[f32], masks: Masks, out: &mut [f32]) -> Memory {
+    pub(crate) fn forward<C: Cell>(&self, cell: &C, x: &[f32], masks: Masks, out: &mut [f32]) -> Memory {
         self.check(x, out);
         let sizes = self.sizes;
         assert!(masks.input.is_none_or(|mask| mask.len() == sizes.batch * sizes.inputs));
@@ -207,7 +207,7 @@ impl Walk {
     ///
     /// # Panics
     /// If a slice has another length than the forward pass had.
-    pub fn backward<C: Cell>(
+    pub(crate) fn backward<C: Cell>(
         &self,
         cell: &C,
         memory: &Memory,

@@ -10,21 +10,21 @@ const NARROW: usize = 4;
 
 /// Which sequences of which batch a block of lanes holds, and in which direction time runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Block {
+pub(crate) struct Block {
     /// The first sequence.
-    pub first: usize,
+    pub(crate) first: usize,
     /// How many sequences, at most [`WIDTH`]. Lanes beyond repeat the last one, so that they can never overflow
     /// unless a true sequence does; their gradients are zero.
-    pub count: usize,
+    pub(crate) count: usize,
     /// Time steps of a sequence.
-    pub steps: usize,
+    pub(crate) steps: usize,
     /// Whether the last time step is processed first.
-    pub reverse: bool,
+    pub(crate) reverse: bool,
 }
 
 impl Block {
     /// The blocks of a batch.
-    pub fn of_batch(batch: usize, steps: usize, reverse: bool) -> Vec<Self> {
+    pub(crate) fn of_batch(batch: usize, steps: usize, reverse: bool) -> Vec<Self> {
         (0..batch.div_ceil(WIDTH))
             .map(|index| {
                 let first = index * WIDTH;
@@ -39,7 +39,7 @@ impl Block {
     }
 
     /// Sets one lane per feature from `rows` `[batch, features]`. Lanes beyond the batch repeat the last sequence.
-    pub fn load_rows(&self, rows: &[f32], features: usize, lanes: &mut [Lane]) {
+    pub(crate) fn load_rows(&self, rows: &[f32], features: usize, lanes: &mut [Lane]) {
         for sequence in 0..WIDTH {
             let row = self.first + sequence.min(self.count - 1);
             let values = &rows[row * features..][..features];
@@ -52,7 +52,7 @@ impl Block {
     /// Like [`load_rows`](Self::load_rows) for the processed time step `step` of `sequences` `[batch, steps, features]`.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    pub fn load_step<S: Simd>(
+    pub(crate) fn load_step<S: Simd>(
         &self,
         simd: S,
         sequences: &[f32],
@@ -90,7 +90,7 @@ impl Block {
     /// Adds the gradients of time step `step` from `sequences` `[batch, steps, features]`; lanes beyond the batch get none.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    pub fn add_step<S: Simd>(
+    pub(crate) fn add_step<S: Simd>(
         &self,
         simd: S,
         sequences: &[f32],
@@ -127,7 +127,7 @@ impl Block {
     }
 
     /// Sets one lane per feature from gradients `rows` `[batch, features]`; lanes beyond the batch get none.
-    pub fn load_gradient(&self, rows: &[f32], features: usize, lanes: &mut [Lane]) {
+    pub(crate) fn load_gradient(&self, rows: &[f32], features: usize, lanes: &mut [Lane]) {
         lanes.fill(Lane::ZERO);
         for sequence in 0..self.count {
             let values = &rows[(self.first + sequence) * features..][..features];
@@ -138,7 +138,7 @@ impl Block {
     }
 
     /// Writes one lane per feature to `rows` `[count, features]`, the block's own part of the batch.
-    pub fn store_rows(&self, lanes: &[Lane], features: usize, rows: &mut [f32]) {
+    pub(crate) fn store_rows(&self, lanes: &[Lane], features: usize, rows: &mut [f32]) {
         for (sequence, row) in rows.chunks_exact_mut(features).enumerate() {
             for (value, lane) in row.iter_mut().zip(lanes) {
                 *value = lane.0[sequence];
@@ -149,7 +149,7 @@ impl Block {
     /// Writes time step `step` to `sequences` `[count, steps, features]`, the block's own part of the batch.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
-    pub fn store_step<S: Simd>(
+    pub(crate) fn store_step<S: Simd>(
         &self,
         simd: S,
         lanes: &[Lane],

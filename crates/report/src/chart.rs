@@ -4,6 +4,9 @@ use std::fmt::{self, Write};
 
 use super::ticks::{Tick, of_numbers, of_times};
 
+/// Colours, light and dark, and what is in a picture.
+pub(crate) const CHART_STYLE: &str = include_str!("chart.css");
+
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 48.0;

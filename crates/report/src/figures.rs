@@ -64,7 +64,7 @@ impl PartFigures {
         let (mut by_hour, mut by_month) = ([Beside::default(); 24], [Beside::default(); 12]);
         let mut by_time: Vec<(f64, Case)> = Vec::new();
         for case in cases.iter().filter(|case| case.lead_h == lead_h) {
-            let valid: Slot = case.origin + i64::from(lead_h) * 3600 / grid.step_s();
+            let valid: Slot = case.origin + grid.hours_to_slots(lead_h);
             let time = grid.time(valid);
             let solar_s = (site.longitude_deg / 360.0 * 86_400.0) as i64;
             let solar = jiff::SignedDuration::from_secs(solar_s);

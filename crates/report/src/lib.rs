@@ -1,13 +1,18 @@
 //! How good a model is on a record: scores beside reference forecasts, charts, and a page of them.
 
 mod chart;
+mod experiment;
 mod figures;
+mod page;
+mod picture;
 mod report;
 mod scoring;
 mod ticks;
 
+pub use experiment::{Experiment, Training};
 pub use figures::{Beside, Calibration, PartFigures};
-pub use report::{Experiment, Report, Training};
+pub use report::Report;
 pub use scoring::cases::{Case, cases};
 pub use scoring::error::EvaluateError;
+pub use scoring::kinship::{Kinship, parts_to_judge_by};
 pub use scoring::lead_errors::{LeadErrors, PartErrors, finite};

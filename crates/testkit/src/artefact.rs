@@ -88,6 +88,33 @@ pub fn trend_file(samples: usize, change_c: f32) -> Vec<u8> {
     Artefact::assemble(trend_graph(&manifest, change_c), &manifest).unwrap()
 }
 
+/// The bytes of an artefact that says `newest + change_c · lead`, and an interval that reaches `half_width_c` to either
+/// side of it.
+pub fn trend_file_with_interval(samples: usize, change_c: f32, half_width_c: f32) -> Vec<u8> {
+    let manifest = Manifest { quantiles: vec![0.1, 0.5, 0.9], ..manifest(spec(samples)) };
+    let inputs = manifest.window.len();
+    let (leads, quantiles) = (manifest.lead_h.len(), manifest.quantiles.len());
+    let of_lead = |lead_h: u32| {
+        let middle_c = change_c * lead_h as f32;
+        [middle_c - half_width_c, middle_c, middle_c + half_width_c]
+    };
+    let bias: Vec<f32> = manifest.lead_h.iter().flat_map(|&lead_h| of_lead(lead_h)).collect();
+    let mut model = trend_graph(&manifest, change_c);
+    let graph = model.graph.as_mut().unwrap();
+    // What was the output is one row for each window, which is then folded.
+    graph.node[1] = Node::new("Gemm", &["flat", "weight", "bias"], &["row"], Vec::new());
+    graph.node.push(Node::new("Reshape", &["row", "shape"], &["temperature"], Vec::new()));
+    graph.initializer = vec![
+        Tensor::float("weight", &[inputs, leads * quantiles], &vec![0.0; inputs * leads * quantiles]),
+        Tensor::float("bias", &[leads * quantiles], &bias),
+        Tensor::int64("shape", &[-1, leads as i64, quantiles as i64]),
+    ];
+    let batch = DimensionValue::Name("batch".to_owned());
+    let size = |size: usize| DimensionValue::Size(size as i64);
+    graph.output = vec![ValueInfo::float("temperature", [batch, size(leads), size(quantiles)])];
+    Artefact::assemble(model, &manifest).unwrap()
+}
+
 /// The artefact that says `newest + change_c · lead`.
 pub fn trend(samples: usize, change_c: f32) -> Arc<Artefact> {
     Arc::new(Artefact::parse(&trend_file(samples, change_c)).unwrap())

@@ -1,7 +1,7 @@
 //! A client of the broker: a station that publishes readings, or a home that shows forecasts.
 
 use bytes::Bytes;
-use forecastd_mqtt::{Inbox, Incoming, Publisher, Session, SessionEvent, SessionHandle};
+use forecastd_mqtt::{Inbox, Incoming, Message, Publisher, Purpose, Session, SessionEvent, SessionHandle};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -36,7 +36,8 @@ impl Client {
     pub async fn connect(mosquitto: &Mosquitto, name: &str, filters: &[&str]) -> Client {
         let probe = format!("probe/{name}");
         let filters = filters.iter().copied().chain([probe.as_str()]).map(str::to_owned).collect();
-        let (publisher, inbox, handle) = Session::start(&mosquitto.settings(name), None, filters).unwrap();
+        let (publisher, inbox, handle) =
+            Session::start(&mosquitto.settings(name), Purpose::subscribing(filters)).unwrap();
         let mut client = Client { publisher, inbox, _handle: handle };
         client.publish(&probe, "x").await;
         client.text(&probe).await;
@@ -46,7 +47,8 @@ impl Client {
     /// What the broker keeps for `topic`.
     pub async fn retained(mosquitto: &Mosquitto, name: &str, topic: &str) -> String {
         let settings = mosquitto.settings(name);
-        let (publisher, inbox, handle) = Session::start(&settings, None, vec![topic.to_owned()]).unwrap();
+        let (publisher, inbox, handle) =
+            Session::start(&settings, Purpose::subscribing(vec![topic.to_owned()])).unwrap();
         let mut client = Client { publisher, inbox, _handle: handle };
         loop {
             let incoming = client.message().await;
@@ -58,14 +60,14 @@ impl Client {
 
     /// Publishes and waits until the broker has it.
     pub async fn publish(&self, topic: &str, payload: impl Into<Bytes>) {
-        let number = self.publisher.publish_wait(topic, payload, false).await.unwrap();
+        let number = self.publisher.publish_wait(Message::new(topic, payload)).await.unwrap();
         let settled = tokio::time::timeout(PATIENCE, self.publisher.wait_settled(number + 1)).await;
         settled.expect("the broker takes the message").unwrap();
     }
 
     /// Publishes as soon as there is room, and does not wait for the broker.
     pub async fn hand_in(&self, topic: &str, payload: impl Into<Bytes>) {
-        self.publisher.publish_wait(topic, payload, false).await.unwrap();
+        self.publisher.publish_wait(Message::new(topic, payload)).await.unwrap();
     }
 
     /// Publishes a reading of a station, with the topic of the default configuration.

@@ -2,8 +2,11 @@
 
 #![allow(missing_docs, reason = "a kit for tests; each file says at its head what it holds")]
 
+#[cfg(feature = "artefact")]
 pub mod artefact;
 pub mod client;
+pub mod events;
+pub mod hostile;
 pub mod mosquitto;
 pub mod patience;
 pub mod promtool;

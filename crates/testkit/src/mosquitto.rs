@@ -12,6 +12,8 @@ use forecastd_mqtt::{MqttSettings, Seconds};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between finding a port free and listening on it another test may take it.
+const TRIES: usize = 5;
 
 /// How a broker is to be.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +33,8 @@ pub struct Mosquitto {
     folder: TempDir,
 }
 
-/// Runs `program`, which Debian keeps outside the path of an ordinary user.
-fn find(program: &str) -> String {
+/// The path of `program`, which Debian keeps outside the path of an ordinary user.
+pub fn find(program: &str) -> String {
     let here = |folder: &Path| folder.join(program).is_file();
     let on_path = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|f| here(&f)));
     let sbin = Path::new("/usr/sbin");
@@ -46,8 +48,13 @@ fn find(program: &str) -> String {
 }
 
 impl Mosquitto {
-    /// Starts a broker and waits until it listens.
+    /// Starts a broker on a free port and waits until it listens.
     pub fn start(options: &Options) -> Mosquitto {
+        (0..TRIES).find_map(|_| Mosquitto::try_start(options)).expect("a port that stays free")
+    }
+
+    /// Starts one; none when another program has taken one of its ports meanwhile.
+    pub fn try_start(options: &Options) -> Option<Mosquitto> {
         let folder = TempDir::new().unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let path = folder.path().display().to_string();
@@ -73,12 +80,21 @@ impl Mosquitto {
         }
         std::fs::write(folder.path().join("mosquitto.conf"), configuration).unwrap();
         let mut mosquitto = Mosquitto { child: None, port, folder };
-        mosquitto.restart();
-        mosquitto
+        match mosquitto.try_restart() {
+            Ok(()) => Some(mosquitto),
+            Err(heard) if heard.iter().any(|line| line.contains("Address already in use")) => None,
+            Err(heard) => panic!("mosquitto does not start: {heard:#?}"),
+        }
     }
 
     /// Starts it again after [`Mosquitto::kill`] or [`Mosquitto::stop`], and waits until it listens.
     pub fn restart(&mut self) {
+        if let Err(heard) = self.try_restart() {
+            panic!("mosquitto does not start: {heard:#?}");
+        }
+    }
+
+    fn try_restart(&mut self) -> Result<(), Vec<String>> {
         self.end("TERM");
         let mut child = Command::new(find("mosquitto"))
             .arg("-c")
@@ -99,9 +115,12 @@ impl Mosquitto {
         let mut heard = Vec::new();
         loop {
             match listen.recv_timeout(PATIENCE) {
-                Ok(line) if line.ends_with("running") => return self.wait_for_an_answer(),
+                Ok(line) if line.ends_with("running") => {
+                    self.wait_for_an_answer();
+                    return Ok(());
+                }
                 Ok(line) => heard.push(line),
-                Err(_) => panic!("mosquitto does not start: {heard:#?}"),
+                Err(_) => return Err(heard),
             }
         }
     }

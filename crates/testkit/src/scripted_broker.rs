@@ -21,6 +21,38 @@ impl Packet {
     }
 }
 
+/// A PUBLISH at QoS 1 from the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The topic.
+    pub topic: String,
+    /// The packet identifier.
+    pub identifier: u16,
+    /// Whether the broker is to keep it.
+    pub retain: bool,
+    /// The properties, raw.
+    pub properties: Vec<u8>,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl Published {
+    /// Takes a packet apart whose properties have less than 128 bytes.
+    pub fn parse(packet: &Packet) -> Published {
+        let body = &packet.body;
+        let length = usize::from(u16::from_be_bytes([body[0], body[1]]));
+        let (topic, rest) = body[2..].split_at(length);
+        let properties = usize::from(rest[2]);
+        Published {
+            topic: String::from_utf8(topic.to_vec()).unwrap(),
+            identifier: u16::from_be_bytes([rest[0], rest[1]]),
+            retain: packet.head & 1 == 1,
+            properties: rest[3..3 + properties].to_vec(),
+            payload: rest[3 + properties..].to_vec(),
+        }
+    }
+}
+
 /// One connection of the client.
 pub struct Client(TcpStream);
 
@@ -49,18 +81,60 @@ impl Client {
     }
 
     async fn read_now(&mut self) -> Packet {
-        let head = self.0.read_u8().await.unwrap();
+        self.read_or_end().await.expect("the client closes the connection")
+    }
+
+    /// The next packet; nothing once the client has closed the connection.
+    async fn read_or_end(&mut self) -> Option<Packet> {
+        let head = self.0.read_u8().await.ok()?;
         let mut length = 0_usize;
         for shift in [0, 7, 14, 21] {
-            let byte = self.0.read_u8().await.unwrap();
+            let byte = self.0.read_u8().await.ok()?;
             length |= usize::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 break;
             }
         }
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await.unwrap();
-        Packet { head, body }
+        self.0.read_exact(&mut body).await.ok()?;
+        Some(Packet { head, body })
+    }
+
+    /// Answers signs of life, and nothing else, until the client closes the connection; gives what else it sent.
+    pub async fn neglect(&mut self) -> Vec<Packet> {
+        let mut seen = Vec::new();
+        while let Some(packet) = self.read_or_end().await {
+            if packet.kind() == 12 {
+                // The client may be gone by now; the next read tells.
+                let _ = self.0.write_all(&[0xd0, 0]).await;
+            } else {
+                seen.push(packet);
+            }
+        }
+        seen
+    }
+
+    /// Takes a SUBSCRIBE, and grants each of so many filters QoS 1.
+    pub async fn grant(&mut self, filters: usize) -> Packet {
+        let subscribe = self.read_kind(8).await;
+        let granted = vec![1; filters];
+        self.write(0x90, &[&[subscribe.body[0], subscribe.body[1], 0], granted.as_slice()].concat()).await;
+        subscribe
+    }
+
+    /// Takes a PUBLISH at QoS 1 and does not acknowledge it.
+    pub async fn read_publish(&mut self) -> Published {
+        loop {
+            let packet = self.read().await;
+            if packet.kind() == 3 {
+                return Published::parse(&packet);
+            }
+        }
+    }
+
+    /// Acknowledges a PUBLISH.
+    pub async fn acknowledge(&mut self, published: &Published) {
+        self.write(0x40, &published.identifier.to_be_bytes()).await;
     }
 
     /// The next packet of a kind; others are passed over, PUBLISH at QoS 1 acknowledged.

@@ -12,7 +12,7 @@ const NOTEBOOK_SAMPLES: i64 = 240;
 
 /// A forecast that costs nothing.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Baseline {
+pub(crate) enum Baseline {
     /// The temperature stays.
     Persistence,
     /// As at the same time yesterday.
@@ -23,7 +23,7 @@ pub enum Baseline {
 
 impl Baseline {
     /// The climatology of a record's training part; `None` when nothing was measured in it.
-    pub fn climatology(record: &Record, site: Site) -> Option<Baseline> {
+    pub(crate) fn climatology(record: &Record, site: Site) -> Option<Baseline> {
         let train = record.part(DEFAULT_SPLIT, Part::Train);
         let climatology = Climatology::fit(record.history(), site, record.rows_within(&train))?;
         Some(Baseline::Climatology(site, climatology))
@@ -44,7 +44,7 @@ impl Baseline {
     }
 
     /// Its errors on the validation part.
-    pub fn validate(&self, record: &Record, lead_h: u32) -> ErrorSum {
+    pub(crate) fn validate(&self, record: &Record, lead_h: u32) -> ErrorSum {
         let validation = record.part(DEFAULT_SPLIT, Part::Validation);
         let window = (NOTEBOOK_SAMPLES - 1) * 3600 / record.history().grid().step_s();
         let mut errors = ErrorSum::default();

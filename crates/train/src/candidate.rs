@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use forecastd_core::Climatology;
 use forecastd_core::WindowSpec;
-use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, PartScores, Refit, Target, Training};
+use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, PROGRAM, PartScores, Refit, Target, Training};
 use forecastd_model::{Artefact, EngineChoice, Runtime, onnx};
 use forecastd_record::{DEFAULT_SPLIT, Part, Record};
 use forecastd_report::{self, Case, PartErrors};
@@ -49,7 +49,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub fn new(draft: Draft, model: onnx::Model, dataset: &Dataset, record: &Rc<Record>) -> Candidate {
+    pub(crate) fn new(draft: Draft, model: onnx::Model, dataset: &Dataset, record: &Rc<Record>) -> Candidate {
         Candidate {
             draft,
             model,
@@ -63,17 +63,17 @@ impl Candidate {
     }
 
     /// What it learned from beside the training part.
-    pub fn refit(&self) -> Option<Refit> {
+    pub(crate) fn refit(&self) -> Option<Refit> {
         self.refit
     }
 
     /// The same, learned from more than the training part.
-    pub fn refitted(self, refit: Refit) -> Candidate {
+    pub(crate) fn refitted(self, refit: Refit) -> Candidate {
         Candidate { refit: Some(refit), ..self }
     }
 
     /// The manifest of a model of that name and scores.
-    pub fn manifest(&self, name: &str, scores: Vec<PartScores>) -> Manifest {
+    pub(crate) fn manifest(&self, name: &str, scores: Vec<PartScores>) -> Manifest {
         let (facts, draft) = (self.record.facts(), &self.draft);
         let rows = self.record.rows_within(&self.record.learned(DEFAULT_SPLIT, self.refit));
         Manifest {
@@ -98,13 +98,13 @@ impl Candidate {
                 climatology: Climatology::fit(self.record.history(), self.window.site, rows),
             }),
             scores,
-            tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
             graph_sha256: None,
         }
     }
 
     /// Every forecast of a part of the record, by the engine that is built in.
-    pub fn cases(&self, part: Part) -> Result<Vec<Case>, TrainError> {
+    pub(crate) fn cases(&self, part: Part) -> Result<Vec<Case>, TrainError> {
         let file = Artefact::assemble(self.model.clone(), &self.manifest(self.draft.experiment, Vec::new()))?;
         let artefact = Artefact::parse(&file)?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
@@ -113,7 +113,7 @@ impl Candidate {
     }
 
     /// Sums up cases of a part.
-    pub fn errors(&self, part: Part, cases: &[Case]) -> PartErrors {
+    pub(crate) fn errors(&self, part: Part, cases: &[Case]) -> PartErrors {
         PartErrors::of(&self.record, part, &self.lead_h, cases)
     }
 }

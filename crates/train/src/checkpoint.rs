@@ -9,13 +9,42 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 
-use super::fit::{CheckpointPlan, State, Validation};
-use super::progress::EpochRecord;
+use super::epoch::{EpochRecord, Validation};
+use super::optimiser::Optimiser;
 
 const MAGIC: &str = "forecastd checkpoint 2\n";
 const HASH_BYTES: usize = 32;
+
+/// Where a training's state is kept.
+#[derive(Debug, Clone)]
+pub struct CheckpointPlan {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether to go on from what it holds.
+    pub resume: bool,
+    /// What the training is of: settings and data. A checkpoint of another is refused.
+    pub fingerprint: String,
+}
+
+/// The state of a training between two epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub values: Vec<f32>,
+    pub average: Vec<f32>,
+    pub best_values: Vec<f32>,
+    pub optimiser: Optimiser,
+    pub epochs: Vec<EpochRecord>,
+    pub best_epoch: usize,
+}
+
+impl State {
+    pub(crate) fn best(&self) -> Option<Validation> {
+        let index = self.best_epoch.checked_sub(1)?;
+        self.epochs.get(index)?.validation
+    }
+}
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +123,7 @@ pub(super) struct Checkpoint;
 
 impl Checkpoint {
     /// Writes `state` where the plan says.
-    pub fn write(plan: &CheckpointPlan, state: &State) -> Result<(), CheckpointError> {
+    pub(crate) fn write(plan: &CheckpointPlan, state: &State) -> Result<(), CheckpointError> {
         let header = Header {
             fingerprint: plan.fingerprint.clone(),
             steps: state.optimiser.steps,
@@ -113,13 +142,23 @@ impl Checkpoint {
         }
         let hash = Sha256::digest(&bytes);
         bytes.extend_from_slice(&hash);
-        Ok(whole_file::write(&plan.path, &bytes)?)
+        Ok(atomic_file::write(&plan.path, &bytes)?)
     }
 
     /// Reads the state where the plan says; `fresh` is the state at the beginning of such a training.
-    pub fn read(plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
+    pub(crate) fn read(plan: &CheckpointPlan, fresh: &State) -> Result<State, CheckpointError> {
         let failed = |message: String| CheckpointError::Read { path: plan.path.clone(), message };
         let bytes = std::fs::read(&plan.path).map_err(|error| failed(error.to_string()))?;
+        Checkpoint::decode(&bytes, plan, fresh)
+    }
+
+    /// Takes the bytes of a file for a checkpoint.
+    pub(crate) fn decode(
+        bytes: &[u8],
+        plan: &CheckpointPlan,
+        fresh: &State,
+    ) -> Result<State, CheckpointError> {
+        let failed = |message: String| CheckpointError::Read { path: plan.path.clone(), message };
         if !bytes.starts_with(MAGIC.as_bytes()) {
             return Err(failed("not a checkpoint of this version".to_owned()));
         }

@@ -10,6 +10,7 @@ use forecastd_core::WindowSpec;
 use forecastd_core::{Refit, Split, Target, TargetKind};
 use forecastd_record::{Part, Record};
 
+use super::epoch::Validation;
 use super::window_cache::WindowCache;
 
 /// What is to be forecast.
@@ -157,10 +158,8 @@ impl Dataset {
         };
         // Differences grow with the lead; the network learns each in units of its own mean size.
         let size_of_lead = |lead: usize| {
-            let sizes = train.targets.iter().skip(lead).step_by(leads).filter(|size| !size.is_nan());
-            let (count, sum) =
-                sizes.fold((0.0, 0.0), |(count, sum), &size| (count + 1.0, sum + f64::from(size).abs()));
-            if sum > 0.0 { (sum / count) as f32 / standard_deviation } else { 1.0 }
+            let targets = train.targets.iter().skip(lead).step_by(leads);
+            mean_size(targets).map_or(1.0, |size| size / standard_deviation)
         };
         let scale: Vec<f32> = match target.kind {
             TargetKind::Value => vec![1.0; leads],
@@ -221,10 +220,42 @@ impl Dataset {
         let size = self.windows.spec().len();
         let mut windows = vec![0.0; indices.len() * size];
         for (window, &index) in windows.chunks_exact_mut(size).zip(indices) {
-            let complete = self.windows.fill(examples.origins[index], window);
-            debug_assert!(complete, "only complete windows are examples");
+            self.fill(examples.origins[index], window);
         }
         windows
+    }
+
+    /// Sets `window` to the normalised window of an example, `[sample, feature]`.
+    pub(super) fn fill(&self, origin: Slot, window: &mut [f32]) {
+        let complete = self.windows.fill(origin, window);
+        debug_assert!(complete, "only complete windows are examples");
+    }
+
+    /// How good outputs `[example, lead]`, each of `N` numbers, are on the part to choose by. The loss of an output is the
+    /// sum of what `losses` gives for its target and its numbers; the score is the mean absolute error of the number in the
+    /// middle at the longest lead, °C.
+    pub(super) fn validation<const N: usize>(
+        &self,
+        outputs: &[f32],
+        losses: impl Fn(f32, [f32; N]) -> [f64; N],
+    ) -> Validation {
+        let leads = self.lead_h.len();
+        let unit_c = f64::from(self.scale[leads - 1] * self.target.standard_deviation);
+        let (mut loss, mut count) = (0.0, 0_u64);
+        let (mut error_c, mut last_count) = (0.0, 0_u64);
+        let (outputs, _) = outputs.as_chunks::<N>();
+        for (index, (&target, output)) in self.validation.targets.iter().zip(outputs).enumerate() {
+            if target.is_nan() {
+                continue;
+            }
+            losses(target, *output).into_iter().for_each(|part| loss += part);
+            count += 1;
+            if index % leads == leads - 1 {
+                error_c += f64::from((target - output[N / 2]).abs()) * unit_c;
+                last_count += 1;
+            }
+        }
+        Validation { loss: loss / count as f64, score: error_c / last_count as f64 }
     }
 }
 
@@ -252,6 +283,14 @@ fn examples(record: &Record, windows: &WindowCache, slots: Range<Slot>, target: 
         examples.targets.extend(outcomes.iter().map(|outcome| outcome - base_c));
     }
     examples
+}
+
+/// The mean size of the numbers that are not NaN; `None` when there is none or all are zero.
+pub(super) fn mean_size<'a>(values: impl Iterator<Item = &'a f32>) -> Option<f32> {
+    let present = values.filter(|value| !value.is_nan());
+    let (count, sum) =
+        present.fold((0.0, 0.0), |(count, sum), &value| (count + 1.0, sum + f64::from(value).abs()));
+    (sum > 0.0).then(|| (sum / count) as f32)
 }
 
 /// Mean and standard deviation of the numbers that are not NaN; 1 for a deviation of zero.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forecastd_atomic_file::{SameFile, WriteError};
+use forecastd_atomic_file::{SameFileError, WriteError};
 use forecastd_core::WindowSpecError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
@@ -45,7 +45,7 @@ pub enum TrainError {
     },
     /// A file would be overwritten by another.
     #[error(transparent)]
-    SameFile(#[from] SameFile),
+    SameFile(#[from] SameFileError),
     /// The window cannot be cut.
     #[error(transparent)]
     Window(#[from] WindowSpecError),
@@ -88,11 +88,11 @@ pub enum TrainError {
     #[error("interrupted{}", .0.as_ref().map(|path| format!("; go on with --resume --checkpoint {}", path.display())).unwrap_or_default())]
     Interrupted(Option<PathBuf>),
     /// Nothing was learned at all.
-    #[error("the loss was no number from the beginning: try a lower --learning-rate")]
+    #[error("the loss was NaN from the beginning: try a lower --learning-rate")]
     Diverged,
     /// What was learned well from a part is not from more.
     #[error(
-        "the loss was no number before epoch {0}, which was the best before: try a lower --learning-rate, or no --refit"
+        "the loss became NaN before epoch {0}, which was the best before: try a lower --learning-rate, or no --refit"
     )]
     RefitDiverged(usize),
     /// Only a network can be written.

@@ -11,7 +11,7 @@ use forecastd_record::Record;
 use super::dataset::TargetSpec;
 use super::fit::{FitSettings, Schedule};
 use super::imdb::task::ReviewSettings;
-use super::network::{CellKind, NetworkSettings, RecurrentSettings, Walk};
+use super::network::{CellKind, Direction, NetworkSettings, RecurrentSettings};
 use super::optimiser::OptimiserKind;
 use super::options::{OptimiserName, Protocol, ScheduleName, TrainOptions};
 use super::pair::PairSettings;
@@ -75,7 +75,7 @@ impl Experiment {
     }
 
     /// The first option given that it would pass over.
-    pub fn unheeded(&self, options: &TrainOptions) -> Option<&'static str> {
+    pub fn ignored_option(&self, options: &TrainOptions) -> Option<&'static str> {
         let is_trained = !self.is_free();
         let (recurrent_layers, cells, head, window) = match &self.method {
             Method::Persistence | Method::Yesterday | Method::Climatology => (0, false, false, false),
@@ -268,14 +268,14 @@ fn notebook(recurrent: Vec<RecurrentSettings>, hidden: Vec<usize>, epochs: usize
 
 /// A network of the notebook on film reviews, trained as there. Like the notebook, which reverses the reviews for its
 /// first network and goes on with them, both read reviews from the end to the beginning.
-fn reviews(width: usize, walk: Walk, notebook_accuracy: f64) -> Method {
+fn reviews(width: usize, direction: Direction, notebook_accuracy: f64) -> Method {
     Method::Reviews(ReviewRecipe {
         network: ReviewSettings {
             num_words: 10_000,
             length: 500,
             reversed: true,
             width,
-            recurrent: RecurrentSettings { walk, ..RecurrentSettings::plain(CellKind::Lstm, 32) },
+            recurrent: RecurrentSettings { direction, ..RecurrentSettings::plain(CellKind::Lstm, 32) },
         },
         fit: keras_fit(10, None),
         notebook_accuracy,
@@ -313,12 +313,12 @@ pub fn all() -> Vec<Experiment> {
         experiment(
             "gru-reversed",
             "GRU of 32 units, time walked backwards",
-            notebook(vec![RecurrentSettings { walk: Walk::Reverse, ..gru }], vec![], 20),
+            notebook(vec![RecurrentSettings { direction: Direction::Backward, ..gru }], vec![], 20),
         ),
         experiment(
             "gru-bidirectional",
             "GRUs of 32 units in both directions",
-            notebook(vec![RecurrentSettings { walk: Walk::Both, ..gru }], vec![], 40),
+            notebook(vec![RecurrentSettings { direction: Direction::Bidirectional, ..gru }], vec![], 40),
         ),
         experiment("lstm", "LSTM of 32 units", notebook(vec![lstm], vec![], 20)),
         experiment(
@@ -334,12 +334,12 @@ pub fn all() -> Vec<Experiment> {
         experiment(
             "imdb-lstm-reversed",
             "film reviews (--imdb) from end to beginning: words as 128 numbers, LSTM of 32 units",
-            reviews(128, Walk::Forward, 0.8754),
+            reviews(128, Direction::Forward, 0.8754),
         ),
         experiment(
             "imdb-lstm-bidirectional",
             "film reviews (--imdb): words as 32 numbers, LSTMs of 32 units in both directions",
-            reviews(32, Walk::Both, 0.8838),
+            reviews(32, Direction::Bidirectional, 0.8838),
         ),
     ]
 }

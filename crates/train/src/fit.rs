@@ -3,7 +3,6 @@
 //! The randomness of an epoch comes from a generator that seed and epoch alone determine, so that a training taken up
 //! from the end of an epoch goes on bit for bit as if it had not been interrupted.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -14,10 +13,11 @@ use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::{Checkpoint, CheckpointError, CheckpointPlan, State};
+use super::epoch::{Ending, EpochRecord, Validation};
 use super::optimiser::{Optimiser, OptimiserKind, clip_norm};
 use super::parameters;
-use super::progress::{EpochRecord, Event, Observer};
+use super::progress::{Event, Observer};
 
 /// What is learned: a model, examples, and how good it has become.
 pub trait Task {
@@ -34,15 +34,6 @@ pub trait Task {
     fn validate(&self, model: &Self::Model) -> Validation;
 }
 
-/// How good a model is on the validation part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
-    /// The loss, as in training but without dropout.
-    pub loss: f64,
-    /// What the best epoch is chosen by; lower is better.
-    pub score: f64,
-}
-
 /// How the learning rate goes over the steps of a training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,9 +47,9 @@ pub enum Schedule {
     },
 }
 
-/// Until when it is learned, and which epoch is kept.
+/// StopRule when it is learned, and which epoch is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
+pub enum StopRule {
     /// All epochs; the best on the validation part is kept.
     Best,
     /// So many of the epochs, of which the last is kept: the number was chosen before, and there is nothing left to
@@ -118,20 +109,6 @@ impl FitSettings {
     }
 }
 
-/// Why a training ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// All epochs were run.
-    Finished,
-    /// It did not get better any more.
-    Stopped,
-    /// It was interrupted.
-    Interrupted,
-    /// The loss became infinite or no number; the model is the best before.
-    Diverged,
-}
-
 /// What a training gives.
 #[derive(Debug, Clone)]
 pub struct Fitted<M> {
@@ -147,28 +124,6 @@ pub struct Fitted<M> {
     pub ending: Ending,
 }
 
-/// Where a training's state is kept.
-#[derive(Debug, Clone)]
-pub struct CheckpointPlan {
-    /// The file.
-    pub path: PathBuf,
-    /// Whether to go on from what it holds.
-    pub resume: bool,
-    /// What the training is of: settings and data. A checkpoint of another is refused.
-    pub fingerprint: String,
-}
-
-/// The state of a training between two epochs.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct State {
-    pub values: Vec<f32>,
-    pub average: Vec<f32>,
-    pub best_values: Vec<f32>,
-    pub optimiser: Optimiser,
-    pub epochs: Vec<EpochRecord>,
-    pub best_epoch: usize,
-}
-
 /// Trains `model` until the epoch that `until` says.
 ///
 /// # Errors
@@ -177,14 +132,14 @@ pub fn fit<T: Task>(
     task: &T,
     model: T::Model,
     settings: &FitSettings,
-    until: Until,
+    until: StopRule,
     checkpoint: Option<&CheckpointPlan>,
     interrupted: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Fitted<T::Model>, CheckpointError> {
     let epochs = match until {
-        Until::Best => settings.epochs,
-        Until::Epoch(epoch) => epoch,
+        StopRule::Best => settings.epochs,
+        StopRule::Epoch(epoch) => epoch,
     };
     let steps_of_epoch = settings.steps_of_epoch(task.examples());
     // The learning rate goes as if all epochs were run.
@@ -211,7 +166,7 @@ pub fn fit<T: Task>(
     let mut model = parameters::with_values(model, &state.values);
     let mut ending = Ending::Finished;
     'training: for epoch in state.epochs.len()..epochs {
-        let is_chosen = until == Until::Best;
+        let is_chosen = until == StopRule::Best;
         let patience = settings.patience.filter(|_| is_chosen);
         if patience.is_some_and(|patience| epoch - state.best_epoch >= patience && epoch > 0) {
             ending = Ending::Stopped;
@@ -297,13 +252,6 @@ pub fn fit<T: Task>(
     let best = state.best().unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
     let model = parameters::with_values(model.valid(), &state.best_values);
     Ok(Fitted { model, epochs: state.epochs, best_epoch: state.best_epoch, best, ending })
-}
-
-impl State {
-    pub fn best(&self) -> Option<Validation> {
-        let index = self.best_epoch.checked_sub(1)?;
-        self.epochs.get(index)?.validation
-    }
 }
 
 /// The order in which an epoch goes through the examples.

@@ -3,6 +3,7 @@
 //! Operator set 9 and IR version 4 are the lowest that serve: from IR 4 on constants need not be inputs, and every
 //! operation used here is older than operator set 9.
 
+use forecastd_core::PROGRAM;
 use forecastd_model::Artefact;
 use forecastd_model::onnx::{
     Attribute, DimensionValue, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo,
@@ -148,7 +149,7 @@ impl GraphBuilder {
         let output = std::iter::once(batch()).chain(outputs.iter().map(|&output| size(output)));
         Model {
             ir_version: IR_VERSION,
-            producer_name: env!("CARGO_PKG_NAME").to_owned(),
+            producer_name: PROGRAM.to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
             graph: Some(Graph {

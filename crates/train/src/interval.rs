@@ -1,23 +1,26 @@
 //! How wide an interval must be: stretched about the median, by lead, until it holds the share of outcomes that it should
-//! (split conformal prediction; Romano et al. 2019, arXiv:1905.03222). What outcomes are compared with must not have been
-//! learned from them; where several networks, each kept from a block of the record, are asked for their block, all blocks
-//! count together (cross-conformal prediction; Vovk 2015, doi:10.1007/s10472-013-9368-4).
+//! (split conformal prediction). The score of an outcome is its distance from the median in half-widths of its side, which
+//! is that of Kivaranovic, Johnson and Leeb 2020 (arXiv:1905.10634), called CQR-m by Sesia and Candès 2020
+//! (arXiv:1909.05433), and one more than it; conformalised quantile regression itself (Romano et al. 2019,
+//! arXiv:1905.03222) adds the same to every interval instead. What outcomes are compared with must not have been learned
+//! from them; where several networks, each kept from a block of the record, are asked for their block, all blocks count
+//! together (cross-conformal prediction; Vovk 2015, doi:10.1007/s10472-013-9368-4).
 
 /// The lowest quantile, the median and the highest of a forecast.
-pub type Quantiles = [f32; 3];
+pub(crate) type Quantiles = [f32; 3];
 
 /// By lead, how far outcomes lay from the median, in units of the interval's own half-width on that side.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Distances(Vec<Vec<f32>>);
+pub(crate) struct Distances(Vec<Vec<f32>>);
 
 impl Distances {
     /// None, for so many leads.
-    pub fn none(leads: usize) -> Distances {
+    pub(crate) fn none(leads: usize) -> Distances {
         Distances(vec![Vec::new(); leads])
     }
 
     /// Adds an outcome that was forecast.
-    pub fn add(&mut self, lead: usize, [low, median, high]: Quantiles, outcome: f32) {
+    pub(crate) fn add(&mut self, lead: usize, [low, median, high]: Quantiles, outcome: f32) {
         // An interval without width could never be stretched far enough.
         const THIN: f32 = 1e-3;
         let below = (median - outcome) / (median - low).max(THIN);
@@ -25,16 +28,25 @@ impl Distances {
         self.0[lead].push(below.max(above));
     }
 
-    /// By lead, what half-widths must be multiplied with for the interval to hold `coverage` of the outcomes; 1 where
-    /// there was none.
-    pub fn stretch(mut self, coverage: f64) -> Vec<f32> {
+    /// By lead, what half-widths must be multiplied with for the interval to hold `coverage` of the outcomes to come: of
+    /// `n` distances the ⌈(n + 1) · coverage⌉-th smallest, so that the share is held on average whatever `n` is. With so
+    /// few that none is that far, the farthest; 1 where there was none.
+    pub(crate) fn stretch(mut self, coverage: f64) -> Vec<f32> {
         let of_lead = |distances: &mut Vec<f32>| {
             distances.sort_unstable_by(f32::total_cmp);
-            let index = (coverage * distances.len() as f64) as usize;
-            distances.get(index).copied().unwrap_or(1.0).max(0.1)
+            let rank = rank_to_cover(distances.len(), coverage).min(distances.len());
+            let farthest_held = rank.checked_sub(1).and_then(|index| distances.get(index));
+            farthest_held.copied().unwrap_or(1.0).max(0.1)
         };
         self.0.iter_mut().map(of_lead).collect()
     }
+}
+
+/// The finite-sample rank of split conformal prediction: ⌈(n + 1) · coverage⌉, counted from 1.
+fn rank_to_cover(n: usize, coverage: f64) -> usize {
+    // 0.8 is a little more than four fifths, which must not cost a rank where the product is whole.
+    const ROUNDING: f64 = 1e-9;
+    ((n + 1) as f64 * coverage - ROUNDING).ceil() as usize
 }
 
 #[cfg(test)]
@@ -65,6 +77,26 @@ mod tests {
         // Two samples of 20,000, each with a standard error of 0.003.
         assert!((share - 0.8).abs() < 0.017, "{share}");
         assert!((coverage(1.0, &mut generator) - 0.8).abs() > 0.1, "as it was it did not");
+    }
+
+    #[test]
+    fn the_rank_is_that_of_one_outcome_more() {
+        for (n, rank) in
+            [(0, 1), (1, 2), (3, 4), (4, 4), (5, 5), (8, 8), (9, 8), (99, 80), (100, 81), (20_000, 16_001)]
+        {
+            assert_eq!(rank_to_cover(n, 0.8), rank, "{n}");
+        }
+    }
+
+    #[test]
+    fn nine_distances_hold_four_fifths_with_the_eighth_and_three_with_the_farthest() {
+        let stretch = |count: u8| {
+            let mut distances = Distances::none(1);
+            (1..=count).for_each(|outcome| distances.add(0, [-1.0, 0.0, 1.0], f32::from(outcome)));
+            distances.stretch(0.8)[0]
+        };
+        assert_eq!(stretch(9), 8.0);
+        assert_eq!(stretch(3), 3.0);
     }
 
     #[test]

@@ -1,24 +1,26 @@
 //! Training networks: from a station's record to an artefact.
 
-pub mod baseline;
+mod baseline;
 mod candidate;
 mod checkpoint;
 pub mod dataset;
 pub mod dense;
+pub mod epoch;
 mod error;
 pub mod experiment;
 pub mod fit;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod imdb;
 mod initial;
 mod interval;
-mod learning;
 pub mod network;
 pub mod optimiser;
 pub mod options;
 pub mod pair;
 pub mod parameters;
-pub mod problem;
+mod problem;
 pub mod progress;
 pub mod recurrent;
 mod recurrent_ops;
@@ -26,14 +28,15 @@ pub mod ridge;
 mod run;
 mod scan;
 mod session;
-mod shipping;
-pub mod station;
+mod station;
 mod summary;
 pub mod terms;
-pub mod window_cache;
+mod window_cache;
 
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, CheckpointPlan};
 pub use error::TrainError;
 pub use options::TrainOptions;
+pub use problem::{Problem, Style};
 pub use run::{run, run_on_terminal};
 pub use summary::{ExperimentResult, ReviewResult, TrainSummary};
+pub use window_cache::WindowCache;

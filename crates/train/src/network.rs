@@ -20,16 +20,18 @@ pub enum CellKind {
     Lstm,
 }
 
-/// Which way time is walked.
+/// The direction in which a layer goes through time. In a model file it is written as it always was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Walk {
+pub enum Direction {
     /// From the oldest sample to the newest.
     Forward,
     /// From the newest to the oldest.
-    Reverse,
-    /// Both, side by side.
-    Both,
+    #[serde(rename = "reverse")]
+    Backward,
+    /// One layer in each direction, side by side.
+    #[serde(rename = "both")]
+    Bidirectional,
 }
 
 /// A recurrent layer to be made.
@@ -40,7 +42,8 @@ pub struct RecurrentSettings {
     /// Units, for each direction.
     pub units: usize,
     /// The direction.
-    pub walk: Walk,
+    #[serde(rename = "walk")]
+    pub direction: Direction,
     /// The candidate's activation.
     pub activation: Activation,
     /// Dropout of inputs.
@@ -68,14 +71,14 @@ pub enum Recurrent {
     /// LSTM in one direction.
     Lstm(Lstm),
     /// GRUs in both directions.
-    GruBoth(Both<Gru>),
+    GruBidirectional(Bidirectional<Gru>),
     /// LSTMs in both directions.
-    LstmBoth(Both<Lstm>),
+    LstmBidirectional(Bidirectional<Lstm>),
 }
 
 /// A layer in each direction.
 #[derive(Module, Debug)]
-pub struct Both<M: Module> {
+pub struct Bidirectional<M: Module> {
     /// From the oldest sample to the newest.
     pub forward: M,
     /// From the newest to the oldest.
@@ -130,7 +133,7 @@ impl RecurrentSettings {
         RecurrentSettings {
             cell,
             units,
-            walk: Walk::Forward,
+            direction: Direction::Forward,
             activation,
             dropout: 0.0,
             recurrent_dropout: 0.0,
@@ -139,7 +142,7 @@ impl RecurrentSettings {
 
     /// Numbers of the layer's state, over both directions where it has both.
     pub fn width(&self) -> usize {
-        self.units * if self.walk == Walk::Both { 2 } else { 1 }
+        self.units * if self.direction == Direction::Bidirectional { 2 } else { 1 }
     }
 
     /// The layer, for inputs of `inputs` features.
@@ -158,13 +161,13 @@ impl RecurrentSettings {
                 .with_dropout(self.dropout)
                 .with_recurrent_dropout(self.recurrent_dropout)
         };
-        let reverse = self.walk == Walk::Reverse;
-        match (self.cell, self.walk) {
-            (CellKind::Gru, Walk::Both) => Recurrent::GruBoth(Both {
+        let reverse = self.direction == Direction::Backward;
+        match (self.cell, self.direction) {
+            (CellKind::Gru, Direction::Bidirectional) => Recurrent::GruBidirectional(Bidirectional {
                 forward: gru(false).init(device, generator),
                 reverse: gru(true).init(device, generator),
             }),
-            (CellKind::Lstm, Walk::Both) => Recurrent::LstmBoth(Both {
+            (CellKind::Lstm, Direction::Bidirectional) => Recurrent::LstmBidirectional(Bidirectional {
                 forward: lstm(false).init(device, generator),
                 reverse: lstm(true).init(device, generator),
             }),
@@ -180,11 +183,11 @@ impl Recurrent {
         match self {
             Recurrent::Gru(layer) => layer.forward(x, generator),
             Recurrent::Lstm(layer) => layer.forward(x, generator),
-            Recurrent::GruBoth(both) => {
+            Recurrent::GruBidirectional(both) => {
                 let forward = both.forward.forward(x.clone(), generator.as_deref_mut());
                 Tensor::cat(vec![forward, both.reverse.forward(x, generator)], 1)
             }
-            Recurrent::LstmBoth(both) => {
+            Recurrent::LstmBidirectional(both) => {
                 let forward = both.forward.forward(x.clone(), generator.as_deref_mut());
                 Tensor::cat(vec![forward, both.reverse.forward(x, generator)], 1)
             }
@@ -196,11 +199,11 @@ impl Recurrent {
         match self {
             Recurrent::Gru(layer) => layer.forward_sequence(x, generator),
             Recurrent::Lstm(layer) => layer.forward_sequence(x, generator),
-            Recurrent::GruBoth(both) => {
+            Recurrent::GruBidirectional(both) => {
                 let forward = both.forward.forward_sequence(x.clone(), generator.as_deref_mut());
                 Tensor::cat(vec![forward, both.reverse.forward_sequence(x, generator)], 2)
             }
-            Recurrent::LstmBoth(both) => {
+            Recurrent::LstmBidirectional(both) => {
                 let forward = both.forward.forward_sequence(x.clone(), generator.as_deref_mut());
                 Tensor::cat(vec![forward, both.reverse.forward_sequence(x, generator)], 2)
             }
@@ -212,8 +215,8 @@ impl Recurrent {
         let layers = match self {
             Recurrent::Gru(layer) => vec![layer.onnx_layer()],
             Recurrent::Lstm(layer) => vec![layer.onnx_layer()],
-            Recurrent::GruBoth(both) => vec![both.forward.onnx_layer(), both.reverse.onnx_layer()],
-            Recurrent::LstmBoth(both) => vec![both.forward.onnx_layer(), both.reverse.onnx_layer()],
+            Recurrent::GruBidirectional(both) => vec![both.forward.onnx_layer(), both.reverse.onnx_layer()],
+            Recurrent::LstmBidirectional(both) => vec![both.forward.onnx_layer(), both.reverse.onnx_layer()],
         };
         graph.recurrent(input, &layers, sequence)
     }

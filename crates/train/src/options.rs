@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches};
 
-use forecastd_atomic_file as whole_file;
+use forecastd_atomic_file as atomic_file;
 use forecastd_core::{Manifest, Refit};
 
 use super::error::TrainError;
@@ -207,9 +207,9 @@ impl TrainOptions {
             ("--report", &self.report),
         ];
         let given = files.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
-        whole_file::check_different(given)?;
+        atomic_file::ensure_distinct(given)?;
         for path in [&self.out, &self.report, &self.checkpoint].into_iter().flatten() {
-            whole_file::check(path)?;
+            atomic_file::check_writable(path)?;
         }
         Ok(())
     }

@@ -19,9 +19,10 @@ use forecastd_core::Slot;
 use forecastd_model::onnx::Model;
 use forecastd_record::Record;
 
-use super::dataset::{Dataset, Examples};
+use super::dataset::{Dataset, Examples, mean_size};
 use super::dense::{Dense, dropout};
-use super::fit::{Task, Validation};
+use super::epoch::Validation;
+use super::fit::Task;
 use super::graph::GraphBuilder;
 use super::interval::Distances;
 use super::parameters::numbers;
@@ -80,7 +81,7 @@ impl<'a> PairData<'a> {
         let mut window = vec![0.0; size];
         let terms = Terms::of(dataset.windows.spec(), dataset.windows.normalisation(), |visit| {
             for &origin in &dataset.train.origins {
-                fill(dataset, origin, &mut window);
+                dataset.fill(origin, &mut window);
                 visit(&window);
             }
         });
@@ -124,8 +125,8 @@ impl<'a> PairData<'a> {
             changes
         };
         let of_train = changes_within(&dataset.train);
-        let sizes: Vec<f32> =
-            (0..helps).map(|help| mean_size(of_train.iter().skip(help).step_by(helps))).collect();
+        let size_of = |help: usize| mean_size(of_train.iter().skip(help).step_by(helps)).unwrap_or(1.0);
+        let sizes: Vec<f32> = (0..helps).map(size_of).collect();
         let inputs = |examples: &'a Examples, helps_of: &[f32]| {
             let mut inputs = Inputs {
                 examples,
@@ -135,7 +136,7 @@ impl<'a> PairData<'a> {
             inputs.terms.par_chunks_mut(terms.count()).zip(&examples.origins).for_each_init(
                 || vec![0.0; size],
                 |window, (row, &origin)| {
-                    fill(dataset, origin, window);
+                    dataset.fill(origin, window);
                     terms.fill(window, row);
                 },
             );
@@ -199,7 +200,7 @@ impl<'a> PairData<'a> {
         sequences.par_chunks_mut(size).zip(examples).for_each_init(
             || vec![0.0; self.dataset.windows.spec().len()],
             |window, (sequence, &example)| {
-                fill(self.dataset, inputs.examples.origins[example], window);
+                self.dataset.fill(inputs.examples.origins[example], window);
                 self.terms.fill_sequence(window, sequence);
             },
         );
@@ -262,18 +263,6 @@ impl PairData<'_> {
     pub(super) fn judge(&self, branches: &[Branch; 2], distances: &mut Distances) {
         self.add_distances(&self.predict_both(branches), distances);
     }
-}
-
-fn fill(dataset: &Dataset, origin: Slot, window: &mut [f32]) {
-    let complete = dataset.windows.fill(origin, window);
-    debug_assert!(complete, "only complete windows are examples");
-}
-
-fn mean_size<'a>(values: impl Iterator<Item = &'a f32>) -> f32 {
-    let present = values.filter(|value| !value.is_nan());
-    let (count, sum) =
-        present.fold((0.0, 0.0), |(count, sum), &value| (count + 1.0, sum + f64::from(value).abs()));
-    if sum > 0.0 { (sum / count) as f32 } else { 1.0 }
 }
 
 /// One of the two branches.
@@ -408,37 +397,20 @@ impl Task for BranchTask<'_> {
 
     fn validate(&self, model: &Branch) -> Validation {
         let (outputs, help) = self.data.predict(model, &self.data.validation);
-        let quantiles = self.data.dataset.validation_of(&outputs);
+        let quantiles = validation_of(self.data.dataset, &outputs);
         Validation { loss: quantiles.loss + f64::from(HELP_WEIGHT) * help, ..quantiles }
     }
 }
 
-impl Dataset {
-    /// How good quantiles `[example, lead, quantile]` are on the validation part: the pinball loss, and the mean
-    /// absolute error of the median at the longest lead in °C.
-    fn validation_of(&self, outputs: &[f32]) -> Validation {
-        let leads = self.lead_h.len();
-        let unit_c = f64::from(self.scale[leads - 1] * self.target.standard_deviation);
-        let (mut loss, mut count) = (0.0, 0_u64);
-        let (mut error_c, mut last_count) = (0.0, 0_u64);
-        for (index, (&target, output)) in
-            self.validation.targets.iter().zip(outputs.chunks_exact(QUANTILES.len())).enumerate()
-        {
-            if target.is_nan() {
-                continue;
-            }
-            for (quantile, output) in QUANTILES.into_iter().zip(output) {
-                let residual = target - output;
-                loss += 2.0 * f64::from((quantile * residual).max((quantile - 1.0) * residual));
-            }
-            count += 1;
-            if index % leads == leads - 1 {
-                error_c += unit_c * f64::from((target - output[MEDIAN]).abs());
-                last_count += 1;
-            }
-        }
-        Validation { loss: loss / count as f64, score: error_c / last_count as f64 }
-    }
+/// How good quantiles `[example, lead, quantile]` are on the validation part: the pinball loss, and the mean absolute error
+/// of the median at the longest lead in °C.
+fn validation_of(dataset: &Dataset, outputs: &[f32]) -> Validation {
+    dataset.validation(outputs, |target, quantiles: [f32; QUANTILES.len()]| {
+        std::array::from_fn(|index| {
+            let (quantile, residual) = (QUANTILES[index], target - quantiles[index]);
+            2.0 * f64::from((quantile * residual).max((quantile - 1.0) * residual))
+        })
+    })
 }
 
 /// Both branches, with intervals that fit the validation part.
@@ -465,7 +437,7 @@ impl Pair {
         let mut distances = Distances::none(data.dataset.lead_h.len());
         data.add_distances(&outputs, &mut distances);
         let stretch = distances.stretch(COVERAGE);
-        (Pair::new(data, branches, stretch), data.dataset.validation_of(&outputs))
+        (Pair::new(data, branches, stretch), validation_of(data.dataset, &outputs))
     }
 
     /// What the graph gives for normalised windows, `[window, lead, quantile]`, by burn.

@@ -6,30 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use forecastd_core::Refit;
 
-use super::fit::{Ending, Validation};
-
-/// What happened in one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Mean loss over the epoch's steps.
-    pub loss: f64,
-    /// How good the model was afterwards; absent where there is nothing to choose by.
-    pub validation: Option<Validation>,
-    /// The learning rate of the last step.
-    pub learning_rate: f64,
-    /// Steps per second, validation aside.
-    pub steps_per_second: f64,
-    /// How long it took, with validation.
-    pub seconds: f64,
-    /// Whether no epoch before was better, or the last is kept anyhow.
-    pub best: bool,
-}
+use super::epoch::{Ending, EpochRecord};
 
 /// Something that happened in a training.
 #[derive(Debug, Clone, Serialize)]
@@ -122,18 +103,18 @@ pub enum Event<'a> {
     },
 }
 
-/// Whoever wants to know.
+/// Receives what happens in a training.
 pub trait Observer {
     /// Called for everything that happens, on the training's thread.
     fn event(&mut self, event: &Event);
 }
 
-/// Nobody.
+/// Discards all events.
 impl Observer for () {
     fn event(&mut self, _event: &Event) {}
 }
 
-/// Both.
+/// Forwards to both.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn event(&mut self, event: &Event) {
         self.0.event(event);
@@ -141,7 +122,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
-/// Perhaps.
+/// Forwards if there is one.
 impl<A: Observer> Observer for Option<A> {
     fn event(&mut self, event: &Event) {
         if let Some(observer) = self {
@@ -226,9 +207,7 @@ impl Observer for Terminal {
                     Ending::Finished => "finished",
                     Ending::Stopped => "stopped: no improvement any more",
                     Ending::Interrupted => "interrupted",
-                    Ending::Diverged => {
-                        "stopped: the loss is no number any more; the model is the best before"
-                    }
+                    Ending::Diverged => "stopped: the loss became NaN; the model is the best before",
                 };
                 self.say(match score {
                     Some(score) => format!("{why}; best epoch {best_epoch}, score {score:.4}"),

@@ -1,7 +1,7 @@
 //! Recurrent layers for burn.
 //!
 //! burn composes a recurrent layer of one small operation per gate and step; ours is one operation per layer and pass
-//! (see [`RecurrentOps`] and [`forecastd_recurrent`](forecastd_recurrent)). Initial weights and dropout masks come from
+//! (see [`RecurrentOps`] and [`forecastd_recurrent`]). Initial weights and dropout masks come from
 //! a generator that the caller owns, seeds and can save: nothing here touches a global one, so the same seed gives the same
 //! training bit for bit.
 
@@ -11,11 +11,10 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
-pub use forecastd_recurrent::activation::Activation;
-use forecastd_recurrent::gru::{self};
-use forecastd_recurrent::lstm::{self};
-use forecastd_recurrent::recurrence::Output;
-use forecastd_recurrent::simd::InstructionSet;
+pub use forecastd_recurrent::Activation;
+use forecastd_recurrent::{self as kernel, InstructionSet, Output};
+
+use super::parameters::numbers;
 
 pub use super::initial::{glorot_uniform, orthogonal};
 pub use super::recurrent_ops::*;
@@ -110,7 +109,7 @@ impl GruConfig {
     }
 }
 
-/// A gated recurrent unit layer; equations in [`forecastd_recurrent::gru`](forecastd_recurrent::gru).
+/// A gated recurrent unit layer; equations in [`forecastd_recurrent::Gru`].
 #[derive(Module, Debug)]
 pub struct Gru {
     /// `W` `[3 units, inputs]`, gates z, r, h.
@@ -163,16 +162,16 @@ impl Gru {
     /// Weights for export; a missing `Rb` is zero.
     pub fn onnx_weights(&self) -> OnnxWeights {
         let [rows, inputs] = self.input_weight.val().dims();
-        let mut bias = read(self.input_bias.val());
+        let mut bias = numbers(self.input_bias.val());
         bias.extend(match &self.recurrent_bias {
-            Some(recurrent_bias) => read(recurrent_bias.val()),
+            Some(recurrent_bias) => numbers(recurrent_bias.val()),
             None => vec![0.0; rows],
         });
         OnnxWeights {
             inputs,
             units: rows / 3,
-            input: read(self.input_weight.val()),
-            recurrent: read(self.recurrent_weight.val()),
+            input: numbers(self.input_weight.val()),
+            recurrent: numbers(self.recurrent_weight.val()),
             bias,
         }
     }
@@ -186,7 +185,7 @@ impl Gru {
         let [batch, _, inputs] = x.dims();
         let [rows, units] = self.recurrent_weight.val().dims();
         let masks = DrawnMasks::draw(generator, [batch, inputs, units], self.dropout, self.recurrent_dropout);
-        let layer = gru::Gru {
+        let layer = kernel::Gru {
             reset_after: self.reset_after,
             reverse: self.reverse,
             activation: self.activation,
@@ -254,7 +253,7 @@ impl LstmConfig {
     }
 }
 
-/// A long short-term memory layer; equations in [`forecastd_recurrent::lstm`](forecastd_recurrent::lstm).
+/// A long short-term memory layer; equations in [`forecastd_recurrent::Lstm`].
 #[derive(Module, Debug)]
 pub struct Lstm {
     /// `W` `[4 units, inputs]`, gates i, o, f, c.
@@ -303,13 +302,13 @@ impl Lstm {
     /// Weights for export; `Rb` is zero.
     pub fn onnx_weights(&self) -> OnnxWeights {
         let [rows, inputs] = self.input_weight.val().dims();
-        let mut bias = read(self.bias.val());
+        let mut bias = numbers(self.bias.val());
         bias.resize(2 * rows, 0.0);
         OnnxWeights {
             inputs,
             units: rows / 4,
-            input: read(self.input_weight.val()),
-            recurrent: read(self.recurrent_weight.val()),
+            input: numbers(self.input_weight.val()),
+            recurrent: numbers(self.recurrent_weight.val()),
             bias,
         }
     }
@@ -323,7 +322,7 @@ impl Lstm {
         let [batch, _, inputs] = x.dims();
         let [_, units] = self.recurrent_weight.val().dims();
         let masks = DrawnMasks::draw(generator, [batch, inputs, units], self.dropout, self.recurrent_dropout);
-        let layer = lstm::Lstm {
+        let layer = kernel::Lstm {
             reverse: self.reverse,
             activation: self.activation,
             output,
@@ -337,10 +336,6 @@ impl Lstm {
             LstmPass { layer, masks },
         )
     }
-}
-
-fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().expect("weights are single precision")
 }
 
 fn param<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {

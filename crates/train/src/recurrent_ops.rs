@@ -13,9 +13,7 @@ use burn::tensor::TensorData;
 use rand::Rng;
 use rand_pcg::Pcg64;
 
-use forecastd_recurrent::gru::{self, GruWeights};
-use forecastd_recurrent::lstm::{self, LstmWeights};
-use forecastd_recurrent::recurrence::{Masks, Memory, Output, Sizes};
+use forecastd_recurrent::{self as kernel, GruWeights, LstmWeights, Masks, Memory, Output, Sizes};
 
 /// Tensors of the backend that the kernels work on.
 type FlexTensor = FloatTensor<Flex>;
@@ -64,7 +62,7 @@ fn draw_mask(generator: &mut Pcg64, length: usize, dropout: f64) -> Option<Arc<[
 #[derive(Clone, Debug)]
 pub struct GruPass {
     /// What the layer does besides its weights.
-    pub layer: gru::Gru,
+    pub layer: kernel::Gru,
     /// Dropout masks.
     pub masks: DrawnMasks,
 }
@@ -73,14 +71,14 @@ pub struct GruPass {
 #[derive(Clone, Debug)]
 pub struct LstmPass {
     /// What the layer does besides its weights.
-    pub layer: lstm::Lstm,
+    pub layer: kernel::Lstm,
     /// Dropout masks.
     pub masks: DrawnMasks,
 }
 
 /// Recurrent layers as single operations of a backend.
 ///
-/// Shapes as in [`forecastd_recurrent::gru`](forecastd_recurrent::gru) and [`forecastd_recurrent::lstm`](forecastd_recurrent::lstm): `x` `[batch, steps, inputs]`,
+/// Shapes as in [`kernel::Gru`] and [`kernel::Lstm`]: `x` `[batch, steps, inputs]`,
 /// weights in the layout of ONNX, the result `[batch, units]` or `[batch, steps, units]`.
 #[backend_extension(Flex, Autodiff)]
 pub trait RecurrentOps: Backend {
@@ -214,7 +212,7 @@ impl<Layer: fmt::Debug, Weights> fmt::Debug for Kept<Layer, Weights> {
 struct GruBackward;
 
 impl Backward<Flex, 5> for GruBackward {
-    type State = Kept<gru::Gru, GruTensors>;
+    type State = Kept<kernel::Gru, GruTensors>;
 
     fn backward(self, ops: Ops<Self::State, 5>, grads: &mut Gradients, _: &mut Checkpointer) {
         let Kept { layer, weights, memory } = ops.state;
@@ -246,7 +244,7 @@ impl Backward<Flex, 5> for GruBackward {
 struct LstmBackward;
 
 impl Backward<Flex, 4> for LstmBackward {
-    type State = Kept<lstm::Lstm, LstmTensors>;
+    type State = Kept<kernel::Lstm, LstmTensors>;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
         let Kept { layer, weights, memory } = ops.state;

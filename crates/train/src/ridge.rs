@@ -15,7 +15,8 @@ use forecastd_core::WindowSpec;
 
 use super::dataset::Dataset;
 use super::dense::{Dense, DenseNumbers};
-use super::fit::{Task, Validation};
+use super::epoch::Validation;
+use super::fit::Task;
 use super::network::Network;
 use super::options::TrainOptions;
 use super::problem::Problem;

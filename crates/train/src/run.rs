@@ -36,16 +36,8 @@ fn run_all(
     options.check()?;
     check(options, &experiments)?;
     let seeds = options.seed..options.seed + options.seeds;
-    let mut session = Session {
-        options,
-        interrupted,
-        observer,
-        summary: TrainSummary::default(),
-        record: None,
-        reviews: None,
-        candidate: None,
-        several: experiments.len() as u64 * options.seeds > 1,
-    };
+    let several = experiments.len() as u64 * options.seeds > 1;
+    let mut session = Session::new(options, interrupted, observer, several);
     session.say_what_is_left_out();
     for experiment in &experiments {
         for seed in seeds.clone() {
@@ -57,7 +49,7 @@ fn run_all(
         }
     }
     session.finish()?;
-    Ok(session.summary)
+    Ok(session.into_summary())
 }
 
 /// Runs what the options say, shows how it goes in the terminal and prints what came of it.
@@ -132,7 +124,7 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
     // Beside a network, a baseline may stand that has no use for the network's options.
     let only_free = experiments.iter().all(Experiment::is_free);
     for experiment in experiments.iter().filter(|experiment| only_free || !experiment.is_free()) {
-        if let Some(option) = experiment.unheeded(options) {
+        if let Some(option) = experiment.ignored_option(options) {
             return Err(TrainError::NoEffect { option, experiment: experiment.name });
         }
     }

@@ -1,6 +1,6 @@
 //! A recurrent layer as a `Scan`: a small graph, the step, that is run once for every sample of the sequence.
 //!
-//! tract reads over the attributes `activations` and `direction` of `GRU` and `LSTM`. A step that is written out is run
+//! tract ignores the attributes `activations` and `direction` of `GRU` and `LSTM` and assumes the defaults. A step that is written out is run
 //! alike by tract and by ONNX Runtime, whatever its activation and whichever way it walks. The product of the input and
 //! its weights does not wait for the state: it is taken for all steps at once, in front of the `Scan`.
 

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
 use super::dataset::{Dataset, Examples};
-use super::fit::{Task, Validation};
+use super::epoch::Validation;
+use super::fit::Task;
 use super::network::Network;
 use super::parameters::numbers;
 
@@ -12,7 +13,7 @@ use super::parameters::numbers;
 const VALIDATION_BATCH: usize = 1024;
 
 /// Windows to temperatures at all leads, by the mean absolute error.
-pub struct StationTask<'a> {
+pub(crate) struct StationTask<'a> {
     dataset: &'a Dataset,
     device: Device,
     all: Vec<usize>,
@@ -20,7 +21,7 @@ pub struct StationTask<'a> {
 
 impl<'a> StationTask<'a> {
     /// The task of a dataset.
-    pub fn new(dataset: &'a Dataset, device: Device) -> StationTask<'a> {
+    pub(crate) fn new(dataset: &'a Dataset, device: Device) -> StationTask<'a> {
         StationTask { dataset, device, all: (0..dataset.validation.len()).collect() }
     }
 
@@ -34,7 +35,7 @@ impl<'a> StationTask<'a> {
     }
 
     /// The network's numbers for every example of a part, `[example, lead]`.
-    pub fn predict(&self, model: &Network, examples: &Examples, indices: &[usize]) -> Vec<f32> {
+    pub(crate) fn predict(&self, model: &Network, examples: &Examples, indices: &[usize]) -> Vec<f32> {
         let device = model.output.weight.val().device();
         indices
             .chunks(VALIDATION_BATCH)
@@ -44,7 +45,7 @@ impl<'a> StationTask<'a> {
 }
 
 /// Mean absolute error over the targets that are there, as a tensor.
-pub fn masked_absolute_error(output: Tensor<2>, targets: Vec<f32>) -> Tensor<1> {
+pub(crate) fn masked_absolute_error(output: Tensor<2>, targets: Vec<f32>) -> Tensor<1> {
     let [batch, leads] = output.dims();
     let device = output.device();
     let count = targets.iter().filter(|target| !target.is_nan()).count().max(1);
@@ -78,24 +79,7 @@ impl Task for StationTask<'_> {
     }
 
     fn validate(&self, model: &Network) -> Validation {
-        let examples = &self.dataset.validation;
-        let outputs = self.predict(model, examples, &self.all);
-        let leads = self.dataset.lead_h.len();
-        let (mut loss, mut count) = (0.0, 0_u64);
-        let (mut error_c, mut last_count) = (0.0, 0_u64);
-        let unit_c = f64::from(self.dataset.scale[leads - 1] * self.dataset.target.standard_deviation);
-        for (index, (output, target)) in outputs.iter().zip(&examples.targets).enumerate() {
-            if target.is_nan() {
-                continue;
-            }
-            let error = f64::from((output - target).abs());
-            loss += error;
-            count += 1;
-            if index % leads == leads - 1 {
-                error_c += error * unit_c;
-                last_count += 1;
-            }
-        }
-        Validation { loss: loss / count as f64, score: error_c / last_count as f64 }
+        let outputs = self.predict(model, &self.dataset.validation, &self.all);
+        self.dataset.validation(&outputs, |target, [output]| [f64::from((output - target).abs())])
     }
 }

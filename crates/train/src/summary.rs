@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use forecastd_report as report;
 use forecastd_report::PartErrors;
 
+use super::epoch::EpochRecord;
 use super::fit::Fitted;
-use super::progress::EpochRecord;
 
 /// What came of one experiment with one seed.
 #[derive(Debug, Clone)]

@@ -21,8 +21,10 @@ const CHANGES: [usize; 26] =
 const FEWER_CHANGES: [usize; 10] = [1, 2, 3, 6, 9, 12, 18, 24, 36, 48];
 /// How many samples make a step of the shortened sequence.
 const SAMPLES_OF_STEP: usize = 3;
-/// Magnus' coefficients over water.
-const MAGNUS: (f32, f32) = (17.27, 237.3);
+/// Tetens' coefficients over water (Tetens 1930, Z. Geophys. 6, 297; as rounded in FAO Irrigation and Drainage Paper 56,
+/// equation 11). The graphs of models that were published have them; from −25 to 45 °C they differ from what
+/// [`thermodynamics`](forecastd_core::thermodynamics) measures with by less than 1 %, which a network cannot tell.
+const TETENS: (f32, f32) = (17.27, 237.3);
 
 /// A window's columns, by position.
 const TEMPERATURE: usize = 0;
@@ -89,7 +91,7 @@ impl Term {
             Term::SquareRoot { feature } => in_unit(feature).max(0.0).sqrt(),
             Term::VapourPressure { feature } => {
                 let value = in_unit(feature);
-                (value * MAGNUS.0 / (value + MAGNUS.1)).exp()
+                (value * TETENS.0 / (value + TETENS.1)).exp()
             }
             Term::Range { feature, back } => {
                 let values = || (back..back + 24).map(|back| at(feature, back));
@@ -313,8 +315,8 @@ impl Terms {
                 Term::VapourPressure { feature } => {
                     let value = self.export_in_unit(graph, &flat, index(feature, 0), feature);
                     let (factor, offset) = (
-                        graph.constant("magnus", &[1], &[MAGNUS.0]),
-                        graph.constant("magnus", &[1], &[MAGNUS.1]),
+                        graph.constant("magnus", &[1], &[TETENS.0]),
+                        graph.constant("magnus", &[1], &[TETENS.1]),
                     );
                     let above = graph.node("Mul", &[&value, &factor], Vec::new());
                     let below = graph.node("Add", &[&value, &offset], Vec::new());

@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use forecastd_train::dense::{Dense, DenseNumbers};
-use forecastd_train::fit::{Ending, FitSettings, Fitted, Schedule, Task, Until, Validation, fit};
+use forecastd_train::epoch::{Ending, Validation};
+use forecastd_train::fit::{FitSettings, Fitted, Schedule, StopRule, Task, fit};
 use forecastd_train::optimiser::OptimiserKind;
 use forecastd_train::parameters;
 use rand_pcg::Pcg64;
@@ -59,11 +60,11 @@ fn settings() -> FitSettings {
 }
 
 fn run(scores: &[f64], no_number_at: usize, settings: &FitSettings) -> (Fitted<Dense>, Arranged) {
-    run_until(Until::Best, scores, no_number_at, settings)
+    run_until(StopRule::Best, scores, no_number_at, settings)
 }
 
 fn run_until(
-    until: Until,
+    until: StopRule,
     scores: &[f64],
     no_number_at: usize,
     settings: &FitSettings,
@@ -154,13 +155,13 @@ fn averaged_weights_are_what_is_validated_and_kept() {
 #[test]
 fn a_training_for_so_many_epochs_keeps_the_last_and_asks_for_no_score() {
     let patient = FitSettings { patience: Some(1), schedule: Schedule::Cosine { warm_up: 2 }, ..settings() };
-    let (fitted, task) = run_until(Until::Epoch(5), &[], usize::MAX, &patient);
+    let (fitted, task) = run_until(StopRule::Epoch(5), &[], usize::MAX, &patient);
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Finished, 5, 5));
     assert!(task.seen.borrow().is_empty(), "nothing was validated");
     assert!(fitted.epochs.iter().all(|epoch| epoch.validation.is_none()));
     // The same weights as those of the fifth of eight epochs: the learning rate goes as if all were run.
     let (_, whole) = run(&[1.0; 8], usize::MAX, &FitSettings { patience: None, ..patient });
     assert_eq!(parameters::values(&fitted.model), whole.seen.borrow()[4]);
-    let (failed, _) = run_until(Until::Epoch(5), &[], 7, &settings());
+    let (failed, _) = run_until(StopRule::Epoch(5), &[], 7, &settings());
     assert_eq!((failed.ending, failed.best_epoch), (Ending::Diverged, 2));
 }

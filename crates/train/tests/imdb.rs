@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use flate2::write::GzEncoder;
-use forecastd_train::fit::{FitSettings, Fitted, Schedule, Until, fit};
+use forecastd_train::fit::{FitSettings, Fitted, Schedule, StopRule, fit};
 use forecastd_train::imdb::reviews::{ReviewError, Reviews};
 use forecastd_train::imdb::task::{ReviewNetwork, ReviewSettings, ReviewTask, binary_cross_entropy};
 use forecastd_train::imdb::vocabulary::Vocabulary;
-use forecastd_train::network::{CellKind, RecurrentSettings, Walk};
+use forecastd_train::network::{CellKind, Direction, RecurrentSettings};
 use forecastd_train::optimiser::OptimiserKind;
 use forecastd_train::parameters::{gradients, numbers, values, with_values};
 use forecastd_train::progress::{Event, Observer};
@@ -213,8 +213,8 @@ fn the_real_reviews_are_indexed_as_by_an_independent_implementation() {
     assert_eq!(sha256, "eade7b9fda62ff109ecbb1280d7f0faf1440bf585edeb3073c2a95c5612e1121");
 }
 
-fn settings(walk: Walk, [num_words, length, width, units]: [usize; 4]) -> ReviewSettings {
-    let recurrent = RecurrentSettings { walk, ..RecurrentSettings::plain(CellKind::Lstm, units) };
+fn settings(direction: Direction, [num_words, length, width, units]: [usize; 4]) -> ReviewSettings {
+    let recurrent = RecurrentSettings { direction, ..RecurrentSettings::plain(CellKind::Lstm, units) };
     ReviewSettings { num_words, length, reversed: false, width, recurrent }
 }
 
@@ -252,8 +252,8 @@ fn the_embedding_has_the_gradient_that_finite_differences_have() {
     let device = Device::flex().autodiff();
     // Word 1 stands in the first sequence three times and in the second, word 5 nowhere.
     let (words, positive) = (vec![0_i32, 1, 2, 1, 1, 3, 1, 4, 0, 2], [true, false]);
-    for walk in [Walk::Forward, Walk::Both] {
-        let settings = settings(walk, [6, 5, 3, 4]);
+    for direction in [Direction::Forward, Direction::Bidirectional] {
+        let settings = settings(direction, [6, 5, 3, 4]);
         let model = settings.init(&device, &mut fitting(3).initial_generator());
         // Ten times the initial weights, or all gradients are small.
         let weights: Vec<f32> = values(&model)
@@ -276,18 +276,18 @@ fn the_embedding_has_the_gradient_that_finite_differences_have() {
             };
             let by_difference = ((moved(1e-2) - moved(-1e-2)) / 2e-2) as f32;
             let error = (by_backward[index] - by_difference).abs();
-            assert!(error < 1e-4, "{walk:?}, {index}: {} and {by_difference}", by_backward[index]);
+            assert!(error < 1e-4, "{direction:?}, {index}: {} and {by_difference}", by_backward[index]);
             largest = largest.max(by_difference.abs());
         }
-        assert!(largest > 1e-2, "{walk:?}: {largest}");
+        assert!(largest > 1e-2, "{direction:?}: {largest}");
         assert_eq!(by_backward[5 * 3..6 * 3], [0.0; 3]);
     }
 }
 
 #[test]
 fn words_begin_uniformly_within_a_twentieth() {
-    let model =
-        settings(Walk::Both, [500, 10, 20, 4]).init(&Device::flex(), &mut fitting(1).initial_generator());
+    let model = settings(Direction::Bidirectional, [500, 10, 20, 4])
+        .init(&Device::flex(), &mut fitting(1).initial_generator());
     let words = numbers(model.words.val());
     assert_eq!(words.len(), 500 * 20);
     assert!(words.iter().all(|value| value.abs() <= 0.05));
@@ -327,7 +327,7 @@ fn a_review_is_cut_at_its_end_after_it_is_reversed() {
     );
     let reviews = Reviews::read(&folder).unwrap();
     let sequences = |reversed: bool, length: usize| {
-        let settings = ReviewSettings { reversed, ..settings(Walk::Forward, [10, length, 2, 2]) };
+        let settings = ReviewSettings { reversed, ..settings(Direction::Forward, [10, length, 2, 2]) };
         let task = ReviewTask::new(&reviews, &settings, Device::flex());
         assert_eq!((task.train.len(), task.validation.len()), (1, 1));
         let mut both = [task.train.words(0).to_vec(), task.validation.words(0).to_vec()];
@@ -345,21 +345,25 @@ fn what_one_word_tells_is_learned_and_the_same_seed_gives_the_same_weights() {
     let temporary = tempfile::tempdir().unwrap();
     let reviews = Reviews::read(&separable_folder(temporary.path(), 250)).unwrap();
     let device = Device::flex().autodiff();
-    for walk in [Walk::Forward, Walk::Both] {
-        let settings = settings(walk, [16, 14, 8, 8]);
+    for direction in [Direction::Forward, Direction::Bidirectional] {
+        let settings = settings(direction, [16, 14, 8, 8]);
         let task = ReviewTask::new(&reviews, &settings, device.clone());
         assert_eq!((task.train.len(), task.validation.len(), task.distinct_words), (200, 50, 11));
         let trained = |seed: u64| -> Fitted<ReviewNetwork> {
             let fitting = fitting(seed);
             let model = settings.init(&device, &mut fitting.initial_generator());
-            fit(&task, model, &fitting, Until::Best, None, &AtomicBool::default(), &mut ()).unwrap()
+            fit(&task, model, &fitting, StopRule::Best, None, &AtomicBool::default(), &mut ()).unwrap()
         };
         let first = trained(1);
-        assert!(first.epochs[0].loss > 0.3, "{walk:?}: untrained it cannot know: {}", first.epochs[0].loss);
-        assert_eq!(first.best.score, 0.0, "{walk:?}: {:?}", first.epochs);
+        assert!(
+            first.epochs[0].loss > 0.3,
+            "{direction:?}: untrained it cannot know: {}",
+            first.epochs[0].loss
+        );
+        assert_eq!(first.best.score, 0.0, "{direction:?}: {:?}", first.epochs);
         let weights = values(&first.model);
-        assert!(weights == values(&trained(1).model), "{walk:?}");
-        assert!(weights != values(&trained(2).model), "{walk:?}");
+        assert!(weights == values(&trained(1).model), "{direction:?}");
+        assert!(weights != values(&trained(2).model), "{direction:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use forecastd_core::ErrorSum;
 use forecastd_record::Part;
 
-use forecastd_report::{LeadErrors, PartErrors, finite};
+use forecastd_report::{Kinship, LeadErrors, PartErrors, finite};
 
 /// How scores are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -29,8 +29,8 @@ pub struct Evaluation {
     pub model: String,
     /// The record's file.
     pub file: String,
-    /// Whether it is the file that the model was trained on.
-    pub is_training_file: bool,
+    /// How it is related to what the model was trained on.
+    pub kinship: Kinship,
     /// What was wrong with the file, if anything.
     pub faults: Option<String>,
     /// The engine that ran the network.
@@ -111,7 +111,8 @@ impl Evaluation {
                 let document = serde_json::json!({
                     "model": self.model,
                     "file": self.file,
-                    "is_training_file": self.is_training_file,
+                    "is_training_file": self.kinship.is_training_record(),
+                    "training_overlap": self.overlap(),
                     "faults": self.faults,
                     "engine": self.engine,
                     "parts": parts,
@@ -129,11 +130,22 @@ impl Evaluation {
         }
     }
 
+    /// What a reader must know of the record where it is not, or not known to be, new to the model.
+    fn overlap(&self) -> Option<String> {
+        let says_nothing = matches!(self.kinship, Kinship::None | Kinship::SameFile);
+        (!says_nothing).then(|| self.kinship.to_string())
+    }
+
     fn table(&self) -> String {
         let mut table = String::new();
-        let of =
-            if self.is_training_file { "the file it was trained on" } else { "a file it was not trained on" };
+        let of = match self.kinship.is_training_record() {
+            true => "the file it was trained on",
+            false => "a file it was not trained on",
+        };
         let _ = writeln!(table, "{} on {}, {of} ({})", self.model, self.file, self.engine);
+        if let Some(overlap) = self.overlap() {
+            let _ = writeln!(table, "note: {overlap}");
+        }
         if let Some(faults) = &self.faults {
             let _ = writeln!(table, "note: {faults}");
         }

@@ -13,17 +13,14 @@ mod evaluation;
 
 mod predictions;
 
-use std::ops::Range;
 use std::path::PathBuf;
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
-use forecastd_core::Slot;
-use forecastd_core::{Refit, Training};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
 use forecastd_record::Faults;
-use forecastd_record::{DEFAULT_SPLIT, Part, Record, RecordSource};
-use forecastd_report::{PartFigures, Report};
+use forecastd_record::{Record, RecordSource};
+use forecastd_report::{Kinship, PartFigures, Report, parts_to_judge_by};
 
 pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
 
@@ -63,8 +60,8 @@ pub struct EvaluateOptions {
     pub pictures: Option<PathBuf>,
 }
 
-/// Evaluates a model on those of the validation and test parts that it did not learn from, if the record is the file that
-/// it was trained on, or on the whole of another.
+/// Evaluates a model on those of the validation and test parts that it did not learn from, if the record is what it was
+/// trained on, or on all of another that it cannot have learned from ([`Kinship`]).
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read, run or written.
@@ -78,8 +75,11 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     let record = Record::read(&source, spec.grid(), &spec.quantities())?;
     let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
     let training = artefact.manifest.training.as_ref();
-    let training = training.filter(|training| training.sha256 == record.facts().sha256);
-    let parts = parts(training, &record)?;
+    let kinship = Kinship::new(training, spec.site, &record);
+    let parts = parts_to_judge_by(&kinship, training, &record);
+    if parts.is_empty() {
+        return Err(EvaluateError::Learned { file: record.facts().file.clone() });
+    }
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
     let draws = options.report.is_some() || options.pictures.is_some();
     let (mut errors, mut figures) = (Vec::new(), Vec::new());
@@ -97,17 +97,17 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     }
     if draws {
         let mut report = Report::new(Some(&record));
-        if let Some(training) = training {
+        if let Some(training) = training.filter(|_| kinship.is_training_record()) {
             report.mark_parts(&record, training.split, training.refit);
         }
         report.describe_model(&artefact.manifest.name);
         report.parts = figures;
         if let Some(path) = &options.report {
-            whole_file::write(path, report.to_string().as_bytes())?;
+            atomic_file::write(path, report.to_string().as_bytes())?;
         }
         if let Some(folder) = &options.pictures {
             for (name, picture) in report.pictures() {
-                whole_file::write(&folder.join(name), picture.as_bytes())?;
+                atomic_file::write(&folder.join(name), picture.as_bytes())?;
             }
         }
     }
@@ -117,7 +117,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     Ok(Evaluation {
         model: artefact.manifest.name.clone(),
         file: record.facts().file.clone(),
-        is_training_file: training.is_some(),
+        kinship,
         faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(Faults::to_string),
         engine: runtime.kind().name(),
         parts: errors,
@@ -130,32 +130,13 @@ fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
     let read = read.into_iter().chain([options.mapping.as_ref().map(|path| ("--mapping", path))]);
     let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
     let written = written.map(|(option, path)| path.map(|path| (option, path)));
-    whole_file::check_different(read.chain(written).flatten())?;
+    atomic_file::ensure_distinct(read.chain(written).flatten())?;
     for path in written.into_iter().flatten() {
-        whole_file::check(path.1)?;
+        atomic_file::check_writable(path.1)?;
     }
     if let Some(folder) = options.pictures.as_ref().filter(|folder| folder.exists() && !folder.is_dir()) {
         let source = std::io::ErrorKind::NotADirectory.into();
         return Err(WriteError { path: folder.clone(), source }.into());
     }
     Ok(())
-}
-
-/// What a model can be judged by: all of a record that it was not trained on, or of its own the parts that it did not
-/// learn from.
-fn parts(training: Option<&Training>, record: &Record) -> Result<Vec<(Part, Range<Slot>)>, EvaluateError> {
-    let (split, parts) = match training {
-        None => (DEFAULT_SPLIT, &[Part::Whole][..]),
-        Some(training) => {
-            let parts = match training.refit {
-                None => &[Part::Validation, Part::Test][..],
-                Some(Refit::Validation) => &[Part::Test],
-                Some(Refit::Whole) => {
-                    return Err(EvaluateError::Learned { file: record.facts().file.clone() });
-                }
-            };
-            (training.split, parts)
-        }
-    };
-    Ok(parts.iter().map(|&part| (part, record.part(split, part))).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forecastd_atomic_file::{self as whole_file, WriteError};
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_record::{Part, Record};
 
 use forecastd_report::Case;
@@ -11,13 +11,13 @@ use forecastd_report::EvaluateError;
 /// The file of forecasts.
 pub(super) struct Predictions {
     path: PathBuf,
-    writer: csv::Writer<whole_file::Begun>,
+    writer: csv::Writer<atomic_file::AtomicFile>,
 }
 
 impl Predictions {
-    pub fn create(path: &Path) -> Result<Predictions, EvaluateError> {
+    pub(super) fn create(path: &Path) -> Result<Predictions, EvaluateError> {
         let failed = |source| WriteError { path: path.to_owned(), source };
-        let mut writer = csv::Writer::from_writer(whole_file::Begun::create(path)?);
+        let mut writer = csv::Writer::from_writer(atomic_file::AtomicFile::create(path)?);
         let header = [
             "part",
             "issued_at",
@@ -35,11 +35,11 @@ impl Predictions {
         Ok(Predictions { path: path.to_owned(), writer })
     }
 
-    pub fn write(&mut self, record: &Record, part: Part, cases: &[Case]) -> Result<(), EvaluateError> {
+    pub(super) fn write(&mut self, record: &Record, part: Part, cases: &[Case]) -> Result<(), EvaluateError> {
         let grid = record.history().grid();
         for case in cases {
             let issued_at = grid.time(case.origin);
-            let valid_at = grid.time(case.origin + i64::from(case.lead_h) * 3600 / grid.step_s());
+            let valid_at = grid.time(case.origin + grid.hours_to_slots(case.lead_h));
             let optional = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.5}"));
             let line = [
                 part.name().to_owned(),
@@ -62,9 +62,9 @@ impl Predictions {
         Ok(())
     }
 
-    pub fn finish(self) -> Result<(), WriteError> {
+    pub(super) fn finish(self) -> Result<(), WriteError> {
         let failed = |source: std::io::Error| WriteError { path: self.path, source };
-        let begun = self.writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        begun.finish()
+        let file = self.writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.commit()
     }
 }

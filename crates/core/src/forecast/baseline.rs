@@ -20,9 +20,8 @@ const TERMS: usize = YEAR_TERMS * (1 + 2 * DAY_HARMONICS);
 
 /// The slot of the same time of day as `lead_h` hours after `origin`, as late as it can be known at `origin`.
 pub fn same_time_yesterday(history: &History, origin: Slot, lead_h: u32) -> Slot {
-    let slots_per_hour = 3600 / history.grid().step_s();
     let days_back = i64::from(lead_h.div_ceil(24).max(1));
-    origin + (i64::from(lead_h) - 24 * days_back) * slots_per_hour
+    origin + history.grid().hours_to_slots(i64::from(lead_h) - 24 * days_back)
 }
 
 /// What the temperature usually is by time of year and of day: a least-squares fit of the harmonics of the mean solar

@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::excerpt::{excerpt, excerpt_of_list};
 use super::normalisation::Normalisation;
 use crate::forecast::baseline::Climatology;
 use crate::weather::quantity::Quantity;
+use crate::window::history::History;
 use crate::window::spec::{WindowSpec, WindowSpecError};
 
 /// The key in ONNX' `metadata_props` under which the manifest stands.
@@ -190,38 +192,102 @@ pub struct Manifest {
     pub graph_sha256: Option<String>,
 }
 
-/// What is wrong with a manifest.
+/// What is wrong with a manifest. What is quoted of it is escaped and short, whatever it holds.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
+    /// It is longer than any is.
+    #[error("manifest of {0} bytes, at most {max} are read", max = Manifest::MAX_BYTES)]
+    Length(usize),
     /// It is no JSON, or a key is missing, unknown or of another type.
-    #[error("manifest: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("manifest: {}", excerpt(&.0.to_string(), QUOTED))]
+    Json(serde_json::Error),
     /// Written by a later version.
     #[error("manifest has format_version {0}, this version reads {FORMAT_VERSION}")]
     FormatVersion(u32),
     /// The window cannot be cut.
     #[error("manifest window: {0}")]
     Window(#[from] WindowSpecError),
+    /// A window would have too many numbers.
+    #[error(
+        "manifest window of {samples} samples × {features} features is {} numbers, at most {max} are allowed",
+        .samples * .features,
+        max = Manifest::MAX_WINDOW_LEN
+    )]
+    WindowLength {
+        /// Samples.
+        samples: usize,
+        /// Features.
+        features: usize,
+    },
+    /// The history of one station would take too much memory.
+    #[error(
+        "manifest needs {slots} slots of {quantities} quantities, {} bytes for each station, at most {max} are allowed",
+        .slots.saturating_mul(*.quantities).saturating_mul(Manifest::BYTES_PER_CELL),
+        max = Manifest::MAX_HISTORY_BYTES
+    )]
+    History {
+        /// Slots of the ring buffer.
+        slots: usize,
+        /// Quantities that it keeps.
+        quantities: usize,
+    },
+    /// The network would give too many numbers.
+    #[error(
+        "manifest has {leads} leads × {quantiles} quantiles, at most {max} outputs are allowed",
+        max = Manifest::MAX_OUTPUTS
+    )]
+    Outputs {
+        /// Leads.
+        leads: usize,
+        /// Quantiles.
+        quantiles: usize,
+    },
     /// A statistic is missing, not finite or zero.
     #[error("manifest {0}")]
     Statistics(String),
     /// Another quantity is forecast.
-    #[error("manifest target is {0:?}, not \"air_temperature\"")]
+    #[error("manifest target is \"{}\", not \"air_temperature\"", excerpt(.0, QUOTED))]
     Target(String),
     /// Leads are not rising, or out of range.
-    #[error("manifest lead_h must rise within 1 to {max}, found {0:?}", max = Manifest::MAX_LEAD_H)]
+    #[error(
+        "manifest lead_h must rise within 1 to {max}, found {found}",
+        max = Manifest::MAX_LEAD_H,
+        found = excerpt_of_list(.0)
+    )]
     Leads(Vec<u32>),
     /// Quantiles are not rising within 0 to 1 around 0.5.
-    #[error("manifest quantiles must rise within 0 to 1 and contain 0.5, found {0:?}")]
+    #[error(
+        "manifest quantiles must rise within 0 to 1 and contain 0.5, found {found}",
+        found = excerpt_of_list(.0)
+    )]
     Quantiles(Vec<f32>),
     /// The name would not stand in a topic or label.
-    #[error("manifest name {0:?} must be 1 to 64 visible characters")]
+    #[error("manifest name \"{}\" must be 1 to 64 visible characters", excerpt(.0, QUOTED))]
     Name(String),
+}
+
+/// So many characters of a foreign text are quoted.
+const QUOTED: usize = 120;
+
+impl From<serde_json::Error> for ManifestError {
+    fn from(error: serde_json::Error) -> ManifestError {
+        ManifestError::Json(error)
+    }
 }
 
 impl Manifest {
     /// The longest lead, in hours.
     pub const MAX_LEAD_H: u32 = 240;
+    /// The longest manifest that is read, in bytes; the shipped model's has 12,000.
+    pub const MAX_BYTES: usize = 1024 * 1024;
+    /// The most numbers of a window, samples × features: with 256 windows in flight they take 102 MB.
+    pub const MAX_WINDOW_LEN: usize = 100_000;
+    /// The most memory of one station's history: a year of ten quantities every ten minutes fits.
+    pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
+    /// The most outputs, leads × quantiles.
+    pub const MAX_OUTPUTS: usize = 4096;
+    /// What one quantity takes in one slot of a history.
+    const BYTES_PER_CELL: usize = History::BYTES_PER_CELL;
 
     /// Whether a model can be called that.
     pub fn is_name(text: &str) -> bool {
@@ -237,6 +303,9 @@ impl Manifest {
         #[derive(Deserialize)]
         struct Versioned {
             format_version: u32,
+        }
+        if json.len() > Manifest::MAX_BYTES {
+            return Err(ManifestError::Length(json.len()));
         }
         let Versioned { format_version } = serde_json::from_str(json)?;
         if format_version != FORMAT_VERSION {
@@ -257,6 +326,9 @@ impl Manifest {
         }
         self.window.validate()?;
         let features = self.window.features.len();
+        if self.window.len() > Manifest::MAX_WINDOW_LEN {
+            return Err(ManifestError::WindowLength { samples: self.window.samples, features });
+        }
         for (name, statistics) in [
             ("mean", &self.normalisation.mean),
             ("standard_deviation", &self.normalisation.standard_deviation),
@@ -286,13 +358,29 @@ impl Manifest {
         if self.lead_h.is_empty() || !leads_rise || !leads_fit {
             return Err(ManifestError::Leads(self.lead_h.clone()));
         }
+        let slots = self.window.history_slots(self.max_lead_h());
+        let quantities = self.window.quantities().len();
+        if slots.saturating_mul(quantities).saturating_mul(Manifest::BYTES_PER_CELL)
+            > Manifest::MAX_HISTORY_BYTES
+        {
+            return Err(ManifestError::History { slots, quantities });
+        }
         let quantiles_rise = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
         let quantiles_fit = self.quantiles.iter().all(|&quantile| quantile > 0.0 && quantile < 1.0);
         let has_median = self.quantiles.is_empty() || self.quantiles.contains(&0.5);
         if !quantiles_rise || !quantiles_fit || !has_median {
             return Err(ManifestError::Quantiles(self.quantiles.clone()));
         }
+        if self.outputs() > Manifest::MAX_OUTPUTS {
+            return Err(ManifestError::Outputs { leads: self.lead_h.len(), quantiles: self.quantiles.len() });
+        }
         Ok(())
+    }
+
+    /// What the history of one station takes for windows and verification, in bytes.
+    pub fn history_bytes(&self) -> usize {
+        let cells = self.window.history_slots(self.max_lead_h()) * self.window.quantities().len();
+        cells * Manifest::BYTES_PER_CELL
     }
 
     /// The longest lead, in hours.
@@ -303,5 +391,122 @@ impl Manifest {
     /// How many numbers the network gives for one window.
     pub fn outputs(&self) -> usize {
         self.lead_h.len() * self.quantiles.len().max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weather::solar::Site;
+    use crate::window::feature::Feature;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format_version: FORMAT_VERSION,
+            name: "test".to_owned(),
+            window: WindowSpec {
+                grid_step_s: 600,
+                sample_every_s: 3600,
+                samples: 240,
+                max_hole_s: 7200,
+                site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+                features: vec![Feature::Quantity(Quantity::AirTemperature)],
+            },
+            normalisation: Normalisation { mean: vec![0.0], standard_deviation: vec![1.0] },
+            target: Target {
+                quantity: "air_temperature".to_owned(),
+                kind: TargetKind::Value,
+                mean: 0.0,
+                standard_deviation: 1.0,
+            },
+            lead_h: vec![1, 24],
+            quantiles: Vec::new(),
+            training: None,
+            scores: Vec::new(),
+            tool: "test".to_owned(),
+            graph_sha256: None,
+        }
+    }
+
+    /// What is said of the manifest after a change.
+    fn said(change: impl FnOnce(&mut Manifest)) -> String {
+        let mut manifest = manifest();
+        change(&mut manifest);
+        manifest.validate().unwrap_err().to_string()
+    }
+
+    fn set_features(manifest: &mut Manifest, features: usize) {
+        manifest.window.features = vec![Feature::Quantity(Quantity::AirTemperature); features];
+        manifest.normalisation =
+            Normalisation { mean: vec![0.0; features], standard_deviation: vec![1.0; features] };
+    }
+
+    #[test]
+    fn a_window_of_too_many_numbers_is_refused_with_their_number() {
+        manifest().validate().unwrap();
+        let said = said(|manifest| {
+            manifest.window.samples = 10_000;
+            set_features(manifest, 256);
+        });
+        assert_eq!(
+            said,
+            "manifest window of 10000 samples × 256 features is 2560000 numbers, at most 100000 are allowed"
+        );
+    }
+
+    #[test]
+    fn a_history_of_gigabytes_is_refused_with_its_size() {
+        // The longest window on the finest grid: 20.7 GB for one station of 256 features, 6.9 GB for one quantity.
+        let said = said(|manifest| {
+            manifest.window.samples = 10_000;
+            manifest.window.sample_every_s = 86_400;
+            manifest.window.grid_step_s = 1;
+        });
+        assert_eq!(
+            said,
+            "manifest needs 863924401 slots of 1 quantities, 6911395208 bytes for each station, at most 4194304 are \
+             allowed"
+        );
+    }
+
+    #[test]
+    fn the_history_of_a_year_every_ten_minutes_is_taken() {
+        let mut manifest = manifest();
+        manifest.window.samples = 366;
+        manifest.window.sample_every_s = 86_400;
+        manifest.validate().unwrap();
+        assert_eq!(manifest.history_bytes(), manifest.window.history_slots(24) * 8);
+    }
+
+    #[test]
+    fn too_many_outputs_are_refused_with_their_number() {
+        let said = said(|manifest| {
+            manifest.lead_h = (1..=240).collect();
+            manifest.quantiles = (1..100).map(|percent| percent as f32 / 100.0).collect();
+        });
+        assert_eq!(said, "manifest has 240 leads × 99 quantiles, at most 4096 outputs are allowed");
+    }
+
+    #[test]
+    fn a_manifest_of_many_megabytes_is_not_parsed() {
+        let json = format!("{{\"format_version\":1,\"settings\":[{}0]}}", "0,".repeat(1 << 20));
+        let said = Manifest::parse(&json).unwrap_err().to_string();
+        assert_eq!(said, format!("manifest of {} bytes, at most 1048576 are read", json.len()));
+    }
+
+    #[test]
+    fn what_is_quoted_of_a_manifest_is_short_and_cannot_write_to_the_terminal() {
+        let key = format!("\u{1b}[2J{}", "x".repeat(700_000));
+        let json = serde_json::to_string(&serde_json::json!({ "format_version": 1, key: 0 })).unwrap();
+        let errors = [
+            Manifest::parse(&json).unwrap_err().to_string(),
+            said(|manifest| manifest.name = "\u{1b}[2J".repeat(10_000)),
+            said(|manifest| manifest.target.quantity = "\u{1b}[2J".repeat(10_000)),
+            said(|manifest| manifest.lead_h = vec![0; 100_000]),
+            said(|manifest| manifest.quantiles = vec![2.0; 100_000]),
+        ];
+        for said in errors {
+            assert!(said.len() < 800 && !said.contains(char::is_control), "{said}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What the numbers of a model mean.
 
+pub(crate) mod excerpt;
 pub(crate) mod manifest;
 pub(crate) mod normalisation;
+pub(crate) mod outputs;
 
 use std::sync::Arc;
 

@@ -135,9 +135,10 @@ pub struct Service {
     next_batch: u64,
     /// Batches handed to the journal, with what to acknowledge once they are durable.
     uncommitted: VecDeque<(u64, Vec<Token>)>,
-    /// Forecasts that may not have been delivered before the start; published once the broker is there.
+    /// Forecasts that wait for the broker: those that may not have been delivered before the start, and those that are
+    /// made while it is away.
     undelivered: Vec<Forecast>,
-    has_subscribed: bool,
+    is_subscribed: bool,
     subscribed_at: Option<Duration>,
     /// Whether a message has come since the subscription.
     has_message: bool,
@@ -174,10 +175,11 @@ impl Service {
             entries: Vec::new(),
             dirty: Vec::new(),
             tokens: Vec::new(),
-            next_batch: 0,
+            // 0 is for what the daemon itself has to keep.
+            next_batch: 1,
             uncommitted: VecDeque::new(),
             undelivered: Vec::new(),
-            has_subscribed: false,
+            is_subscribed: false,
             subscribed_at: None,
             has_message: false,
             says_no_readings: false,
@@ -216,7 +218,10 @@ impl Service {
             Input::Committed(id) | Input::JournalFailed(id) => self.acknowledge(id, effects),
             Input::JournalRecreated => self.journal_again(),
             Input::Subscribed => self.subscribed(now, effects),
-            Input::Disconnected => self.subscribed_at = None,
+            Input::Disconnected => {
+                self.subscribed_at = None;
+                self.is_subscribed = false;
+            }
             Input::Delivered(station) => {
                 if let Some(entry) = self.stations.get_mut(&station) {
                     entry.station.forecast_delivered();
@@ -265,8 +270,11 @@ impl Service {
             }
         }
         if self.entries.is_empty() {
-            for token in self.tokens.drain(..) {
-                effects.push(Effect::Acknowledge(token));
+            // A message that is delivered again may be of a reading that is on its way to the disk: it is acknowledged with
+            // that, not before.
+            match self.uncommitted.back_mut() {
+                Some((_, tokens)) => tokens.append(&mut self.tokens),
+                None => effects.extend(self.tokens.drain(..).map(Effect::Acknowledge)),
             }
             return;
         }
@@ -322,12 +330,12 @@ impl Service {
             );
         }
         self.clock.on_time(&reading.station);
-        if let Some(entry) = self.stations.get_mut(&reading.station) {
-            if !entry.held.is_empty() || entry.station.must_wait(reading.time) {
-                self.held += 1;
-                entry.held.push_back(reading);
-                return;
-            }
+        if let Some(entry) = self.stations.get_mut(&reading.station)
+            && (!entry.held.is_empty() || entry.station.must_wait(reading.time))
+        {
+            self.held += 1;
+            entry.held.push_back(reading);
+            return;
         }
         self.take(now, reading, effects);
     }
@@ -355,14 +363,9 @@ impl Service {
             Ok(observed) => observed,
             Err(error) => {
                 let (reason, detail) = (error.reason(), error.to_string());
-                if !is_known {
-                    return self.refuse(Some(name), reason, detail, token, effects);
-                }
                 // Screening remembers what it did not believe, and that must be durable before the broker forgets it.
                 self.mark_dirty(&name);
-                self.tokens.push(token);
-                effects.push(Effect::Emit(Event::ReadingRefused { station: Some(name), reason, detail }));
-                return;
+                return self.refuse(Some(name), reason, detail, token, effects);
             }
         };
         let slot_begins = {
@@ -373,10 +376,13 @@ impl Service {
             self.seat(now, station);
         }
         let is_news = !matches!(observed.inserted, Inserted::Unchanged(_) | Inserted::TooOld(_));
-        if is_news {
-            if let Some(entry) = self.stations.get_mut(&name) {
-                entry.active_uptime = now.uptime.as_nanos() as i128;
-            }
+        if is_news && let Some(entry) = self.stations.get_mut(&name) {
+            entry.active_uptime = now.uptime.as_nanos() as i128;
+        }
+        // The history keeps what the model looks at; the journal keeps all that was measured.
+        let quantities = self.model.manifest.window.quantities();
+        let has_more = observed.kept.iter().any(|(quantity, _)| !quantities.contains(&quantity));
+        if is_news || has_more {
             let station = name.clone();
             self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
         }
@@ -460,7 +466,7 @@ impl Service {
                 delay,
             }));
         }
-        if self.has_subscribed {
+        if self.is_subscribed {
             effects.push(publish_forecast(forecast.clone()));
         } else {
             self.undelivered.push(forecast.clone());
@@ -529,7 +535,7 @@ impl Service {
         if before != said {
             effects.push(Effect::Emit(Event::StateChanged { station: name.clone(), state, is_news }));
         }
-        let turned_stale = is_news && is_stale && self.has_subscribed;
+        let turned_stale = is_news && is_stale && self.is_subscribed;
         if let Some(forecast) = entry.station.newest_forecast().filter(|_| turned_stale) {
             let forecast = Box::new(forecast.clone());
             effects.push(Effect::Publish(Publication::Forecast { forecast, is_stale: true }));
@@ -542,7 +548,7 @@ impl Service {
         }));
     }
 
-    /// A message that is no reading would never be one: it is acknowledged, counted and said.
+    /// A message that is not taken would never be: it is counted, said, and acknowledged with what is on its way to the disk.
     fn refuse(
         &mut self,
         station: Option<StationName>,
@@ -552,7 +558,7 @@ impl Service {
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Emit(Event::ReadingRefused { station, reason, detail }));
-        effects.push(Effect::Acknowledge(token));
+        self.tokens.push(token);
     }
 
     fn forget(&mut self, name: StationName, token: Option<Token>, effects: &mut Vec<Effect>) {
@@ -635,7 +641,7 @@ impl Service {
     fn subscribed(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.subscribed_at = Some(now.uptime);
         self.has_message = false;
-        self.has_subscribed = true;
+        self.is_subscribed = true;
         effects.extend(self.undelivered.drain(..).map(publish_forecast));
     }
 
@@ -682,18 +688,15 @@ impl Service {
 
     fn restore_ended(&mut self, omitted: usize, effects: &mut Vec<Effect>) {
         let RestoreCount { stations, owed, undelivered, omitted: own } = std::mem::take(&mut self.restored);
-        if stations + omitted + own > 0 {
-            let scores = self.scores.clone();
-            effects.push(Effect::Emit(Event::ScoresRestored(scores)));
-            effects.push(Effect::Emit(Event::Restored {
-                stations,
-                ready: self.ready,
-                stale: self.stale,
-                owed,
-                undelivered,
-                omitted: omitted + own,
-            }));
-        }
+        effects.push(Effect::Emit(Event::ScoresRestored(self.scores.clone())));
+        effects.push(Effect::Emit(Event::Restored {
+            stations,
+            ready: self.ready,
+            stale: self.stale,
+            owed,
+            undelivered,
+            omitted: omitted + own,
+        }));
     }
 
     /// Uses the model that waits, when nothing is in flight for the one before.

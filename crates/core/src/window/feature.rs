@@ -96,7 +96,7 @@ impl Feature {
         match self {
             Feature::Quantity(quantity) => filled(slot, quantity),
             Feature::Tendency { quantity, hours } => {
-                let back = i64::from(hours) * 3600 / history.grid().step_s();
+                let back = history.grid().hours_to_slots(hours);
                 filled(slot, quantity) - filled(slot - back, quantity)
             }
             Feature::EastwardWind | Feature::NorthwardWind => {
@@ -111,7 +111,7 @@ impl Feature {
             Feature::TimeOfDay(wave) => wave.of(context.site.day_phase(time())),
             Feature::TimeOfYear(wave) => wave.of(year_phase(time())),
             Feature::SolarElevation { ahead_h } => {
-                let ahead = i64::from(ahead_h) * 3600 / history.grid().step_s();
+                let ahead = history.grid().hours_to_slots(ahead_h);
                 let later = history.grid().time(slot + ahead);
                 context.site.sine_of_solar_elevation(later).max(0.0) as f32
             }

@@ -5,6 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 /// The number of a slot: its grid time is `slot · step` seconds after the Unix epoch.
 pub type Slot = i64;
 
+const SECONDS_PER_HOUR: i64 = 3600;
+
 /// A grid of time slots.
 ///
 /// A slot stands for its grid time and takes the readings that came since the previous grid time, so that the
@@ -27,11 +29,6 @@ impl Grid {
     /// Seconds between two slots.
     pub fn step_s(self) -> i64 {
         self.step_s
-    }
-
-    /// How many slots an hour has; 0 for a grid coarser than an hour.
-    pub fn slots_per_hour(self) -> i64 {
-        3600 / self.step_s
     }
 
     /// The latest time that belongs to the slot before `slot`.
@@ -59,6 +56,16 @@ impl Grid {
     pub fn slots(self, seconds: u32) -> Option<i64> {
         let seconds = i64::from(seconds);
         (seconds % self.step_s == 0).then_some(seconds / self.step_s)
+    }
+
+    /// How many slots a number of hours spans, rounded towards zero where the step does not divide them.
+    pub fn hours_to_slots(self, hours: impl Into<i64>) -> i64 {
+        hours.into().saturating_mul(SECONDS_PER_HOUR) / self.step_s
+    }
+
+    /// How many slots an hour has; 0 where the step is longer.
+    pub fn slots_per_hour(self) -> i64 {
+        SECONDS_PER_HOUR / self.step_s
     }
 
     /// The duration of a number of slots.
@@ -89,6 +96,17 @@ mod tests {
             assert_eq!(slot_time(600, time), slot, "{time}");
         }
         assert_eq!(Grid::new(0), None);
+    }
+
+    #[test]
+    fn hours_are_counted_in_slots_of_any_length() {
+        let ten_minutes = Grid::new(600).unwrap();
+        assert_eq!(ten_minutes.hours_to_slots(24_u32), 144);
+        assert_eq!(ten_minutes.hours_to_slots(-2_i64), -12);
+        assert_eq!(ten_minutes.slots_per_hour(), 6);
+        let six_hours = Grid::new(21_600).unwrap();
+        assert_eq!(six_hours.hours_to_slots(24_u32), 4);
+        assert_eq!(six_hours.hours_to_slots(u32::MAX), i64::from(u32::MAX) / 6);
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub struct History {
 }
 
 impl History {
+    /// What one quantity takes in one slot, in bytes.
+    pub const BYTES_PER_CELL: usize = size_of::<Cell>();
+
     /// An empty history of `capacity` slots that keeps `quantities`.
     pub fn new(grid: Grid, quantities: &[Quantity], capacity: usize) -> History {
         let mut columns = [None; Quantity::COUNT];

@@ -137,9 +137,9 @@ impl WindowSpec {
     /// How many slots a live station's history must keep for windows and verification over `lead_h` hours: the
     /// window with what fills holes at its beginning, and two days for baselines and for late forecasts.
     pub fn history_slots(&self, lead_h: u32) -> usize {
-        let steps_per_hour = i64::from(3600 / self.grid_step_s);
-        let window = self.span_slots() + self.max_hole_slots() + steps_per_hour;
-        let verification = (i64::from(lead_h) + 25) * steps_per_hour;
+        let grid = self.grid();
+        let window = self.span_slots() + self.max_hole_slots() + grid.slots_per_hour();
+        let verification = grid.hours_to_slots(i64::from(lead_h) + 25);
         window.max(verification) as usize + 1
     }
 
@@ -212,7 +212,7 @@ impl WindowSpec {
 
     /// When a forecast of `lead_h` hours from a window ending at `end` is for.
     pub fn valid_at(&self, end: Slot, lead_h: u32) -> (Slot, Timestamp) {
-        let valid = end + i64::from(lead_h) * i64::from(3600 / self.grid_step_s);
+        let valid = end + self.grid().hours_to_slots(lead_h);
         (valid, self.grid().time(valid))
     }
 }

@@ -92,7 +92,7 @@ fn a_clock_that_was_ahead_and_is_right_again_does_not_mute_the_station() {
         let poisoned = 5 * HOUR + ahead_h * HOUR;
         world.send("roof", at(poisoned), weather(9.0));
         // Machine and station are corrected.
-        world.now.wall = world.now.wall - SignedDuration::from_hours(ahead_h);
+        world.now.wall -= SignedDuration::from_hours(ahead_h);
         world.pass(600);
         world.send("roof", at(5 * HOUR + 600), weather(temperature(5 * HOUR + 600)));
         let newest = world.events.iter().rev().find_map(|event| match event {

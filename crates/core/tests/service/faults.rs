@@ -242,3 +242,32 @@ fn beyond_the_seats_the_most_recently_active_stations_are_restored_and_the_rest_
     });
     assert_eq!(restored, Some((4, 6)));
 }
+
+#[test]
+fn a_reading_delivered_again_is_not_acknowledged_before_its_first_copy_is_durable() {
+    let mut world = World::new();
+    let message = Message { station: name("roof"), time: at(0), values: weather(1.0) };
+    for _ in 0..2 {
+        world.broker.push_back(message.clone());
+        world.deliver();
+        world.flush();
+    }
+    assert_eq!(world.unacknowledged.len(), 2);
+    world.commit();
+    assert!(world.unacknowledged.is_empty());
+    world.broker.push_back(message);
+    world.deliver();
+    world.flush();
+    assert!(world.unacknowledged.is_empty(), "nothing is on its way to the disk");
+}
+
+#[test]
+fn a_quantity_that_comes_later_for_the_same_time_is_kept_though_the_model_does_not_look_at_it() {
+    let mut world = ready_world();
+    let mut gust = forecastd_core::Values::NONE;
+    gust.set(forecastd_core::Quantity::WindSpeedOfGust, 7.5);
+    world.send("roof", at(5 * HOUR), gust);
+    let kept = world.journal.readings[&(name("roof"), at(5 * HOUR))].0;
+    assert_eq!(kept.get(forecastd_core::Quantity::WindSpeedOfGust), Some(7.5));
+    assert_eq!(kept.get(forecastd_core::Quantity::AirTemperature), Some(temperature(5 * HOUR)));
+}

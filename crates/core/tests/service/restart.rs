@@ -54,6 +54,8 @@ fn world(feed: &[Message]) -> World {
 /// What happens next, besides kills.
 fn step(world: &mut World, choice: u8) {
     match choice % 8 {
+        _ if choice == 255 => world.disconnect(),
+        _ if choice >= 252 => world.subscribe(),
         0..=3 => drop(world.deliver()),
         4 => drop(world.answer()),
         5 => drop(world.commit()),
@@ -93,6 +95,7 @@ proptest! {
                 killed.subscribe();
             }
         }
+        killed.subscribe();
         killed.settle_all();
 
         prop_assert!(killed.unacknowledged.is_empty());

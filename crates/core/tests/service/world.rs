@@ -271,6 +271,12 @@ impl World {
         self.input(Input::Subscribed);
     }
 
+    /// The connection to the broker is lost: it sends again what was not acknowledged, once it is there.
+    pub(crate) fn disconnect(&mut self) {
+        self.is_subscribed = false;
+        self.input(Input::Disconnected);
+    }
+
     /// Time passes.
     pub(crate) fn pass(&mut self, seconds: i64) {
         self.now.wall += SignedDuration::from_secs(seconds);
@@ -313,6 +319,9 @@ impl World {
 
     /// The broker acknowledges the oldest publication.
     pub(crate) fn settle(&mut self) -> bool {
+        if !self.is_subscribed {
+            return false;
+        }
         let Some(publication) = self.outbox.pop_front() else { return false };
         let delivered = match &publication {
             Publication::Forecast { forecast, is_stale: false } => Some(forecast.station.clone()),

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use forecastd_core::Unit;
 use forecastd_core::{Quantity, Values};
+use forecastd_core::{Site, Unit};
 
 use super::error::CsvError;
 use super::fields::Fields;
@@ -34,6 +34,8 @@ pub struct CsvReader {
     offset: Offset,
     /// Position, quantity and unit of each column that is read.
     columns: Vec<(usize, Quantity, Option<Unit>)>,
+    /// Where the station stands, if the mapping says so.
+    site: Option<Site>,
     /// How many bytes the file has, for progress.
     len: u64,
 }
@@ -126,6 +128,7 @@ impl CsvReader {
             time_format: mapping.time.format.clone(),
             offset: compiled.offset,
             columns,
+            site: mapping.site,
             len: metadata.len(),
         })
     }
@@ -133,6 +136,11 @@ impl CsvReader {
     /// The quantities that the file has columns for.
     pub fn quantities(&self) -> impl Iterator<Item = Quantity> + '_ {
         self.columns.iter().map(|(_, quantity, _)| *quantity)
+    }
+
+    /// Where the station stands, if the mapping says so or the header is that of a station whose place is known.
+    pub fn site(&self) -> Option<Site> {
+        self.site
     }
 
     /// How much of the file has been read, from 0 to 1.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use forecastd_core::Manifest;
 use forecastd_core::Quantity;
 use forecastd_core::Slot;
+use forecastd_core::decode_outputs;
 use forecastd_core::{Climatology, same_time_yesterday};
 use forecastd_model::{Artefact, Engine, EngineError, Runtime};
 use forecastd_record::{Part, Record};
@@ -128,28 +129,20 @@ fn add_cases(
     let history = record.history();
     let spec = &manifest.window;
     let newest_c = history.value(origin, Quantity::AirTemperature);
-    let per_lead = manifest.quantiles.len().max(1);
-    let median = manifest.quantiles.iter().position(|&quantile| quantile == 0.5).unwrap_or(0);
-    for ((&lead_h, &observed_c), outputs) in
-        manifest.lead_h.iter().zip(observed).zip(outputs.chunks_exact(per_lead))
-    {
+    for (lead, &observed_c) in decode_outputs(manifest, newest_c, outputs).zip(observed) {
         if observed_c.is_nan() {
             continue;
         }
-        let temperature_c = |output: f32| f64::from(manifest.target.temperature_c(output, newest_c));
+        let lead_h = lead.lead_h;
         let yesterday_c =
             history.value(same_time_yesterday(history, origin, lead_h), Quantity::AirTemperature);
         let (_, valid_at) = spec.valid_at(origin, lead_h);
-        let model_c = temperature_c(outputs[median]);
-        // In order, as the daemon publishes it, should the network have crossed its quantiles.
-        let (first, last) = (temperature_c(outputs[0]), temperature_c(outputs[per_lead - 1]));
-        let interval = (per_lead > 1).then(|| (first.min(last).min(model_c), last.max(first).max(model_c)));
         cases.push(Case {
             origin,
             lead_h,
             observed_c: f64::from(observed_c),
-            model_c,
-            interval_c: interval,
+            model_c: f64::from(lead.temperature_c),
+            interval_c: lead.interval_c.map(|(low_c, high_c)| (f64::from(low_c), f64::from(high_c))),
             persistence_c: f64::from(newest_c),
             yesterday_c: (!yesterday_c.is_nan()).then(|| f64::from(yesterday_c)),
             climatology_c: climatology.map(|climatology| climatology.temperature_c(spec.site, valid_at)),

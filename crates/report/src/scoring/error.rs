@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forecastd_atomic_file::{SameFile, WriteError};
+use forecastd_atomic_file::{SameFileError, WriteError};
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
@@ -50,8 +50,8 @@ pub enum EvaluateError {
     },
     /// Nothing of the file is left to judge the model by.
     #[error(
-        "{file}: the model learned from all of it (--refit whole); evaluate it on readings that it has not seen, or see \
-         its scores before that with forecastd inspect"
+        "{file}: the model may have learned from all of it; evaluate it on readings that it has not seen, or see its \
+         scores before that with forecastd inspect"
     )]
     Learned {
         /// Which file.
@@ -59,7 +59,7 @@ pub enum EvaluateError {
     },
     /// Two of the files are one.
     #[error(transparent)]
-    SameFile(#[from] SameFile),
+    SameFile(#[from] SameFileError),
     /// The forecasts or the report cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -2,4 +2,5 @@
 
 pub(crate) mod cases;
 pub(crate) mod error;
+pub(crate) mod kinship;
 pub(crate) mod lead_errors;

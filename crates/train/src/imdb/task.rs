@@ -10,7 +10,8 @@ use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
 use crate::dense::Dense;
-use crate::fit::{Task, Validation};
+use crate::epoch::Validation;
+use crate::fit::Task;
 use crate::network::{Recurrent, RecurrentSettings};
 use crate::parameters::numbers;
 

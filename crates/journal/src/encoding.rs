@@ -1,0 +1,190 @@
+//! Values and leads as cells of the tables.
+//!
+//! A value that is a whole number of hundredths, as nearly every sensor's is, is an INTEGER of hundredths (1 to 3 bytes);
+//! any other is a REAL (8 bytes). Both come back bit for bit. Leads are a BLOB of [`LEAD_BYTES`] bytes each: the lead in
+//! hours as one byte, then temperature, lower and upper end of the interval as big-endian `i16` hundredths of a degree,
+//! [`ABSENT`] where there is none.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::types::{Value, ValueRef};
+
+use forecastd_core::{LeadForecast, Quantity, Values};
+
+/// Bytes of one lead.
+pub(crate) const LEAD_BYTES: usize = 7;
+
+/// The most leads of one forecast: the lead is one byte, and leads rise.
+pub(crate) const MAX_LEADS: usize = 256;
+
+/// The number that stands for no temperature.
+const ABSENT: i16 = i16::MIN;
+
+/// The value of a cell.
+pub(crate) fn cell(value: Option<f32>) -> Value {
+    let Some(value) = value else { return Value::Null };
+    let hundredths = (f64::from(value) * 100.0).round();
+    // The cast saturates, which the comparison sees.
+    let whole = hundredths as i64;
+    if from_hundredths(whole).to_bits() == value.to_bits() {
+        Value::Integer(whole)
+    } else {
+        Value::Real(decimal(value))
+    }
+}
+
+/// What a cell means, or `None` when it is neither a number nor NULL.
+pub(crate) fn from_cell(cell: ValueRef<'_>) -> Option<Option<f32>> {
+    match cell {
+        ValueRef::Null => Some(None),
+        ValueRef::Integer(hundredths) => Some(Some(from_hundredths(hundredths))),
+        ValueRef::Real(value) => Some(Some(value as f32)),
+        ValueRef::Text(_) | ValueRef::Blob(_) => None,
+    }
+}
+
+/// The cells of a row, in the order of the quantities.
+pub(crate) fn cells(values: &Values) -> impl Iterator<Item = Value> + '_ {
+    Quantity::ALL.into_iter().map(|quantity| cell(values.get(quantity)))
+}
+
+/// The values of a row, or `None` when one of them cannot be: what is journalled was believed, so a value that its
+/// quantity never has comes from elsewhere.
+pub(crate) fn values(cells: impl Iterator<Item = Option<Option<f32>>>) -> Option<Values> {
+    let mut values = Values::NONE;
+    for (quantity, cell) in Quantity::ALL.into_iter().zip(cells) {
+        if let Some(value) = cell? {
+            if !quantity.is_plausible(value) {
+                return None;
+            }
+            values.set(quantity, value);
+        }
+    }
+    Some(values)
+}
+
+fn from_hundredths(hundredths: i64) -> f32 {
+    // Rounding to f64 first changes nothing: it has more than twice the digits of f32.
+    (hundredths as f64 / 100.0) as f32
+}
+
+/// The number that has the same shortest decimal digits, so that a table shows 0.713 and not 0.7129999995231628.
+fn decimal(value: f32) -> f64 {
+    match value.to_string().parse::<f64>() {
+        Ok(decimal) if (decimal as f32).to_bits() == value.to_bits() => decimal,
+        _ => f64::from(value),
+    }
+}
+
+/// The leads as a BLOB, or `None` when a lead has more than 255 hours or a temperature does not fit.
+pub(crate) fn encode_leads(leads: &[LeadForecast]) -> Option<Vec<u8>> {
+    let mut blob = Vec::with_capacity(leads.len() * LEAD_BYTES);
+    for lead in leads {
+        blob.push(u8::try_from(lead.lead_h).ok()?);
+        let (low, high) = match lead.interval_c {
+            Some((low, high)) => (hundredths(low)?, hundredths(high)?),
+            None => (ABSENT, ABSENT),
+        };
+        for number in [hundredths(lead.temperature_c)?, low, high] {
+            blob.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+    Some(blob)
+}
+
+fn hundredths(temperature_c: f32) -> Option<i16> {
+    let hundredths = (f64::from(temperature_c) * 100.0).round();
+    // False for NaN.
+    (hundredths.abs() <= f64::from(i16::MAX)).then_some(hundredths as i16)
+}
+
+/// The leads of a BLOB, or `None` when it cannot be one: an odd length, leads that do not rise, no temperature, half an
+/// interval, or hours beyond the end of time.
+pub(crate) fn decode_leads(blob: &[u8], origin: Timestamp) -> Option<Vec<LeadForecast>> {
+    let (leads, []) = blob.as_chunks::<LEAD_BYTES>() else { return None };
+    let leads: Vec<LeadForecast> = leads
+        .iter()
+        .map(|&[lead_h, t0, t1, l0, l1, h0, h1]| {
+            let temperature = |bytes| match i16::from_be_bytes(bytes) {
+                ABSENT => None,
+                hundredths => Some(from_hundredths(i64::from(hundredths))),
+            };
+            let interval_c = match (temperature([l0, l1]), temperature([h0, h1])) {
+                (Some(low), Some(high)) => Some((low, high)),
+                (None, None) => None,
+                _ => return None,
+            };
+            lead(u32::from(lead_h), temperature([t0, t1])?, interval_c, origin)
+        })
+        .collect::<Option<_>>()?;
+    rising(leads)
+}
+
+/// One lead, or `None` when its hour lies beyond the end of time.
+pub(crate) fn lead(
+    lead_h: u32,
+    temperature_c: f32,
+    interval_c: Option<(f32, f32)>,
+    origin: Timestamp,
+) -> Option<LeadForecast> {
+    let valid_at = origin.checked_add(SignedDuration::from_hours(i64::from(lead_h))).ok()?;
+    Some(LeadForecast { lead_h, valid_at, temperature_c, interval_c })
+}
+
+/// The leads, if they rise.
+pub(crate) fn rising(leads: Vec<LeadForecast>) -> Option<Vec<LeadForecast>> {
+    leads.is_sorted_by(|one, next| one.lead_h < next.lead_h).then_some(leads)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_value_comes_back_bit_for_bit(bits: u32, hundredths in -40_000_i32..120_000) {
+            for value in [f32::from_bits(bits), hundredths as f32 / 100.0, (hundredths as f64 / 100.0) as f32] {
+                if value.is_nan() {
+                    continue;
+                }
+                let cell = cell(Some(value));
+                let back = from_cell(ValueRef::from(&cell)).unwrap().unwrap();
+                prop_assert_eq!(back.to_bits(), value.to_bits(), "{} as {:?}", value, cell);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_sensor_of_two_decimals_shows_is_a_short_integer_and_any_other_the_digits_it_has() {
+        assert_eq!(cell(Some(996.52)), Value::Integer(99_652));
+        assert_eq!(cell(Some(0.71)), Value::Integer(71));
+        assert_eq!(cell(Some(15.555_556)), Value::Real(15.555_556));
+        assert_eq!(cell(None), Value::Null);
+    }
+
+    #[test]
+    fn temperatures_that_do_not_fit_are_refused_and_blobs_that_cannot_be_are_not_read() {
+        let origin = Timestamp::UNIX_EPOCH;
+        let one = |lead_h, temperature_c, interval_c| {
+            encode_leads(&[LeadForecast { lead_h, valid_at: origin, temperature_c, interval_c }])
+        };
+        assert_eq!(one(1, 1.5, None), Some(vec![1, 0, 150, 0x80, 0, 0x80, 0]));
+        assert_eq!(one(24, -0.01, Some((-1.0, 1.0))), Some(vec![24, 0xff, 0xff, 0xff, 0x9c, 0, 100]));
+        for (lead_h, temperature_c) in
+            [(256, 1.0), (1, 327.68), (1, -327.68), (1, f32::NAN), (1, f32::INFINITY)]
+        {
+            assert_eq!(one(lead_h, temperature_c, None), None, "{lead_h} h, {temperature_c} °C");
+        }
+        assert!(decode_leads(&[1, 0, 150, 0x80, 0, 0x80, 0], origin).is_some());
+        for (blob, why) in [
+            (&[1, 0, 150, 0x80, 0, 0x80][..], "a byte is missing"),
+            (&[1, 0x80, 0, 0x80, 0, 0x80, 0], "no temperature"),
+            (&[1, 0, 150, 0, 0, 0x80, 0], "half an interval"),
+            (&[2, 0, 1, 0, 1, 0, 1, 2, 0, 1, 0, 1, 0, 1], "a lead twice"),
+        ] {
+            assert_eq!(decode_leads(blob, origin), None, "{why}");
+        }
+        assert_eq!(decode_leads(&[255, 0, 1, 0, 1, 0, 1], Timestamp::MAX), None, "beyond the end of time");
+    }
+}

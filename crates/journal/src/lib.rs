@@ -1,0 +1,33 @@
+//! The journal: readings, forecasts and states of stations in one SQLite file, written by a thread of its own.
+//!
+//! [`Store`] is the file: [`Store::restore`] reads from it what stations are restored from, [`Journal`] takes
+//! [`Batch`](forecastd_core::Batch)es and makes them durable. A batch is in the file as a whole or not at all; many of
+//! them share one transaction. While the disk fails, the journal says so at once, keeps a bounded number of entries and
+//! writes them when the disk is back.
+//!
+//! Users may open the file with `sqlite3` or Grafana while the daemon runs, and read the views `reading`, `forecast` and
+//! `forecast_lead`; the tables behind them are compact and not meant for reading.
+//!
+//! | room | holds |
+//! | --- | --- |
+//! | `encoding` | values and leads as cells of the tables |
+//! | `schema` | tables, views, and how an earlier file becomes one of this version |
+//! | `legacy` | what version 1 wrote, read where it lies and moved bit by bit |
+//! | `store` | the file: opened, written, tidied |
+//! | `restore` | what is read from it at the start |
+//! | `writer` | the thread |
+
+mod encoding;
+mod error;
+mod legacy;
+mod restore;
+mod schema;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use error::{JournalError, NotWritten};
+pub use restore::{RestoreLimits, RestoreReport};
+pub use store::{Opened, Retention, Store, forget};
+pub use writer::{Journal, Observer};

@@ -1,0 +1,687 @@
+//! The file: opened, written, tidied.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params_from_iter};
+
+use forecastd_core::{Batch, Entry, Forecast, Quantity, Restored, StationName};
+
+use crate::error::{JournalError, is_corrupt, is_damage, is_refusal};
+use crate::legacy::{self, Step};
+use crate::restore::{Reader, RestoreLimits, RestoreReport, integer, text};
+use crate::{encoding, schema};
+
+/// How long a writer waits for another program that holds the file's lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long [`forget`] waits for the lock.
+const FORGET_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Rows that one step of tidying removes, at most.
+const TIDY_ROWS: usize = 1000;
+
+/// Stations that one step of tidying looks at, at most.
+const TIDY_STATIONS: usize = 100;
+
+/// A newest row further ahead of the clock than this does not make the others old.
+const TIDY_AHEAD_S: i64 = 86_400;
+
+/// The write-ahead log is cut to so many bytes when it has been written back.
+const LOG_BYTES: i64 = 16 << 20;
+
+/// Copies of damaged files that are kept, at most.
+const MAX_ASIDE: u32 = 100;
+
+/// How long rows are kept, counted back from the newest reading of their station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Days of readings.
+    pub readings_days: u32,
+    /// Days of forecasts.
+    pub forecasts_days: u32,
+}
+
+/// What opening a store found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// A journal, or no file yet.
+    Existing,
+    /// The file was damaged and was moved aside; a new one was begun.
+    Recreated {
+        /// Where the damaged one is.
+        aside: PathBuf,
+    },
+}
+
+/// The SQLite file.
+pub struct Store {
+    path: PathBuf,
+    connection: Option<Connection>,
+    /// Device and inode of the file that was opened last, which say whether the one at the path is still the same.
+    identity: Option<(u64, u64)>,
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Entries that cannot be represented, which were left out.
+    pub(crate) refused: usize,
+}
+
+/// Where tidying is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tidying {
+    after: i64,
+}
+
+impl Tidying {
+    /// Before the first station.
+    pub(crate) const START: Tidying = Tidying { after: i64::MIN };
+}
+
+impl Store {
+    /// A store in the file at `path`, which is opened when it is first needed.
+    pub fn new(path: &Path) -> Store {
+        Store { path: path.to_owned(), connection: None, identity: None }
+    }
+
+    /// A store in memory: nothing survives it.
+    pub fn in_memory() -> Store {
+        Store { path: PathBuf::from(":memory:"), connection: None, identity: None }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file, making it and its tables where they are not there, and brings a file of an earlier version to this
+    /// one. A file that is no database is moved aside to `NAME.corrupt`, and a new one is begun.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it cannot be opened, or was written by a later version.
+    pub fn open(&mut self) -> Result<Opened, JournalError> {
+        self.open_or_recreate().map_err(|failure| self.named(failure))
+    }
+
+    fn open_or_recreate(&mut self) -> Result<Opened, Failure> {
+        match self.connection() {
+            Ok(_) => Ok(Opened::Existing),
+            Err(Failure::Sqlite(error)) if is_corrupt(&error) => {
+                let aside = self.set_aside()?;
+                self.connection()?;
+                Ok(Opened::Recreated { aside })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Reads what stations are restored from. Rows that cannot be are skipped; where a part of the file cannot be read, the
+    /// file is moved aside and the rest is written to a new one.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be read at all.
+    pub fn restore(&mut self, limits: RestoreLimits) -> Result<RestoreReport, JournalError> {
+        self.read_all(limits).map_err(|failure| self.named(failure))
+    }
+
+    fn read_all(&mut self, limits: RestoreLimits) -> Result<RestoreReport, Failure> {
+        let opened = self.open_or_recreate()?;
+        let connection = self.connection()?;
+        let (mut report, damaged) = match Reader::new(connection, limits).and_then(Reader::restore) {
+            Ok(read) => read,
+            Err(error) if is_damage(&error) => (RestoreReport::default(), true),
+            Err(error) => return Err(error.into()),
+        };
+        if damaged {
+            let settings = all_settings(connection);
+            report.damaged = Some(self.set_aside()?);
+            salvage(self.connection()?, &report.stations, settings)?;
+        } else if let Opened::Recreated { aside } = opened {
+            report.damaged = Some(aside);
+        }
+        Ok(report)
+    }
+
+    /// The value of a setting.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the file cannot be read.
+    pub fn setting(&mut self, key: &str) -> Result<Option<String>, JournalError> {
+        let value = self.connection().and_then(|connection| {
+            let mut statement = connection.prepare_cached("SELECT value FROM setting WHERE key = ?")?;
+            let mut rows = statement.query([key])?;
+            let row = rows.next()?;
+            // Neither blob nor number was written by us.
+            Ok(row.map(|row| row.get_ref(0)).transpose()?.and_then(text).map(str::to_owned))
+        });
+        value.map_err(|failure| self.named(failure))
+    }
+
+    /// Makes batches durable in one transaction, all or none of them.
+    ///
+    /// # Errors
+    /// [`JournalError`]; [`JournalError::Gone`] when the file is no longer at its path.
+    pub(crate) fn write(&mut self, batches: &[Batch], patience: Duration) -> Result<Written, JournalError> {
+        self.check()?;
+        let result = self.connection().and_then(|connection| {
+            connection.busy_timeout(patience)?;
+            Ok(write(connection, batches.iter().flat_map(|batch| &batch.entries))?)
+        });
+        let written = result.map_err(|error| self.failed(error))?;
+        // A file that went away during the transaction holds it no longer.
+        self.check()?;
+        Ok(written)
+    }
+
+    /// Whether the open file is still the one at its path.
+    ///
+    /// # Errors
+    /// [`JournalError::Gone`].
+    pub(crate) fn check(&mut self) -> Result<(), JournalError> {
+        if self.identity.is_some() && identity(&self.path) != self.identity {
+            return Err(JournalError::Gone { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Begins anew after the file went away or was found damaged. Says where a damaged one was moved.
+    ///
+    /// # Errors
+    /// [`JournalError`] when that fails too.
+    pub(crate) fn recreate(&mut self, error: &JournalError) -> Result<Option<PathBuf>, JournalError> {
+        let aside = if error.is_corrupt() {
+            Some(self.set_aside().map_err(|failure| self.named(failure))?)
+        } else {
+            self.let_go();
+            None
+        };
+        match self.connection() {
+            Ok(_) => Ok(aside),
+            Err(failure) => Err(self.named(failure)),
+        }
+    }
+
+    /// Does a part of the background work: moves rows of version 1, then removes what is old or belongs to nobody.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn tidy(
+        &mut self,
+        tidying: &mut Tidying,
+        retention: Option<Retention>,
+        now_s: i64,
+    ) -> Result<Step, JournalError> {
+        self.check()?;
+        let result = self.connection().and_then(|connection| {
+            connection.busy_timeout(PATIENCE)?;
+            match legacy::step(connection)? {
+                Step::More => Ok(Step::More),
+                Step::Done => Ok(tidy(connection, tidying, retention, now_s)?),
+            }
+        });
+        result.map_err(|error| self.failed(error))
+    }
+
+    /// Bytes of the file and its write-ahead log.
+    pub(crate) fn size(&self) -> u64 {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        length(&self.path) + length(&companion(&self.path, "-wal"))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connection_for_tests(&mut self) -> &mut Connection {
+        self.connection().unwrap_or_else(|_| panic!("the file can be opened"))
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.path == Path::new(":memory:")
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path)?;
+                self.identity = if self.is_in_memory() { None } else { identity(&self.path) };
+                connection
+            }
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Gives up the connection after a failure that a new one may not have.
+    fn failed(&mut self, failure: Failure) -> JournalError {
+        let error = self.named(failure);
+        if error.reason() != "busy" && !self.is_in_memory() {
+            self.connection = None;
+        }
+        error
+    }
+
+    fn named(&self, failure: Failure) -> JournalError {
+        let path = self.path.clone();
+        match failure {
+            Failure::Sqlite(source) => JournalError::Sqlite { path, source },
+            Failure::File(source) => JournalError::File { path, source },
+            Failure::Schema(found) => JournalError::Schema { path, found },
+        }
+    }
+
+    /// Closes a file that is no longer at its path. What its write-ahead log holds is written back to it, wherever it is now.
+    fn let_go(&mut self) {
+        self.identity = None;
+        if let Some(connection) = self.connection.take() {
+            // The file may be gone for good; there is nothing to be done about that.
+            let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+        if identity(&self.path).is_none() {
+            for suffix in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(companion(&self.path, suffix));
+            }
+        }
+    }
+
+    /// Moves a damaged file aside, to a name that no file has yet.
+    fn set_aside(&mut self) -> Result<PathBuf, Failure> {
+        self.connection = None;
+        self.identity = None;
+        Ok(move_aside(&self.path)?)
+    }
+}
+
+/// Forgets a station, with or without a daemon that writes to the file. False when the file knows none of that name, or is
+/// not there.
+///
+/// # Errors
+/// [`JournalError`] when the file cannot be opened or written.
+pub fn forget(path: &Path, station: &StationName) -> Result<bool, JournalError> {
+    let mut store = Store::new(path);
+    if identity(path).is_none() {
+        return Ok(false);
+    }
+    let known = store.connection().and_then(|connection| {
+        connection.busy_timeout(FORGET_PATIENCE)?;
+        let known = station_id(connection, station)?.is_some();
+        if known {
+            write(connection, [&Entry::Forget(station.clone())])?;
+        }
+        while legacy::purge(connection)? == Step::More {}
+        let mut tidying = Tidying::START;
+        while tidy(connection, &mut tidying, None, 0)? == Step::More {}
+        Ok(known)
+    });
+    known.map_err(|failure| store.named(failure))
+}
+
+/// A [`JournalError`] that does not know its file yet.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    File(io::Error),
+    Schema(i64),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        Failure::Sqlite(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::File(error)
+    }
+}
+
+/// Device and inode of a file; `None` when there is none.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// The path with something after it, as SQLite names what it keeps beside a file.
+fn companion(path: &Path, suffix: &str) -> PathBuf {
+    let mut companion = OsString::from(path);
+    companion.push(suffix);
+    companion.into()
+}
+
+/// Moves a file and its write-ahead log to `NAME.corrupt`, or `NAME.corrupt-2` and so on where that is taken.
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    for number in 1..=MAX_ASIDE {
+        let extension = if number == 1 { "corrupt".to_owned() } else { format!("corrupt-{number}") };
+        let aside = path.with_extension(extension);
+        match OpenOptions::new().write(true).create_new(true).open(&aside) {
+            // The name is ours: what is renamed over is the empty file just made.
+            Ok(_) => std::fs::rename(path, &aside)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        }
+        // Without its log the file is as it was when the log was last written back.
+        let _ = std::fs::rename(companion(path, "-wal"), companion(&aside, "-wal"));
+        let _ = std::fs::remove_file(companion(path, "-shm"));
+        return Ok(aside);
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{MAX_ASIDE} damaged files lie beside it")))
+}
+
+fn connect(path: &Path) -> Result<Connection, Failure> {
+    let in_memory = path == Path::new(":memory:");
+    let mut connection = if in_memory {
+        Connection::open_in_memory()?
+    } else {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        create(path)?;
+        Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?
+    };
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Whatever a file brings along, it runs nothing.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > schema::SCHEMA_VERSION {
+        return Err(Failure::Schema(found));
+    }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if !in_memory && mode != "wal" {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+    }
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    schema::prepare(&mut connection)?;
+    Ok(connection)
+}
+
+/// Makes an empty file that others cannot read, unless there is one.
+fn create(path: &Path) -> io::Result<()> {
+    let made: io::Result<File> = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path);
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn all_settings(connection: &Connection) -> Vec<Entry> {
+    let mut settings = Vec::new();
+    // What can be read of a damaged file is taken, and the rest is gone.
+    let _ = connection.prepare("SELECT key, value FROM setting").and_then(|mut statement| {
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let (Some(key), Some(value)) = (text(row.get_ref(0)?), text(row.get_ref(1)?)) {
+                settings.push(Entry::Setting { key: key.to_owned(), value: value.to_owned() });
+            }
+        }
+        Ok(())
+    });
+    settings
+}
+
+/// Writes what could be read of a damaged file.
+fn salvage(connection: &mut Connection, stations: &[Restored], settings: Vec<Entry>) -> rusqlite::Result<()> {
+    let mut entries = settings;
+    for restored in stations {
+        let station = &restored.station;
+        for &(time, values) in &restored.readings {
+            entries.push(Entry::Reading { station: station.clone(), time, values, slot_begins: time });
+        }
+        entries.extend(restored.forecasts.iter().map(|forecast| Entry::Forecast(Box::new(forecast.clone()))));
+        if let Some(state) = &restored.state {
+            let readings = &restored.readings;
+            let readings_from = readings.first().map_or(Timestamp::MIN, |&(time, _)| time);
+            let forecasts_from = restored.forecasts.first().map_or(readings_from, |forecast| forecast.origin);
+            let active_at = readings.last().map_or(Timestamp::MIN, |&(time, _)| time);
+            let (station, state) = (station.clone(), state.clone());
+            entries.push(Entry::State { station, state, readings_from, forecasts_from, active_at });
+        }
+    }
+    write(connection, &entries).map(|_| ())
+}
+
+fn write<'entry>(
+    connection: &mut Connection,
+    entries: impl IntoIterator<Item = &'entry Entry>,
+) -> rusqlite::Result<Written> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let legacy = schema::has_legacy(&transaction)?;
+    let mut written = Written { refused: 0 };
+    for entry in entries {
+        match write_entry(&transaction, entry, legacy) {
+            Ok(true) => {}
+            Ok(false) => written.refused += 1,
+            // It would be refused for ever, and everything after it with it.
+            Err(error) if is_refusal(&error) => written.refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    transaction.commit()?;
+    Ok(written)
+}
+
+/// A second reading of one time adds what the first did not measure, and replaces what both did.
+static INSERT_READING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO stored_reading (station, time{}) VALUES (?, ?{}) ON CONFLICT (station, time) DO UPDATE SET {}",
+        schema::columns(", ", ""),
+        ", ?".repeat(Quantity::COUNT),
+        schema::merge("{key} = coalesce(excluded.{key}, {key})"),
+    )
+});
+
+/// For each quantity, whether the reading measures it: a row that holds none beyond those goes.
+static SUPERSEDE_READINGS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "DELETE FROM stored_reading WHERE station = ? AND time > ? AND time < ?{}",
+        schema::columns(" AND (? OR ", " IS NULL)")
+    )
+});
+
+/// Writes one entry; false when it cannot be represented.
+fn write_entry(connection: &Connection, entry: &Entry, legacy: bool) -> rusqlite::Result<bool> {
+    match entry {
+        Entry::Reading { station, time, values, slot_begins } => {
+            let station = station_number(connection, station)?;
+            let key = [Value::Integer(station), Value::Integer(time.as_second())];
+            let mut insert = connection.prepare_cached(&INSERT_READING)?;
+            insert.execute(params_from_iter(key.into_iter().chain(encoding::cells(values))))?;
+            let mut supersede = connection.prepare_cached(&SUPERSEDE_READINGS)?;
+            let range = [station, slot_begins.as_second(), time.as_second()];
+            let measured =
+                Quantity::ALL.into_iter().map(|quantity| i64::from(values.get(quantity).is_some()));
+            supersede.execute(params_from_iter(range.into_iter().chain(measured)))?;
+        }
+        Entry::Forecast(forecast) => {
+            let station = station_number(connection, &forecast.station)?;
+            return insert_forecast(connection, "INSERT OR REPLACE", station, forecast);
+        }
+        Entry::State { station, state, readings_from, forecasts_from, active_at } => {
+            let station = station_number(connection, station)?;
+            let mut update = connection.prepare_cached(
+                "UPDATE station SET state = ?, readings_from = ?, forecasts_from = ?, active_at = ? WHERE id = ?",
+            )?;
+            let times = [readings_from, forecasts_from, active_at].map(|time| time.as_second());
+            update.execute((state, times[0], times[1], times[2], station))?;
+        }
+        Entry::Forget(station) => {
+            // Its rows belong to nobody now, which hides them; tidying removes them.
+            connection.prepare_cached("DELETE FROM station WHERE name = ?")?.execute([station.as_str()])?;
+        }
+        Entry::Truncate { station, after } => {
+            let Some(station) = station_id(connection, station)? else { return Ok(true) };
+            let after = after.as_second();
+            for delete in [
+                "DELETE FROM stored_reading WHERE station = ? AND time > ?",
+                "DELETE FROM stored_forecast WHERE station = ? AND origin + issued_after_s > ?",
+            ] {
+                connection.prepare_cached(delete)?.execute((station, after))?;
+            }
+            if legacy {
+                legacy::truncate(connection, station, after)?;
+            }
+        }
+        Entry::Setting { key, value } => {
+            let mut replace =
+                connection.prepare_cached("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)")?;
+            replace.execute((key, value))?;
+        }
+    }
+    Ok(true)
+}
+
+/// Writes a forecast; false when a temperature or lead does not fit.
+pub(crate) fn insert_forecast(
+    connection: &Connection,
+    verb: &str,
+    station: i64,
+    forecast: &Forecast,
+) -> rusqlite::Result<bool> {
+    let Some(leads) = encoding::encode_leads(&forecast.leads) else { return Ok(false) };
+    let model = model_number(connection, forecast.source.name(), &forecast.model)?;
+    let mut insert = connection.prepare_cached(&format!(
+        "{verb} INTO stored_forecast (station, origin, issued_after_s, model, temperature_c, leads)
+         VALUES (?, ?, ?, ?, ?, ?)"
+    ))?;
+    let origin = forecast.origin.as_second();
+    let issued_after_s = forecast.issued_at.as_second() - origin;
+    insert.execute((
+        station,
+        origin,
+        issued_after_s,
+        model,
+        encoding::cell(Some(forecast.temperature_c)),
+        leads,
+    ))?;
+    Ok(true)
+}
+
+/// The number of a station, if it has one.
+fn station_id(connection: &Connection, name: &StationName) -> rusqlite::Result<Option<i64>> {
+    let mut find = connection.prepare_cached("SELECT id FROM station WHERE name = ? ORDER BY id LIMIT 1")?;
+    find.query_row([name.as_str()], |row| row.get(0)).optional()
+}
+
+/// The number of a station, given now if it has none. It is looked up each time, as another program may have made it
+/// forgotten.
+fn station_number(connection: &Connection, name: &StationName) -> rusqlite::Result<i64> {
+    if let Some(id) = station_id(connection, name)? {
+        return Ok(id);
+    }
+    connection.prepare_cached("INSERT INTO station (name) VALUES (?)")?.insert([name.as_str()])
+}
+
+fn model_number(connection: &Connection, source: &str, name: &str) -> rusqlite::Result<i64> {
+    let mut find = connection
+        .prepare_cached("SELECT id FROM model WHERE source = ? AND name = ? ORDER BY id LIMIT 1")?;
+    if let Some(id) = find.query_row((source, name), |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    connection.prepare_cached("INSERT INTO model (source, name) VALUES (?, ?)")?.insert((source, name))
+}
+
+/// Removes what is old, and what belongs to a forgotten station, of the next stations. Without a retention nothing is old.
+fn tidy(
+    connection: &mut Connection,
+    tidying: &mut Tidying,
+    retention: Option<Retention>,
+    now_s: i64,
+) -> rusqlite::Result<Step> {
+    // Looking needs no lock.
+    let mut removals = Vec::new();
+    let mut looked = *tidying;
+    let mut step = Step::More;
+    for _ in 0..TIDY_STATIONS {
+        let Some(station) = next_station(connection, looked.after)? else {
+            step = Step::Done;
+            break;
+        };
+        looked.after = station;
+        let [readings, forecasts] = ends(connection, station, retention, now_s)?;
+        for (table, time, before) in
+            [("stored_reading", "time", readings), ("stored_forecast", "origin", forecasts)]
+        {
+            let mut find = connection
+                .prepare_cached(&format!("SELECT 1 FROM {table} WHERE station = ? AND {time} < ? LIMIT 1"))?;
+            if find.exists((station, before))? {
+                removals.push((station, table, time, before));
+            }
+        }
+    }
+    if removals.is_empty() {
+        *tidying = looked;
+        return Ok(step);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut left = TIDY_ROWS;
+    for (station, table, time, before) in removals {
+        let removed = transaction
+            .prepare_cached(&format!(
+                "DELETE FROM {table} WHERE station = ?1 AND {time} IN (
+                     SELECT {time} FROM {table} WHERE station = ?1 AND {time} < ?2 ORDER BY {time} LIMIT ?3)"
+            ))?
+            .execute((station, before, left as i64))?;
+        left = left.saturating_sub(removed);
+        if left == 0 {
+            // The same stations once more.
+            transaction.commit()?;
+            return Ok(Step::More);
+        }
+    }
+    transaction.commit()?;
+    *tidying = looked;
+    Ok(step)
+}
+
+/// The next number that has rows, with or without a station.
+fn next_station(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
+    let mut next: Option<i64> = None;
+    for table in ["stored_reading", "stored_forecast"] {
+        let mut find =
+            connection.prepare_cached(&format!("SELECT min(station) FROM {table} WHERE station > ?"))?;
+        let found = find.query_row([after], |row| row.get_ref(0).map(integer))?;
+        next = match (next, found) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    Ok(next)
+}
+
+/// Before which time readings and forecasts of a station are to go.
+fn ends(
+    connection: &Connection,
+    station: i64,
+    retention: Option<Retention>,
+    now_s: i64,
+) -> rusqlite::Result<[i64; 2]> {
+    let mut find =
+        connection.prepare_cached("SELECT readings_from, forecasts_from FROM station WHERE id = ?")?;
+    let needed =
+        find.query_row([station], |row| Ok([row.get_ref(0).map(integer)?, row.get_ref(1).map(integer)?]));
+    let Some(needed) = needed.optional()? else { return Ok([i64::MAX; 2]) };
+    let mut find =
+        connection.prepare_cached("SELECT max(time) FROM stored_reading WHERE station = ? AND time <= ?")?;
+    let newest =
+        find.query_row((station, now_s.saturating_add(TIDY_AHEAD_S)), |row| row.get_ref(0).map(integer))?;
+    let (Some(newest), Some(retention)) = (newest, retention) else { return Ok([i64::MIN; 2]) };
+    let end = |days: u32, needed: Option<i64>| {
+        let end = newest.saturating_sub(i64::from(days) * 86_400);
+        // What a restart needs stays, whatever the retention says.
+        needed.map_or(end, |needed| end.min(needed))
+    };
+    Ok([end(retention.readings_days, needed[0]), end(retention.forecasts_days, needed[1])])
+}

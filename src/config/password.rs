@@ -1,0 +1,105 @@
+//! The broker's password, looked at before a start: that there is one, that it is one, and who can read it.
+
+use std::os::unix::fs::PermissionsExt;
+
+use forecastd_mqtt::{MqttSettings, SettingsError};
+
+use super::fault::Fault;
+
+/// The key that is blamed; the credential of systemd stands in for it.
+const KEY: &str = "mqtt.password_file";
+
+/// What is wrong with the password that a connection would take from a file. Neither the password nor the name of a file that
+/// cannot be read is shown: the name may be the password.
+pub fn password_faults(settings: &MqttSettings) -> Vec<Fault> {
+    let message = match settings.resolve_password() {
+        Ok(_) => return Vec::new(),
+        Err(SettingsError::PasswordFile { reason, .. }) => format!("the file {reason}"),
+        Err(SettingsError::File { source, .. }) => format!(
+            "the file named there cannot be read: {source} (the name is not shown, in case it is a password; the key wants \
+             a file that holds it)"
+        ),
+        Err(other) => other.to_string(),
+    };
+    vec![Fault { key: KEY.to_owned(), line: None, message }]
+}
+
+/// What is not as it should be with the password's file, and no fault: in a container nobody else can read it, and its
+/// secrets are readable by all.
+pub fn password_warnings(settings: &MqttSettings) -> Vec<Fault> {
+    let mode = settings.password_file.as_ref().and_then(|path| path.metadata().ok());
+    let mode = mode.map(|metadata| metadata.permissions().mode() & 0o777);
+    let is_open = |mode: &u32| mode & 0o007 != 0;
+    let message =
+        |mode: u32| format!("every user of this machine can read the file (mode {mode:04o}): chmod 600");
+    mode.filter(is_open)
+        .map(|mode| Fault { key: KEY.to_owned(), line: None, message: message(mode) })
+        .into_iter()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn settings(path: &Path) -> MqttSettings {
+        MqttSettings {
+            username: Some("u".to_owned()),
+            password_file: Some(path.to_owned()),
+            ..MqttSettings::default()
+        }
+    }
+
+    fn fault(content: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        let faults = password_faults(&settings(file.path()));
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn a_password_file_that_is_empty_or_has_two_lines_or_is_no_text_is_a_fault() {
+        assert_eq!(fault(b"hunter2\n"), "");
+        assert_eq!(fault(b"hunter2\r\n"), "");
+        assert_eq!(fault(b""), "mqtt.password_file: the file is empty");
+        assert_eq!(fault(b"\n"), "mqtt.password_file: the file is empty");
+        assert_eq!(fault(b"user\nhunter2\n"), "mqtt.password_file: the file has more than one line");
+        let message = fault(b"hunter2\xff");
+        assert!(message.contains("cannot be read") && !message.contains("hunter2"), "{message}");
+    }
+
+    #[test]
+    fn a_password_typed_where_its_file_belongs_is_not_shown() {
+        let faults = password_faults(&settings(Path::new("/etc/forecastd/hunter2")));
+        assert_eq!(faults.len(), 1);
+        let message = faults[0].to_string();
+        assert!(!message.contains("hunter2"), "{message}");
+        assert!(
+            message.starts_with("mqtt.password_file: the file named there cannot be read: "),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_password_file_that_others_can_read_is_warned_about() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2\n").unwrap();
+        let warned = |mode: u32| {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            !password_warnings(&settings(file.path())).is_empty()
+        };
+        assert!(!warned(0o600));
+        assert!(!warned(0o640), "the group is the service's");
+        assert!(warned(0o644));
+        assert!(warned(0o602));
+        assert!(password_faults(&settings(file.path())).is_empty());
+    }
+
+    #[test]
+    fn no_password_is_no_fault() {
+        assert!(password_faults(&MqttSettings::default()).is_empty());
+        assert!(password_warnings(&MqttSettings::default()).is_empty());
+    }
+}

@@ -1,0 +1,433 @@
+//! The driver: brings the service what happens and carries out what it wants done. It decides nothing, and never waits while
+//! it carries out: what cannot be taken now is a guard on a branch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forecastd_core::{Batch, Effect, Input, Now, Publication, Service, StationName, Token};
+use forecastd_journal::Journal;
+use forecastd_model::{Inference, InferenceRequest, InferenceWorker};
+use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::loader::Loaded;
+use crate::config::Topics;
+use crate::operations::events::{Notice, Telemetry};
+use crate::wire;
+
+/// As much is taken at once before timers, signals and answers are looked at again.
+const AT_ONCE: usize = 64;
+/// Without an answer of the journal for so long, the daemon goes on in memory.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names a window in flight.
+#[derive(Debug)]
+pub(super) struct WindowKey {
+    station: StationName,
+    number: u64,
+}
+
+/// What the journal tells, from its thread.
+#[derive(Debug)]
+pub(super) enum JournalNews {
+    /// Every batch up to this one is durable.
+    Committed(u64),
+    /// Every batch up to this one is only in memory.
+    Failed(u64),
+    /// The file was begun anew.
+    Recreated,
+}
+
+/// What the driver waits for.
+pub(super) struct Inputs {
+    /// From the broker.
+    pub(super) inbox: Inbox,
+    /// From the model.
+    pub(super) answers: mpsc::UnboundedReceiver<Inference<WindowKey>>,
+    /// From the journal.
+    pub(super) journal: mpsc::UnboundedReceiver<JournalNews>,
+}
+
+/// What the driver noticed that the daemon should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// The session is connected and subscribed.
+    Subscribed,
+    /// Nothing that concerns others.
+    Routine,
+}
+
+/// Messages that are not acknowledged yet, by token.
+#[derive(Default)]
+struct Acknowledgements {
+    /// The token of the first.
+    first: Token,
+    owed: VecDeque<Option<Acknowledgement>>,
+}
+
+impl Acknowledgements {
+    fn arrived(&mut self, acknowledgement: Acknowledgement) -> Token {
+        self.owed.push_back(Some(acknowledgement));
+        self.first + self.owed.len() as Token - 1
+    }
+
+    fn complete(&mut self, token: Token) {
+        let index = token.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(owed) = index.and_then(|index| self.owed.get_mut(index))
+            && let Some(acknowledgement) = owed.take()
+        {
+            acknowledgement.complete();
+        }
+        while self.owed.front().is_some_and(Option::is_none) {
+            self.owed.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+/// A forecast that may not have reached the broker.
+struct Undelivered {
+    /// The message's number.
+    number: u64,
+    station: StationName,
+    message: Message,
+}
+
+/// See the head of this file.
+pub(super) struct Driver {
+    service: Service,
+    telemetry: Telemetry,
+    topics: Topics,
+    publisher: Publisher,
+    journal: Option<Journal>,
+    worker: InferenceWorker<WindowKey>,
+    started: Instant,
+    acknowledgements: Acknowledgements,
+    /// Forecasts handed over for publication that may not have reached the broker, in order.
+    undelivered: VecDeque<Undelivered>,
+    /// Those of a connection that was lost. The session sends the newest of each topic again by itself; these are all.
+    lost: VecDeque<Undelivered>,
+    /// The engine of the model that waits until the service switches to it.
+    waiting_engine: Option<Loaded>,
+    effects: Vec<Effect>,
+    /// The newest batch handed to the journal.
+    last_batch: Option<u64>,
+    /// Whether the journal has not answered for too long.
+    journal_is_stuck: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        service: Service,
+        telemetry: Telemetry,
+        topics: Topics,
+        publisher: Publisher,
+        journal: Option<Journal>,
+        worker: InferenceWorker<WindowKey>,
+    ) -> Driver {
+        Driver {
+            service,
+            telemetry,
+            topics,
+            publisher,
+            journal,
+            worker,
+            started: Instant::now(),
+            acknowledgements: Acknowledgements::default(),
+            undelivered: VecDeque::new(),
+            lost: VecDeque::new(),
+            waiting_engine: None,
+            effects: Vec::new(),
+            last_batch: None,
+            journal_is_stuck: false,
+        }
+    }
+
+    /// The service, to be asked.
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Since when the journal has owed an answer, if it does.
+    pub(super) fn journal_owes_since(&self) -> Option<Instant> {
+        self.journal.as_ref().and_then(Journal::outstanding_since)
+    }
+
+    /// Puts the stations back to where they were before a restart.
+    pub(super) fn restore(&mut self, restored: forecastd_journal::RestoreReport) {
+        self.telemetry.restoring();
+        let omitted = restored.omitted;
+        for station in restored.stations {
+            self.handle(Input::Restored(Box::new(station)));
+        }
+        self.handle(Input::RestoreEnded { omitted });
+        self.flush();
+    }
+
+    /// Waits for the next thing and handles it, and what waits besides, up to a bound. Messages come last, and only when all
+    /// that follows from one has room. Safe to cancel.
+    pub(super) async fn turn(&mut self, inputs: &mut Inputs) -> Happened {
+        let accepts = self.accepts_messages();
+        let next_number = self.undelivered.front().map_or(0, |undelivered| undelivered.number + 1);
+        let happened = tokio::select! {
+            biased;
+            Some(inference) = inputs.answers.recv() => {
+                self.answered(inference);
+                Happened::Routine
+            }
+            Some(news) = inputs.journal.recv() => {
+                self.journal_news(news);
+                Happened::Routine
+            }
+            Ok(settled) = self.publisher.wait_settled(next_number), if !self.undelivered.is_empty() => {
+                self.delivered(settled);
+                Happened::Routine
+            }
+            Ok(()) = self.publisher.room(), if !accepts && !self.publisher.has_room() => Happened::Routine,
+            Some(event) = inputs.inbox.recv(), if accepts => self.session_event(event),
+            else => std::future::pending().await,
+        };
+        let happened = self.take_what_waits(inputs, happened);
+        self.flush();
+        happened
+    }
+
+    fn take_what_waits(&mut self, inputs: &mut Inputs, mut happened: Happened) -> Happened {
+        for _ in 0..AT_ONCE {
+            let mut is_idle = true;
+            if let Ok(inference) = inputs.answers.try_recv() {
+                self.answered(inference);
+                is_idle = false;
+            }
+            if self.accepts_messages()
+                && let Some(event) = inputs.inbox.try_recv()
+            {
+                if self.session_event(event) == Happened::Subscribed {
+                    happened = Happened::Subscribed;
+                }
+                is_idle = false;
+            }
+            if is_idle {
+                break;
+            }
+        }
+        happened
+    }
+
+    fn accepts_messages(&self) -> bool {
+        let journal_has_room = self.journal.as_ref().is_none_or(Journal::has_room) || self.journal_is_stuck;
+        self.service.accepts_readings() && self.publisher.has_room() && journal_has_room
+    }
+
+    /// A second has passed.
+    pub(super) fn tick(&mut self) {
+        let patience_is_over = |since: Instant| since.elapsed() > JOURNAL_PATIENCE;
+        self.journal_is_stuck = self.journal_owes_since().is_some_and(patience_is_over);
+        if self.journal_is_stuck
+            && let Some(batch) = self.last_batch
+        {
+            self.handle(Input::JournalFailed(batch));
+        }
+        self.handle(Input::Tick);
+        self.flush();
+    }
+
+    /// Another model runs: it is used as soon as nothing is in flight.
+    pub(super) fn model_loaded(&mut self, loaded: Loaded) {
+        let model = Arc::new(loaded.artefact.description());
+        self.waiting_engine = Some(loaded);
+        self.handle(Input::ModelLoaded(model));
+        self.flush();
+    }
+
+    /// Waits for the forecasts in flight, until a deadline; then hands the last batch to the journal.
+    pub(super) async fn finish(&mut self, inputs: &mut Inputs, deadline: tokio::time::Instant) {
+        while self.service.in_flight() > 0 {
+            match tokio::time::timeout_at(deadline, inputs.answers.recv()).await {
+                Ok(Some(inference)) => self.answered(inference),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        self.service.flush_all(&mut effects);
+        self.effects = effects;
+        self.carry_out();
+    }
+
+    /// Ends the journal, and acknowledges what it could still make durable.
+    pub(super) async fn close_journal(
+        &mut self,
+        inputs: &mut Inputs,
+        within: Duration,
+    ) -> Result<(), forecastd_journal::NotWritten> {
+        let Some(journal) = self.journal.take() else { return Ok(()) };
+        let closed = tokio::task::spawn_blocking(move || journal.close(within)).await;
+        while let Ok(news) = inputs.journal.try_recv() {
+            self.journal_news(news);
+        }
+        // A journal that panicked has written nothing more; its batches are not acknowledged.
+        closed.unwrap_or(Ok(()))
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = Now { wall: Timestamp::now(), uptime: self.started.elapsed() };
+        let mut effects = std::mem::take(&mut self.effects);
+        self.service.handle(now, input, &mut effects);
+        self.effects = effects;
+        self.carry_out();
+    }
+
+    fn flush(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.service.flush(&mut effects);
+        self.effects = effects;
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Acknowledge(token) => self.acknowledgements.complete(token),
+                Effect::Journal(batch) => self.write(batch),
+                Effect::Infer { station, number, window } => {
+                    self.worker.infer(InferenceRequest { key: WindowKey { station, number }, window });
+                }
+                Effect::Publish(publication) => self.publish(publication),
+                Effect::SwitchModel(_) => {
+                    if let Some(loaded) = self.waiting_engine.take() {
+                        self.telemetry.model_in_use(&loaded.artefact, loaded.engine.kind());
+                        self.worker.exchange(loaded.engine);
+                    }
+                }
+                Effect::Emit(event) => self.telemetry.emit(event),
+            }
+        }
+        // The vector is used again.
+        self.effects = effects;
+    }
+
+    fn write(&mut self, batch: Batch) {
+        self.last_batch = Some(batch.id);
+        if let Some(journal) = &self.journal {
+            journal.write(batch);
+        }
+    }
+
+    fn publish(&mut self, publication: Publication) {
+        let topics = &self.topics;
+        let message = |topic: String, payload: String| Message::retained(topic, payload);
+        match publication {
+            Publication::Forecast { forecast, is_stale } => {
+                let topic = topics.forecast.topic(forecast.station.as_str());
+                let leads_h = forecast.leads.last().map_or(0, |lead| u64::from(lead.lead_h));
+                let message = message(topic, wire::forecast::encode(&forecast, is_stale))
+                    // When its last hour is over it says nothing any more.
+                    .expires_in(Duration::from_secs(leads_h * 3600));
+                match is_stale {
+                    true => drop(self.hand_in(message)),
+                    false => self.deliver(forecast.station, message),
+                }
+            }
+            Publication::Status { station, state, newest_reading, model } => {
+                let topic = topics.station_status.topic(station.as_str());
+                let payload = wire::status::encode_status(&station, state, newest_reading, &model);
+                self.hand_in(message(topic, payload));
+            }
+            Publication::Verification { station, model, verified_until, scores } => {
+                let topic = topics.verification.topic(station.as_str());
+                let payload = wire::status::encode_verification(&station, &model, verified_until, &scores);
+                self.hand_in(message(topic, payload));
+            }
+            Publication::Clear(station) => {
+                self.lost.retain(|undelivered| undelivered.station != station);
+                for template in [&topics.forecast, &topics.station_status, &topics.verification] {
+                    let message = Message::clearing(template.topic(station.as_str()));
+                    if let Err(error) = self.publisher.publish(message) {
+                        self.telemetry.not_published(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands a forecast over, and remembers it until the broker has it.
+    fn deliver(&mut self, station: StationName, message: Message) {
+        if let Some(number) = self.hand_in(message.clone()) {
+            self.undelivered.push_back(Undelivered { number, station, message });
+        }
+    }
+
+    fn hand_in(&mut self, message: Message) -> Option<u64> {
+        match self.publisher.publish(message) {
+            Ok(number) => Some(number),
+            Err(error) => {
+                self.telemetry.not_published(&error);
+                None
+            }
+        }
+    }
+
+    fn answered(&mut self, inference: Inference<WindowKey>) {
+        let Inference { key: WindowKey { station, number }, outputs } = inference;
+        let outputs = outputs.map_err(|error| error.to_string());
+        self.handle(Input::Inferred { station, number, outputs });
+    }
+
+    fn journal_news(&mut self, news: JournalNews) {
+        self.handle(match news {
+            JournalNews::Committed(id) => Input::Committed(id),
+            JournalNews::Failed(id) => Input::JournalFailed(id),
+            JournalNews::Recreated => Input::JournalRecreated,
+        });
+    }
+
+    /// Messages with lower numbers than `settled` have reached the broker.
+    fn delivered(&mut self, settled: u64) {
+        while self.undelivered.front().is_some_and(|undelivered| undelivered.number < settled) {
+            let Some(Undelivered { station, .. }) = self.undelivered.pop_front() else { return };
+            self.handle(Input::Delivered(station));
+        }
+    }
+
+    fn session_event(&mut self, event: SessionEvent) -> Happened {
+        match event {
+            SessionEvent::News(News::Subscribed) => {
+                self.telemetry.notice(Notice::Connected);
+                for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
+                    self.deliver(station, message);
+                }
+                self.handle(Input::Subscribed);
+                return Happened::Subscribed;
+            }
+            SessionEvent::News(News::Disconnected { .. }) => {
+                self.delivered(self.publisher.settled());
+                self.lost.append(&mut self.undelivered);
+                self.handle(Input::Disconnected);
+            }
+            // The session has logged and counted these.
+            SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
+            SessionEvent::Message(incoming) => self.message(incoming),
+        }
+        Happened::Routine
+    }
+
+    fn message(&mut self, incoming: Incoming) {
+        self.telemetry.message_received();
+        let Incoming { topic, payload, retain, acknowledgement } = incoming;
+        let token = self.acknowledgements.arrived(acknowledgement);
+        let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {
+            Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
+            Ok(wire::message::Received::Reading { station, decoded }) => {
+                self.telemetry.decoded(&station, &decoded);
+                Input::Reading { station, time: decoded.time, values: decoded.values, token }
+            }
+            Err(wire::message::NotTaken { station, reason, detail }) => {
+                Input::Unreadable { station, reason, detail, token }
+            }
+        };
+        self.handle(input);
+    }
+}

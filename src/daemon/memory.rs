@@ -1,0 +1,125 @@
+//! What a start reads from the journal. A journal that cannot be read is no reason not to start.
+
+use forecastd_core::{Batch, Entry, Manifest};
+use forecastd_journal::{Journal, JournalError, Opened, RestoreLimits, RestoreReport, Retention, Store};
+use jiff::{SignedDuration, Timestamp};
+use tracing::{error, warn};
+
+use super::observers::JournalWatch;
+use crate::config::Config;
+
+/// The random part of the client id that was drawn at the first start.
+const CLIENT_ID: &str = "mqtt.client_id";
+/// The filter that was subscribed to last.
+const FILTER: &str = "topics.reading";
+/// The batch of settings, before those of the service.
+const SETTINGS_BATCH: u64 = 0;
+
+/// What a start reads from the journal.
+pub(super) struct Memory {
+    /// The journal, if there is to be one.
+    pub(super) journal: Option<Journal>,
+    /// The stations.
+    pub(super) restored: RestoreReport,
+    /// The client id: configured, or drawn once and kept.
+    pub(super) client_id: String,
+    /// Filters that were subscribed to before and are not wanted any more.
+    pub(super) obsolete: Vec<String>,
+}
+
+impl Memory {
+    /// Opens the journal and reads it, on a thread where that may wait.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) async fn read(
+        config: &Config,
+        manifest: &Manifest,
+        watch: JournalWatch,
+    ) -> std::io::Result<Memory> {
+        let config = config.clone();
+        let limits = restore_limits(&config, manifest);
+        let read = move || read(&config, limits, watch);
+        match tokio::task::spawn_blocking(read).await {
+            Ok(memory) => memory,
+            Err(error) => Err(std::io::Error::other(error)),
+        }
+    }
+}
+
+fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io::Result<Memory> {
+    let random = || crate::config::new_client_id(&mut rand::rng());
+    let configured = Some(config.mqtt.client_id.clone()).filter(|client_id| !client_id.is_empty());
+    if !config.journal.enabled {
+        let client_id = configured.unwrap_or_else(random);
+        let restored = RestoreReport::default();
+        return Ok(Memory { journal: None, restored, client_id, obsolete: Vec::new() });
+    }
+    let mut store = Store::new(&config.journal.path);
+    let restored = restore(&mut store, limits, &watch);
+    let kept = |store: &mut Store, key: &str| store.setting(key).ok().flatten();
+    let mut entries = Vec::new();
+    let mut keep = |key: &str, value: &str| {
+        entries.push(Entry::Setting { key: key.to_owned(), value: value.to_owned() });
+    };
+    let client_id = configured.or_else(|| kept(&mut store, CLIENT_ID)).unwrap_or_else(|| {
+        let drawn = random();
+        keep(CLIENT_ID, &drawn);
+        drawn
+    });
+    let filter = config.topics.reading.filter();
+    let before = kept(&mut store, FILTER);
+    let is_other = before.as_ref() != Some(&filter);
+    if is_other {
+        keep(FILTER, &filter);
+    }
+    let obsolete = before.filter(|_| is_other).into_iter().collect();
+    let retention = Retention {
+        readings_days: config.journal.keep_days,
+        forecasts_days: config.journal.keep_forecasts_days,
+    };
+    let journal = Journal::start(store, retention, watch)?;
+    if !entries.is_empty() {
+        journal.write(Batch { id: SETTINGS_BATCH, entries });
+    }
+    Ok(Memory { journal: Some(journal), restored, client_id, obsolete })
+}
+
+fn restore_limits(config: &Config, manifest: &Manifest) -> RestoreLimits {
+    let max_lead_h = manifest.max_lead_h();
+    let max_ahead = SignedDuration::from_secs(config.stations.max_reading_ahead_s as i64);
+    RestoreLimits {
+        max_stations: config.stations.max,
+        history_s: manifest.window.history_slots(max_lead_h) as i64 * i64::from(manifest.window.grid_step_s),
+        forecasts_s: i64::from(max_lead_h + 1) * 3600,
+        not_after: Timestamp::now().checked_add(max_ahead).unwrap_or(Timestamp::MAX),
+    }
+}
+
+fn restore(store: &mut Store, limits: RestoreLimits, watch: &JournalWatch) -> RestoreReport {
+    let failed = |error: &JournalError| {
+        watch.unusable(error);
+        RestoreReport::default()
+    };
+    match store.open() {
+        Ok(Opened::Existing) => {}
+        Ok(Opened::Recreated { aside }) => {
+            let (path, aside) = (store.path().display(), aside.display());
+            error!(%path, %aside, "journal is damaged: moved aside, a new one begun");
+        }
+        Err(error) => return failed(&error),
+    }
+    match store.restore(limits) {
+        Ok(report) => {
+            if let Some(aside) = &report.damaged {
+                error!(aside = %aside.display(), "journal is damaged: moved aside, what could be read is in a new one");
+            }
+            if report.skipped_rows > 0 {
+                watch.rows_skipped(report.skipped_rows);
+                warn!(rows = report.skipped_rows, "rows of the journal cannot be and are skipped");
+            }
+            report
+        }
+        Err(error) => failed(&error),
+    }
+}

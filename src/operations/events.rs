@@ -1,0 +1,287 @@
+//! What happened, told once: as a log line, as metrics, and to whoever watches from within the process.
+//!
+//! Levels: ERROR when something is lost or a person is needed, WARN when something is unexpected and nothing is lost, INFO
+//! for what an operator wants to know.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use forecastd_core::{Event, Forecast, LeadTotals, Readiness, StationName, StationState, humanize};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use super::RateLimitedLog;
+use super::health::Health;
+use super::metrics::Metrics;
+use crate::wire::reading::Decoded;
+use crate::wire::status;
+
+/// What the daemon tells those who watch it from within the process.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// The HTTP server listens there.
+    Listening(std::net::SocketAddr),
+    /// The broker accepted the session and answered its subscription.
+    Connected,
+    /// A forecast was issued.
+    Issued {
+        /// The forecast.
+        forecast: Forecast,
+        /// Whether the station's window is complete.
+        readiness: Readiness,
+        /// The scores of the station since the beginning, at the longest lead.
+        lifetime: LeadTotals,
+    },
+    /// A reading, or a whole message, was not taken.
+    Refused {
+        /// Of which station, if that is known.
+        station: Option<StationName>,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// Stations of which it is remembered that their keys were looked at.
+const MAX_EXPLAINED: usize = 10_000;
+
+/// Tells what happened.
+pub struct Telemetry {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    watcher: Option<mpsc::UnboundedSender<Notice>>,
+    log: RateLimitedLog,
+    /// Stations with series of their own: the first ones.
+    series: HashSet<StationName>,
+    series_max: usize,
+    /// Stations whose unknown keys were looked at.
+    explained: HashSet<StationName>,
+    /// While stations are restored, one line at the end says what one line each would.
+    is_restoring: bool,
+}
+
+impl Telemetry {
+    /// Tells metrics, health, the log and a watcher; at most `series_max` stations get series of their own.
+    pub fn new(
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        watcher: Option<mpsc::UnboundedSender<Notice>>,
+        series_max: usize,
+    ) -> Telemetry {
+        Telemetry {
+            metrics,
+            health,
+            watcher,
+            log: RateLimitedLog::default(),
+            series: HashSet::new(),
+            series_max,
+            explained: HashSet::new(),
+            is_restoring: false,
+        }
+    }
+
+    /// Stations are restored from now on, until [`Event::Restored`].
+    pub fn restoring(&mut self) {
+        self.is_restoring = true;
+    }
+
+    /// A message came that may be a reading.
+    pub fn message_received(&self) {
+        self.metrics.reading_received();
+    }
+
+    /// Tells a watcher something that is no event of the service.
+    pub fn notice(&self, notice: Notice) {
+        if let Some(watcher) = &self.watcher {
+            // Whoever watched may have gone.
+            let _ = watcher.send(notice);
+        }
+    }
+
+    /// A reading was decoded: values that could not be read, and keys that are nearly ours, which are explained once for a
+    /// station.
+    pub fn decoded(&mut self, station: &StationName, decoded: &Decoded) {
+        for (key, value) in &decoded.unreadable {
+            self.metrics.value_unreadable(key);
+            if let Some(unsaid) = self.log.say("unreadable", Some(station), Instant::now()) {
+                warn!(%station, key, value, unsaid, "value is no number; the others are taken");
+            }
+        }
+        if decoded.unknown.is_empty()
+            || self.explained.contains(station)
+            || self.explained.len() >= MAX_EXPLAINED
+        {
+            return;
+        }
+        self.explained.insert(station.clone());
+        for (key, meant) in decoded.near_misses() {
+            let key = key.escape_debug().to_string();
+            warn!(%station, key, "key is not known and is not looked at; did you mean {meant}?");
+        }
+    }
+
+    /// A model is put into use.
+    pub fn model_in_use(&self, artefact: &forecastd_model::Artefact, engine: forecastd_model::EngineKind) {
+        self.metrics.model_loaded(&artefact.manifest.name, &artefact.sha256, engine);
+    }
+
+    /// A message was not published.
+    pub fn not_published(&mut self, error: &dyn std::error::Error) {
+        if let Some(unsaid) = self.log.say("publish", None, Instant::now()) {
+            error!(%error, unsaid, "message not published");
+        }
+    }
+
+    /// Tells an event of the service.
+    pub fn emit(&mut self, event: Event) {
+        match event {
+            Event::ReadingTaken { inserted, .. } => self.metrics.reading_taken(&inserted),
+            Event::NewestReading { station, time, temperature_c } => {
+                if self.has_series(&station) {
+                    self.metrics.station_reading(&station, time, temperature_c);
+                }
+            }
+            Event::ReadingRefused { station, reason, detail } => {
+                self.metrics.reading_rejected(reason);
+                // Names beyond the seats have no end.
+                let told_apart = station.as_ref().filter(|_| reason != "too_many_stations");
+                if let Some(unsaid) = self.log.say(reason, told_apart, Instant::now()) {
+                    let station = station.as_ref().map(tracing::field::display);
+                    warn!(station, reason, error = %detail, unsaid, "reading refused");
+                }
+                self.notice(Notice::Refused { station, reason });
+            }
+            Event::ValueDropped { station, dropped } => {
+                self.metrics.value_dropped(&dropped);
+                let reason = dropped.reason.label();
+                if let Some(unsaid) = self.log.say(reason, Some(&station), Instant::now()) {
+                    let (quantity, value) = (dropped.quantity, dropped.value);
+                    warn!(%station, %quantity, value, reason, unsaid, "value dropped");
+                }
+            }
+            Event::Scored { score, scores } => self.metrics.scored(&score, &scores),
+            Event::ScoresRestored(scores) => self.metrics.scores_restored(&scores),
+            Event::ForecastIssued { forecast, readiness, lifetime, delay } => {
+                self.metrics.forecast_issued(&forecast, delay);
+                if self.has_series(&forecast.station) {
+                    self.metrics.station_forecast(&forecast);
+                }
+                if self.watcher.is_some() {
+                    self.notice(Notice::Issued { forecast: *forecast, readiness, lifetime });
+                }
+            }
+            Event::InferenceFailed { station, error } => {
+                self.metrics.inference_failed();
+                if let Some(unsaid) = self.log.say("inference", None, Instant::now()) {
+                    error!(%station, error, unsaid, "no forecast of the model, persistence instead");
+                }
+            }
+            Event::ForecastImplausible { station } => {
+                self.metrics.forecast_implausible();
+                if let Some(unsaid) = self.log.say("implausible_forecast", Some(&station), Instant::now()) {
+                    error!(%station, unsaid, "outputs of the model are no temperatures, persistence instead");
+                }
+            }
+            Event::StateChanged { station, state, is_news } => self.state_changed(&station, state, is_news),
+            Event::Stations { known, ready, stale, oldest } => {
+                self.metrics.stations(known, ready, stale, oldest);
+            }
+            Event::Restored { stations, ready, stale, owed, undelivered, omitted } => {
+                self.is_restoring = false;
+                if stations > 0 {
+                    info!(stations, ready, stale, owed, undelivered, "restored from the journal");
+                }
+                if omitted > 0 {
+                    warn!(
+                        omitted,
+                        "stations found no seat: stations.max are served, or they have been silent for longer than \
+                         stations.idle_days"
+                    );
+                }
+            }
+            Event::Forgotten(station) => {
+                self.drop_series(&station);
+                info!(%station, "station forgotten");
+            }
+            Event::SeatGivenUp(station) => {
+                self.drop_series(&station);
+                info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
+            }
+            Event::ModelSwitched { old, new } => info!(%old, %new, "model exchanged"),
+            Event::ClockJumped(by) => {
+                self.metrics.clock_jumped();
+                let seconds = by.as_secs_f64();
+                warn!(seconds, "clock jumped");
+            }
+            Event::ClockBehind { is_behind, by, waiting } => {
+                self.metrics.clock_behind(is_behind);
+                self.health.set_clock_behind(is_behind);
+                match is_behind {
+                    true => error!(
+                        by = humanize(by),
+                        "clock is behind what stations say: their readings wait, not acknowledged, until it is right"
+                    ),
+                    false => info!(waiting, "readings that waited for the clock are looked at again"),
+                }
+            }
+            Event::FutureDropped { station, newest } => {
+                self.metrics.future_dropped();
+                if let Some(unsaid) = self.log.say("future", None, Instant::now()) {
+                    warn!(%station, %newest, unsaid, "readings of the future dropped: a clock was ahead");
+                }
+            }
+            Event::NoReadings(says) => {
+                self.metrics.no_readings(says);
+                self.health.set_no_readings(says);
+                match says {
+                    true => warn!(
+                        "no message has come since the subscription, for a quarter of an hour: are topics.reading and \
+                         the broker's permissions right, and do stations send?"
+                    ),
+                    false => info!("messages come"),
+                }
+            }
+        }
+    }
+
+    fn state_changed(&mut self, station: &StationName, state: StationState, is_news: bool) {
+        let missing = match state {
+            StationState::Fresh(Readiness::WarmingUp(missing)) => Some(missing),
+            _ => None,
+        };
+        if self.has_series(station) {
+            let seconds = missing.map_or(0, |missing| missing.remaining.as_secs());
+            self.metrics.station_missing(station, seconds);
+        }
+        if self.is_restoring {
+            return;
+        }
+        let missing_hours = missing.and_then(|missing| status::missing_hours(Readiness::WarmingUp(missing)));
+        match state {
+            StationState::Fresh(Readiness::Ready) => info!(%station, "station is ready"),
+            StationState::Fresh(Readiness::WarmingUp(missing)) if is_news => info!(
+                %station, missing_hours, quantity = %missing.quantity,
+                "station is warming up, persistence is published meanwhile"
+            ),
+            StationState::Fresh(Readiness::WarmingUp(_)) => {
+                debug!(%station, missing_hours, "station is warming up");
+            }
+            StationState::Stale => {
+                warn!(%station, "station has sent nothing new for longer than stations.stale_after_s");
+            }
+            StationState::Fresh(Readiness::Silent) => {}
+        }
+    }
+
+    /// Whether a station has series of its own: the first ones have.
+    fn has_series(&mut self, station: &StationName) -> bool {
+        self.series.contains(station)
+            || (self.series.len() < self.series_max && self.series.insert(station.clone()))
+    }
+
+    fn drop_series(&mut self, station: &StationName) {
+        if self.series.remove(station) {
+            self.metrics.forget_station(station);
+        }
+    }
+}
