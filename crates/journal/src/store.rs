@@ -1,5 +1,6 @@
 //! The file: opened, written, tidied.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -460,7 +461,22 @@ fn write<'entry>(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let legacy = schema::has_legacy(&transaction)?;
     let mut written = Written { refused: 0 };
-    for entry in entries {
+    let entries: Vec<&Entry> = entries.into_iter().collect();
+    // Of the states of a station, the transaction need hold the last one alone.
+    let last_states: HashMap<&StationName, usize> = entries
+        .iter()
+        .enumerate()
+        .filter_map(|(index, entry)| match entry {
+            Entry::State { station, .. } => Some((station, index)),
+            _ => None,
+        })
+        .collect();
+    for (index, &entry) in entries.iter().enumerate() {
+        if let Entry::State { station, .. } = entry
+            && last_states.get(station) != Some(&index)
+        {
+            continue;
+        }
         match write_entry(&transaction, entry, legacy) {
             Ok(true) => {}
             Ok(false) => written.refused += 1,

@@ -39,8 +39,10 @@ pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
 
 /// The most windows in flight; no reading is accepted while there are.
 const MAX_IN_FLIGHT: usize = 256;
-/// The most readings that wait, for their station's forecasts or for the clock.
-const MAX_HELD: usize = 4096;
+/// The most readings that wait for the forecasts of their station.
+const MAX_HELD: usize = 64;
+/// The most readings that wait for the clock.
+const MAX_EARLY: usize = 4096;
 /// How often the status of a station is published at least.
 const STATUS_EVERY: Duration = Duration::from_secs(3600);
 /// Without a message for so long after the subscription, something is wrong with topic or permissions.
@@ -236,7 +238,8 @@ impl Service {
     pub fn accepts_readings(&self) -> bool {
         self.in_flight < MAX_IN_FLIGHT
             && self.waiting_model.is_none()
-            && self.held + self.early.len() < MAX_HELD
+            && self.held < MAX_HELD
+            && self.early.len() < MAX_EARLY
     }
 
     /// How many windows are in flight.
