@@ -377,8 +377,9 @@ fn redacted(scrape: &str) -> String {
     for line in scrape.lines() {
         let (series, _) = line.rsplit_once(' ').unwrap();
         let of_duration = durations.iter().any(|name| series.starts_with(name));
-        // How many transactions there were depends on how fast the disk is.
-        let is_count = series.ends_with("_count") && !series.starts_with("forecastd_journal_commit");
+        // How many transactions and batches there were depends on how fast disk and model are.
+        let by_timing = ["forecastd_journal_commit", "forecastd_inference"];
+        let is_count = series.ends_with("_count") && !by_timing.iter().any(|name| series.starts_with(name));
         let is_left_out = (of_duration && !is_count)
             || series.starts_with("process_")
             || series == "forecastd_last_forecast_timestamp_seconds"
