@@ -110,6 +110,8 @@ async fn broker(accepts: bool, stream: &[u8]) {
     let (_publisher, mut inbox, _handle) =
         Session::start(&settings, Purpose::subscribing(filters)).expect("good settings");
     let (mut client, _) = listener.accept().await.expect("the session connects");
+    // Two short writes would wait for each other's acknowledgement.
+    let _ = client.set_nodelay(true);
     let mut connect = [0; 1024];
     let _ = client.read(&mut connect).await;
     if accepts {

@@ -238,7 +238,8 @@ fn number(value: &Value) -> Option<f64> {
         }
         _ => return None,
     };
-    number.is_finite().then_some(number)
+    // Values are of single precision, in which 10³⁹ is infinite.
+    (number as f32).is_finite().then_some(number)
 }
 
 /// `7,1` is 7.1; with a point beside it, a comma would group thousands, and nobody knows.

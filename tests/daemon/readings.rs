@@ -38,7 +38,7 @@ fn bad_payloads() -> Vec<(&'static str, Vec<u8>)> {
         ("in_future", of("\"9999-12-30T00:00:00Z\"", "1")),
         ("implausible", of(noon, "-9999")),
         // Finite as JSON, infinite as what a sensor could measure.
-        ("implausible", of(noon, "1e39")),
+        ("bad_value", of(noon, "1e39")),
     ]
 }
 
