@@ -221,8 +221,12 @@ impl Driver {
         self.service.accepts_readings() && self.publisher.has_room() && journal_has_room
     }
 
-    /// A second has passed.
-    pub(super) fn tick(&mut self) {
+    /// A second has passed. The news that the broker is subscribed to stands behind messages, which are not taken while too
+    /// many forecasts wait for it: so `is_connected` says it, too.
+    pub(super) fn tick(&mut self, is_connected: bool) {
+        if is_connected && self.service.waits_for_broker() {
+            self.subscribed();
+        }
         let patience_is_over = |since: Instant| since.elapsed() > JOURNAL_PATIENCE;
         self.journal_is_stuck = self.journal_owes_since().is_some_and(patience_is_over);
         if self.journal_is_stuck
@@ -396,10 +400,7 @@ impl Driver {
         match event {
             SessionEvent::News(News::Subscribed) => {
                 self.telemetry.notice(Notice::Connected);
-                for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
-                    self.deliver(station, message);
-                }
-                self.handle(Input::Subscribed);
+                self.subscribed();
                 return Happened::Subscribed;
             }
             SessionEvent::News(News::Disconnected { .. }) => {
@@ -412,6 +413,14 @@ impl Driver {
             SessionEvent::Message(incoming) => self.message(incoming),
         }
         Happened::Routine
+    }
+
+    /// The broker takes publications: what may not have reached it goes first.
+    fn subscribed(&mut self) {
+        for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
+            self.deliver(station, message);
+        }
+        self.handle(Input::Subscribed);
     }
 
     fn message(&mut self, incoming: Incoming) {

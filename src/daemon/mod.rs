@@ -196,7 +196,7 @@ pub async fn run(
                 }
             },
             _ = tick.tick() => {
-                driver.tick();
+                driver.tick(session.statistics().is_connected());
                 tell_health(&health, &driver, &session.statistics());
                 if started.elapsed() >= READY_WITHOUT_BROKER {
                     ready.say(driver.service());

@@ -43,6 +43,8 @@ const MAX_IN_FLIGHT: usize = 256;
 const MAX_HELD: usize = 64;
 /// The most readings that wait for the clock.
 const MAX_EARLY: usize = 4096;
+/// The most forecasts that wait for the broker to be subscribed to; no reading is accepted while there are.
+const MAX_WAITING_FORECASTS: usize = 1024;
 /// How often the status of a station is published at least.
 const STATUS_EVERY: Duration = Duration::from_secs(3600);
 /// Without a message for so long after the subscription, something is wrong with topic or permissions.
@@ -240,6 +242,12 @@ impl Service {
             && self.waiting_model.is_none()
             && self.held < MAX_HELD
             && self.early.len() < MAX_EARLY
+            && self.undelivered.len() < MAX_WAITING_FORECASTS
+    }
+
+    /// Whether forecasts wait until the broker is subscribed to.
+    pub fn waits_for_broker(&self) -> bool {
+        !self.is_subscribed
     }
 
     /// How many windows are in flight.

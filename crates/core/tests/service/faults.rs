@@ -271,3 +271,19 @@ fn a_quantity_that_comes_later_for_the_same_time_is_kept_though_the_model_does_n
     assert_eq!(kept.get(forecastd_core::Quantity::WindSpeedOfGust), Some(7.5));
     assert_eq!(kept.get(forecastd_core::Quantity::AirTemperature), Some(temperature(5 * HOUR)));
 }
+
+#[test]
+fn no_more_forecasts_are_made_than_can_wait_for_a_broker_that_is_not_subscribed_to() {
+    let mut world = World::new();
+    world.now.wall = at(400 * 24 * HOUR);
+    world.input(Input::Disconnected);
+    for step in 0..3000 {
+        let (time, values) = (at(step * 600), weather(temperature(step * 600)));
+        world.broker.push_back(Message { station: name("roof"), time, values });
+    }
+    while world.deliver() || world.answer() {}
+    assert!(!world.service.accepts_readings() && world.broker.len() > 1500, "{}", world.broker.len());
+    world.subscribe();
+    world.settle_all();
+    assert_eq!((world.broker.len(), world.published_forecasts().len()), (0, 3000));
+}
