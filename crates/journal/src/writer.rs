@@ -16,7 +16,7 @@ use crate::error::{JournalError, NotWritten};
 use crate::legacy::Step;
 use crate::store::{PATIENCE, Retention, Store, Tidying, Written};
 
-/// With so many entries not answered yet, there is no room for more.
+/// With this number of entries not answered yet, there is no room for more.
 const MAX_OUTSTANDING: usize = 10_000;
 
 /// So many entries wait for a disk to come back, at most; the oldest are lost beyond that.
@@ -55,7 +55,7 @@ const RETRY_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Hears of the journal's work, on its thread.
 pub trait Observer: Send + 'static {
-    /// Batches up to this id are durable. The last transaction, of so many entries, took so long.
+    /// Batches up to this id are durable. The last transaction, of this number of entries, took this long.
     fn committed(&self, up_to: u64, entries: usize, duration: Duration);
 
     /// A transaction failed, or batches arrived while the disk fails. Batches up to this id are only in memory now; so many
@@ -329,7 +329,7 @@ struct Writer<D, O> {
     timing: Timing,
     waiting: Waiting,
     failing: Option<Failing>,
-    /// Where the round of tidying is that is under way.
+    /// Where the round of tidying is in progress.
     tidying: Tidying,
     tidy_at: Instant,
     size_at: Instant,
@@ -581,7 +581,7 @@ mod tests {
         journal.write(batch(1, 3));
         word.send(Err("no disk")).unwrap();
         assert_eq!(answers.recv().unwrap(), (false, 1, 3));
-        // The timer's attempt is under way or will be; what arrives is answered with it at the latest.
+        // The timer's attempt runs or will run; what arrives is answered with it at the latest.
         journal.write(batch(2, 4));
         word.send(Err("no disk")).unwrap();
         while answers.recv().unwrap().1 < 2 {

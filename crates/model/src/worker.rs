@@ -23,7 +23,7 @@ pub struct InferenceRequest<K> {
     pub window: Vec<f32>,
 }
 
-/// What came of a request.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct Inference<K> {
     /// The request's key.

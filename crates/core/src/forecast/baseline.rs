@@ -1,4 +1,4 @@
-//! The forecasts that cost nothing: persistence, the same time yesterday, climatology.
+//! The reference forecasts: persistence, the same time yesterday, climatology.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

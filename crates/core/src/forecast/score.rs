@@ -45,7 +45,7 @@ impl ErrorSum {
     }
 }
 
-/// How often what came lay within the interval given.
+/// The empirical coverage of an interval: how often the observation lay within it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Coverage {
     within: u64,
