@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Instant;
 
+use forecastd_core::MissingValues;
 use forecastd_core::Quantity;
 use forecastd_core::Site;
 use forecastd_core::WindowSpec;
@@ -143,7 +144,8 @@ fn gru() -> Vec<u8> {
             sample_every_s: 3600,
             samples: SAMPLES,
             max_hole_s: 3 * 3600,
-            site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+            site: Some(Site::new(50.91, 11.57)),
+            missing: MissingValues::Refused,
             features,
         },
         target: Target {

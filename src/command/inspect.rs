@@ -78,7 +78,10 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
         window.grid_step_s / 60,
         window.max_hole_s / 60
     )?;
-    writeln!(output, "site       {}° N, {}° E", window.site.latitude_deg, window.site.longitude_deg)?;
+    match window.site {
+        Some(site) => writeln!(output, "site       {}° N, {}° E", site.latitude_deg, site.longitude_deg)?,
+        None => writeln!(output, "site       any: the station's own")?,
+    }
     writeln!(output, "features   {:<34} {:>6} {:>12} {:>12}", "", "unit", "mean", "deviation")?;
     let statistics = manifest.normalisation.mean.iter().zip(&manifest.normalisation.standard_deviation);
     for (feature, (mean, deviation)) in window.features.iter().zip(statistics) {

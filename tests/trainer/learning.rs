@@ -21,6 +21,7 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
     let Some(path) = data("jena_2020_10min.csv") else { return };
     let artefact = std::sync::Arc::new(shipped());
     let spec = artefact.manifest.window.clone();
+    let site = spec.site.unwrap();
     let source = RecordSource { path: path.clone(), mapping: None };
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let name = StationName::new("jena").unwrap();
@@ -37,7 +38,7 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
     }
     let mut window = vec![0.0; spec.len()];
     for (&slot, live) in &live {
-        spec.fill(record.history(), slot, &mut window).unwrap();
+        spec.fill(record.history(), site, slot, &mut window).unwrap();
         artefact.manifest.normalisation.apply(&mut window);
         assert!(window.iter().zip(live).all(|(a, b)| a.to_bits() == b.to_bits()), "slot {slot}");
     }
@@ -172,7 +173,7 @@ fn the_ridge_regression_is_where_the_gradient_is_zero() {
     let Method::Ridge(recipe) = by_name("ridge").unwrap().method else { panic!("ridge is another method") };
     let grid = forecastd_core::Grid::new(600).unwrap();
     let record = Record::read(&source, grid, &recipe.problem.quantities(&Quantity::ALL)).unwrap();
-    let spec = recipe.problem.window(&record, Site { latitude_deg: 50.9, longitude_deg: 11.6 });
+    let spec = recipe.problem.window(&record, Site::new(50.9, 11.6));
     let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.problem.target(), None).unwrap();
     let penalty = 0.01;
     let ridge = Ridge::fit(&dataset, &[penalty]).unwrap();

@@ -35,7 +35,7 @@ pub use model::Model;
 pub use model::excerpt::excerpt;
 pub use model::manifest::{
     FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,
-    TargetKind, Training,
+    TargetKind, TrainedRecord, Training,
 };
 pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
@@ -43,10 +43,11 @@ pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, Sta
 pub use station::{Completed, Next, Observed, Readiness, Rejected, Station, humanize};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};
 pub use weather::reading::{Reading, StationName, StationNameError};
-pub use weather::solar::{Site, year_phase};
+pub use weather::site::{Site, SiteError};
+pub use weather::solar::year_phase;
 pub use weather::thermodynamics;
 pub use weather::units::{Unit, UnitError};
 pub use window::feature::{Feature, FeatureContext, UnknownFeature, Wave};
 pub use window::grid::{Grid, Slot};
 pub use window::history::{History, Inserted};
-pub use window::spec::{Missing, WindowSpec, WindowSpecError};
+pub use window::spec::{Missing, MissingValues, WindowSpec, WindowSpecError};

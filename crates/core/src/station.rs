@@ -22,6 +22,7 @@ use crate::model::manifest::Manifest;
 use crate::model::outputs;
 use crate::weather::quantity::{Quantity, Values};
 use crate::weather::reading::StationName;
+use crate::weather::site::Site;
 use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
@@ -167,6 +168,8 @@ pub enum Readiness {
 #[derive(Debug, Clone)]
 pub struct Station {
     name: StationName,
+    /// Where it stands, if that is known.
+    site: Option<Site>,
     model: Arc<Model>,
     history: History,
     screening: Screening,
@@ -208,6 +211,7 @@ impl Station {
     pub fn new(name: StationName, model: Arc<Model>) -> Station {
         Station {
             name,
+            site: None,
             history: empty_history(&model.manifest),
             model,
             screening: Screening::default(),
@@ -582,7 +586,10 @@ impl Station {
     fn window(&self, slot: Slot) -> Result<Vec<f32>, Missing> {
         let manifest = &self.model.manifest;
         let mut window = vec![0.0; manifest.window.len()];
-        manifest.window.fill(&self.history, slot, &mut window)?;
+        // A station whose place is not known has no window for a model of any site.
+        let no_place = Missing { remaining: SignedDuration::ZERO, quantity: Quantity::AirTemperature };
+        let site = manifest.window.site_for(self.site).ok_or(no_place)?;
+        manifest.window.fill(&self.history, site, slot, &mut window)?;
         manifest.normalisation.apply(&mut window);
         Ok(window)
     }

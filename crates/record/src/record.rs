@@ -21,6 +21,7 @@ use crate::faults::Faults;
 use crate::{CsvError, CsvMapping, CsvReader};
 use forecastd_core::Screening;
 use forecastd_core::Site;
+use forecastd_core::WindowSpec;
 use forecastd_core::intake;
 use forecastd_core::{Grid, Slot};
 use forecastd_core::{History, Inserted};
@@ -166,6 +167,23 @@ impl Record {
     /// # Errors
     /// [`RecordError`] when the file cannot be read, or is nothing to work with.
     pub fn read(source: &RecordSource, grid: Grid, quantities: &[Quantity]) -> Result<Record, RecordError> {
+        Record::read_requiring(source, grid, quantities, quantities)
+    }
+
+    /// Reads a file into a history that the windows of a model can be cut from.
+    ///
+    /// # Errors
+    /// As those of [`Record::read`]; a quantity may be missing that the model does not need.
+    pub fn read_for(source: &RecordSource, spec: &WindowSpec) -> Result<Record, RecordError> {
+        Record::read_requiring(source, spec.grid(), &spec.quantities(), &spec.required_quantities())
+    }
+
+    fn read_requiring(
+        source: &RecordSource,
+        grid: Grid,
+        quantities: &[Quantity],
+        required: &[Quantity],
+    ) -> Result<Record, RecordError> {
         let path = &source.path;
         let reader = CsvReader::open(path, source.mapping.as_ref())?;
         let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
@@ -197,7 +215,7 @@ impl Record {
         (record.facts.file, record.facts.sha256) = (file, sha256);
         (record.facts.faults.broken, record.facts.faults.first_broken) = (broken, first_broken);
         record = record.at_site(site);
-        record.check(path, &readings)?;
+        record.check(path, &readings, required)?;
         Ok(record)
     }
 
@@ -243,7 +261,12 @@ impl Record {
         Some(Record { history: Arc::new(history), rows, facts, site: None })
     }
 
-    fn check(&self, path: &Path, readings: &[(Timestamp, Values)]) -> Result<(), RecordError> {
+    fn check(
+        &self,
+        path: &Path,
+        readings: &[(Timestamp, Values)],
+        required: &[Quantity],
+    ) -> Result<(), RecordError> {
         let mut temperatures = readings.iter().filter_map(|(_, values)| values.get(Quantity::AirTemperature));
         if let Some(value) = temperatures.next()
             && readings.len() > 1
@@ -252,7 +275,7 @@ impl Record {
             let readings = readings.len() as u64;
             return Err(RecordError::Constant { path: path.to_owned(), value, readings });
         }
-        for &quantity in self.history.quantities() {
+        for &quantity in required {
             let slots = self.first_slot()..=self.last_slot();
             if slots.into_iter().all(|slot| self.history.value(slot, quantity).is_nan()) {
                 let dropped = self.facts.faults.of_quantity(quantity);

@@ -16,7 +16,7 @@ use forecastd_core::{Quantity, Values};
 use forecastd_core::{Site, year_phase};
 
 /// Where the simulated station stands.
-pub const SITE: Site = Site { latitude_deg: 50.91, longitude_deg: 11.57 };
+pub const SITE: Site = Site::new(50.91, 11.57);
 
 /// An endless run of readings, one every ten minutes.
 pub struct Simulation {

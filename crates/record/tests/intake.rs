@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
-    FORMAT_VERSION, Feature, Grid, Manifest, Model, Next, Normalisation, Quantity, Site, Station,
-    StationName, Target, TargetKind, Values, WindowSpec,
+    FORMAT_VERSION, Feature, Grid, Manifest, MissingValues, Model, Next, Normalisation, Quantity, Site,
+    Station, StationName, Target, TargetKind, Values, WindowSpec,
 };
 use forecastd_record::{Record, Simulation};
 use jiff::Timestamp;
@@ -25,7 +25,8 @@ fn model() -> Model {
         sample_every_s: 600,
         samples: 12,
         max_hole_s: 3600,
-        site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+        site: Some(Site::new(50.91, 11.57)),
+        missing: MissingValues::Refused,
         features,
     };
     let normalisation = Normalisation { mean: vec![0.0; count], standard_deviation: vec![1.0; count] };
@@ -87,7 +88,7 @@ fn a_record_and_a_live_station_make_the_same_of_the_same_readings() {
     let mut of_record = vec![0.0; spec.len()];
     for (time, values) in readings {
         let slot = record.history().grid().slot(time);
-        let filled = spec.fill(record.history(), slot, &mut of_record);
+        let filled = spec.fill(record.history(), site, slot, &mut of_record);
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else {
             dropped += values.iter().count() as u64;
             continue;

@@ -149,7 +149,7 @@ mod tests {
         };
         let cases: Vec<Case> = (0..hours).map(case).collect();
         let errors = PartErrors::of(&record, Part::Whole, &[24], &cases);
-        let site = Site { latitude_deg: 0.0, longitude_deg };
+        let site = Site::new(0.0, longitude_deg);
         PartFigures::of(&record, site, &errors, &cases, &[0.1, 0.5, 0.9])
     }
 

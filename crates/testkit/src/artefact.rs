@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forecastd_core::MissingValues;
 use forecastd_core::Quantity;
 use forecastd_core::Site;
 use forecastd_core::WindowSpec;
@@ -20,7 +21,8 @@ pub fn spec(samples: usize) -> WindowSpec {
         sample_every_s: 3600,
         samples,
         max_hole_s: 3 * 3600,
-        site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+        site: Some(Site::new(50.91, 11.57)),
+        missing: MissingValues::Refused,
         features: vec![
             Feature::Quantity(Quantity::AirTemperature),
             Feature::Quantity(Quantity::AirPressure),

@@ -95,7 +95,11 @@ impl Candidate {
                 seed: draft.seed,
                 experiment: draft.experiment.to_owned(),
                 settings: draft.settings.clone(),
-                climatology: Climatology::fit(self.record.history(), self.window.site, rows),
+                records: Vec::new(),
+                climatology: self
+                    .window
+                    .site
+                    .and_then(|site| Climatology::fit(self.record.history(), site, rows)),
             }),
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use forecastd_core::MissingValues;
 use forecastd_core::Quantity;
 use forecastd_core::Site;
 use forecastd_core::TargetKind;
@@ -105,7 +106,8 @@ pub(super) fn window(record: &Record, site: Site, samples: usize, features: Vec<
         sample_every_s: 3600,
         samples,
         max_hole_s: 3 * 3600,
-        site,
+        site: Some(site),
+        missing: MissingValues::Refused,
         features,
     }
 }

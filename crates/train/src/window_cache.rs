@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use forecastd_core::Feature;
 use forecastd_core::History;
 use forecastd_core::Normalisation;
+use forecastd_core::Site;
 use forecastd_core::Slot;
 use forecastd_core::WindowSpec;
 
@@ -31,6 +32,7 @@ enum Kind {
 pub struct WindowCache {
     history: Arc<History>,
     spec: WindowSpec,
+    site: Site,
     normalisation: Normalisation,
     first: Slot,
     /// Normalised rows, one per slot from `first`.
@@ -41,8 +43,12 @@ pub struct WindowCache {
 impl WindowCache {
     /// Computes the rows of all slots of `history`. The normalisation is that of the rows of `slots`; `None` when there is
     /// no complete row to take it from.
+    ///
+    /// # Panics
+    /// If the windows are not of one site.
     pub fn new(history: &Arc<History>, spec: &WindowSpec, slots: &[Slot]) -> Option<WindowCache> {
         let (first, last) = (history.oldest()?, history.newest()?);
+        let site = spec.site.expect("the windows of one record are of one site");
         let features = spec.features.len();
         let max_hole = spec.max_hole_slots();
         let count = (last - first + 1) as usize;
@@ -50,7 +56,7 @@ impl WindowCache {
         let mut kinds = vec![Kind::Missing; count];
         rows.par_chunks_exact_mut(features).zip(&mut kinds).enumerate().for_each(|(index, (row, kind))| {
             let slot = first + index as i64;
-            spec.row(history, slot, slot + max_hole, row);
+            spec.row(history, site, slot, slot + max_hole, row);
             *kind = if row.iter().any(|value| value.is_nan()) {
                 Kind::Missing
             } else if spec.features.iter().all(|&feature| is_measured(feature, history, slot)) {
@@ -69,6 +75,7 @@ impl WindowCache {
         Some(WindowCache {
             history: Arc::clone(history),
             spec: spec.clone(),
+            site,
             normalisation,
             first,
             rows,
@@ -97,7 +104,7 @@ impl WindowCache {
                 }
                 Some(Kind::Missing) => return false,
                 None => {
-                    self.spec.row(&self.history, slot, end, row);
+                    self.spec.row(&self.history, self.site, slot, end, row);
                     if row.iter().any(|value| value.is_nan()) {
                         return false;
                     }
@@ -114,7 +121,7 @@ impl WindowCache {
         self.slots(end).all(|slot| match self.kind(slot, end) {
             Some(kind) => kind != Kind::Missing,
             None => {
-                self.spec.row(&self.history, slot, end, &mut row);
+                self.spec.row(&self.history, self.site, slot, end, &mut row);
                 row.iter().all(|value| !value.is_nan())
             }
         })
@@ -149,9 +156,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use forecastd_core::Site;
     use forecastd_core::Wave;
     use forecastd_core::{Quantity, Values};
+
+    const SITE: Site = Site::new(50.91, 11.57);
 
     fn spec() -> WindowSpec {
         WindowSpec {
@@ -159,7 +167,8 @@ mod tests {
             sample_every_s: 1200,
             samples: 12,
             max_hole_s: 2400,
-            site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+            site: Some(SITE),
+            missing: forecastd_core::MissingValues::Refused,
             features: vec![
                 Feature::Quantity(Quantity::AirTemperature),
                 Feature::Quantity(Quantity::AirPressure),
@@ -188,7 +197,7 @@ mod tests {
             let Some(cache) = WindowCache::new(&history, &spec, &slots) else { return Ok(()) };
             let (mut cached, mut filled) = (vec![0.0; spec.len()], vec![0.0; spec.len()]);
             for &end in &slots {
-                let complete = spec.fill(&history, end, &mut filled).is_ok();
+                let complete = spec.fill(&history, SITE, end, &mut filled).is_ok();
                 prop_assert_eq!(cache.fill(end, &mut cached), complete, "window ending at {}", end);
                 prop_assert_eq!(cache.is_complete(end), complete);
                 if complete {

@@ -16,6 +16,7 @@ mod predictions;
 use std::path::PathBuf;
 
 use forecastd_atomic_file::{self as atomic_file, WriteError};
+use forecastd_core::Site;
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
 use forecastd_record::Faults;
@@ -40,6 +41,15 @@ pub struct EvaluateOptions {
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
+    /// Where the station stands, degrees north; else what the file or its mapping says.
+    #[arg(long, value_name = "DEGREES", requires = "longitude", allow_negative_numbers = true)]
+    pub latitude: Option<f64>,
+    /// Where the station stands, degrees east.
+    #[arg(long, value_name = "DEGREES", requires = "latitude", allow_negative_numbers = true)]
+    pub longitude: Option<f64>,
+    /// Where the station stands, metres above sea level.
+    #[arg(long, value_name = "METRES", requires = "latitude", allow_negative_numbers = true)]
+    pub elevation: Option<f64>,
     /// The engine that runs the network: auto, tract or onnxruntime.
     #[arg(long, default_value = "auto", value_name = "ENGINE")]
     pub engine: EngineChoice,
@@ -72,7 +82,17 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
     let source = RecordSource { path: options.csv.clone(), mapping };
     let spec = &artefact.manifest.window;
-    let record = Record::read(&source, spec.grid(), &spec.quantities())?;
+    let record = Record::read_for(&source, spec)?;
+    let record = match (options.latitude, options.longitude) {
+        (Some(latitude_deg), Some(longitude_deg)) => {
+            let site = Site { elevation_m: options.elevation, ..Site::new(latitude_deg, longitude_deg) };
+            site.validate()?;
+            record.at_site(Some(site))
+        }
+        _ => record,
+    };
+    let site = spec.site_for(record.site());
+    let site = site.ok_or_else(|| EvaluateError::NoSite { file: record.facts().file.clone() })?;
     let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
     let training = artefact.manifest.training.as_ref();
     let kinship = Kinship::new(training, spec.site, &record);
@@ -91,7 +111,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         let of_part = PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases);
         if draws {
             let quantiles = &artefact.manifest.quantiles;
-            figures.push(PartFigures::of(&record, spec.site, &of_part, &cases, quantiles));
+            figures.push(PartFigures::of(&record, site, &of_part, &cases, quantiles));
         }
         errors.push(of_part);
     }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::forecast::cholesky::Cholesky;
 use crate::weather::quantity::Quantity;
-use crate::weather::solar::{Site, year_phase};
+use crate::weather::site::Site;
+use crate::weather::solar::year_phase;
 use crate::window::grid::Slot;
 use crate::window::history::History;
 
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn seasons_and_the_course_of_the_day_are_found() {
-        let site = Site { latitude_deg: 50.0, longitude_deg: 15.0 };
+        let site = Site::new(50.0, 15.0);
         let grid = Grid::new(3600).unwrap();
         let mut history = History::new(grid, &[Quantity::AirTemperature], 3 * 8766);
         let usual = |time: Timestamp| {

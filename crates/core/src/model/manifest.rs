@@ -7,6 +7,7 @@ use super::excerpt::{excerpt, excerpt_of_list};
 use super::normalisation::Normalisation;
 use crate::forecast::baseline::Climatology;
 use crate::weather::quantity::Quantity;
+use crate::weather::site::Site;
 use crate::window::history::History;
 use crate::window::spec::{WindowSpec, WindowSpecError};
 
@@ -119,6 +120,25 @@ pub struct Training {
     /// What the temperature usually is, from what was learned from: a baseline for any record of the station.
     #[serde(default)]
     pub climatology: Option<Climatology>,
+    /// Of a model that learned from many stations: those records of them that somebody may want to evaluate it on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<TrainedRecord>,
+}
+
+/// What was learned from one record among many.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedRecord {
+    /// Name of the file, without folders.
+    pub file: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Where the station stands.
+    pub site: Site,
+    /// The first reading that was learned from.
+    pub first: Timestamp,
+    /// The last reading that was learned from, or chosen by.
+    pub last: Timestamp,
 }
 
 /// Errors of one lead over one part of the record, °C.
@@ -397,8 +417,8 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weather::solar::Site;
     use crate::window::feature::Feature;
+    use crate::window::spec::MissingValues;
 
     fn manifest() -> Manifest {
         Manifest {
@@ -409,7 +429,8 @@ mod tests {
                 sample_every_s: 3600,
                 samples: 240,
                 max_hole_s: 7200,
-                site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+                site: Some(Site::new(50.91, 11.57)),
+                missing: MissingValues::Refused,
                 features: vec![Feature::Quantity(Quantity::AirTemperature)],
             },
             normalisation: Normalisation { mean: vec![0.0], standard_deviation: vec![1.0] },

@@ -40,11 +40,11 @@ impl Normalisation {
         })
     }
 
-    /// Normalises rows of features in place.
+    /// Normalises rows of features in place. A value that is missing, NaN, becomes zero: the mean.
     pub fn apply(&self, rows: &mut [f32]) {
         for row in rows.chunks_exact_mut(self.mean.len()) {
             for ((value, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.standard_deviation) {
-                *value = (*value - mean) / deviation;
+                *value = if value.is_nan() { 0.0 } else { (*value - mean) / deviation };
             }
         }
     }
@@ -66,6 +66,9 @@ mod tests {
         normalisation.apply(&mut row);
         assert!((row[0] - 1.0).abs() < 1e-6);
         assert_eq!(row[1], 2.0);
+        let mut missing = [f32::NAN, 5.0];
+        normalisation.apply(&mut missing);
+        assert_eq!(missing, [0.0, 0.0]);
         assert_eq!(Normalisation::of(&[f32::NAN], 1), None);
     }
 }

@@ -38,8 +38,8 @@ mod tests {
     use super::*;
     use crate::model::manifest::{FORMAT_VERSION, Target, TargetKind};
     use crate::model::normalisation::Normalisation;
-    use crate::weather::solar::Site;
-    use crate::window::spec::WindowSpec;
+    use crate::weather::site::Site;
+    use crate::window::spec::{MissingValues, WindowSpec};
 
     fn manifest(kind: TargetKind, quantiles: &[f32]) -> Manifest {
         let quantity = "air_temperature".to_owned();
@@ -51,7 +51,8 @@ mod tests {
                 sample_every_s: 3600,
                 samples: 1,
                 max_hole_s: 3600,
-                site: Site { latitude_deg: 0.0, longitude_deg: 0.0 },
+                site: Some(Site::new(0.0, 0.0)),
+                missing: MissingValues::Refused,
                 features: Vec::new(),
             },
             normalisation: Normalisation { mean: Vec::new(), standard_deviation: Vec::new() },

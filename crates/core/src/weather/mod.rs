@@ -2,6 +2,7 @@
 
 pub(crate) mod quantity;
 pub(crate) mod reading;
+pub(crate) mod site;
 pub(crate) mod solar;
 pub mod thermodynamics;
 pub(crate) mod units;

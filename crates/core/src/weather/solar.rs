@@ -2,15 +2,7 @@
 
 use jiff::Timestamp;
 
-/// Where a station stands.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Site {
-    /// Degrees north.
-    pub latitude_deg: f64,
-    /// Degrees east.
-    pub longitude_deg: f64,
-}
+use crate::weather::site::Site;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Mean tropical year in days.
@@ -62,7 +54,7 @@ mod tests {
     /// At solar noon of a solstice the elevation is 90° − |latitude ∓ 23.44°|.
     #[test]
     fn noon_elevations_at_the_solstices_are_those_of_the_obliquity() {
-        let greenwich = Site { latitude_deg: 51.48, longitude_deg: 0.0 };
+        let greenwich = Site::new(51.48, 0.0);
         assert!((elevation_deg(greenwich, "2020-06-20T12:02:00Z") - (90.0 - 51.48 + 23.44)).abs() < 0.1);
         assert!((elevation_deg(greenwich, "2020-12-21T11:58:00Z") - (90.0 - 51.48 - 23.44)).abs() < 0.1);
     }
@@ -71,7 +63,7 @@ mod tests {
     /// 12:00 − 46 min + 7.5 min UTC from longitude 11.57° E and an equation of time of −7.5 min).
     #[test]
     fn the_sun_is_on_the_horizon_six_hours_around_noon_at_an_equinox() {
-        let jena = Site { latitude_deg: 50.91, longitude_deg: 11.57 };
+        let jena = Site::new(50.91, 11.57);
         assert!(elevation_deg(jena, "2020-03-20T05:21:00Z").abs() < 0.6);
         assert!(elevation_deg(jena, "2020-03-20T17:21:00Z").abs() < 0.6);
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::weather::quantity::Quantity;
-use crate::weather::solar::{Site, year_phase};
+use crate::weather::site::Site;
+use crate::weather::solar::year_phase;
 use crate::window::grid::Slot;
 use crate::window::history::History;
 
@@ -32,6 +33,10 @@ pub enum Feature {
         /// Over how many hours.
         hours: u16,
     },
+    /// A quantity less its value at the window's end, in its canonical unit.
+    RelativeToNewest(Quantity),
+    /// 1 where a quantity is there at the sample, measured or filled; 0 where it is not.
+    Available(Quantity),
     /// Component of the wind vector towards the east, m/s (CF `eastward_wind`).
     EastwardWind,
     /// Component of the wind vector towards the north, m/s (CF `northward_wind`).
@@ -40,6 +45,12 @@ pub enum Feature {
     TimeOfDay(Wave),
     /// Phase of the tropical year.
     TimeOfYear(Wave),
+    /// Phase of the tropical year, half a year later south of the equator: the season.
+    Season(Wave),
+    /// Degrees north of the station.
+    Latitude,
+    /// Metres above sea level of the station; not available where they are not known.
+    Elevation,
     /// Sine of the sun's elevation some hours after the sample, 0 while it is below the horizon.
     SolarElevation {
         /// How many hours after the sample.
@@ -50,7 +61,7 @@ pub enum Feature {
 /// What a window's features are computed with, beside the history.
 #[derive(Debug, Clone, Copy)]
 pub struct FeatureContext {
-    /// Where the station stands; only solar terms and the time of day need it.
+    /// Where the station stands.
     pub site: Site,
     /// The newest slot that may be looked at.
     pub end: Slot,
@@ -62,14 +73,25 @@ impl Feature {
     /// The quantities that the feature is computed from.
     pub fn quantities(self) -> &'static [Quantity] {
         match self {
-            Feature::Quantity(quantity) | Feature::Tendency { quantity, .. } => {
-                std::slice::from_ref(&Quantity::ALL[quantity.index()])
-            }
+            Feature::Quantity(quantity)
+            | Feature::Tendency { quantity, .. }
+            | Feature::RelativeToNewest(quantity)
+            | Feature::Available(quantity) => std::slice::from_ref(&Quantity::ALL[quantity.index()]),
             Feature::EastwardWind | Feature::NorthwardWind => {
                 &[Quantity::WindSpeed, Quantity::WindFromDirection]
             }
-            Feature::TimeOfDay(_) | Feature::TimeOfYear(_) | Feature::SolarElevation { .. } => &[],
+            Feature::TimeOfDay(_)
+            | Feature::TimeOfYear(_)
+            | Feature::Season(_)
+            | Feature::Latitude
+            | Feature::Elevation
+            | Feature::SolarElevation { .. } => &[],
         }
+    }
+
+    /// Whether the feature is the same in every window of a station at the same slot, whatever the window ends at.
+    pub fn is_of_slot(self) -> bool {
+        !matches!(self, Feature::RelativeToNewest(_))
     }
 
     /// How far before its sample the feature looks, in seconds.
@@ -83,9 +105,17 @@ impl Feature {
     /// The feature's unit.
     pub fn unit(self) -> &'static str {
         match self {
-            Feature::Quantity(quantity) | Feature::Tendency { quantity, .. } => quantity.unit(),
+            Feature::Quantity(quantity)
+            | Feature::Tendency { quantity, .. }
+            | Feature::RelativeToNewest(quantity) => quantity.unit(),
             Feature::EastwardWind | Feature::NorthwardWind => "m/s",
-            Feature::TimeOfDay(_) | Feature::TimeOfYear(_) | Feature::SolarElevation { .. } => "1",
+            Feature::Latitude => "degree_north",
+            Feature::Elevation => "m",
+            Feature::Available(_)
+            | Feature::TimeOfDay(_)
+            | Feature::TimeOfYear(_)
+            | Feature::Season(_)
+            | Feature::SolarElevation { .. } => "1",
         }
     }
 
@@ -99,6 +129,8 @@ impl Feature {
                 let back = history.grid().hours_to_slots(hours);
                 filled(slot, quantity) - filled(slot - back, quantity)
             }
+            Feature::RelativeToNewest(quantity) => filled(slot, quantity) - filled(context.end, quantity),
+            Feature::Available(quantity) => f32::from(u8::from(!filled(slot, quantity).is_nan())),
             Feature::EastwardWind | Feature::NorthwardWind => {
                 let speed = filled(slot, Quantity::WindSpeed);
                 // A calm has no direction, and many stations send none.
@@ -110,6 +142,12 @@ impl Feature {
             }
             Feature::TimeOfDay(wave) => wave.of(context.site.day_phase(time())),
             Feature::TimeOfYear(wave) => wave.of(year_phase(time())),
+            Feature::Season(wave) => {
+                let half = if context.site.latitude_deg < 0.0 { 0.5 } else { 0.0 };
+                wave.of(year_phase(time()) + half)
+            }
+            Feature::Latitude => context.site.latitude_deg as f32,
+            Feature::Elevation => context.site.elevation_m.map_or(f32::NAN, |elevation_m| elevation_m as f32),
             Feature::SolarElevation { ahead_h } => {
                 let ahead = history.grid().hours_to_slots(ahead_h);
                 let later = history.grid().time(slot + ahead);
@@ -141,10 +179,15 @@ impl fmt::Display for Feature {
         match self {
             Feature::Quantity(quantity) => write!(formatter, "{quantity}"),
             Feature::Tendency { quantity, hours } => write!(formatter, "{quantity}_tendency_{hours}h"),
+            Feature::RelativeToNewest(quantity) => write!(formatter, "{quantity}_relative_to_newest"),
+            Feature::Available(quantity) => write!(formatter, "{quantity}_available"),
             Feature::EastwardWind => formatter.write_str("eastward_wind"),
             Feature::NorthwardWind => formatter.write_str("northward_wind"),
             Feature::TimeOfDay(wave) => write!(formatter, "time_of_day_{}", wave.suffix()),
             Feature::TimeOfYear(wave) => write!(formatter, "time_of_year_{}", wave.suffix()),
+            Feature::Season(wave) => write!(formatter, "season_{}", wave.suffix()),
+            Feature::Latitude => formatter.write_str("latitude"),
+            Feature::Elevation => formatter.write_str("elevation"),
             Feature::SolarElevation { ahead_h: 0 } => formatter.write_str("solar_elevation_sin"),
             Feature::SolarElevation { ahead_h } => {
                 write!(formatter, "solar_elevation_sin_ahead_{ahead_h}h")
@@ -171,6 +214,10 @@ impl FromStr for Feature {
             "time_of_day_cos" => Feature::TimeOfDay(Wave::Cos),
             "time_of_year_sin" => Feature::TimeOfYear(Wave::Sin),
             "time_of_year_cos" => Feature::TimeOfYear(Wave::Cos),
+            "season_sin" => Feature::Season(Wave::Sin),
+            "season_cos" => Feature::Season(Wave::Cos),
+            "latitude" => Feature::Latitude,
+            "elevation" => Feature::Elevation,
             "solar_elevation_sin" => Feature::SolarElevation { ahead_h: 0 },
             _ => {
                 if let Some(ahead) = name.strip_prefix("solar_elevation_sin_ahead_") {
@@ -181,7 +228,14 @@ impl FromStr for Feature {
                     let quantity = quantity.parse().map_err(|_| unknown())?;
                     return Ok(Feature::Tendency { quantity, hours: hours(over).ok_or_else(unknown)? });
                 }
-                Feature::Quantity(name.parse().map_err(|_| unknown())?)
+                let quantity = |name: &str| name.parse().map_err(|_| unknown());
+                if let Some(name) = name.strip_suffix("_relative_to_newest") {
+                    return Ok(Feature::RelativeToNewest(quantity(name)?));
+                }
+                if let Some(name) = name.strip_suffix("_available") {
+                    return Ok(Feature::Available(quantity(name)?));
+                }
+                Feature::Quantity(quantity(name)?)
             }
         })
     }
@@ -212,6 +266,11 @@ mod tests {
         let mut features: Vec<Feature> = Quantity::ALL.into_iter().map(Feature::Quantity).collect();
         features.extend([
             Feature::Tendency { quantity: Quantity::AirPressure, hours: 3 },
+            Feature::RelativeToNewest(Quantity::AirPressure),
+            Feature::Available(Quantity::WindFromDirection),
+            Feature::Season(Wave::Cos),
+            Feature::Latitude,
+            Feature::Elevation,
             Feature::EastwardWind,
             Feature::NorthwardWind,
             Feature::TimeOfDay(Wave::Sin),
@@ -222,7 +281,15 @@ mod tests {
         for feature in features {
             assert_eq!(feature.to_string().parse(), Ok(feature));
         }
-        for name in ["", "moon", "air_pressure_tendency_", "air_pressure_tendency_9999h", "x_tendency_3h"] {
+        for name in [
+            "",
+            "moon",
+            "moon_available",
+            "_relative_to_newest",
+            "air_pressure_tendency_",
+            "air_pressure_tendency_9999h",
+            "x_tendency_3h",
+        ] {
             assert_eq!(name.parse::<Feature>(), Err(UnknownFeature(name.to_owned())));
         }
     }
@@ -235,7 +302,7 @@ mod tests {
         values.set(Quantity::WindSpeed, 5.0);
         values.set(Quantity::WindFromDirection, 270.0);
         history.insert(Timestamp::from_second(600).unwrap(), &values);
-        let site = Site { latitude_deg: 50.0, longitude_deg: 0.0 };
+        let site = Site::new(50.0, 0.0);
         let context = FeatureContext { site, end: 1, max_hole: 2 };
         assert!((Feature::EastwardWind.value(&history, 1, &context) - 5.0).abs() < 1e-5);
         assert!(Feature::NorthwardWind.value(&history, 1, &context).abs() < 1e-5);
@@ -244,5 +311,28 @@ mod tests {
         history.insert(Timestamp::from_second(6000).unwrap(), &calm);
         let context = FeatureContext { end: 10, ..context };
         assert_eq!(Feature::EastwardWind.value(&history, 10, &context), 0.0, "a calm has no direction");
+    }
+
+    #[test]
+    fn what_is_relative_to_the_newest_is_zero_there_and_what_is_not_there_is_said() {
+        let mut history = History::new(Grid::new(3600).unwrap(), &[Quantity::AirTemperature], 10);
+        for (hour, temperature) in [(1, 4.0), (2, 7.0)] {
+            let mut values = Values::NONE;
+            values.set(Quantity::AirTemperature, temperature);
+            history.insert(Timestamp::from_second(hour * 3600).unwrap(), &values);
+        }
+        let context = FeatureContext { site: Site::new(-33.9, 18.4), end: 2, max_hole: 3 };
+        let value = |feature: Feature, slot| feature.value(&history, slot, &context);
+        let relative = Feature::RelativeToNewest(Quantity::AirTemperature);
+        assert_eq!((value(relative, 1), value(relative, 2)), (-3.0, 0.0));
+        assert!(value(relative, 0).is_nan());
+        let available = Feature::Available(Quantity::AirTemperature);
+        assert_eq!((value(available, 0), value(available, 1)), (0.0, 1.0));
+        assert_eq!(value(Feature::Latitude, 1), -33.9);
+        assert!(value(Feature::Elevation, 1).is_nan());
+        // The southern January is the northern July: half a wave apart.
+        let north = FeatureContext { site: Site::new(33.9, 18.4), ..context };
+        let season = Feature::Season(Wave::Cos);
+        assert!((value(season, 1) + season.value(&history, 1, &north)).abs() < 1e-6);
     }
 }

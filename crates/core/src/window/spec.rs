@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::weather::quantity::Quantity;
-use crate::weather::solar::Site;
+use crate::weather::site::{Site, SiteError};
 use crate::window::feature::{Feature, FeatureContext};
 use crate::window::grid::{Grid, Slot};
 use crate::window::history::History;
@@ -24,14 +24,37 @@ pub struct WindowSpec {
     pub samples: usize,
     /// The longest hole, from measurement to measurement, that is filled, in seconds.
     pub max_hole_s: u32,
-    /// Where the model was trained: the position that solar terms and the time of day are computed for.
-    pub site: Site,
+    /// The one site that the model is for, which its features are computed with; `None` for a model that is for any, whose
+    /// features are computed with the station's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Site>,
+    /// What stands for values that were not measured.
+    #[serde(default, skip_serializing_if = "MissingValues::is_refused")]
+    pub missing: MissingValues,
     /// The columns.
     pub features: Vec<Feature>,
 }
 
+/// What a window holds where something was not measured and cannot be filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingValues {
+    /// There is no window then.
+    #[default]
+    Refused,
+    /// The feature's mean, which is zero once it is normalised; only the newest temperature must be there. Such a model
+    /// was trained with holes, and has [`Feature::Available`] among its features.
+    Mean,
+}
+
+impl MissingValues {
+    fn is_refused(&self) -> bool {
+        *self == MissingValues::Refused
+    }
+}
+
 /// What is wrong with a [`WindowSpec`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum WindowSpecError {
     /// The grid's step does not divide an hour.
     #[error("grid_step_s = {0} does not divide an hour")]
@@ -49,8 +72,8 @@ pub enum WindowSpecError {
     #[error("{0} features are not between 1 and {max}", max = WindowSpec::MAX_FEATURES)]
     Features(usize),
     /// The site is not on earth.
-    #[error("site latitude {0}, longitude {1} is not on earth")]
-    Site(String, String),
+    #[error("site: {0}")]
+    Site(SiteError),
 }
 
 /// Why no window can be made yet.
@@ -91,11 +114,7 @@ impl WindowSpec {
         if !(1..=WindowSpec::MAX_FEATURES).contains(&self.features.len()) {
             return Err(WindowSpecError::Features(self.features.len()));
         }
-        let Site { latitude_deg, longitude_deg } = self.site;
-        if !(-90.0..=90.0).contains(&latitude_deg) || !(-180.0..=180.0).contains(&longitude_deg) {
-            return Err(WindowSpecError::Site(latitude_deg.to_string(), longitude_deg.to_string()));
-        }
-        Ok(())
+        self.site.map_or(Ok(()), |site| site.validate()).map_err(WindowSpecError::Site)
     }
 
     /// The time grid of the history that windows are cut from.
@@ -115,6 +134,14 @@ impl WindowSpec {
             }
         }
         quantities
+    }
+
+    /// The quantities of those that a station must measure for a window.
+    pub fn required_quantities(&self) -> Vec<Quantity> {
+        match self.missing {
+            MissingValues::Refused => self.quantities(),
+            MissingValues::Mean => vec![Quantity::AirTemperature],
+        }
     }
 
     /// How many numbers a window has: samples × features.
@@ -143,23 +170,35 @@ impl WindowSpec {
         window.max(verification) as usize + 1
     }
 
-    /// Writes the window that ends at `end` into `window`: sample by sample from the oldest to the newest, in
-    /// each the features in order.
+    /// The site that features are computed with for a station: the model's own, or the station's. `None` for a model that is
+    /// for any site, when it is not known where the station stands.
+    pub fn site_for(&self, station: Option<Site>) -> Option<Site> {
+        self.site.or(station)
+    }
+
+    /// Writes the window that ends at `end` of a station at `site` into `window`: sample by sample from the oldest to the
+    /// newest, in each the features in order. Where missing values are the mean, they are NaN, which
+    /// [`Normalisation::apply`](crate::Normalisation::apply) takes for it.
     ///
     /// # Errors
-    /// [`Missing`] when something that cannot be filled was not measured; `window` then holds rubbish.
+    /// [`Missing`] when something that cannot be filled was not measured; the contents of `window` are then unspecified.
     ///
     /// # Panics
     /// If `window` has not [`WindowSpec::len`] numbers.
-    pub fn fill(&self, history: &History, end: Slot, window: &mut [f32]) -> Result<(), Missing> {
+    pub fn fill(&self, history: &History, site: Site, end: Slot, window: &mut [f32]) -> Result<(), Missing> {
         assert_eq!(window.len(), self.len(), "room for one window");
-        let context = self.context(end);
+        let may_be_missing = self.missing == MissingValues::Mean;
+        if may_be_missing && self.newest(history, end, Quantity::AirTemperature).is_none() {
+            let remaining = history.grid().duration(1);
+            return Err(Missing { remaining, quantity: Quantity::AirTemperature });
+        }
+        let context = self.context(site, end);
         let sample_slots = i64::from(self.sample_every_s / self.grid_step_s);
         for (index, row) in window.chunks_exact_mut(self.features.len()).enumerate() {
             let slot = end - (self.samples - 1 - index) as i64 * sample_slots;
             for (feature, value) in self.features.iter().zip(row) {
                 *value = feature.value(history, slot, &context);
-                if value.is_nan() {
+                if value.is_nan() && !may_be_missing {
                     return Err(self.missing(history, end));
                 }
             }
@@ -173,17 +212,17 @@ impl WindowSpec {
         (!value.is_nan()).then_some(value)
     }
 
-    /// The row of features at one slot, as a window ending at `end` has it. Values that were not measured and
-    /// cannot be filled are NaN.
-    pub fn row(&self, history: &History, slot: Slot, end: Slot, row: &mut [f32]) {
-        let context = self.context(end);
+    /// The row of features at one slot, as a window of a station at `site` ending at `end` has it. Values that were not
+    /// measured and cannot be filled are NaN.
+    pub fn row(&self, history: &History, site: Site, slot: Slot, end: Slot, row: &mut [f32]) {
+        let context = self.context(site, end);
         for (feature, value) in self.features.iter().zip(row) {
             *value = feature.value(history, slot, &context);
         }
     }
 
-    fn context(&self, end: Slot) -> FeatureContext {
-        FeatureContext { site: self.site, end, max_hole: self.max_hole_slots() }
+    fn context(&self, site: Site, end: Slot) -> FeatureContext {
+        FeatureContext { site, end, max_hole: self.max_hole_slots() }
     }
 
     /// The longest hole that is filled, in slots.
@@ -223,13 +262,16 @@ mod tests {
     use crate::weather::quantity::Values;
     use crate::window::feature::Wave;
 
+    const SITE: Site = Site::new(50.91, 11.57);
+
     fn spec() -> WindowSpec {
         WindowSpec {
             grid_step_s: 600,
             sample_every_s: 3600,
             samples: 3,
             max_hole_s: 7200,
-            site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+            site: Some(SITE),
+            missing: MissingValues::Refused,
             features: vec![Feature::Quantity(Quantity::AirTemperature), Feature::TimeOfDay(Wave::Sin)],
         }
     }
@@ -261,8 +303,8 @@ mod tests {
         }
         let mut window = vec![0.0; spec.len()];
         // The samples of the window that ends at 40 are at 28, 34 and 40, of the one at 37 at 25, 31 and 37.
-        spec.fill(&history, 40, &mut window).unwrap();
-        let missing = spec.fill(&history, 37, &mut window).unwrap_err();
+        spec.fill(&history, SITE, 40, &mut window).unwrap();
+        let missing = spec.fill(&history, SITE, 37, &mut window).unwrap_err();
         assert_eq!(missing.quantity, Quantity::AirTemperature);
     }
 
@@ -274,7 +316,7 @@ mod tests {
             put(&mut history, slot, slot as f32);
         }
         let mut window = vec![0.0; spec.len()];
-        spec.fill(&history, 20, &mut window).unwrap();
+        spec.fill(&history, SITE, 20, &mut window).unwrap();
         let temperatures: Vec<f32> = window.iter().copied().step_by(2).collect();
         assert_eq!(temperatures, [8.0, 14.0, 20.0]);
     }
@@ -285,16 +327,31 @@ mod tests {
         let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
         let mut window = vec![0.0; spec.len()];
         put(&mut history, 100, 1.0);
-        let missing = spec.fill(&history, 100, &mut window).unwrap_err();
+        let missing = spec.fill(&history, SITE, 100, &mut window).unwrap_err();
         assert_eq!(missing.remaining, SignedDuration::from_hours(2));
         // After two more hours of readings the window is complete to the slot.
         for slot in 101..=111 {
             put(&mut history, slot, 1.0);
-            let missing = spec.fill(&history, slot, &mut window).unwrap_err();
+            let missing = spec.fill(&history, SITE, slot, &mut window).unwrap_err();
             assert_eq!(missing.remaining, SignedDuration::from_mins(120 - 10 * (slot - 100)));
         }
         put(&mut history, 112, 1.0);
-        assert_eq!(spec.fill(&history, 112, &mut window), Ok(()));
+        assert_eq!(spec.fill(&history, SITE, 112, &mut window), Ok(()));
+    }
+
+    #[test]
+    fn a_model_that_takes_missing_values_needs_the_newest_temperature_alone() {
+        let spec = WindowSpec { missing: MissingValues::Mean, ..spec() };
+        let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+        put(&mut history, 100, 7.5);
+        let mut window = vec![0.0; spec.len()];
+        spec.fill(&history, SITE, 100, &mut window).unwrap();
+        let temperatures: Vec<f32> = window.iter().copied().step_by(2).collect();
+        assert!(temperatures[0].is_nan() && temperatures[1].is_nan());
+        assert_eq!(temperatures[2], 7.5);
+        // Two hours later it is older than a hole that is filled.
+        let missing = spec.fill(&history, SITE, 113, &mut window).unwrap_err();
+        assert_eq!(missing.quantity, Quantity::AirTemperature);
     }
 
     #[test]
@@ -311,6 +368,9 @@ mod tests {
         assert_eq!(with(|spec| spec.samples = 0), Err(WindowSpecError::Samples(0)));
         assert_eq!(with(|spec| spec.max_hole_s = 60), Err(WindowSpecError::MaxHole(60)));
         assert_eq!(with(|spec| spec.features.clear()), Err(WindowSpecError::Features(0)));
-        assert!(matches!(with(|spec| spec.site.latitude_deg = f64::NAN), Err(WindowSpecError::Site(..))));
+        assert!(matches!(
+            with(|spec| spec.site = Some(Site::new(f64::NAN, 0.0))),
+            Err(WindowSpecError::Site(..))
+        ));
     }
 }

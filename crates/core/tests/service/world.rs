@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
-    Batch, Effect, Entry, Event, FORMAT_VERSION, Feature, Forecast, Input, Manifest, Model, Normalisation,
-    Now, Publication, Quantity, Restored, Service, Settings, Site, StationName, Target, TargetKind, Token,
-    Values, WindowSpec,
+    Batch, Effect, Entry, Event, FORMAT_VERSION, Feature, Forecast, Input, Manifest, MissingValues, Model,
+    Normalisation, Now, Publication, Quantity, Restored, Service, Settings, Site, StationName, Target,
+    TargetKind, Token, Values, WindowSpec,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -51,7 +51,8 @@ pub(crate) fn model(samples: usize) -> Arc<Model> {
             sample_every_s: 3600,
             samples,
             max_hole_s: 3 * 3600,
-            site: Site { latitude_deg: 50.91, longitude_deg: 11.57 },
+            site: Some(Site::new(50.91, 11.57)),
+            missing: MissingValues::Refused,
             features,
         },
         target: Target {

@@ -68,7 +68,7 @@ pub struct QuantityColumn {
 }
 
 /// The Jena station (Max Planck Institute for Biogeochemistry, Jena).
-pub const JENA_SITE: Site = Site { latitude_deg: 50.91, longitude_deg: 11.57 };
+pub const JENA_SITE: Site = Site::new(50.91, 11.57);
 
 /// Columns of the Jena climate data set.
 const JENA_COLUMNS: [(&str, Quantity); 14] = [

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use forecastd_core::Manifest;
 use forecastd_core::Quantity;
+use forecastd_core::Site;
 use forecastd_core::Slot;
 use forecastd_core::decode_outputs;
 use forecastd_core::{Climatology, same_time_yesterday};
@@ -45,12 +46,14 @@ pub fn cases(
     runtime: &Runtime,
 ) -> Result<Vec<Case>, EvaluateError> {
     let rows = record.rows_within(slots);
+    let site = artefact.manifest.window.site_for(record.site());
+    let site = site.ok_or_else(|| EvaluateError::NoSite { file: record.facts().file.clone() })?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(threads).max(1);
     let cases = std::thread::scope(|scope| {
         let workers: Vec<_> = rows
             .chunks(share)
-            .map(|rows| scope.spawn(|| cases_of_rows(artefact, record, rows, slots, runtime)))
+            .map(|rows| scope.spawn(|| cases_of_rows(artefact, record, site, rows, slots, runtime)))
             .collect();
         // Room for all at once: growing would hold them twice.
         let mut cases = Vec::with_capacity(rows.len() * artefact.manifest.lead_h.len());
@@ -82,6 +85,7 @@ pub fn cases(
 fn cases_of_rows(
     artefact: &Artefact,
     record: &Record,
+    site: Site,
     rows: &[Slot],
     slots: &Range<Slot>,
     runtime: &Runtime,
@@ -90,6 +94,7 @@ fn cases_of_rows(
     let spec = &manifest.window;
     let mut engine = Engine::load(runtime, artefact)?;
     let climatology = manifest.training.as_ref().and_then(|training| training.climatology.as_ref());
+    let usual = climatology.map(|climatology| (climatology, site));
     let outputs_per_window = manifest.outputs();
     let mut cases = Vec::new();
     let mut waiting: Vec<(Slot, Vec<f32>)> = Vec::new();
@@ -99,7 +104,7 @@ fn cases_of_rows(
         let observed: Vec<f32> =
             manifest.lead_h.iter().map(|&lead_h| record.target(origin, lead_h, slots)).collect();
         let wanted = observed.iter().any(|observed| !observed.is_nan());
-        if wanted && spec.fill(record.history(), origin, &mut window).is_ok() {
+        if wanted && spec.fill(record.history(), site, origin, &mut window).is_ok() {
             manifest.normalisation.apply(&mut window);
             windows.extend_from_slice(&window);
             waiting.push((origin, observed));
@@ -110,7 +115,7 @@ fn cases_of_rows(
         }
         let outputs = engine.run(&windows, waiting.len())?;
         for ((origin, observed), outputs) in waiting.drain(..).zip(outputs.chunks_exact(outputs_per_window)) {
-            add_cases(&mut cases, manifest, record, climatology, origin, &observed, outputs);
+            add_cases(&mut cases, manifest, record, usual, origin, &observed, outputs);
         }
         windows.clear();
     }
@@ -121,7 +126,7 @@ fn add_cases(
     cases: &mut Vec<Case>,
     manifest: &Manifest,
     record: &Record,
-    climatology: Option<&Climatology>,
+    usual: Option<(&Climatology, Site)>,
     origin: Slot,
     observed: &[f32],
     outputs: &[f32],
@@ -145,7 +150,7 @@ fn add_cases(
             interval_c: lead.interval_c.map(|(low_c, high_c)| (f64::from(low_c), f64::from(high_c))),
             persistence_c: f64::from(newest_c),
             yesterday_c: (!yesterday_c.is_nan()).then(|| f64::from(yesterday_c)),
-            climatology_c: climatology.map(|climatology| climatology.temperature_c(spec.site, valid_at)),
+            climatology_c: usual.map(|(climatology, site)| climatology.temperature_c(site, valid_at)),
         });
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use forecastd_atomic_file::{SameFileError, WriteError};
+use forecastd_core::SiteError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
@@ -48,6 +49,14 @@ pub enum EvaluateError {
         /// What is wrong with the file, as a clause.
         faults: String,
     },
+    /// The model is for any site, and the record does not say which its is.
+    #[error(
+        "{file}: the model is for any place, and nothing says where this station stands: give --latitude and --longitude, or a mapping with the site"
+    )]
+    NoSite {
+        /// Which file.
+        file: String,
+    },
     /// Nothing of the file is left to judge the model by.
     #[error(
         "{file}: the model may have learned from all of it; evaluate it on readings that it has not seen, or see its \
@@ -57,6 +66,9 @@ pub enum EvaluateError {
         /// Which file.
         file: String,
     },
+    /// The site that was given is not on earth.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// Two of the files are one.
     #[error(transparent)]
     SameFile(#[from] SameFileError),

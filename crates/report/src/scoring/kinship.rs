@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use forecastd_core::{Refit, Site, Slot, Training};
+use forecastd_core::{Refit, Site, Slot, TrainedRecord, Training};
 use forecastd_record::{Part, Record};
 
 /// Sites no further apart than this, in degrees of latitude and of longitude, are taken for one.
@@ -47,12 +47,17 @@ pub enum Kinship {
 }
 
 impl Kinship {
-    /// How `record` is related to the training of a model whose windows are computed for `site`.
-    pub fn new(training: Option<&Training>, site: Site, record: &Record) -> Kinship {
+    /// How `record` is related to the training of a model that is for `site`, or for any.
+    ///
+    /// A model for any site learned from records of many; those of them that have a file are known by it and by their sites.
+    pub fn new(training: Option<&Training>, site: Option<Site>, record: &Record) -> Kinship {
         let facts = record.facts();
         let Some(training) = training else { return Kinship::None };
         if training.sha256 == facts.sha256 {
             return Kinship::SameFile;
+        }
+        if site.is_none() {
+            return Kinship::of_pool(training, record);
         }
         let trained = (training.first, training.last);
         if (facts.first, facts.last, facts.readings) == (training.first, training.last, training.rows) {
@@ -62,11 +67,27 @@ impl Kinship {
             return Kinship::None;
         }
         match record.site() {
-            Some(own) if is_same_site(own, site) => {
+            Some(own) if site.is_some_and(|site| is_same_site(own, site)) => {
                 Kinship::SameStation { trained, learned: learned(training, record) }
             }
             own => Kinship::SameTime { trained, is_elsewhere: own.is_some() },
         }
+    }
+
+    /// How `record` is related to the records among those that a model for any site learned from.
+    fn of_pool(training: &Training, record: &Record) -> Kinship {
+        let facts = record.facts();
+        let is_same = |trained: &&TrainedRecord| {
+            let is_near = record.site().is_some_and(|site| is_same_site(site, trained.site));
+            trained.sha256 == facts.sha256 || is_near
+        };
+        let overlaps = |trained: &&TrainedRecord| facts.first <= trained.last && facts.last >= trained.first;
+        let Some(found) = training.records.iter().filter(is_same).find(overlaps) else {
+            return Kinship::None;
+        };
+        let grid = record.history().grid();
+        let learned = grid.slot(found.first)..grid.slot(found.last) + 1;
+        Kinship::SameStation { trained: (found.first, found.last), learned }
     }
 
     /// Whether the record is what the model was trained on, split as it was then.
@@ -164,7 +185,7 @@ mod tests {
     use super::*;
     use forecastd_core::{Grid, Quantity, Split, Values};
 
-    const JENA: Site = Site { latitude_deg: 50.91, longitude_deg: 11.57 };
+    const JENA: Site = Site::new(50.91, 11.57);
     const DAY: i64 = 86_400;
 
     fn at(second: i64) -> Timestamp {
@@ -201,12 +222,13 @@ mod tests {
             experiment: String::new(),
             settings: serde_json::Value::Null,
             climatology: None,
+            records: Vec::new(),
         }
     }
 
     fn judged(record: &Record, refit: Option<Refit>) -> (Kinship, Vec<(Part, Range<i64>)>) {
         let training = training(refit);
-        let kinship = Kinship::new(Some(&training), JENA, record);
+        let kinship = Kinship::new(Some(&training), Some(JENA), record);
         let parts = parts_to_judge_by(&kinship, Some(&training), record);
         // In days.
         let days = |slots: Range<Slot>| slots.start / 144..(slots.end + 143) / 144;
@@ -250,8 +272,29 @@ mod tests {
     }
 
     #[test]
+    fn a_model_of_many_stations_is_judged_by_what_it_did_not_learn_of_this_one() {
+        let learned = TrainedRecord {
+            file: "jena.csv".to_owned(),
+            sha256: "abc".to_owned(),
+            site: JENA,
+            first: at(100 * DAY),
+            last: at(150 * DAY - 600),
+        };
+        let training = Training { records: vec![learned], ..training(None) };
+        let judged = |record: &Record| {
+            let kinship = Kinship::new(Some(&training), None, record);
+            let parts = parts_to_judge_by(&kinship, Some(&training), record);
+            let days = |slots: Range<Slot>| slots.start / 144..(slots.end + 143) / 144;
+            parts.into_iter().map(|(part, slots)| (part, days(slots))).collect::<Vec<_>>()
+        };
+        assert_eq!(judged(&record(100, 200, 3600, 0..0, Some(JENA))), [(Part::Whole, 150..200)]);
+        let elsewhere = Some(Site::new(52.21, 0.09));
+        assert_eq!(judged(&record(100, 200, 3600, 0..0, elsewhere)), [(Part::Whole, 100..200)]);
+    }
+
+    #[test]
     fn a_record_of_another_station_or_time_is_judged_by_as_a_whole() {
-        let elsewhere = Site { latitude_deg: 52.21, longitude_deg: 0.09 };
+        let elsewhere = Site::new(52.21, 0.09);
         let (kinship, parts) = judged(&record(150, 210, 3600, 0..0, Some(elsewhere)), None);
         assert_eq!(parts, [(Part::Whole, 150..210)]);
         assert!(kinship.to_string().ends_with("at another site"), "{kinship}");

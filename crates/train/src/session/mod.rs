@@ -231,7 +231,7 @@ impl Session<'_> {
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
         match (self.options.latitude, self.options.longitude) {
-            (Some(latitude_deg), Some(longitude_deg)) => Ok(Site { latitude_deg, longitude_deg }),
+            (Some(latitude_deg), Some(longitude_deg)) => Ok(Site::new(latitude_deg, longitude_deg)),
             _ => record.site().ok_or(TrainError::NoSite),
         }
     }

@@ -74,7 +74,8 @@ impl Session<'_> {
             self.observer.event(&judged);
         }
         let quantiles = &candidate.draft.quantiles;
-        figures.push(PartFigures::of(&candidate.record, candidate.window.site, &errors, &cases, quantiles));
+        let site = self.site(&candidate.record)?;
+        figures.push(PartFigures::of(&candidate.record, site, &errors, &cases, quantiles));
         Ok(errors)
     }
 
