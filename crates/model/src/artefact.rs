@@ -222,7 +222,7 @@ fn check_shapes(model: &onnx::Model, manifest: &Manifest) -> Result<Option<Strin
     let constants = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let inputs: Vec<_> = graph.input.iter().filter(|input| !constants(&input.name)).collect();
     let window = [manifest.window.samples, manifest.window.features.len()];
-    let mut temperature = vec![manifest.lead_h.len()];
+    let mut temperature = vec![manifest.output_rows()];
     if !manifest.quantiles.is_empty() {
         temperature.push(manifest.quantiles.len());
     }

@@ -40,6 +40,7 @@ fn model() -> Model {
         target: Target { quantity, kind, mean: 0.0, standard_deviation: 1.0 },
         lead_h: vec![1],
         quantiles: Vec::new(),
+        extremes_h: None,
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),

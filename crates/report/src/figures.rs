@@ -87,6 +87,7 @@ impl PartFigures {
             by_hour,
             by_month,
             quantiles: match quantiles {
+                all if all.contains(&0.1) && all.contains(&0.9) => Some([0.1, 0.5, 0.9]),
                 [first, .., last] => Some([*first, 0.5, *last]),
                 _ => None,
             },

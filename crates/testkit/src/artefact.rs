@@ -47,6 +47,7 @@ pub fn manifest(spec: WindowSpec) -> Manifest {
         },
         lead_h: (1..=24).collect(),
         quantiles: Vec::new(),
+        extremes_h: None,
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),

@@ -84,6 +84,7 @@ impl Candidate {
             target: self.target.clone(),
             lead_h: self.lead_h.clone(),
             quantiles: draft.quantiles.clone(),
+            extremes_h: None,
             training: Some(Training {
                 file: facts.file.clone(),
                 sha256: facts.sha256.clone(),

@@ -12,6 +12,7 @@ use forecastd_report::EvaluateError;
 use super::checkpoint::CheckpointError;
 use super::dataset::DatasetError;
 use super::imdb::reviews::ReviewError;
+use super::world::PoolError;
 
 /// Why a run ends without what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,12 @@ pub enum TrainError {
     /// No file was given.
     #[error("no history given: --csv FILE")]
     NoCsv,
+    /// No pool of stations was given.
+    #[error("{0} learns from many stations: --pool FOLDER")]
+    NoPool(&'static str),
+    /// A pool of stations cannot be read.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// No film reviews were given.
     #[error("{0} learns from the Large Movie Review Dataset: --imdb PATH")]
     NoReviews(&'static str),

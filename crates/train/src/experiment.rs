@@ -19,6 +19,7 @@ use super::problem::{Problem, STATION_QUANTITIES, Style, window};
 use super::recurrent::Activation;
 use super::ridge::RidgeRecipe;
 use super::terms;
+use super::world::WorldSettings;
 
 /// The experiment that is run when none is named.
 pub const DEFAULT: &str = "station-pair";
@@ -52,6 +53,8 @@ pub enum Method {
     Network(Recipe),
     /// The network that is shipped.
     Pair(PairRecipe),
+    /// A network for any place.
+    World(WorldRecipe),
     /// A network on film reviews.
     Reviews(ReviewRecipe),
 }
@@ -70,6 +73,7 @@ impl Experiment {
             Method::Ridge(recipe) => Some(of(&recipe.problem)),
             Method::Network(recipe) => Some(of(&recipe.problem)),
             Method::Pair(recipe) => recipe.target().lead_h.last().copied(),
+            Method::World(_) => Some(24),
             Method::Persistence | Method::Yesterday | Method::Climatology | Method::Reviews(_) => None,
         }
     }
@@ -85,9 +89,10 @@ impl Experiment {
                 (if is_recurrent { usize::MAX } else { 0 }, is_recurrent, true, true)
             }
             Method::Pair(_) => (1, false, true, false),
+            Method::World(_) => (0, false, true, false),
             Method::Reviews(_) => (1, true, false, false),
         };
-        let has_protocol = !matches!(self.method, Method::Pair(_) | Method::Reviews(_));
+        let has_protocol = !matches!(self.method, Method::Pair(_) | Method::World(_) | Method::Reviews(_));
         let heeded = [
             ("--epochs", options.epochs.is_some(), is_trained),
             ("--steps", options.steps.is_some(), is_trained),
@@ -153,6 +158,26 @@ impl PairRecipe {
         if let Some(&units) = options.units.first() {
             self.network.units = units;
         }
+        if !options.head.is_empty() {
+            self.network.hidden.clone_from(&options.head);
+        }
+        self
+    }
+}
+
+/// The network for any place, and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorldRecipe {
+    /// The network.
+    pub network: WorldSettings,
+    /// How it is trained.
+    pub fit: FitSettings,
+}
+
+impl WorldRecipe {
+    /// The recipe with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> WorldRecipe {
+        self.fit = self.fit.with_options(options, seed);
         if !options.head.is_empty() {
             self.network.hidden.clone_from(&options.head);
         }
@@ -331,6 +356,7 @@ pub fn all() -> Vec<Experiment> {
             "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what is shipped, also called best",
             station_pair(),
         ),
+        experiment("world", "dense layers for any place, from a --pool of many stations", world()),
         experiment(
             "imdb-lstm-reversed",
             "film reviews (--imdb) from end to beginning: words as 128 numbers, LSTM of 32 units",
@@ -348,6 +374,29 @@ pub fn all() -> Vec<Experiment> {
 pub fn by_name(name: &str) -> Option<Experiment> {
     let name = if name == "best" { DEFAULT } else { name };
     all().into_iter().find(|experiment| experiment.name == name)
+}
+
+fn world() -> Method {
+    Method::World(WorldRecipe {
+        network: WorldSettings {
+            hidden: vec![320, 320, 320],
+            dropout: 0.0,
+            median_weight: 3.0,
+            extremes_weight: 2.0,
+        },
+        fit: FitSettings {
+            epochs: 12,
+            steps: Some(1500),
+            batch: 1024,
+            optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+            learning_rate: 2e-3,
+            schedule: Schedule::Cosine { warm_up: WARM_UP },
+            clip_norm: Some(1.0),
+            averaging: Some(0.999),
+            patience: None,
+            seed: 1,
+        },
+    })
 }
 
 fn ridge() -> Method {

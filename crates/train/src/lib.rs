@@ -32,6 +32,7 @@ mod station;
 mod summary;
 pub mod terms;
 mod window_cache;
+pub mod world;
 
 pub use checkpoint::{CheckpointError, CheckpointPlan};
 pub use error::TrainError;

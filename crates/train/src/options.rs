@@ -15,7 +15,7 @@ use super::network::CellKind;
 pub struct TrainOptions {
     /// The station's history: a CSV file in the format of the Jena climate data set, in forecastd's own, or in any other
     /// with --mapping.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb"], help_heading = "Record")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb", "pool"], help_heading = "Record")]
     pub csv: Option<PathBuf>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
@@ -66,6 +66,10 @@ pub struct TrainOptions {
     /// The folder or archive (.tar.gz, .tar.xz) of the Large Movie Review Dataset, for the experiments on it.
     #[arg(long, value_name = "PATH", help_heading = "Record")]
     pub imdb: Option<PathBuf>,
+    /// A folder of many stations (stations.csv and hourly.bin.xz), or the record of one (FILE or FILE=MAPPING), for the
+    /// experiment world; several, each with --pool.
+    #[arg(long, value_name = "PATH", help_heading = "Record")]
+    pub pool: Vec<String>,
     /// Forecasts 24 hours from the newest sample (aligned) or 25, as the notebook does.
     #[arg(long, value_enum, help_heading = "Experiments")]
     pub protocol: Option<Protocol>,

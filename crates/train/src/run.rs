@@ -82,6 +82,7 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
         // All that there is data for.
         let has_data = |experiment: &Experiment| match experiment.method {
             Method::Reviews(_) => options.imdb.is_some(),
+            Method::World(_) => !options.pool.is_empty(),
             _ => options.csv.is_some(),
         };
         return Ok(experiment::all().into_iter().filter(has_data).collect());
@@ -105,7 +106,7 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
         let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
         return Err(TrainError::NotExportable(names.join(", ")));
     }
-    if options.report.is_some() && options.csv.is_none() {
+    if options.report.is_some() && options.csv.is_none() && options.pool.is_empty() {
         return Err(TrainError::ReportWithoutRecord);
     }
     if options.out.is_some() {

@@ -199,6 +199,10 @@ pub struct Manifest {
     /// point forecasts without that dimension.
     #[serde(default)]
     pub quantiles: Vec<f32>,
+    /// Hours over which the lowest and the highest temperature are forecast too: two rows of outputs after those of the
+    /// leads, which need quantiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extremes_h: Option<u32>,
     /// What it was trained on.
     pub training: Option<Training>,
     /// Scores beside the baselines.
@@ -281,6 +285,9 @@ pub enum ManifestError {
         found = excerpt_of_list(.0)
     )]
     Quantiles(Vec<f32>),
+    /// The extremes are over no hours, or without quantiles.
+    #[error("manifest extremes_h = {0} must lie within 1 to {max} and needs quantiles", max = Manifest::MAX_LEAD_H)]
+    Extremes(u32),
     /// The name would not stand in a topic or label.
     #[error("manifest name \"{}\" must be 1 to 64 visible characters", excerpt(.0, QUOTED))]
     Name(String),
@@ -385,6 +392,11 @@ impl Manifest {
         {
             return Err(ManifestError::History { slots, quantities });
         }
+        if let Some(hours) = self.extremes_h
+            && (!(1..=Manifest::MAX_LEAD_H).contains(&hours) || self.quantiles.is_empty())
+        {
+            return Err(ManifestError::Extremes(hours));
+        }
         let quantiles_rise = self.quantiles.windows(2).all(|pair| pair[0] < pair[1]);
         let quantiles_fit = self.quantiles.iter().all(|&quantile| quantile > 0.0 && quantile < 1.0);
         let has_median = self.quantiles.is_empty() || self.quantiles.contains(&0.5);
@@ -408,9 +420,22 @@ impl Manifest {
         self.lead_h.last().copied().unwrap_or(0)
     }
 
+    /// The positions among the quantiles of the ends of the interval that is published and verified: of 0.1 and 0.9 where
+    /// they are there, else of the outermost. `None` without quantiles.
+    pub fn interval(&self) -> Option<(usize, usize)> {
+        let at = |quantile: f32| self.quantiles.iter().position(|&own| own == quantile);
+        let last = self.quantiles.len().checked_sub(1)?;
+        Some(at(0.1).zip(at(0.9)).unwrap_or((0, last)))
+    }
+
+    /// How many rows of outputs the network gives for one window: one for each lead, and two for the extremes.
+    pub fn output_rows(&self) -> usize {
+        self.lead_h.len() + if self.extremes_h.is_some() { 2 } else { 0 }
+    }
+
     /// How many numbers the network gives for one window.
     pub fn outputs(&self) -> usize {
-        self.lead_h.len() * self.quantiles.len().max(1)
+        self.output_rows() * self.quantiles.len().max(1)
     }
 }
 
@@ -442,6 +467,7 @@ mod tests {
             },
             lead_h: vec![1, 24],
             quantiles: Vec::new(),
+            extremes_h: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

@@ -9,7 +9,7 @@ pub struct DecodedLead {
     pub lead_h: u32,
     /// The point forecast, °C: the median where the network gives quantiles.
     pub temperature_c: f32,
-    /// The lowest and the highest quantile, °C; `None` where the network gives points.
+    /// The ends of the [interval](Manifest::interval), °C; `None` where the network gives points.
     pub interval_c: Option<(f32, f32)>,
 }
 
@@ -23,12 +23,14 @@ pub fn decode_outputs<'a>(
 ) -> impl Iterator<Item = DecodedLead> + 'a {
     let quantiles = manifest.quantiles.len().max(1);
     let median = manifest.quantiles.iter().position(|&quantile| quantile == 0.5).unwrap_or(0);
+    let interval = manifest.interval();
     let temperature_c = move |output: f32| manifest.target.temperature_c(output, newest_c);
     manifest.lead_h.iter().zip(outputs.chunks_exact(quantiles)).map(move |(&lead_h, own)| {
         let point_c = temperature_c(own[median]);
-        let (first_c, last_c) = (temperature_c(own[0]), temperature_c(own[quantiles - 1]));
-        let interval_c =
-            (quantiles > 1).then(|| (first_c.min(last_c).min(point_c), last_c.max(first_c).max(point_c)));
+        let interval_c = interval.map(|(low, high)| {
+            let (low_c, high_c) = (temperature_c(own[low]), temperature_c(own[high]));
+            (low_c.min(high_c).min(point_c), high_c.max(low_c).max(point_c))
+        });
         DecodedLead { lead_h, temperature_c: point_c, interval_c }
     })
 }
@@ -59,6 +61,7 @@ mod tests {
             target: Target { quantity, kind, mean: 1.0, standard_deviation: 2.0 },
             lead_h: vec![3, 6],
             quantiles: quantiles.to_vec(),
+            extremes_h: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

@@ -63,6 +63,7 @@ pub(crate) fn model(samples: usize) -> Arc<Model> {
         },
         lead_h: vec![1, 2, 6, 24],
         quantiles: vec![0.1, 0.5, 0.9],
+        extremes_h: None,
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),

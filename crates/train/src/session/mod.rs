@@ -2,6 +2,7 @@
 
 mod learning;
 mod shipping;
+mod world;
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,6 +121,7 @@ impl Session<'_> {
                 let recipe = recipe.clone().with_options(self.options, seed);
                 self.pair(experiment, &recipe)
             }
+            Method::World(recipe) => self.world(experiment, &recipe.clone().with_options(self.options, seed)),
             Method::Reviews(recipe) => {
                 let recipe = recipe.clone().with_options(self.options, seed);
                 self.film_reviews(experiment, &recipe)

@@ -26,7 +26,7 @@ impl Session<'_> {
             None => Ok(()),
         };
         // A model that is refused is one that its user wants to look at.
-        if let Some(path) = &self.options.report {
+        if let Some(path) = self.options.report.as_ref().filter(|_| self.summary.report.is_none()) {
             let record = candidate.as_ref().map(|candidate| Rc::clone(&candidate.record));
             let record = record.or_else(|| self.record.as_ref().map(|(_, record)| Rc::clone(record)));
             let mut report = Report::new(record.as_deref());

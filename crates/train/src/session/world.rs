@@ -1,0 +1,201 @@
+//! The model for any place: learned from many stations, judged at others, written with its card.
+
+use burn::tensor::Device;
+
+use forecastd_atomic_file as atomic_file;
+use forecastd_core::Quantity;
+use forecastd_core::{
+    FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Site, Split, Target, TargetKind, TrainedRecord,
+    Training,
+};
+use forecastd_model::{Artefact, EngineChoice, Runtime};
+
+use super::Session;
+use crate::error::TrainError;
+use crate::experiment::{Experiment, WorldRecipe};
+use crate::fit::StopRule;
+use crate::options;
+use crate::summary::{ExperimentResult, FitRecord};
+use crate::world::{
+    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldTask, assign, card,
+    judge, normalisation, window,
+};
+
+/// Seconds between two slots of a live station's grid.
+const LIVE_STEP_S: u32 = 600;
+/// Where and when the specialists' records judge: stations nearby do not tell what the weather was then. Jena's test part
+/// and its year 2020, Cambridge's test part.
+const EMBARGOES: [Embargo; 3] = [
+    Embargo {
+        site: Site::new(50.91, 11.57),
+        within_km: 600.0,
+        from_s: 1_412_121_600,
+        until_s: 1_483_228_800,
+    },
+    Embargo {
+        site: Site::new(50.91, 11.57),
+        within_km: 1500.0,
+        from_s: 1_577_836_800,
+        until_s: 1_609_459_200,
+    },
+    Embargo { site: Site::new(52.21, 0.09), within_km: 250.0, from_s: 1_483_228_800, until_s: 1_609_459_200 },
+];
+
+impl Session<'_> {
+    /// Learns from a pool of stations, and judges at others.
+    pub(super) fn world(&mut self, experiment: &Experiment, recipe: &WorldRecipe) -> Result<(), TrainError> {
+        if self.options.pool.is_empty() {
+            return Err(TrainError::NoPool(experiment.name));
+        }
+        let pool = Pool::read(&self.options.pool, &EMBARGOES)?;
+        self.check_interrupted()?;
+        let roles = assign(&pool.stations);
+        let cutter = Cutter::new(&pool, &roles);
+        self.note(&format!(
+            "{} stations, {} to learn from with {} windows",
+            pool.stations.len(),
+            cutter.stations(),
+            cutter.origins()
+        ));
+        let device = Device::flex().autodiff();
+        let task = WorldTask::new(cutter, &roles, &recipe.network, device.clone());
+        self.note(&format!("{} windows to choose by", task.choices()));
+        let network = Network::new(
+            &recipe.network.hidden,
+            recipe.network.dropout,
+            &device,
+            &mut recipe.fit.initial_generator(),
+        );
+        let settings = serde_json::to_value(recipe).unwrap_or_default();
+        let of = format!("{} {settings}", pool.sha256());
+        let plan = self.plan(experiment.name, recipe.fit.seed, "", &of);
+        let fitted = self.fit(&task, network, &recipe.fit, StopRule::Best, plan)?;
+        let fit = FitRecord::of("", &fitted);
+
+        let model = fitted.model.export(&task.scaling);
+        let draft =
+            Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
+        let runtime = Runtime::start(EngineChoice::Tract, None)?;
+        self.note("judging");
+        let artefact = Artefact::parse(&draft)?;
+        let judged = judge(&artefact, task.cutter(), &roles, Role::Judge, &runtime)?;
+        let Some((_, whole)) = judged.first() else { return Ok(()) };
+        let persistence_c = mean(whole, |scores| scores.persistence_c()[0]);
+        let judged_c = mean(whole, StationScores::mae_c);
+        self.summary.results.push(ExperimentResult {
+            name: experiment.name,
+            seed: Some(recipe.fit.seed),
+            lead_h: 24,
+            validation_c: fitted.best.score,
+            validation_normalised: judged_c / persistence_c,
+            persistence_c,
+            fits: vec![fit],
+        });
+        if let Some(out) = &self.options.out {
+            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&judged)]);
+            atomic_file::write(out, &Artefact::assemble(model, &manifest)?)?;
+            self.summary.written = Some(out.clone());
+        }
+        if let Some(report) = &self.options.report {
+            atomic_file::write(report, card(&pool, &roles, &judged).as_bytes())?;
+            self.summary.report = Some(report.clone());
+        }
+        Ok(())
+    }
+
+    fn world_manifest(
+        &self,
+        pool: &Pool,
+        roles: &[Role],
+        recipe: &WorldRecipe,
+        scores: Vec<PartScores>,
+    ) -> Manifest {
+        let stem = self.options.out.as_deref().and_then(options::stem);
+        let name = self.options.name.clone().or(stem).unwrap_or_else(|| "world".to_owned());
+        let ids = |role: Role| -> Vec<&str> {
+            let of_role = pool.stations.iter().zip(roles).filter(|(_, own)| **own == role);
+            of_role.map(|(station, _)| station.id.as_str()).collect()
+        };
+        let mut settings = serde_json::to_value(recipe).unwrap_or_default();
+        settings["choose"] = serde_json::json!(ids(Role::Choose));
+        settings["judge"] = serde_json::json!(ids(Role::Judge));
+        settings["files"] = serde_json::json!(pool.files);
+        let training = pool.span().map(|(first, last)| Training {
+            file: pool.files.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>().join(" + "),
+            sha256: pool.sha256(),
+            rows: pool.stations.iter().map(|station| station.origins() as u64).sum(),
+            first,
+            last,
+            split: Split { train: 1.0, validation: 0.0 },
+            refit: None,
+            seed: recipe.fit.seed,
+            experiment: "world".to_owned(),
+            settings,
+            climatology: None,
+            records: pool
+                .records
+                .iter()
+                .map(|record| TrainedRecord {
+                    file: record.file.clone(),
+                    sha256: record.sha256.clone(),
+                    site: record.site,
+                    first: record.first,
+                    last: record.last,
+                })
+                .collect(),
+        });
+        Manifest {
+            format_version: FORMAT_VERSION,
+            name,
+            window: window(LIVE_STEP_S),
+            normalisation: normalisation(),
+            target: Target {
+                quantity: Quantity::AirTemperature.name().to_owned(),
+                kind: TargetKind::DifferenceToNewest,
+                mean: 0.0,
+                standard_deviation: 1.0,
+            },
+            lead_h: (1..=24).collect(),
+            quantiles: QUANTILES.to_vec(),
+            extremes_h: Some(24),
+            training,
+            scores,
+            tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
+            graph_sha256: None,
+        }
+    }
+}
+
+fn mean(scores: &[StationScores], of: impl Fn(&StationScores) -> f64) -> f64 {
+    let values = scores.iter().map(of).filter(|value| value.is_finite());
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
+/// What the manifest keeps of the judgement: means over stations, by lead.
+fn scores(judged: &[(Condition, Vec<StationScores>)]) -> PartScores {
+    let whole = judged.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
+    let leads = (1..=24).map(|lead_h: u32| {
+        let row = lead_h as usize - 1;
+        let per = |sum: f64, count: u64| sum / count as f64;
+        LeadScore {
+            lead_h,
+            mae: mean(whole, |scores| per(scores.rows[row].error, scores.rows[row].count)),
+            rmse: f64::NAN,
+            persistence_mae: mean(whole, |scores| per(scores.rows[row].persistence, scores.rows[row].count)),
+            yesterday_mae: Some(mean(whole, |scores| {
+                per(scores.rows[row].yesterday, scores.rows[row].yesterday_count)
+            })),
+            climatology_mae: None,
+            coverage: Some(mean(whole, |scores| {
+                per(scores.rows[row].covered as f64, scores.rows[row].count)
+            })),
+        }
+    });
+    PartScores {
+        part: "stations never seen".to_owned(),
+        before_refit: false,
+        forecasts: whole.iter().map(|scores| scores.rows[23].count).sum(),
+        leads: leads.collect(),
+    }
+}

@@ -1,0 +1,247 @@
+//! Learning the world's network: pinball loss of every row and quantile, stations weighted alike, windows drawn anew for
+//! every step.
+
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::epoch::Validation;
+use crate::fit::Task;
+use crate::parameters::numbers;
+
+use super::example::{Cutter, Observed, Origin, ROWS};
+use super::mask::Mask;
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
+use super::pool::PoolStation;
+use super::split::Role;
+use super::window::{self, LEADS};
+
+/// The network's size and regularisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorldSettings {
+    /// Units of the dense layers.
+    pub hidden: Vec<usize>,
+    /// Dropout behind each of them.
+    pub dropout: f64,
+    /// How much the median counts beside another quantile.
+    pub median_weight: f32,
+    /// How much the lowest and the highest temperature count beside a lead.
+    pub extremes_weight: f32,
+}
+
+/// Windows that the scaling is measured on.
+const SCALED_ON: u64 = 40_000;
+/// Windows of each station that chooses.
+const CHOSEN_BY: usize = 250;
+/// How many windows are run at once.
+const CHUNK: usize = 2048;
+
+/// Windows that choose, and what was observed after them.
+struct Choice {
+    inputs: Vec<f32>,
+    observed: Vec<Observed>,
+}
+
+/// Learning from a pool.
+pub(crate) struct WorldTask<'a> {
+    cutter: Cutter<'a>,
+    pub(crate) scaling: Scaling,
+    choice: Choice,
+    /// Weight of each output in the loss.
+    weights: Vec<f32>,
+    device: Device,
+}
+
+impl<'a> WorldTask<'a> {
+    /// Measures the scaling and cuts the windows that choose.
+    pub(crate) fn new(
+        cutter: Cutter<'a>,
+        roles: &[Role],
+        settings: &WorldSettings,
+        device: Device,
+    ) -> WorldTask<'a> {
+        let scaling = scaling(&cutter);
+        let choice = choice(&cutter, roles, &scaling);
+        let weights = (0..OUTPUTS)
+            .map(|output| {
+                let (row, quantile) = (output / QUANTILES.len(), output % QUANTILES.len());
+                let of_row = if row < LEADS { 1.0 } else { settings.extremes_weight };
+                let of_quantile = if quantile == MEDIAN { settings.median_weight } else { 1.0 };
+                // In °C, whatever the unit of the row is.
+                of_row * of_quantile * scaling.row_c[row] / LEADS as f32
+            })
+            .collect();
+        WorldTask { cutter, scaling, choice, weights, device }
+    }
+
+    /// What is drawn from.
+    pub(crate) fn cutter(&self) -> &Cutter<'a> {
+        &self.cutter
+    }
+
+    /// How many windows choose.
+    pub(crate) fn choices(&self) -> usize {
+        self.choice.observed.len()
+    }
+
+    /// The network's forecasts for standardised inputs, `[window, output]`, in units of each row.
+    fn predict(&self, model: &Network, inputs: &[f32]) -> Vec<f32> {
+        let count = window::count();
+        let mut outputs = Vec::with_capacity(inputs.len() / count * OUTPUTS);
+        for chunk in inputs.chunks(CHUNK * count) {
+            let tensor = Tensor::<2>::from_data(
+                TensorData::new(chunk.to_vec(), [chunk.len() / count, count]),
+                &self.device,
+            );
+            outputs.extend(numbers(model.forward(tensor, None)));
+        }
+        outputs
+    }
+}
+
+/// Measures what the network is given, and how large the changes of each row are.
+fn scaling(cutter: &Cutter) -> Scaling {
+    let count = window::count();
+    struct Sums {
+        inputs: Vec<(f64, f64)>,
+        rows: Vec<(f64, f64)>,
+    }
+    let empty = || Sums { inputs: vec![(0.0, 0.0); count], rows: vec![(0.0, 0.0); ROWS] };
+    let chunks: Vec<Sums> = (0..SCALED_ON / 1000)
+        .into_par_iter()
+        .map(|chunk| {
+            let mut sums = empty();
+            let (mut numbers, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; count]);
+            for seed in chunk * 1000..(chunk + 1) * 1000 {
+                let observed = cutter.example(seed, &mut numbers, &mut row);
+                for (sum, &value) in sums.inputs.iter_mut().zip(&row) {
+                    let value = f64::from(value);
+                    *sum = (sum.0 + value, sum.1 + value * value);
+                }
+                for (sum, value) in sums.rows.iter_mut().zip(observed).filter(|(_, value)| !value.is_nan()) {
+                    *sum = (sum.0 + f64::from(value.abs()), sum.1 + 1.0);
+                }
+            }
+            sums
+        })
+        .collect();
+    // In the order of the chunks: a sum must not depend on which thread was first.
+    let mut sums = empty();
+    for chunk in &chunks {
+        for (sum, own) in
+            sums.inputs.iter_mut().zip(&chunk.inputs).chain(sums.rows.iter_mut().zip(&chunk.rows))
+        {
+            *sum = (sum.0 + own.0, sum.1 + own.1);
+        }
+    }
+    let windows = SCALED_ON as f64;
+    let deviation = |&(sum, square): &(f64, f64)| {
+        let variance = square / windows - (sum / windows).powi(2);
+        if variance > 1e-9 { variance.sqrt() as f32 } else { 1.0 }
+    };
+    Scaling {
+        mean: sums.inputs.iter().map(|(sum, _)| (sum / windows) as f32).collect(),
+        deviation: sums.inputs.iter().map(deviation).collect(),
+        row_c: sums.rows.iter().map(|(sum, count)| (sum / count.max(1.0)).max(0.01) as f32).collect(),
+    }
+}
+
+/// Evenly spaced origins of a station, at most `most`.
+pub(super) fn spaced(station: usize, of: &PoolStation, most: usize) -> Vec<Origin> {
+    let all =
+        of.segments.iter().enumerate().flat_map(|(segment, own)| {
+            own.origins.iter().map(move |&slot| Origin { station, segment, slot })
+        });
+    let all: Vec<Origin> = all.collect();
+    let count = all.len().min(most);
+    (0..count).map(|index| all[(index * all.len()) / count]).collect()
+}
+
+fn choice(cutter: &Cutter, roles: &[Role], scaling: &Scaling) -> Choice {
+    let stations = cutter.pool.stations.iter().enumerate().filter(|&(index, _)| roles[index] == Role::Choose);
+    let mut generator = Pcg64::seed_from_u64(7);
+    let mut choice = Choice { inputs: Vec::new(), observed: Vec::new() };
+    let (mut numbers, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; window::count()]);
+    for (index, station) in stations {
+        for origin in spaced(index, station, CHOSEN_BY) {
+            // Four of five windows are whole; the others are chosen by too, but count for less.
+            let mask = match generator.random_bool(0.8) {
+                true => Mask::default(),
+                false => Mask::draw(&mut generator),
+            };
+            if let Some(observed) = cutter.cut(origin, &mask, station.site, &mut numbers, &mut row) {
+                choice.inputs.extend_from_slice(&row);
+                choice.observed.push(observed);
+            }
+        }
+    }
+    scaling.apply(&mut choice.inputs);
+    choice
+}
+
+impl Task for WorldTask<'_> {
+    type Model = Network;
+
+    fn examples(&self) -> usize {
+        self.cutter.origins()
+    }
+
+    fn loss(&self, model: &Network, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
+        let (count, width) = (examples.len(), window::count());
+        let seeds: Vec<u64> = examples.iter().map(|_| generator.random()).collect();
+        let mut inputs = vec![0.0; count * width];
+        let (mut targets, mut weights) = (vec![0.0; count * OUTPUTS], vec![0.0; count * OUTPUTS]);
+        let rows = inputs.par_chunks_mut(width).zip(targets.par_chunks_mut(OUTPUTS));
+        let rows = rows.zip(weights.par_chunks_mut(OUTPUTS)).zip(&seeds);
+        rows.for_each_init(
+            || vec![0.0; self.cutter.spec.len()],
+            |numbers, (((row, targets), weights), &seed)| {
+                let observed = self.cutter.example(seed, numbers, row);
+                self.scaling.apply(row);
+                for (lead, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                    let own = lead * QUANTILES.len()..(lead + 1) * QUANTILES.len();
+                    targets[own.clone()].fill(value / self.scaling.row_c[lead]);
+                    for (weight, all) in weights[own.clone()].iter_mut().zip(&self.weights[own]) {
+                        *weight = all / count as f32;
+                    }
+                }
+            },
+        );
+        let tensor = |numbers: Vec<f32>, width: usize| {
+            Tensor::<2>::from_data(TensorData::new(numbers, [count, width]), &self.device)
+        };
+        let output = model.forward(tensor(inputs, width), Some(generator));
+        let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
+        let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &self.device);
+        // The pinball loss: τ·r + max(−r, 0) with r = observed − quantile.
+        let residual = tensor(targets, OUTPUTS) - output;
+        let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
+        (loss * tensor(weights, OUTPUTS)).sum()
+    }
+
+    fn validate(&self, model: &Network) -> Validation {
+        let outputs = self.predict(model, &self.choice.inputs);
+        let (mut loss, mut error, mut count) = (0.0, 0.0, 0_u64);
+        for (outputs, observed) in outputs.chunks_exact(OUTPUTS).zip(&self.choice.observed) {
+            for (row, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                let unit_c = self.scaling.row_c[row];
+                for (index, quantile) in QUANTILES.iter().enumerate() {
+                    let output = row * QUANTILES.len() + index;
+                    let residual = value / unit_c - outputs[output];
+                    let pinball = (quantile * residual).max((quantile - 1.0) * residual);
+                    loss += f64::from(pinball * self.weights[output]);
+                }
+                if row < LEADS {
+                    let median = outputs[row * QUANTILES.len() + MEDIAN] * unit_c;
+                    error += f64::from((value - median).abs());
+                    count += 1;
+                }
+            }
+        }
+        let windows = self.choice.observed.len().max(1) as f64;
+        Validation { loss: loss / windows, score: error / count.max(1) as f64 }
+    }
+}

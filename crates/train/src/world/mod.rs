@@ -1,0 +1,35 @@
+//! The model for any place: one network that learned from many stations, and is told where it stands and what it does not
+//! know.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `pool` | hourly records of many stations |
+//! | `split` | which of them train, choose and judge |
+//! | `window` | what a window holds, and what the network is given of it |
+//! | `mask` | what a station lacks: sensors, hours of history |
+//! | `example` | windows drawn at random, with what was observed after them |
+//! | `network` | the network, and its graph |
+//! | `learn` | how it is trained |
+//! | `judge` | how good it is, station by station |
+//! | `card` | what is said of it |
+
+mod card;
+mod example;
+mod judge;
+mod learn;
+mod mask;
+mod network;
+mod pool;
+mod split;
+mod window;
+
+pub(crate) use card::card;
+pub(crate) use example::Cutter;
+pub(crate) use judge::{Condition, StationScores, judge};
+pub use learn::WorldSettings;
+pub(crate) use learn::WorldTask;
+pub(crate) use network::{Network, QUANTILES};
+pub use pool::PoolError;
+pub(crate) use pool::{Embargo, Pool};
+pub(crate) use split::{Role, assign};
+pub(crate) use window::{normalisation, window};

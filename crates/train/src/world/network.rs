@@ -1,0 +1,177 @@
+//! The world's network: dense layers from what it is given of a window to seven quantiles of every row, which do not cross.
+//!
+//! The last layer gives for each row a median and, for every other quantile, how far it lies from its neighbour on the
+//! median's side, through a softplus, so that quantiles are in order whatever the weights are.
+
+use burn::module::Module;
+use burn::tensor::activation::{silu, softplus};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_pcg::Pcg64;
+
+use forecastd_model::Artefact;
+use forecastd_model::onnx::{Attribute, Model};
+
+use crate::dense::{Dense, dropout};
+use crate::graph::GraphBuilder;
+
+use super::example::ROWS;
+use super::window::{self, FEATURES, SAMPLES};
+
+/// The quantiles that are forecast.
+pub(crate) const QUANTILES: [f32; 7] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
+/// The position of the median among them.
+pub(super) const MEDIAN: usize = 3;
+/// Numbers of a forecast.
+pub(super) const OUTPUTS: usize = ROWS * QUANTILES.len();
+/// What the network is given is kept within so many standard deviations.
+const LIMIT: f32 = 6.0;
+
+/// Mean and standard deviation of what the network is given, and how large a unit of each row is.
+#[derive(Debug, Clone)]
+pub(crate) struct Scaling {
+    /// Of each input.
+    pub(crate) mean: Vec<f32>,
+    /// Of each input.
+    pub(crate) deviation: Vec<f32>,
+    /// What a unit of each row is, °C.
+    pub(crate) row_c: Vec<f32>,
+}
+
+impl Scaling {
+    /// Standardises inputs in place.
+    pub(super) fn apply(&self, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.mean.len()) {
+            for ((value, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *value = ((*value - mean) / deviation).clamp(-LIMIT, LIMIT);
+            }
+        }
+    }
+}
+
+/// The network, on standardised inputs.
+#[derive(Module, Debug)]
+pub(crate) struct Network {
+    hidden: Vec<Dense>,
+    output: Dense,
+    dropout: f64,
+}
+
+/// Which of a row's quantiles is which linear combination of the softplus'd steps: `[step, quantile]`.
+fn combination() -> Vec<f32> {
+    let count = QUANTILES.len();
+    let mut matrix = vec![0.0; count * count];
+    for quantile in 0..count {
+        matrix[MEDIAN * count + quantile] = 1.0;
+        for step in quantile..MEDIAN {
+            matrix[step * count + quantile] = -1.0;
+        }
+        for step in MEDIAN + 1..=quantile {
+            matrix[step * count + quantile] = 1.0;
+        }
+    }
+    matrix
+}
+
+/// 1 where a number of a row is the median, else 0.
+fn is_median() -> Vec<f32> {
+    (0..QUANTILES.len()).map(|index| if index == MEDIAN { 1.0 } else { 0.0 }).collect()
+}
+
+impl Network {
+    /// A network with initial weights.
+    pub(crate) fn new(hidden: &[usize], dropout: f64, device: &Device, generator: &mut Pcg64) -> Network {
+        let mut width = window::count();
+        let mut layers = Vec::new();
+        for &units in hidden {
+            layers.push(Dense::new_uniform(width, units, device, generator));
+            width = units;
+        }
+        let output = Dense::new_uniform(width, OUTPUTS, device, generator);
+        Network { hidden: layers, output, dropout }
+    }
+
+    /// `[batch, input]` to `[batch, row · quantile]`, in units of each row.
+    pub(super) fn forward(&self, inputs: Tensor<2>, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
+        let mut state = inputs;
+        for dense in &self.hidden {
+            state = silu(dense.forward(state));
+            state = dropout(state, self.dropout, generator.as_deref_mut());
+        }
+        let steps = self.output.forward(state);
+        let [batch, _] = steps.dims();
+        let device = steps.device();
+        let quantiles = QUANTILES.len();
+        let rows = steps.reshape([batch * ROWS, quantiles]);
+        let is_median = Tensor::<1>::from_data(TensorData::new(is_median(), [quantiles]), &device);
+        let is_step = is_median.clone().neg() + 1.0;
+        let medians = rows.clone() * is_median.unsqueeze();
+        let steps = softplus(rows, 1.0) * is_step.unsqueeze();
+        let combination =
+            Tensor::<2>::from_data(TensorData::new(combination(), [quantiles, quantiles]), &device);
+        (medians + steps).matmul(combination).reshape([batch, OUTPUTS])
+    }
+
+    /// The graph: from plain windows, normalised, to `[batch, row, quantile]` in °C less the newest temperature.
+    pub(crate) fn export(&self, scaling: &Scaling) -> Model {
+        let mut graph = GraphBuilder::new();
+        let flat = graph.flatten(Artefact::INPUT);
+        let axis = || vec![Attribute::int("axis", 1)];
+        let integers = |positions: &[usize]| positions.iter().map(|&at| at as i64).collect::<Vec<i64>>();
+        let positions = graph.integers("inputs", &integers(&window::inputs()));
+        let mut columns = vec![graph.node("Gather", &[&flat, &positions], axis())];
+        for day in window::ranges() {
+            let positions = graph.integers("day", &integers(&day));
+            let values = graph.node("Gather", &[&flat, &positions], axis());
+            let [highest, lowest] = ["ReduceMax", "ReduceMin"].map(|operation| {
+                let attributes = vec![Attribute::ints("axes", &[1]), Attribute::int("keepdims", 1)];
+                graph.node(operation, &[&values], attributes)
+            });
+            columns.push(graph.node("Sub", &[&highest, &lowest], Vec::new()));
+        }
+        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let inputs = graph.node("Concat", &names, axis());
+        let mean = graph.constant("mean", &[scaling.mean.len()], &scaling.mean);
+        let deviation = graph.constant("deviation", &[scaling.deviation.len()], &scaling.deviation);
+        let centred = graph.node("Sub", &[&inputs, &mean], Vec::new());
+        let scaled = graph.node("Div", &[&centred, &deviation], Vec::new());
+        let limits = vec![Attribute::float("min", -LIMIT), Attribute::float("max", LIMIT)];
+        let mut state = graph.node("Clip", &[&scaled], limits);
+        for dense in &self.hidden {
+            let linear = graph.dense(&state, &dense.numbers());
+            let gate = graph.node("Sigmoid", &[&linear], Vec::new());
+            state = graph.node("Mul", &[&linear, &gate], Vec::new());
+        }
+        let steps = graph.dense(&state, &self.output.numbers());
+        let shape = graph.integers("shape", &[0, ROWS as i64, QUANTILES.len() as i64]);
+        let rows = graph.node("Reshape", &[&steps, &shape], Vec::new());
+        let quantiles = QUANTILES.len();
+        let is_median = is_median();
+        let is_step: Vec<f32> = is_median.iter().map(|is| 1.0 - is).collect();
+        let is_median = graph.constant("is_median", &[quantiles], &is_median);
+        let is_step = graph.constant("is_step", &[quantiles], &is_step);
+        let medians = graph.node("Mul", &[&rows, &is_median], Vec::new());
+        let widths = graph.node("Softplus", &[&rows], Vec::new());
+        let widths = graph.node("Mul", &[&widths, &is_step], Vec::new());
+        let parts = graph.node("Add", &[&medians, &widths], Vec::new());
+        let combination = graph.constant("combination", &[quantiles, quantiles], &combination());
+        let ordered = graph.node("MatMul", &[&parts, &combination], Vec::new());
+        let units = graph.constant("row_c", &[ROWS, 1], &scaling.row_c);
+        let forecast = graph.node("Mul", &[&ordered, &units], Vec::new());
+        graph.finish(&forecast, [SAMPLES, FEATURES.len()], &[ROWS, quantiles])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_add_up_away_from_the_median() {
+        // Median 10, steps 1, 2, 4 below and 8, 16, 32 above.
+        let steps = [1.0, 2.0, 4.0, 10.0, 8.0, 16.0, 32.0];
+        let matrix = combination();
+        let quantile = |at: usize| (0..7).map(|step| steps[step] * matrix[step * 7 + at]).sum::<f32>();
+        let quantiles: Vec<f32> = (0..7).map(quantile).collect();
+        assert_eq!(quantiles, [3.0, 4.0, 6.0, 10.0, 18.0, 34.0, 66.0]);
+    }
+}

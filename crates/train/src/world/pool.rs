@@ -1,0 +1,461 @@
+//! Hourly records of many stations: folders of `stations.csv` and `hourly.bin.xz`, and single records beside them.
+//!
+//! `stations.csv` has a row a station: `id, name, country, group, latitude_deg, longitude_deg, elevation_m, first_unix_s,
+//! rows, tmy, step_h, pressure, licence, source`. `hourly.bin.xz` has for each station in that order six columns, each of
+//! `rows` little-endian 16-bit integers: air temperature (0.1 °C), pressure (0.1 hPa), relative humidity (1 %), dew point
+//! (0.1 °C), wind speed (0.1 m/s), wind from direction (1°). A column holds differences to the value before, wrapping; −32768
+//! is missing. The time of row `k` is `first_unix_s + 3600 k`.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use forecastd_core::{Grid, History, Quantity, Screening, Site, SiteError, Slot, Values, intake};
+use forecastd_record::{
+    CsvError, CsvMapping, CsvReader, DEFAULT_SPLIT, Part, Record, RecordError, RecordSource, sha256_of,
+};
+
+/// What a station's history keeps.
+pub(super) const QUANTITIES: [Quantity; 5] = [
+    Quantity::AirTemperature,
+    Quantity::AirPressure,
+    Quantity::DewPointTemperature,
+    Quantity::WindSpeed,
+    Quantity::WindFromDirection,
+];
+/// Seconds between two rows.
+pub(super) const STEP_S: u32 = 3600;
+/// The columns of a pool: quantity, and what a unit of the file is in the quantity's own.
+const COLUMNS: [(Quantity, f32); 6] = [
+    (Quantity::AirTemperature, 0.1),
+    (Quantity::AirPressure, 0.1),
+    (Quantity::RelativeHumidity, 1.0),
+    (Quantity::DewPointTemperature, 0.1),
+    (Quantity::WindSpeed, 0.1),
+    (Quantity::WindFromDirection, 1.0),
+];
+const MISSING: i16 = i16::MIN;
+/// A typical year is of months of different years; where two meet, so many hours are missing. What lies before such a hole
+/// is not what happened before what lies after it.
+const SPLICE_H: i64 = 12;
+
+/// Why a pool cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// A file cannot be read.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The list of stations cannot be understood.
+    #[error("{path}: {source}", path = .path.display())]
+    Stations {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: csv::Error,
+    },
+    /// A station stands nowhere.
+    #[error("station {id}: {source}")]
+    Site {
+        /// Which.
+        id: String,
+        /// Why.
+        source: SiteError,
+    },
+    /// There are fewer numbers than the list says.
+    #[error("{path}: ends within station {id}", path = .path.display())]
+    Short {
+        /// Which file.
+        path: PathBuf,
+        /// Which station.
+        id: String,
+    },
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A record or its mapping cannot be read.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    /// It is not known where the station of a record stands.
+    #[error("{path}: nothing says where the station stands: give a mapping with the site, as FILE=MAPPING", path = .path.display())]
+    NoSite {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// A stretch of a station's history that no splice runs through.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    /// What was measured.
+    pub(crate) history: History,
+    /// The slots that a window may end at: temperature was measured.
+    pub(crate) origins: Vec<Slot>,
+}
+
+/// One station.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolStation {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The group of records that it belongs to.
+    pub(crate) group: String,
+    /// Where it stands.
+    pub(crate) site: Site,
+    /// Hours between two observations: what lies between them was interpolated by those who made the file.
+    pub(crate) step_h: i64,
+    /// Whether it is a record that a user names, and not one of a folder.
+    pub(crate) is_named: bool,
+    /// Its history.
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// What a station is not learned from: a stretch of time near a place that is judged by it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Embargo {
+    /// The place.
+    pub(crate) site: Site,
+    /// How near, km.
+    pub(crate) within_km: f64,
+    /// From when, seconds since the epoch.
+    pub(crate) from_s: i64,
+    /// Until when.
+    pub(crate) until_s: i64,
+}
+
+/// A record among the pool that somebody may want to evaluate the model on.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedRecord {
+    /// Name of the file.
+    pub(crate) file: String,
+    /// Its hash.
+    pub sha256: String,
+    /// Where the station stands.
+    pub(crate) site: Site,
+    /// The first reading that may train.
+    pub(crate) first: Timestamp,
+    /// The last.
+    pub(crate) last: Timestamp,
+}
+
+/// Many stations.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pool {
+    /// The stations, in the order in which they were read.
+    pub(crate) stations: Vec<PoolStation>,
+    /// Records named by the user.
+    pub(crate) records: Vec<NamedRecord>,
+    /// Names and hashes of all files.
+    pub(crate) files: Vec<(String, String)>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    id: String,
+    name: String,
+    group: String,
+    latitude_deg: f64,
+    longitude_deg: f64,
+    elevation_m: Option<f64>,
+    first_unix_s: i64,
+    rows: usize,
+    tmy: u8,
+    step_h: i64,
+}
+
+impl Pool {
+    /// Reads folders of many stations, and files of single ones (`FILE` or `FILE=MAPPING`), of which the training part alone.
+    ///
+    /// # Errors
+    /// [`PoolError`], the first met.
+    pub(crate) fn read(sources: &[String], embargoes: &[Embargo]) -> Result<Pool, PoolError> {
+        let mut pool = Pool::default();
+        for source in sources {
+            let path = Path::new(source);
+            if path.is_dir() {
+                pool.add_folder(path, embargoes)?;
+            } else {
+                let (file, mapping) = match source.split_once('=') {
+                    Some((file, mapping)) => (Path::new(file), Some(Path::new(mapping))),
+                    None => (path, None),
+                };
+                pool.add_record(file, mapping)?;
+            }
+        }
+        Ok(pool)
+    }
+
+    fn add_folder(&mut self, folder: &Path, embargoes: &[Embargo]) -> Result<(), PoolError> {
+        let list = folder.join("stations.csv");
+        let numbers = folder.join("hourly.bin.xz");
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PoolError::File { path, source }
+        };
+        let file = File::open(&numbers).map_err(failed(&numbers))?;
+        let mut decoder = liblzma::read::XzDecoder::new(BufReader::new(file));
+        let stations = |source| PoolError::Stations { path: list.clone(), source };
+        let mut reader = csv::Reader::from_path(&list).map_err(stations)?;
+        for row in reader.deserialize() {
+            let row: Row = row.map_err(stations)?;
+            let mut columns = Vec::with_capacity(COLUMNS.len());
+            for _ in COLUMNS {
+                let column = read_column(&mut decoder, row.rows);
+                columns.push(column.map_err(|source| match source.kind() {
+                    std::io::ErrorKind::UnexpectedEof => {
+                        PoolError::Short { path: numbers.clone(), id: row.id.clone() }
+                    }
+                    _ => PoolError::File { path: numbers.clone(), source },
+                })?);
+            }
+            self.stations.push(station(row, &columns, embargoes)?);
+        }
+        for path in [&list, &numbers] {
+            let name = format!(
+                "{}/{}",
+                folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default(),
+                path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()
+            );
+            self.files.push((name, sha256_of(path).map_err(failed(path))?));
+        }
+        Ok(())
+    }
+
+    fn add_record(&mut self, file: &Path, mapping: Option<&Path>) -> Result<(), PoolError> {
+        let mapping = mapping.map(CsvMapping::read).transpose()?;
+        let reader = CsvReader::open(file, mapping.as_ref())?;
+        let measured = reader.quantities();
+        let mut known = Values::NONE;
+        for quantity in measured {
+            known.set(quantity, if quantity == Quantity::AirTemperature { 10.0 } else { 50.0 });
+        }
+        let keeps_humidity = known.get(Quantity::RelativeHumidity).is_some();
+        let keep = |quantity: &Quantity| {
+            known.get(*quantity).is_some() || (*quantity == Quantity::DewPointTemperature && keeps_humidity)
+        };
+        let quantities: Vec<Quantity> = QUANTITIES.into_iter().filter(keep).collect();
+        let source = RecordSource { path: file.to_owned(), mapping };
+        let record = Record::read(&source, hourly(), &quantities)?;
+        let site = record.site().ok_or_else(|| PoolError::NoSite { path: file.to_owned() })?;
+        // Chosen by the validation part as other networks are, it may not learn from that either.
+        let slots = record.part(DEFAULT_SPLIT, Part::Train);
+        let rows = record.rows_within(&slots);
+        let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let mut history = History::new(hourly(), &QUANTITIES, (last - first + 1) as usize);
+        for slot in first..=last {
+            let mut values = Values::NONE;
+            for &quantity in &quantities {
+                values.set(quantity, record.history().value(slot, quantity));
+            }
+            if !values.is_empty() {
+                history.insert(hourly().time(slot), &values);
+            }
+        }
+        let facts = record.facts();
+        self.files.push((facts.file.clone(), facts.sha256.clone()));
+        self.records.push(NamedRecord {
+            file: facts.file.clone(),
+            sha256: facts.sha256.clone(),
+            site,
+            first: hourly().time(first),
+            last: hourly().time(last),
+        });
+        self.stations.push(PoolStation {
+            id: facts.file.clone(),
+            name: facts.file.clone(),
+            group: "record".to_owned(),
+            site,
+            step_h: 1,
+            is_named: true,
+            segments: vec![Segment { history, origins: rows.to_vec() }],
+        });
+        Ok(())
+    }
+
+    /// One hash for all files.
+    pub(crate) fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        self.files.iter().for_each(|(_, hash)| hasher.update(hash.as_bytes()));
+        hex::encode(hasher.finalize())
+    }
+
+    /// The first and the last time of all.
+    pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let segments = || self.stations.iter().flat_map(|station| &station.segments);
+        let first = segments().filter_map(|segment| segment.origins.first()).min()?;
+        let last = segments().filter_map(|segment| segment.origins.last()).max()?;
+        Some((hourly().time(*first), hourly().time(*last)))
+    }
+}
+
+impl PoolStation {
+    /// How many windows may end here.
+    pub(crate) fn origins(&self) -> usize {
+        self.segments.iter().map(|segment| segment.origins.len()).sum()
+    }
+}
+
+/// The grid of a pool.
+pub(super) fn hourly() -> Grid {
+    Grid::new(STEP_S).expect("an hour is a step of a grid")
+}
+
+fn read_column(reader: &mut impl Read, rows: usize) -> std::io::Result<Vec<i16>> {
+    let mut bytes = vec![0; rows * 2];
+    reader.read_exact(&mut bytes)?;
+    let mut value = 0_i16;
+    let (pairs, _) = bytes.as_chunks::<2>();
+    Ok(pairs
+        .iter()
+        .map(|&pair| {
+            value = value.wrapping_add(i16::from_le_bytes(pair));
+            value
+        })
+        .collect())
+}
+
+fn station(row: Row, columns: &[Vec<i16>], embargoes: &[Embargo]) -> Result<PoolStation, PoolError> {
+    let site = Site { elevation_m: row.elevation_m, ..Site::new(row.latitude_deg, row.longitude_deg) };
+    site.validate().map_err(|source| PoolError::Site { id: row.id.clone(), source })?;
+    let near: Vec<&Embargo> =
+        embargoes.iter().filter(|embargo| embargo.site.distance_km(&site) <= embargo.within_km).collect();
+    let is_embargoed =
+        |second: i64| near.iter().any(|embargo| (embargo.from_s..embargo.until_s).contains(&second));
+    // What is believed of it, as of a live station.
+    let mut screening = Screening::default();
+    let mut readings: Vec<(Timestamp, Values)> = Vec::with_capacity(row.rows);
+    for index in 0..row.rows {
+        let second = row.first_unix_s + index as i64 * i64::from(STEP_S);
+        let mut values = Values::NONE;
+        for ((quantity, unit), column) in COLUMNS.iter().zip(columns) {
+            if column[index] != MISSING {
+                values.set(*quantity, f32::from(column[index]) * unit);
+            }
+        }
+        let Ok(time) = Timestamp::from_second(second) else { continue };
+        if !values.is_empty() && !is_embargoed(second) {
+            readings.push((time, intake::take(&mut screening, time, values).derived));
+        }
+    }
+    let is_spliced = row.tmy != 0;
+    let mut segments = Vec::new();
+    let mut begin = 0;
+    for index in 0..=readings.len() {
+        let is_end = index == readings.len();
+        let is_splice = !is_end && is_spliced && index > begin && {
+            let hole = readings[index].0.as_second() - readings[index - 1].0.as_second();
+            hole > SPLICE_H * i64::from(STEP_S)
+        };
+        if is_end || is_splice {
+            segments.extend(segment(&readings[begin..index], row.step_h));
+            begin = index;
+        }
+    }
+    Ok(PoolStation {
+        id: row.id,
+        name: row.name,
+        group: row.group,
+        site,
+        step_h: row.step_h,
+        is_named: false,
+        segments,
+    })
+}
+
+fn segment(readings: &[(Timestamp, Values)], step_h: i64) -> Option<Segment> {
+    let grid = hourly();
+    let (first, last) = (grid.slot(readings.first()?.0), grid.slot(readings.last()?.0));
+    let mut history = History::new(grid, &QUANTITIES, (last - first + 1) as usize);
+    for (time, values) in readings {
+        history.insert(*time, values);
+    }
+    let origins = (first..=last)
+        .filter(|slot| slot % step_h == 0 && !history.value(*slot, Quantity::AirTemperature).is_nan())
+        .collect();
+    Some(Segment { history, origins })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(tmy: u8, step_h: i64, rows: usize) -> Row {
+        Row {
+            id: "a".to_owned(),
+            name: "A".to_owned(),
+            group: "G".to_owned(),
+            latitude_deg: 40.0,
+            longitude_deg: -105.0,
+            elevation_m: Some(1600.0),
+            first_unix_s: 946_684_800,
+            rows,
+            tmy,
+            step_h,
+        }
+    }
+
+    /// Columns of a station with nothing but temperatures, in tenths of a degree.
+    fn columns(temperatures: &[i16]) -> Vec<Vec<i16>> {
+        let mut columns = vec![vec![MISSING; temperatures.len()]; COLUMNS.len()];
+        columns[0] = temperatures.to_vec();
+        columns
+    }
+
+    fn wave(hour: usize) -> i16 {
+        (100.0 + 50.0 * (hour as f64 * 0.2618).sin()) as i16
+    }
+
+    #[test]
+    fn a_column_is_the_sum_of_its_differences_and_wraps() {
+        let differences: Vec<i16> = vec![100, 5, -7, MISSING - 98, 50 - MISSING];
+        let bytes: Vec<u8> = differences.iter().flat_map(|difference| difference.to_le_bytes()).collect();
+        let column = read_column(&mut &bytes[..], 5).unwrap();
+        assert_eq!(column, [100, 105, 98, MISSING, 50]);
+        assert!(read_column(&mut &bytes[..], 6).is_err());
+    }
+
+    #[test]
+    fn no_window_of_a_typical_year_crosses_a_splice() {
+        let mut temperatures: Vec<i16> = (0..300).map(wave).collect();
+        temperatures[144..156].fill(MISSING);
+        let station_of = |tmy| station(row(tmy, 1, 300), &columns(&temperatures), &[]).unwrap();
+        let spliced = station_of(1);
+        assert_eq!(spliced.segments.len(), 2);
+        assert_eq!((spliced.segments[0].origins.len(), spliced.segments[1].origins.len()), (144, 144));
+        let actual = station_of(0);
+        assert_eq!(actual.segments.len(), 1);
+    }
+
+    #[test]
+    fn of_hours_that_were_interpolated_none_is_an_origin() {
+        let temperatures: Vec<i16> = (0..48).map(wave).collect();
+        let station = station(row(0, 3, 48), &columns(&temperatures), &[]).unwrap();
+        assert!(station.segments[0].origins.iter().all(|slot| slot % 3 == 0));
+        assert_eq!(station.segments[0].origins.len(), 16);
+    }
+
+    #[test]
+    fn what_is_judged_by_is_not_learned_from_nearby() {
+        let temperatures: Vec<i16> = (0..48).map(wave).collect();
+        let embargo = |longitude_deg| Embargo {
+            site: Site::new(40.0, longitude_deg),
+            within_km: 100.0,
+            from_s: 946_684_800 + 24 * 3600,
+            until_s: i64::MAX,
+        };
+        let origins =
+            |embargo| station(row(0, 1, 48), &columns(&temperatures), &[embargo]).unwrap().origins();
+        assert_eq!(origins(embargo(-105.5)), 24);
+        assert_eq!(origins(embargo(-100.0)), 48);
+    }
+}

@@ -1,0 +1,173 @@
+//! Which stations train, which choose and which judge.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use forecastd_core::Quantity;
+
+use super::pool::PoolStation;
+
+/// What a station is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    /// It is learned from.
+    Train,
+    /// It chooses between epochs and recipes.
+    Choose,
+    /// It judges, once.
+    Judge,
+    /// It stands so near to one that chooses or judges that it has the same weather.
+    Unused,
+}
+
+/// Groups whose terms do not let a published model learn from them: they judge.
+pub(crate) const JUDGING_GROUPS: [&str; 9] =
+    ["FOEHN", "AIRQ", "FLUX", "METAR-BDG", "CRHM", "MELODIST", "TEB", "SUEWS", "BOM3H"];
+/// Stations nearer to each other than this have the same weather, km.
+const SAME_WEATHER_KM: f64 = 50.0;
+/// Stations that choose, and that judge beside the [`JUDGING_GROUPS`].
+const HELD_OUT: usize = 40;
+/// Stations of one role are at least so far from each other, so that they do not say the same many times, km.
+const SPREAD_KM: f64 = 200.0;
+/// Fewer origins than this do not choose or judge.
+const FEWEST_ORIGINS: usize = 2000;
+
+/// A climate as far as temperature tells it, for spreading what is held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Climate {
+    /// Within the tropics.
+    Tropical,
+    /// Warm, with a wide daily range.
+    Dry,
+    /// Warm, with a narrow one.
+    WarmHumid,
+    /// Cool, with a wide one.
+    Continental,
+    /// Cool, with a narrow one.
+    Maritime,
+    /// Cold on average.
+    Cold,
+}
+
+impl Climate {
+    /// Its name in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Climate::Tropical => "tropical",
+            Climate::Dry => "warm, wide daily range",
+            Climate::WarmHumid => "warm, narrow daily range",
+            Climate::Continental => "cool, wide daily range",
+            Climate::Maritime => "cool, narrow daily range",
+            Climate::Cold => "cold",
+        }
+    }
+
+    /// The climate of a station: by latitude, mean temperature and mean daily range.
+    pub(crate) fn of(station: &PoolStation) -> Climate {
+        let (mean_c, range_c) = mean_and_range(station);
+        match station.site.latitude_deg.abs() {
+            ..23.44 => Climate::Tropical,
+            _ if mean_c < 5.0 => Climate::Cold,
+            _ if mean_c >= 15.0 && range_c >= 11.0 => Climate::Dry,
+            _ if mean_c >= 15.0 => Climate::WarmHumid,
+            _ if range_c >= 9.0 => Climate::Continental,
+            _ => Climate::Maritime,
+        }
+    }
+}
+
+/// Mean temperature and mean daily range, °C.
+fn mean_and_range(station: &PoolStation) -> (f64, f64) {
+    let (mut sum, mut count) = (0.0, 0.0);
+    let mut days: BTreeMap<(usize, i64), (f32, f32)> = BTreeMap::new();
+    for (index, segment) in station.segments.iter().enumerate() {
+        for &slot in &segment.origins {
+            let value = segment.history.value(slot, Quantity::AirTemperature);
+            sum += f64::from(value);
+            count += 1.0;
+            let day = days.entry((index, slot.div_euclid(24))).or_insert((value, value));
+            *day = (day.0.min(value), day.1.max(value));
+        }
+    }
+    let range =
+        days.values().map(|(low, high)| f64::from(high - low)).sum::<f64>() / days.len().max(1) as f64;
+    (if count > 0.0 { sum / count } else { f64::NAN }, range)
+}
+
+/// Gives every station its role. Those held out are spread over climates and groups in an order that their ids alone
+/// determine.
+pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
+    let mut roles = vec![Role::Train; stations.len()];
+    let mut order: Vec<usize> = (0..stations.len()).collect();
+    order.sort_by_key(|&index| Sha256::digest(stations[index].id.as_bytes()).to_vec());
+    for &index in &order {
+        if JUDGING_GROUPS.contains(&stations[index].group.as_str()) {
+            roles[index] = Role::Judge;
+        }
+    }
+    // Climate after climate has its turn, and within a climate group after group.
+    let mut queues: BTreeMap<Climate, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
+    for &index in order.iter().rev() {
+        let station = &stations[index];
+        if roles[index] == Role::Train && !station.is_named && station.origins() >= FEWEST_ORIGINS {
+            queues.entry(Climate::of(station)).or_default().entry(&station.group).or_default().push(index);
+        }
+    }
+    let mut turns: BTreeMap<Climate, usize> = BTreeMap::new();
+    for role in [Role::Judge, Role::Choose] {
+        let mut taken: Vec<usize> = Vec::new();
+        loop {
+            let before = taken.len();
+            for (climate, groups) in &mut queues {
+                if taken.len() == HELD_OUT {
+                    break;
+                }
+                let turn = turns.entry(*climate).or_default();
+                if let Some(index) = next(groups, turn, |index| is_spread(stations, index, &taken)) {
+                    roles[index] = role;
+                    taken.push(index);
+                }
+            }
+            if taken.len() == before || taken.len() == HELD_OUT {
+                break;
+            }
+        }
+    }
+    let held: Vec<usize> = (0..stations.len()).filter(|&index| roles[index] != Role::Train).collect();
+    for index in 0..stations.len() {
+        let station = &stations[index];
+        let is_near = |&other: &usize| station.site.distance_km(&stations[other].site) < SAME_WEATHER_KM;
+        if roles[index] == Role::Train && !station.is_named && held.iter().any(is_near) {
+            roles[index] = Role::Unused;
+        }
+    }
+    roles
+}
+
+fn is_spread(stations: &[PoolStation], index: usize, taken: &[usize]) -> bool {
+    let site = stations[index].site;
+    taken.iter().all(|&other| site.distance_km(&stations[other].site) >= SPREAD_KM)
+}
+
+/// Takes a station of the group whose turn it is, or of the next that has one; those that do not fit are passed over.
+fn next(
+    groups: &mut BTreeMap<&str, Vec<usize>>,
+    turn: &mut usize,
+    fits: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let count = groups.len();
+    for offset in 0..count {
+        let position = (*turn + offset) % count;
+        let queue = groups.values_mut().nth(position)?;
+        while let Some(index) = queue.pop() {
+            if fits(index) {
+                *turn = (position + 1) % count;
+                return Some(index);
+            }
+        }
+    }
+    None
+}
