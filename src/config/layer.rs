@@ -1,14 +1,22 @@
 //! What a file or the environment sets, with every fault in it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml_edit::{Document, Item, Key, TableLike, Value};
+
+use forecastd_core::StationName;
 
 use super::ENVIRONMENT_PREFIX;
 use super::fault::Fault;
 use super::rules::Rule;
 use super::schema::{Kind, Schema, name_of};
 use super::suggestion::closest;
+
+/// The section that every station's own place stands below.
+const STATION: &str = "station";
+/// The section whose keys those of single stations are.
+const SITE: &str = "site";
 
 /// A key with a good value.
 #[derive(Debug, Clone)]
@@ -32,6 +40,8 @@ pub(super) struct Layer {
     pub faults: Vec<Fault>,
     /// The keys, as `section.name`, of values with faults.
     pub faulty: Vec<String>,
+    /// What `[station.NAME]` sets, by the station's name.
+    pub stations: BTreeMap<String, Vec<Entry>>,
 }
 
 impl Layer {
@@ -49,6 +59,10 @@ impl Layer {
         };
         for (section, key, item) in entries(document.as_table()) {
             let line = line(text, key, item);
+            if section == STATION {
+                layer.take_stations(schema, text, line, item);
+                continue;
+            }
             if !schema.sections().any(|known| known == section) {
                 let suggestion = closest(section, schema.sections()).map(str::to_owned);
                 layer.refuse(section, section, line, unknown("section", suggestion));
@@ -94,17 +108,51 @@ impl Layer {
         layer
     }
 
+    /// What the tables of single stations set: the keys of `[site]`, each for one station.
+    fn take_stations(&mut self, schema: &Schema, text: &str, line: Option<usize>, item: &Item) {
+        let Some(stations) = item.as_table_like() else {
+            let message = format!("must be a section by station, [{STATION}.NAME], not {}", name_of(item));
+            return self.refuse(STATION, STATION, line, message);
+        };
+        for (station, key, item) in entries(stations) {
+            let line = self::line(text, key, item);
+            let section = format!("{STATION}.{station}");
+            let Some(table) = item.as_table_like().filter(|_| StationName::new(station).is_ok()) else {
+                let message = match StationName::new(station) {
+                    Ok(_) => format!("must be a section, not {}", name_of(item)),
+                    Err(error) => error.to_string(),
+                };
+                self.refuse(&section, &section, line, message);
+                continue;
+            };
+            for (name, key, item) in entries(table) {
+                let line = self::line(text, key, item);
+                let named = format!("{section}.{name}");
+                let like = format!("{SITE}.{name}");
+                let Some(kind) = schema.kind(&like) else {
+                    let meant = suggest(schema, SITE, name).map(|name| format!("{section}.{name}"));
+                    self.refuse(&named, &named, line, unknown("key", meant));
+                    continue;
+                };
+                match judged(&like, read(kind, item)) {
+                    Ok(scalar) => {
+                        let value = scalar.into_value();
+                        let entry = Entry { key: name.to_owned(), name: named, line, value };
+                        self.stations.entry(station.to_owned()).or_default().push(entry);
+                    }
+                    Err(message) => self.refuse(&named, &named, line, message),
+                }
+            }
+        }
+    }
+
     fn refuse(&mut self, key: &str, name: &str, line: Option<usize>, message: String) {
         self.faulty.push(key.to_owned());
         self.faults.push(Fault { key: name.to_owned(), line, message });
     }
 
     fn take(&mut self, key: &str, name: &str, line: Option<usize>, read: Result<Scalar, String>) {
-        let judged = read.and_then(|scalar| {
-            let objection = Rule::of(key).and_then(|rule| scalar.judge(rule));
-            objection.map_or(Ok(scalar), Err)
-        });
-        match judged {
+        match judged(key, read) {
             Ok(scalar) => {
                 let value = scalar.into_value();
                 self.entries.push(Entry { key: key.to_owned(), name: name.to_owned(), line, value });
@@ -112,6 +160,14 @@ impl Layer {
             Err(message) => self.refuse(key, name, line, message),
         }
     }
+}
+
+/// The value of a key, if its rule has no objection.
+fn judged(key: &str, read: Result<Scalar, String>) -> Result<Scalar, String> {
+    read.and_then(|scalar| {
+        let objection = Rule::of(key).and_then(|rule| scalar.judge(rule));
+        objection.map_or(Ok(scalar), Err)
+    })
 }
 
 /// A value of one of the kinds that keys hold.

@@ -29,13 +29,14 @@ use rand::Rng;
 use rand::distr::Distribution;
 use serde::Deserialize;
 
+use forecastd_core::{Places, StationName};
 use forecastd_mqtt::{MqttSettings, SettingsError};
 
 pub use fault::Fault;
 pub use password::{password_faults, password_warnings};
 pub use settings::{
     HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, ModelSettings,
-    StationSettings, Topics,
+    SiteSettings, StationSettings, Topics,
 };
 pub use topic::{TopicTemplate, TopicTemplateError};
 
@@ -55,13 +56,18 @@ const CLIENT_ID_PREFIX: &str = "forecastd-";
 const JOURNAL_FILE: &str = "forecastd.sqlite";
 
 /// The whole configuration. `deploy/forecastd.toml` explains every key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[mqtt]`: the broker.
     pub mqtt: MqttSettings,
     /// `[topics]`: where readings come from and where forecasts go.
     pub topics: Topics,
+    /// `[site]`: where every station stands that has no place of its own.
+    pub site: SiteSettings,
+    /// Where stations stand: what `[site]` and every `[station.NAME]` come to.
+    #[serde(skip)]
+    pub places: Places,
     /// `[model]`: which model, and what computes it.
     pub model: ModelSettings,
     /// `[stations]`: limits.
@@ -135,6 +141,10 @@ impl Config {
                     if !cause_is_known {
                         faults.push(locate(&layers, key, message));
                     }
+                }
+                match places(&config, &layers) {
+                    Ok(places) => config.places = places,
+                    Err(mut found) => faults.append(&mut found),
                 }
                 if faults.is_empty() {
                     config.resolve_paths(folder, &environment);
@@ -215,6 +225,43 @@ where
     Config::load(path, environment).err().unwrap_or_default()
 }
 
+/// Where stations stand, by `[site]` and every `[station.NAME]`.
+fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut places = Places::default();
+    match config.site.place(None) {
+        Ok(place) => places.default = place,
+        Err((key, message)) => faults.push(locate(layers, format!("site.{key}"), message)),
+    }
+    for (name, entries) in layers.iter().flat_map(|layer| &layer.stations) {
+        let mut table = config::Map::new();
+        for entry in entries {
+            table.insert(entry.key.clone(), entry.value.clone());
+        }
+        let settings = config::Value::new(None, config::ValueKind::Table(table));
+        let fault = |key: &str, message: String| {
+            let own = entries.iter().find(|entry| entry.key == key).or(entries.first());
+            let line = own.and_then(|entry| entry.line);
+            Fault { key: format!("station.{name}.{key}"), line, message }
+        };
+        let settings: SiteSettings = match settings.try_deserialize() {
+            Ok(settings) => settings,
+            Err(error) => {
+                faults.push(fault("", error.to_string()));
+                continue;
+            }
+        };
+        match (settings.place(places.default), StationName::new(name)) {
+            (Ok(Some(place)), Ok(name)) => {
+                places.stations.insert(name, place);
+            }
+            (Ok(_), _) => {}
+            (Err((key, message)), _) => faults.push(fault(key, message)),
+        }
+    }
+    if faults.is_empty() { Ok(places) } else { Err(faults) }
+}
+
 /// The default with the layers over it, later ones over earlier ones.
 fn merge(layers: &[Layer]) -> Result<Config, String> {
     let default = config::File::from_str(DEFAULT, config::FileFormat::Toml);
@@ -259,6 +306,7 @@ fn state_directory(environment: &[(String, String)]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forecastd_core::{Precision, Site};
 
     const NOTHING: [(&str, &str); 0] = [];
 
@@ -320,6 +368,47 @@ mod tests {
                 assert!(rules::Rule::of(key).is_some(), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn every_station_has_its_own_place_or_that_of_the_site() {
+        let text = r#"
+[site]
+time_zone = "Europe/Berlin"
+
+[station.roof]
+latitude_deg = 50.91
+longitude_deg = 11.57
+elevation_m = 155
+
+[station."upper valley"]
+elevation_m = 1200.5
+"#;
+        let config = load(text).unwrap();
+        let place = |name: &str| config.places.of(&StationName::new(name).unwrap()).unwrap();
+        assert_eq!(place("roof").site, Site::new(50.91, 11.57).at_elevation(155.0));
+        assert_eq!(place("roof").precision, Precision::Given);
+        assert_eq!(place("elsewhere").precision, Precision::TimeZone);
+        assert_eq!(place("upper valley").site.elevation_m, Some(1200.5));
+        assert_eq!(place("upper valley").site.latitude_deg, place("elsewhere").site.latitude_deg);
+        assert_eq!(load("").unwrap().places, Places::default());
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_said_with_key_and_line() {
+        let text = "[site]\nlatitude_deg = 91\n\n[station.roof]\nlongitude_deg = 11.5\n\n[station.hut]\nlat = 1\n\
+                    [station.usa]\ncountry = \"US\"\n[station.mars]\ntime_zone = \"Mars/Phobos\"\n";
+        let said = faults(text);
+        assert_eq!(said[0], "line 2: site.latitude_deg: 91 is not between -90 and 90");
+        assert_eq!(said[1], "line 5: station.roof.latitude_deg: is missing beside longitude_deg");
+        assert!(said[2].starts_with("line 8: station.hut.lat: unknown key"), "{}", said[2]);
+        assert!(said[3].starts_with("line 10: station.usa.country: US is "), "{}", said[3]);
+        assert!(
+            said[4].starts_with("line 12: station.mars.time_zone: \"Mars/Phobos\" is no time zone"),
+            "{}",
+            said[4]
+        );
+        assert_eq!(said.len(), 5);
     }
 
     #[test]

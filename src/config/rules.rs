@@ -12,6 +12,8 @@ pub(super) enum Rule {
     Within(RangeInclusive<i64>),
     /// A number of seconds in this range, whole or not.
     Seconds(RangeInclusive<f64>),
+    /// A number in this range, whole or not, or `nan` where it is not known.
+    Measure(RangeInclusive<f64>),
     /// A text with something in it.
     NotEmpty,
     /// One of these words.
@@ -25,7 +27,7 @@ pub(super) enum Rule {
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 34] = [
+static RULES: [(&str, Rule); 37] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
     ("mqtt.keep_alive_s", Rule::Within(1..=65_535)),
@@ -47,6 +49,9 @@ static RULES: [(&str, Rule); 34] = [
     ("topics.station_status", Rule::ByStation),
     ("topics.verification", Rule::ByStation),
     ("topics.status", Rule::WithoutStation),
+    ("site.latitude_deg", Rule::Measure(-90.0..=90.0)),
+    ("site.longitude_deg", Rule::Measure(-180.0..=180.0)),
+    ("site.elevation_m", Rule::Measure(-450.0..=9000.0)),
     ("model.path", Rule::NotEmpty),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
     ("model.watch_s", Rule::Within(0..=86_400)),
@@ -73,7 +78,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
 impl Rule {
     /// Whether the number need not be whole.
     pub(super) fn allows_fractions(&self) -> bool {
-        matches!(self, Rule::Seconds(_))
+        matches!(self, Rule::Seconds(_) | Rule::Measure(_))
     }
 
     /// The rule of the key `section.name`, if it has one.
@@ -88,7 +93,7 @@ impl Rule {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
             }
             // Numbers that the conversion rounds are far outside any range of seconds.
-            Rule::Seconds(_) => self.judge_float(number as f64),
+            Rule::Seconds(_) | Rule::Measure(_) => self.judge_float(number as f64),
             _ => None,
         }
     }
@@ -99,6 +104,9 @@ impl Rule {
             Rule::Seconds(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
             }
+            Rule::Measure(range) if !number.is_nan() && !range.contains(&number) => {
+                Some(format!("{number} is not between {} and {}", range.start(), range.end()))
+            }
             _ => None,
         }
     }
@@ -106,7 +114,7 @@ impl Rule {
     /// What is wrong with a text.
     pub(super) fn judge_text(&self, text: &str) -> Option<String> {
         match self {
-            Rule::Within(_) | Rule::Seconds(_) => None,
+            Rule::Within(_) | Rule::Seconds(_) | Rule::Measure(_) => None,
             Rule::NotEmpty => text.trim().is_empty().then(|| "must not be empty".to_owned()),
             Rule::OneOf(words) => (!words.contains(&text)).then(|| {
                 let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();

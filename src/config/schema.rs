@@ -63,6 +63,7 @@ impl Schema {
                     super::rules::Rule::of(&key).is_some_and(super::rules::Rule::allows_fractions);
                 let kind = match item.as_value() {
                     Some(Value::Integer(_)) if fractions => Kind::Number,
+                    Some(Value::Float(_)) => Kind::Number,
                     Some(Value::Integer(_)) => Kind::Integer,
                     Some(Value::Boolean(_)) => Kind::Boolean,
                     Some(Value::String(_)) => Kind::Text,

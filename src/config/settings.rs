@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use super::topic::TopicTemplate;
+use forecastd_core::{Place, Site};
 use forecastd_model::EngineChoice;
 
 /// `[topics]`: where readings come from and where forecasts go.
@@ -43,6 +44,8 @@ impl Topics {
 pub struct ModelSettings {
     /// The model file, as configured; [`super::Config::load`] makes it the file found.
     pub path: PathBuf,
+    /// Whether a model that is for one site runs for stations that stand elsewhere.
+    pub anywhere: bool,
     /// What computes the model.
     pub engine: EngineChoice,
     /// The ONNX Runtime library; none = found by `ORT_DYLIB_PATH` or beside the program.
@@ -77,6 +80,51 @@ impl ModelSettings {
         let mut candidates = ModelSettings::candidates(path, folder);
         let found = candidates.iter().position(|candidate| candidate.exists());
         candidates.swap_remove(found.unwrap_or(0))
+    }
+}
+
+/// `[site]` and `[station.NAME]`: where stations stand.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteSettings {
+    /// Degrees north.
+    #[serde(deserialize_with = "number_or_none")]
+    pub latitude_deg: Option<f64>,
+    /// Degrees east.
+    #[serde(deserialize_with = "number_or_none")]
+    pub longitude_deg: Option<f64>,
+    /// Metres above sea level.
+    #[serde(deserialize_with = "number_or_none")]
+    pub elevation_m: Option<f64>,
+    /// The time zone, by its IANA name; empty where it is not known.
+    pub time_zone: String,
+    /// The country, by its code (ISO 3166); empty where it is not known.
+    pub country: String,
+}
+
+impl SiteSettings {
+    /// The place that the keys say; `default` where they do not say one.
+    ///
+    /// # Errors
+    /// The key to blame, and why.
+    pub fn place(&self, default: Option<Place>) -> Result<Option<Place>, (&'static str, String)> {
+        let place = match (self.latitude_deg, self.longitude_deg) {
+            (Some(latitude_deg), Some(longitude_deg)) => {
+                Some(Place::given(Site::new(latitude_deg, longitude_deg)))
+            }
+            (Some(_), None) => return Err(("longitude_deg", "is missing beside latitude_deg".to_owned())),
+            (None, Some(_)) => return Err(("latitude_deg", "is missing beside longitude_deg".to_owned())),
+            (None, None) if !self.time_zone.is_empty() => {
+                Some(Place::of_time_zone(&self.time_zone).map_err(|error| ("time_zone", error.to_string()))?)
+            }
+            (None, None) if !self.country.is_empty() => {
+                Some(Place::of_country(&self.country).map_err(|error| ("country", error.to_string()))?)
+            }
+            (None, None) => default,
+        };
+        let Some(mut place) = place else { return Ok(None) };
+        place.site.elevation_m = self.elevation_m.or(place.site.elevation_m);
+        Ok(Some(place))
     }
 }
 
@@ -172,6 +220,12 @@ pub struct LogSettings {
     pub level: LogLevel,
     /// In which format.
     pub format: LogFormat,
+}
+
+/// `nan` is no number.
+fn number_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    Ok(number.is_finite().then_some(number))
 }
 
 /// An empty text is no path.

@@ -335,9 +335,9 @@ impl Driver {
                     false => self.deliver(forecast.station, message),
                 }
             }
-            Publication::Status { station, state, newest_reading, model } => {
+            Publication::Status { station, state, newest_reading, place, model } => {
                 let topic = topics.station_status.topic(station.as_str());
-                let payload = wire::status::encode_status(&station, state, newest_reading, &model);
+                let payload = wire::status::encode_status(&station, state, newest_reading, place, &model);
                 self.hand_in(message(topic, payload));
             }
             Publication::Verification { station, model, verified_until, scores } => {

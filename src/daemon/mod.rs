@@ -262,6 +262,8 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         max_ahead: SignedDuration::from_secs(stations.max_reading_ahead_s as i64),
         stale_after: SignedDuration::from_secs(stations.stale_after_s as i64),
         idle_after: (stations.idle_days > 0).then_some(idle_after),
+        places: config.places.clone(),
+        runs_anywhere: config.model.anywhere,
         has_journal: journal.is_some(),
         earliest: EARLIEST,
     }

@@ -269,7 +269,17 @@ impl Telemetry {
             StationState::Stale => {
                 warn!(%station, "station has sent nothing new for longer than stations.stale_after_s");
             }
-            StationState::Fresh(Readiness::Silent) => {}
+            StationState::Fresh(Readiness::NoPlace) if is_news => warn!(
+                %station,
+                "it is not known where the station stands: give [station.{station}] or [site] a latitude_deg and \
+                 longitude_deg, or a time_zone; reference forecasts are published meanwhile"
+            ),
+            StationState::Fresh(Readiness::Elsewhere(distance_km)) if is_news => warn!(
+                %station, distance_km,
+                "the model is for one site, and the station is elsewhere: reference forecasts are published; \
+                 model.anywhere = true runs it all the same"
+            ),
+            StationState::Fresh(Readiness::Silent | Readiness::NoPlace | Readiness::Elsewhere(_)) => {}
         }
     }
 

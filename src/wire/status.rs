@@ -1,6 +1,6 @@
 //! The JSON of the status and verification topics.
 
-use forecastd_core::{LeadScores, ROLLING_DAYS, Readiness, Scores, StationName, StationState};
+use forecastd_core::{LeadScores, Place, ROLLING_DAYS, Readiness, Scores, StationName, StationState};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -13,15 +13,41 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    distance_km: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     newest_reading: Option<String>,
+    place: Where,
     model: &'a str,
+}
+
+/// Where the station stands, and how well that is known: `given`, `time_zone`, `country` or `missing`.
+#[derive(Serialize)]
+struct Where {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latitude_deg: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longitude_deg: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elevation_m: Option<f64>,
+    precision: &'static str,
+}
+
+impl From<Option<Place>> for Where {
+    fn from(place: Option<Place>) -> Where {
+        Where {
+            latitude_deg: place.map(|place| place.site.latitude_deg),
+            longitude_deg: place.map(|place| place.site.longitude_deg),
+            elevation_m: place.and_then(|place| place.site.elevation_m),
+            precision: place.map_or("missing", |place| place.precision.name()),
+        }
+    }
 }
 
 /// How much history is still missing, in hours to a tenth; `None` when the window is complete.
 pub fn missing_hours(readiness: Readiness) -> Option<f64> {
     match readiness {
         Readiness::WarmingUp(missing) => Some((missing.remaining.as_secs_f64() / 360.0).ceil() / 10.0),
-        Readiness::Silent | Readiness::Ready => None,
+        Readiness::Silent | Readiness::Ready | Readiness::NoPlace | Readiness::Elsewhere(_) => None,
     }
 }
 
@@ -32,6 +58,8 @@ pub fn state_name(state: StationState) -> &'static str {
         StationState::Fresh(Readiness::Silent) => "silent",
         StationState::Fresh(Readiness::WarmingUp(_)) => "warming_up",
         StationState::Fresh(Readiness::Ready) => "ready",
+        StationState::Fresh(Readiness::NoPlace) => "no_place",
+        StationState::Fresh(Readiness::Elsewhere(_)) => "elsewhere",
     }
 }
 
@@ -40,6 +68,7 @@ pub fn encode_status(
     station: &StationName,
     state: StationState,
     newest_reading: Option<Timestamp>,
+    place: Option<Place>,
     model: &str,
 ) -> String {
     let readiness = match state {
@@ -54,7 +83,12 @@ pub fn encode_status(
             Some(Readiness::WarmingUp(missing)) => Some(missing.quantity.name().to_owned()),
             _ => None,
         },
+        distance_km: match readiness {
+            Some(Readiness::Elsewhere(distance_km)) => Some(distance_km),
+            _ => None,
+        },
         newest_reading: newest_reading.map(|time| time.to_string()),
+        place: place.into(),
         model,
     };
     serde_json::to_string(&status).expect("strings and finite numbers are JSON")
@@ -134,13 +168,20 @@ mod tests {
             Missing { remaining: SignedDuration::from_mins(95), quantity: Quantity::RelativeHumidity };
         let station = StationName::new("roof").unwrap();
         let state = StationState::Fresh(Readiness::WarmingUp(missing));
+        let place = Place::of_time_zone("America/Denver").unwrap();
         assert_eq!(
-            encode_status(&station, state, None, "jena@0"),
-            r#"{"station":"roof","state":"warming_up","missing_hours":1.6,"missing":"relative_humidity","model":"jena@0"}"#
+            encode_status(&station, state, None, None, "jena@0"),
+            concat!(
+                r#"{"station":"roof","state":"warming_up","missing_hours":1.6,"missing":"relative_humidity","#,
+                r#""place":{"precision":"missing"},"model":"jena@0"}"#
+            )
         );
         assert_eq!(
-            encode_status(&station, StationState::Stale, Some(Timestamp::UNIX_EPOCH), "jena@0"),
-            r#"{"station":"roof","state":"stale","newest_reading":"1970-01-01T00:00:00Z","model":"jena@0"}"#
+            encode_status(&station, StationState::Stale, Some(Timestamp::UNIX_EPOCH), Some(place), "jena@0"),
+            concat!(
+                r#"{"station":"roof","state":"stale","newest_reading":"1970-01-01T00:00:00Z","#,
+                r#""place":{"latitude_deg":39.74,"longitude_deg":-104.98,"precision":"time_zone"},"model":"jena@0"}"#
+            )
         );
     }
 

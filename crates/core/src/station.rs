@@ -20,13 +20,13 @@ use crate::journal::Restored;
 use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::model::outputs;
+use crate::weather::place::Place;
 use crate::weather::quantity::{Quantity, Values};
 use crate::weather::reading::StationName;
-use crate::weather::site::Site;
 use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
-use crate::window::spec::{Missing, WindowSpec};
+use crate::window::spec::{Missing, Unready, WindowSpec};
 
 /// Why a reading is not taken at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -162,6 +162,20 @@ pub enum Readiness {
     WarmingUp(Missing),
     /// The model can run.
     Ready,
+    /// The model is for any place, and it is not known where the station stands.
+    NoPlace,
+    /// The model is for one site, so many kilometres away.
+    Elsewhere(u32),
+}
+
+impl From<Unready> for Readiness {
+    fn from(unready: Unready) -> Readiness {
+        match unready {
+            Unready::Missing(missing) => Readiness::WarmingUp(missing),
+            Unready::NoPlace => Readiness::NoPlace,
+            Unready::Elsewhere(distance_km) => Readiness::Elsewhere(distance_km),
+        }
+    }
 }
 
 /// One station.
@@ -169,7 +183,9 @@ pub enum Readiness {
 pub struct Station {
     name: StationName,
     /// Where it stands, if that is known.
-    site: Option<Site>,
+    place: Option<Place>,
+    /// Whether a model that is for one site may run elsewhere.
+    runs_anywhere: bool,
     model: Arc<Model>,
     history: History,
     screening: Screening,
@@ -211,7 +227,8 @@ impl Station {
     pub fn new(name: StationName, model: Arc<Model>) -> Station {
         Station {
             name,
-            site: None,
+            place: None,
+            runs_anywhere: false,
             history: empty_history(&model.manifest),
             model,
             screening: Screening::default(),
@@ -225,6 +242,17 @@ impl Station {
             delivered: None,
             active_at: Timestamp::UNIX_EPOCH,
         }
+    }
+
+    /// Says where the station stands, and whether a model that is for one site may run elsewhere.
+    pub fn set_place(&mut self, place: Option<Place>, runs_anywhere: bool) {
+        (self.place, self.runs_anywhere) = (place, runs_anywhere);
+        self.measure_readiness();
+    }
+
+    /// Where it stands, if that is known.
+    pub fn place(&self) -> Option<Place> {
+        self.place
     }
 
     /// The station's name.
@@ -460,10 +488,13 @@ impl Station {
     /// ahead. Says what is to be done then: windows that were owed, and forecasts that may not have been delivered.
     pub fn restore(
         model: Arc<Model>,
+        place: Option<Place>,
+        runs_anywhere: bool,
         restored: &Restored,
         limit: Timestamp,
     ) -> (Station, Vec<Next>, Vec<Forecast>) {
         let mut station = Station::new(restored.station.clone(), model);
+        (station.place, station.runs_anywhere) = (place, runs_anywhere);
         let state = restored.state.as_deref().and_then(read_state);
         let mut owed: VecDeque<Origin> = VecDeque::new();
         if let Some(state) = state {
@@ -548,15 +579,15 @@ impl Station {
                 self.readiness = Readiness::Ready;
                 Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived), window)
             }
-            (Err(missing), Some(newest_c)) => {
-                self.readiness = Readiness::WarmingUp(missing);
+            (Err(unready), Some(newest_c)) => {
+                self.readiness = unready.into();
                 let forecast = self.reference_forecast(&Origin { slot, issued_at, newest_c });
                 self.issued(&forecast);
                 Next::Reference(forecast)
             }
             (window, None) => {
                 // A temperature that was never measured leaves no window complete, so there is an error.
-                self.readiness = window.err().map_or(Readiness::Ready, Readiness::WarmingUp);
+                self.readiness = window.err().map_or(Readiness::Ready, Readiness::from);
                 Next::Nothing
             }
         }
@@ -583,12 +614,14 @@ impl Station {
     }
 
     /// The normalised window that ends at `slot`.
-    fn window(&self, slot: Slot) -> Result<Vec<f32>, Missing> {
+    fn window(&self, slot: Slot) -> Result<Vec<f32>, Unready> {
         let manifest = &self.model.manifest;
         let mut window = vec![0.0; manifest.window.len()];
-        // A station whose place is not known has no window for a model of any site.
-        let no_place = Missing { remaining: SignedDuration::ZERO, quantity: Quantity::AirTemperature };
-        let site = manifest.window.site_for(self.site).ok_or(no_place)?;
+        let own = self.place.map(|place| place.site);
+        if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !self.runs_anywhere) {
+            return Err(Unready::Elsewhere(distance_km.round() as u32));
+        }
+        let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
         manifest.window.fill(&self.history, site, slot, &mut window)?;
         manifest.normalisation.apply(&mut window);
         Ok(window)
@@ -598,7 +631,7 @@ impl Station {
         self.readiness = match self.history.newest().map(|newest| self.window(newest)) {
             None => Readiness::Silent,
             Some(Ok(_)) => Readiness::Ready,
-            Some(Err(missing)) => Readiness::WarmingUp(missing),
+            Some(Err(unready)) => unready.into(),
         };
     }
 

@@ -89,7 +89,7 @@ fn a_record_and_a_live_station_make_the_same_of_the_same_readings() {
     let mut of_record = vec![0.0; spec.len()];
     for (time, values) in readings {
         let slot = record.history().grid().slot(time);
-        let filled = spec.fill(record.history(), site, slot, &mut of_record);
+        let filled = spec.fill(record.history(), Site::new(50.91, 11.57), slot, &mut of_record);
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else {
             dropped += values.iter().count() as u64;
             continue;

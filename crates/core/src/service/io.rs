@@ -11,6 +11,7 @@ use crate::intake::screening::Dropped;
 use crate::journal::{Batch, Restored};
 use crate::model::Model;
 use crate::station::Readiness;
+use crate::weather::place::Place;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
 use crate::window::history::Inserted;
@@ -135,6 +136,8 @@ pub enum Publication {
         state: StationState,
         /// The time of its newest reading.
         newest_reading: Option<Timestamp>,
+        /// Where it stands, if that is known.
+        place: Option<Place>,
         /// The model in use.
         model: Arc<str>,
     },

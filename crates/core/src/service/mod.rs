@@ -30,6 +30,7 @@ use crate::forecast::verification::{Score, Scores};
 use crate::journal::{Batch, Entry, Restored};
 use crate::model::Model;
 use crate::station::{Completed, Next, Readiness, Rejected, Station};
+use crate::weather::place::Places;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
 use crate::window::history::Inserted;
@@ -65,6 +66,10 @@ pub struct Settings {
     pub stale_after: SignedDuration,
     /// A station without a new reading for so long gives up its seat; `None` = never.
     pub idle_after: Option<SignedDuration>,
+    /// Where the stations stand.
+    pub places: Places,
+    /// Whether a model that is for one site may run elsewhere.
+    pub runs_anywhere: bool,
     /// Whether there is a journal.
     pub has_journal: bool,
     /// The clock cannot be before this: the day that the program was built.
@@ -103,6 +108,8 @@ enum StateKind {
     Silent,
     WarmingUp,
     Ready,
+    NoPlace,
+    Elsewhere,
     Stale,
 }
 
@@ -112,6 +119,8 @@ fn kind(state: StationState) -> StateKind {
         StationState::Fresh(Readiness::Silent) => StateKind::Silent,
         StationState::Fresh(Readiness::WarmingUp(_)) => StateKind::WarmingUp,
         StationState::Fresh(Readiness::Ready) => StateKind::Ready,
+        StationState::Fresh(Readiness::NoPlace) => StateKind::NoPlace,
+        StationState::Fresh(Readiness::Elsewhere(_)) => StateKind::Elsewhere,
     }
 }
 
@@ -365,7 +374,11 @@ impl Service {
                 let detail = format!("stations.max = {max_stations} stations are served already");
                 return self.refuse(Some(name), "too_many_stations", detail, token, effects);
             }
-            None => (unseated.insert(Station::new(name.clone(), Arc::clone(&self.model))), false),
+            None => {
+                let mut station = Station::new(name.clone(), Arc::clone(&self.model));
+                station.set_place(self.settings.places.of(&name), self.settings.runs_anywhere);
+                (unseated.insert(station), false)
+            }
         };
         if is_known {
             drop_future(station, limit, &mut self.entries, effects);
@@ -555,6 +568,7 @@ impl Service {
             station: name.clone(),
             state,
             newest_reading: entry.station.newest().map(|(time, _)| time),
+            place: entry.station.place(),
             model: Arc::clone(&self.model.id),
         }));
     }
@@ -658,7 +672,13 @@ impl Service {
 
     fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
-        let (station, next, undelivered) = Station::restore(Arc::clone(&self.model), restored, limit);
+        let (station, next, undelivered) = Station::restore(
+            Arc::clone(&self.model),
+            self.settings.places.of(&restored.station),
+            self.settings.runs_anywhere,
+            restored,
+            limit,
+        );
         let name = station.name().clone();
         self.clock.shown(station.active_at());
         if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {

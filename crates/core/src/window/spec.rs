@@ -76,6 +76,23 @@ pub enum WindowSpecError {
     Site(SiteError),
 }
 
+/// Why there is no window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unready {
+    /// History is missing.
+    Missing(Missing),
+    /// The model is for any place, and it is not known where the station stands.
+    NoPlace,
+    /// The model is for one site, so many kilometres away.
+    Elsewhere(u32),
+}
+
+impl From<Missing> for Unready {
+    fn from(missing: Missing) -> Unready {
+        Unready::Missing(missing)
+    }
+}
+
 /// Why no window can be made yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
@@ -86,6 +103,8 @@ pub struct Missing {
 }
 
 impl WindowSpec {
+    /// A model for one site is good for stations within this distance of it, km.
+    pub const MAX_DISTANCE_KM: f64 = 50.0;
     /// The most samples a window may have.
     pub const MAX_SAMPLES: usize = 10_000;
     /// The most features a window may have.
@@ -174,6 +193,12 @@ impl WindowSpec {
     /// for any site, when it is not known where the station stands.
     pub fn site_for(&self, station: Option<Site>) -> Option<Site> {
         self.site.or(station)
+    }
+
+    /// How far away the one site that the model is for is from a station, km, where that is too far for it.
+    pub fn too_far_km(&self, station: Option<Site>) -> Option<f64> {
+        let distance_km = self.site?.distance_km(&station?);
+        (distance_km > WindowSpec::MAX_DISTANCE_KM).then_some(distance_km)
     }
 
     /// Writes the window that ends at `end` of a station at `site` into `window`: sample by sample from the oldest to the

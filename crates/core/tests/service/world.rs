@@ -89,6 +89,8 @@ pub(crate) fn settings() -> Settings {
         stale_after: SignedDuration::from_hours(2),
         idle_after: Some(SignedDuration::from_hours(30 * 24)),
         has_journal: true,
+        places: Default::default(),
+        runs_anywhere: false,
         earliest: at(-365 * 24 * HOUR),
     }
 }

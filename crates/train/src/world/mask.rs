@@ -143,6 +143,28 @@ mod tests {
     }
 
     #[test]
+    fn a_window_on_the_grid_of_a_live_station_is_the_one_that_was_learned_from() {
+        let live_grid = forecastd_core::Grid::new(600).unwrap();
+        let spec = window(600);
+        for (lacking, hours) in [(&[][..], 100), (&[Quantity::AirPressure][..], 30), (&[][..], 2)] {
+            let learned = history(lacking, hours);
+            let mut live = History::new(live_grid, &spec.quantities(), spec.history_slots(24));
+            for slot in 200 - hours..=200 {
+                let mut values = Values::NONE;
+                for quantity in QUANTITIES {
+                    values.set(quantity, learned.value(slot, quantity));
+                }
+                live.insert(hourly().time(slot), &values);
+            }
+            let mut numbers = vec![0.0; spec.len()];
+            spec.fill(&live, Site::new(-20.0, 30.0), 200 * 6, &mut numbers).unwrap();
+            normalisation().apply(&mut numbers);
+            let bits = |numbers: &[f32]| numbers.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+            assert_eq!(bits(&numbers), bits(&normalised(&learned)));
+        }
+    }
+
+    #[test]
     fn masks_of_training_hide_everything_now_and_then_and_nothing_mostly() {
         let mut generator = Pcg64::seed_from_u64(1);
         let masks: Vec<Mask> = (0..2000).map(|_| Mask::draw(&mut generator)).collect();

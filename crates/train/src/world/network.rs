@@ -164,6 +164,66 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parameters::numbers;
+    use crate::world::window::{gather, inputs, normalisation, ranges, window};
+    use forecastd_core::{FORMAT_VERSION, Manifest, Target, TargetKind};
+    use forecastd_model::{Engine, EngineChoice, Runtime};
+    use rand::{Rng, SeedableRng};
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format_version: FORMAT_VERSION,
+            name: "world".to_owned(),
+            window: window(600),
+            normalisation: normalisation(),
+            target: Target {
+                quantity: "air_temperature".to_owned(),
+                kind: TargetKind::DifferenceToNewest,
+                mean: 0.0,
+                standard_deviation: 1.0,
+            },
+            lead_h: (1..=24).collect(),
+            quantiles: QUANTILES.to_vec(),
+            extremes_h: Some(24),
+            training: None,
+            scores: Vec::new(),
+            tool: "test".to_owned(),
+            graph_sha256: None,
+        }
+    }
+
+    #[test]
+    fn the_engine_gives_what_burn_gives_and_quantiles_never_cross() {
+        let mut generator = Pcg64::seed_from_u64(3);
+        let device = Device::flex();
+        let network = Network::new(&[16, 12], 0.0, &device, &mut generator);
+        let count = window::count();
+        let scaling = Scaling {
+            mean: (0..count).map(|_| generator.random_range(-0.5..0.5)).collect(),
+            deviation: (0..count).map(|_| generator.random_range(0.5..2.0)).collect(),
+            row_c: (0..ROWS).map(|_| generator.random_range(0.5..4.0)).collect(),
+        };
+        let file = Artefact::assemble(network.export(&scaling), &manifest()).unwrap();
+        let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
+        let mut engine = Engine::load(&runtime, &Artefact::parse(&file).unwrap()).unwrap();
+        for _ in 0..20 {
+            let numbers_of_window: Vec<f32> =
+                (0..SAMPLES * FEATURES.len()).map(|_| generator.random_range(-2.5..2.5)).collect();
+            let mut row = vec![0.0; count];
+            gather(&numbers_of_window, &inputs(), &ranges(), &mut row);
+            scaling.apply(&mut row);
+            let input = Tensor::<2>::from_data(TensorData::new(row, [1, count]), &device);
+            let by_burn = numbers(network.forward(input, None));
+            let by_engine = engine.run(&numbers_of_window, 1).unwrap();
+            for (index, (own, engine)) in by_burn.iter().zip(&by_engine).enumerate() {
+                let own = own * scaling.row_c[index / QUANTILES.len()];
+                assert!((own - engine).abs() < 1e-4 * (1.0 + own.abs()), "{index}: {own} and {engine}");
+            }
+            for quantiles in by_engine.chunks_exact(QUANTILES.len()) {
+                assert!(quantiles.windows(2).all(|pair| pair[0] <= pair[1]), "{quantiles:?}");
+            }
+        }
+    }
 
     #[test]
     fn steps_add_up_away_from_the_median() {

@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_column_is_the_sum_of_its_differences_and_wraps() {
-        let differences: Vec<i16> = vec![100, 5, -7, MISSING - 98, 50 - MISSING];
+        let differences: Vec<i16> = vec![100, 5, -7, MISSING.wrapping_sub(98), 50_i16.wrapping_sub(MISSING)];
         let bytes: Vec<u8> = differences.iter().flat_map(|difference| difference.to_le_bytes()).collect();
         let column = read_column(&mut &bytes[..], 5).unwrap();
         assert_eq!(column, [100, 105, 98, MISSING, 50]);
