@@ -373,6 +373,18 @@ impl Tensor {
         }
     }
 
+    /// Its numbers, if they are floats that stand in the file; else `None`.
+    pub fn floats(&self) -> Option<Vec<f32>> {
+        let (whole, rest) = self.raw_data.as_chunks::<4>();
+        match (self.data_type, self.float_data.is_empty()) {
+            (FLOAT, false) => Some(self.float_data.clone()),
+            (FLOAT, true) if rest.is_empty() => {
+                Some(whole.iter().map(|own| f32::from_le_bytes(*own)).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// A constant vector of integers.
     pub fn int64(name: &str, values: &[i64]) -> Tensor {
         Tensor {

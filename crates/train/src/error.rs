@@ -12,7 +12,7 @@ use forecastd_report::EvaluateError;
 use super::checkpoint::CheckpointError;
 use super::dataset::DatasetError;
 use super::imdb::reviews::ReviewError;
-use super::world::PoolError;
+use super::world::{BaseError, PoolError};
 
 /// Why a run ends without what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,49 @@ pub enum TrainError {
     /// No pool of stations was given.
     #[error("{0} learns from many stations: --pool FOLDER")]
     NoPool(&'static str),
+    /// No model to go on from was given.
+    #[error("{0} goes on from the model for any place: --from FILE")]
+    NoBase(&'static str),
+    /// The model to go on from cannot be read.
+    #[error("--from {path}", path = .path.display())]
+    BaseFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ArtefactError>,
+    },
+    /// The model to go on from is another one.
+    #[error("--from {path}", path = .path.display())]
+    Base {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<BaseError>,
+    },
+    /// There is not enough history.
+    #[error("{days:.0} days of whole windows are too little to learn from: at least {needed:.0} are needed")]
+    TooLittle {
+        /// How many there are.
+        days: f64,
+        /// How many are needed.
+        needed: f64,
+    },
+    /// A station's own history adds nothing.
+    #[error(
+        "not written: on blocks of the history that were left out it errs by {own_c:.3} °C, the model for any place by \
+         {world_c:.3} °C, and it is better on {better} of {blocks} of them: keep that model; --ship-anyway writes it all the \
+         same"
+    )]
+    NoOwnGain {
+        /// Mean absolute error over all leads, °C.
+        own_c: f64,
+        /// That of the model for any place, °C.
+        world_c: f64,
+        /// Blocks on which it is better.
+        better: usize,
+        /// Blocks.
+        blocks: usize,
+    },
     /// A pool of stations cannot be read.
     #[error(transparent)]
     Pool(#[from] PoolError),

@@ -19,7 +19,7 @@ use super::problem::{Problem, STATION_QUANTITIES, Style, window};
 use super::recurrent::Activation;
 use super::ridge::RidgeRecipe;
 use super::terms;
-use super::world::WorldSettings;
+use super::world::{OwnSettings, WorldSettings};
 
 /// The experiment that is run when none is named.
 pub const DEFAULT: &str = "station-pair";
@@ -55,6 +55,8 @@ pub enum Method {
     Pair(PairRecipe),
     /// A network for any place.
     World(WorldRecipe),
+    /// What a station's own history adds to that.
+    Own(OwnRecipe),
     /// A network on film reviews.
     Reviews(ReviewRecipe),
 }
@@ -73,7 +75,7 @@ impl Experiment {
             Method::Ridge(recipe) => Some(of(&recipe.problem)),
             Method::Network(recipe) => Some(of(&recipe.problem)),
             Method::Pair(recipe) => recipe.target().lead_h.last().copied(),
-            Method::World(_) => Some(24),
+            Method::World(_) | Method::Own(_) => Some(24),
             Method::Persistence | Method::Yesterday | Method::Climatology | Method::Reviews(_) => None,
         }
     }
@@ -90,9 +92,11 @@ impl Experiment {
             }
             Method::Pair(_) => (1, false, true, false),
             Method::World(_) => (0, false, true, false),
+            Method::Own(_) => (0, false, false, false),
             Method::Reviews(_) => (1, true, false, false),
         };
-        let has_protocol = !matches!(self.method, Method::Pair(_) | Method::World(_) | Method::Reviews(_));
+        let has_protocol =
+            !matches!(self.method, Method::Pair(_) | Method::World(_) | Method::Own(_) | Method::Reviews(_));
         let heeded = [
             ("--epochs", options.epochs.is_some(), is_trained),
             ("--steps", options.steps.is_some(), is_trained),
@@ -181,6 +185,23 @@ impl WorldRecipe {
         if !options.head.is_empty() {
             self.network.hidden.clone_from(&options.head);
         }
+        self
+    }
+}
+
+/// What a station's own history adds to the network for any place, and how it is trained further.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OwnRecipe {
+    /// How it is learned.
+    pub own: OwnSettings,
+    /// How all layers are trained further, where there is enough history.
+    pub fit: FitSettings,
+}
+
+impl OwnRecipe {
+    /// The recipe with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> OwnRecipe {
+        self.fit = self.fit.with_options(options, seed);
         self
     }
 }
@@ -357,6 +378,7 @@ pub fn all() -> Vec<Experiment> {
             station_pair(),
         ),
         experiment("world", "dense layers for any place, from a --pool of many stations", world()),
+        experiment("own", "the network for any place (--from), further on a station's own history", own()),
         experiment(
             "imdb-lstm-reversed",
             "film reviews (--imdb) from end to beginning: words as 128 numbers, LSTM of 32 units",
@@ -393,6 +415,24 @@ fn world() -> Method {
             schedule: Schedule::Cosine { warm_up: WARM_UP },
             clip_norm: Some(1.0),
             averaging: Some(0.999),
+            patience: None,
+            seed: 1,
+        },
+    })
+}
+
+fn own() -> Method {
+    Method::Own(OwnRecipe {
+        own: OwnSettings { prior_days: 300.0, fine_tuned_from_days: 365.0, penalty: 1e-2, blocks: 6 },
+        fit: FitSettings {
+            epochs: 4,
+            steps: None,
+            batch: 256,
+            optimiser: OptimiserKind::AdamW { weight_decay: 0.0 },
+            learning_rate: 3e-4,
+            schedule: Schedule::Cosine { warm_up: 50 },
+            clip_norm: Some(1.0),
+            averaging: Some(0.99),
             patience: None,
             seed: 1,
         },

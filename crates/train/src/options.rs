@@ -70,6 +70,9 @@ pub struct TrainOptions {
     /// experiment world; several, each with --pool.
     #[arg(long, value_name = "PATH", help_heading = "Record")]
     pub pool: Vec<String>,
+    /// The model for any place that the experiment own goes on from.
+    #[arg(long, value_name = "FILE", help_heading = "Experiments")]
+    pub from: Option<PathBuf>,
     /// Forecasts 24 hours from the newest sample (aligned) or 25, as the notebook does.
     #[arg(long, value_enum, help_heading = "Experiments")]
     pub protocol: Option<Protocol>,

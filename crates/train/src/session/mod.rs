@@ -1,6 +1,7 @@
 //! What a run works with: the record, where states are kept, what is best so far.
 
 mod learning;
+mod own;
 mod shipping;
 mod world;
 
@@ -121,6 +122,7 @@ impl Session<'_> {
                 let recipe = recipe.clone().with_options(self.options, seed);
                 self.pair(experiment, &recipe)
             }
+            Method::Own(recipe) => self.own(experiment, &recipe.clone().with_options(self.options, seed)),
             Method::World(recipe) => self.world(experiment, &recipe.clone().with_options(self.options, seed)),
             Method::Reviews(recipe) => {
                 let recipe = recipe.clone().with_options(self.options, seed);

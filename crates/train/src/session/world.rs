@@ -181,7 +181,7 @@ fn scores(judged: &[(Condition, Vec<StationScores>)]) -> PartScores {
         LeadScore {
             lead_h,
             mae: mean(whole, |scores| per(scores.rows[row].error, scores.rows[row].count)),
-            rmse: f64::NAN,
+            rmse: mean(whole, |scores| per(scores.rows[row].squared, scores.rows[row].count).sqrt()),
             persistence_mae: mean(whole, |scores| per(scores.rows[row].persistence, scores.rows[row].count)),
             yesterday_mae: Some(mean(whole, |scores| {
                 per(scores.rows[row].yesterday, scores.rows[row].yesterday_count)

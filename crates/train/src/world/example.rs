@@ -3,10 +3,10 @@
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
-use forecastd_core::{Normalisation, Quantity, Site, Slot, WindowSpec};
+use forecastd_core::{History, Normalisation, Quantity, Site, Slot, WindowSpec};
 
 use super::mask::Mask;
-use super::pool::{Pool, PoolStation, Segment, hourly};
+use super::pool::{Pool, hourly};
 use super::split::Role;
 use super::window::{self, LEADS};
 
@@ -116,7 +116,7 @@ impl<'a> Cutter<'a> {
         self.normalisation.apply(numbers);
         mask.apply(numbers);
         window::gather(numbers, &self.inputs, &self.ranges, row);
-        Some(observed(station, segment, origin.slot))
+        Some(observed_after(&segment.history, origin.slot, station.step_h))
     }
 
     /// The example of a number, the same every time.
@@ -133,26 +133,26 @@ impl<'a> Cutter<'a> {
     }
 }
 
-/// What was observed in the 24 hours after `slot`, less the temperature then. Hours that were interpolated do not count.
-pub(super) fn observed(station: &PoolStation, segment: &Segment, slot: Slot) -> Observed {
-    let history = &segment.history;
+/// What was observed in the 24 hours after `slot` of an hourly history, less the temperature then. What lies between
+/// observations `step_h` hours apart was interpolated and does not count.
+pub(super) fn observed_after(history: &History, slot: Slot, step_h: i64) -> Observed {
+    debug_assert_eq!(history.grid(), hourly());
     let newest = history.value(slot, Quantity::AirTemperature);
     let mut observed = [f32::NAN; ROWS];
     let (mut low, mut high, mut count) = (f32::MAX, f32::MIN, 0);
-    for lead in 0..LEADS {
+    for (lead, outcome) in observed.iter_mut().take(LEADS).enumerate() {
         let valid = slot + lead as i64 + 1;
         let value = history.value(valid, Quantity::AirTemperature);
         if value.is_nan() {
             continue;
         }
         (low, high, count) = (low.min(value), high.max(value), count + 1);
-        if valid % station.step_h == 0 {
-            observed[lead] = value - newest;
+        if valid % step_h == 0 {
+            *outcome = value - newest;
         }
     }
-    if count + MOST_MISSING >= LEADS && station.step_h == 1 {
+    if count + MOST_MISSING >= LEADS && step_h == 1 {
         (observed[LEADS], observed[LEADS + 1]) = (low - newest, high - newest);
     }
-    debug_assert_eq!(history.grid(), hourly());
     observed
 }

@@ -59,6 +59,8 @@ pub(crate) struct RowSums {
     pub(crate) count: u64,
     /// Absolute errors of the median, °C.
     pub(crate) error: f64,
+    /// Squared errors of the median, K².
+    pub(crate) squared: f64,
     /// Pinball losses over all quantiles, °C.
     pub(crate) pinball: f64,
     /// Outcomes within the interval.
@@ -241,6 +243,7 @@ fn station_scores(
             let sums = &mut scores.rows[row];
             sums.count += 1;
             sums.error += f64::from((observed - quantiles[MEDIAN]).abs());
+            sums.squared += f64::from(observed - quantiles[MEDIAN]).powi(2);
             sums.pinball += pinball(quantiles, observed);
             sums.covered += u64::from((quantiles[INTERVAL.0]..=quantiles[INTERVAL.1]).contains(&observed));
             sums.persistence += f64::from(observed.abs());

@@ -146,6 +146,7 @@ fn scaling(cutter: &Cutter) -> Scaling {
         mean: sums.inputs.iter().map(|(sum, _)| (sum / windows) as f32).collect(),
         deviation: sums.inputs.iter().map(deviation).collect(),
         row_c: sums.rows.iter().map(|(sum, count)| (sum / count.max(1.0)).max(0.01) as f32).collect(),
+        width: vec![1.0; ROWS],
     }
 }
 

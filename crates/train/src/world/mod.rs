@@ -12,23 +12,31 @@
 //! | `learn` | how it is trained |
 //! | `judge` | how good it is, station by station |
 //! | `card` | what is said of it |
+//! | `base` | the network of a file, to go on from |
+//! | `own` | what the history of one station adds to it |
 
+mod base;
 mod card;
 mod example;
 mod judge;
 mod learn;
 mod mask;
 mod network;
+mod own;
 mod pool;
 mod split;
 mod window;
 
+pub use base::BaseError;
+pub(crate) use base::read as read_base;
 pub(crate) use card::card;
 pub(crate) use example::Cutter;
 pub(crate) use judge::{Condition, StationScores, judge};
 pub use learn::WorldSettings;
 pub(crate) use learn::WorldTask;
 pub(crate) use network::{Network, QUANTILES};
+pub use own::OwnSettings;
+pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnTask, Specialist};
 pub use pool::PoolError;
 pub(crate) use pool::{Embargo, Pool};
 pub(crate) use split::{Role, assign};

@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 use forecastd_model::Artefact;
 use forecastd_model::onnx::{Attribute, Model};
 
-use crate::dense::{Dense, dropout};
+use crate::dense::{Dense, DenseNumbers, dropout};
 use crate::graph::GraphBuilder;
 
 use super::example::ROWS;
@@ -35,6 +35,8 @@ pub(crate) struct Scaling {
     pub(crate) deviation: Vec<f32>,
     /// What a unit of each row is, °C.
     pub(crate) row_c: Vec<f32>,
+    /// How far the quantiles of each row are drawn away from the median.
+    pub(crate) width: Vec<f32>,
 }
 
 impl Scaling {
@@ -90,14 +92,36 @@ impl Network {
         Network { hidden: layers, output, dropout }
     }
 
-    /// `[batch, input]` to `[batch, row · quantile]`, in units of each row.
-    pub(super) fn forward(&self, inputs: Tensor<2>, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
+    /// A network with given layers, the last of which is the output's.
+    pub(super) fn from_layers(mut layers: Vec<DenseNumbers>, device: &Device) -> Option<Network> {
+        let output = Dense::from_numbers(layers.pop()?, device);
+        let hidden = layers.into_iter().map(|layer| Dense::from_numbers(layer, device)).collect();
+        Some(Network { hidden, output, dropout: 0.0 })
+    }
+
+    /// All layers, the last of which is the output's.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Dense> {
+        self.hidden.iter().chain(std::iter::once(&self.output))
+    }
+
+    /// The same network with another last layer.
+    pub(super) fn with_output(&self, output: DenseNumbers, device: &Device) -> Network {
+        Network { output: Dense::from_numbers(output, device), ..self.clone() }
+    }
+
+    /// `[batch, input]` to what the last layer is given, `[batch, unit]`.
+    pub(super) fn state(&self, inputs: Tensor<2>, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
         let mut state = inputs;
         for dense in &self.hidden {
             state = silu(dense.forward(state));
             state = dropout(state, self.dropout, generator.as_deref_mut());
         }
-        let steps = self.output.forward(state);
+        state
+    }
+
+    /// `[batch, input]` to `[batch, row · quantile]`, in units of each row.
+    pub(super) fn forward(&self, inputs: Tensor<2>, generator: Option<&mut Pcg64>) -> Tensor<2> {
+        let steps = self.output.forward(self.state(inputs, generator));
         let [batch, _] = steps.dims();
         let device = steps.device();
         let quantiles = QUANTILES.len();
@@ -146,9 +170,10 @@ impl Network {
         let rows = graph.node("Reshape", &[&steps, &shape], Vec::new());
         let quantiles = QUANTILES.len();
         let is_median = is_median();
-        let is_step: Vec<f32> = is_median.iter().map(|is| 1.0 - is).collect();
+        let of_row = |width: &f32| is_median.iter().map(|is| width * (1.0 - is)).collect::<Vec<f32>>();
+        let is_step: Vec<f32> = scaling.width.iter().flat_map(of_row).collect();
         let is_median = graph.constant("is_median", &[quantiles], &is_median);
-        let is_step = graph.constant("is_step", &[quantiles], &is_step);
+        let is_step = graph.constant("is_step", &[ROWS, quantiles], &is_step);
         let medians = graph.node("Mul", &[&rows, &is_median], Vec::new());
         let widths = graph.node("Softplus", &[&rows], Vec::new());
         let widths = graph.node("Mul", &[&widths, &is_step], Vec::new());
@@ -202,6 +227,7 @@ mod tests {
             mean: (0..count).map(|_| generator.random_range(-0.5..0.5)).collect(),
             deviation: (0..count).map(|_| generator.random_range(0.5..2.0)).collect(),
             row_c: (0..ROWS).map(|_| generator.random_range(0.5..4.0)).collect(),
+            width: vec![1.0; ROWS],
         };
         let file = Artefact::assemble(network.export(&scaling), &manifest()).unwrap();
         let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();

@@ -1,0 +1,157 @@
+//! What a station's own history adds to the model for any place: a specialist, where it gains anything.
+
+use burn::tensor::Device;
+
+use forecastd_atomic_file as atomic_file;
+use forecastd_core::{FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Refit, Training};
+use forecastd_model::Artefact;
+use forecastd_record::{DEFAULT_SPLIT, Record};
+
+use super::Session;
+use crate::error::TrainError;
+use crate::experiment::{Experiment, OwnRecipe};
+use crate::fit::StopRule;
+use crate::options;
+use crate::summary::ExperimentResult;
+use crate::world::{OwnHistory, OwnTask, Specialist, SpecialistMethod, normalisation, read_base, window};
+
+/// Fewer days are not learned from.
+const FEWEST_DAYS: f64 = 30.0;
+
+impl Session<'_> {
+    /// Learns from a station's own history, from the world's network on.
+    pub(super) fn own(&mut self, experiment: &Experiment, recipe: &OwnRecipe) -> Result<(), TrainError> {
+        let path = self.options.from.clone().ok_or(TrainError::NoBase(experiment.name))?;
+        let base = |source| TrainError::Base { path: path.clone(), source: Box::new(source) };
+        let artefact = Artefact::read(&path)
+            .map_err(|source| TrainError::BaseFile { path: path.clone(), source: Box::new(source) })?;
+        let device = Device::flex().autodiff();
+        let (network, scaling) = read_base(&artefact, &device).map_err(base)?;
+        let record = Record::read_for(&self.source()?, &window(3600))?;
+        self.check_interrupted()?;
+        self.describe(&record);
+        let site = self.site(&record)?;
+        let history = OwnHistory::new(record.history(), site, &scaling);
+        self.note(&format!("{} windows, {:.0} days of them", history.len(), history.days()));
+        if history.days() < FEWEST_DAYS {
+            return Err(TrainError::TooLittle { days: history.days(), needed: FEWEST_DAYS });
+        }
+        let settings = &recipe.own;
+        let refit = |indices: &[usize]| {
+            let network =
+                Specialist::refit_last_layer(&history, indices, &network, &scaling, settings, &device);
+            Ok::<_, TrainError>(network)
+        };
+        let method = SpecialistMethod::LastLayer;
+        let mut best = Specialist::new(method, &history, &network, &scaling, settings, &device, refit)?;
+        self.say("the last layer refitted", &best);
+        if history.days() >= settings.fine_tuned_from_days {
+            let refit = |indices: &[usize]| {
+                let task =
+                    OwnTask::new(&history, indices.to_vec(), &network, &scaling, settings, device.clone());
+                let until = StopRule::Epoch(recipe.fit.epochs);
+                Ok::<_, TrainError>(self.fit(&task, network.clone(), &recipe.fit, until, None)?.model)
+            };
+            let method = SpecialistMethod::FineTuned;
+            let tuned = Specialist::new(method, &history, &network, &scaling, settings, &device, refit)?;
+            self.say("all layers trained further", &tuned);
+            if tuned.mae_c[1] < best.mae_c[1] {
+                best = tuned;
+            }
+        }
+        let persistence_c = best.leads_c.iter().map(|lead| lead[2]).sum::<f64>() / best.leads_c.len() as f64;
+        self.summary.results.push(ExperimentResult {
+            name: experiment.name,
+            seed: Some(recipe.fit.seed),
+            lead_h: 24,
+            validation_c: best.mae_c[1],
+            validation_normalised: best.mae_c[1] / best.mae_c[0],
+            persistence_c,
+            fits: Vec::new(),
+        });
+        let Some(out) = self.options.out.clone() else { return Ok(()) };
+        if !best.is_gain() && !self.options.ship_anyway {
+            return Err(TrainError::NoOwnGain {
+                own_c: best.mae_c[1],
+                world_c: best.mae_c[0],
+                better: best.better.0,
+                blocks: best.better.1,
+            });
+        }
+        let manifest = self.own_manifest(&record, site, &artefact, recipe, &best);
+        let model = best.network.export(&best.scaling);
+        atomic_file::write(&out, &Artefact::assemble(model, &manifest)?)?;
+        self.summary.written = Some(out);
+        Ok(())
+    }
+
+    fn say(&mut self, what: &str, specialist: &Specialist) {
+        let [world_c, own_c] = specialist.mae_c;
+        let (better, blocks) = specialist.better;
+        self.note(&format!(
+            "{what}: {own_c:.3} °C over all leads on blocks left out, the model for any place {world_c:.3} °C; better on \
+             {better} of {blocks}; the interval held {:.1} % before it was refitted",
+            100.0 * specialist.coverage
+        ));
+    }
+
+    fn own_manifest(
+        &self,
+        record: &Record,
+        site: forecastd_core::Site,
+        base: &Artefact,
+        recipe: &OwnRecipe,
+        specialist: &Specialist,
+    ) -> Manifest {
+        let facts = record.facts();
+        let stem = self.options.out.as_deref().and_then(options::stem);
+        let name = self.options.name.clone().or(stem).unwrap_or_else(|| "own".to_owned());
+        let mut settings = serde_json::to_value(recipe).unwrap_or_default();
+        settings["base"] = serde_json::json!(base.id());
+        settings["method"] = serde_json::json!(specialist.method);
+        let leads =
+            specialist.leads_c.iter().zip(&specialist.rmse_c).zip(1..).map(|((mae, rmse), lead_h)| {
+                LeadScore {
+                    lead_h,
+                    mae: mae[1],
+                    rmse: *rmse,
+                    persistence_mae: mae[2],
+                    yesterday_mae: None,
+                    climatology_mae: None,
+                    coverage: None,
+                }
+            });
+        let scores = PartScores {
+            part: "blocks left out".to_owned(),
+            before_refit: true,
+            forecasts: facts.readings,
+            leads: leads.collect(),
+        };
+        let mut window = base.manifest.window.clone();
+        window.site = Some(site);
+        Manifest {
+            format_version: FORMAT_VERSION,
+            name,
+            window,
+            normalisation: normalisation(),
+            training: Some(Training {
+                file: facts.file.clone(),
+                sha256: facts.sha256.clone(),
+                rows: facts.readings,
+                first: facts.first,
+                last: facts.last,
+                split: DEFAULT_SPLIT,
+                refit: Some(Refit::Whole),
+                seed: recipe.fit.seed,
+                experiment: "own".to_owned(),
+                settings,
+                climatology: None,
+                records: Vec::new(),
+            }),
+            scores: vec![scores],
+            tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
+            graph_sha256: None,
+            ..base.manifest.clone()
+        }
+    }
+}

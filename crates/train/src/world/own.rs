@@ -1,0 +1,419 @@
+//! What the history of one station adds to the world's network.
+//!
+//! With little history the last layer's medians are refitted alone: a ridge regression of what the network misses on what its
+//! last layer is given, with a prior that is worth [`OwnSettings::prior_days`] days of the station's own. With a year or more,
+//! all layers are trained further, with a penalty on how far they leave the world's. What is gained is measured on blocks of
+//! the history that were left out; the intervals are refitted by what was forecast for those.
+
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_pcg::Pcg64;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use forecastd_core::{Cholesky, History, Quantity, Site, Slot};
+
+use crate::dense::DenseNumbers;
+use crate::epoch::Validation;
+use crate::fit::Task;
+use crate::interval::Distances;
+use crate::parameters::numbers;
+
+use super::example::{Observed, ROWS, observed_after};
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
+use super::window::{self, LEADS};
+
+/// How it is learned from a station's own history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnSettings {
+    /// How many days of the station's own history the prior of the last layer is worth.
+    pub prior_days: f64,
+    /// So many days of history are needed for training all layers further.
+    pub fine_tuned_from_days: f64,
+    /// The penalty on the squared distance of the weights from the world's.
+    pub penalty: f32,
+    /// Into how many blocks the history is divided; each is left out once.
+    pub blocks: usize,
+}
+
+/// Hours that are left out on either side of a block: windows and targets would overlap.
+const MARGIN_H: i64 = 96;
+/// How many windows are run at once.
+const CHUNK: usize = 2048;
+/// The share of outcomes that the interval is to hold.
+const COVERAGE: f64 = 0.8;
+
+/// Windows of a station's history, and what was observed after them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OwnHistory {
+    slots: Vec<Slot>,
+    /// What the network is given, standardised.
+    inputs: Vec<f32>,
+    observed: Vec<Observed>,
+}
+
+/// A network that has learned from a station's history.
+pub(crate) struct Specialist {
+    /// How it was made.
+    pub(crate) method: Method,
+    /// The network.
+    pub(crate) network: Network,
+    /// The world's scaling, with intervals that fit the station.
+    pub(crate) scaling: Scaling,
+    /// Mean absolute error over all leads on blocks left out: of the world's network, and of this.
+    pub(crate) mae_c: [f64; 2],
+    /// Mean absolute errors by lead on blocks left out, likewise, and of persistence.
+    pub(crate) leads_c: Vec<[f64; 3]>,
+    /// Root mean square errors by lead on blocks left out.
+    pub(crate) rmse_c: Vec<f64>,
+    /// On how many blocks it is the better one, of how many.
+    pub(crate) better: (usize, usize),
+    /// Share of outcomes within the interval on blocks left out, before the interval was refitted.
+    pub(crate) coverage: f64,
+}
+
+/// How a specialist is made of the world's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// The last layer is refitted.
+    LastLayer,
+    /// All layers are trained further.
+    FineTuned,
+}
+
+impl OwnHistory {
+    /// The windows of an hourly history at `site`.
+    pub(crate) fn new(history: &History, site: Site, scaling: &Scaling) -> OwnHistory {
+        let (Some(first), Some(last)) = (history.oldest(), history.newest()) else {
+            return OwnHistory::default();
+        };
+        let (spec, normalisation) = (window::window(super::pool::STEP_S), window::normalisation());
+        let (inputs, ranges, count) = (window::inputs(), window::ranges(), window::count());
+        let slots: Vec<Slot> =
+            (first..=last).filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan()).collect();
+        let cut = |window: &mut Vec<f32>, &slot: &Slot| {
+            window.resize(spec.len(), 0.0);
+            spec.fill(history, site, slot, window).ok()?;
+            normalisation.apply(window);
+            let mut row = vec![0.0; count];
+            window::gather(window, &inputs, &ranges, &mut row);
+            scaling.apply(&mut row);
+            let observed = observed_after(history, slot, 1);
+            // All rows share one system of equations.
+            observed.iter().all(|value| !value.is_nan()).then_some((slot, row, observed))
+        };
+        let all: Vec<(Slot, Vec<f32>, Observed)> =
+            slots.par_iter().map_init(Vec::new, cut).flatten().collect();
+        let mut own = OwnHistory::default();
+        for (slot, row, observed) in all {
+            own.slots.push(slot);
+            own.inputs.extend(row);
+            own.observed.push(observed);
+        }
+        own
+    }
+
+    /// How many windows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many days they make.
+    pub(crate) fn days(&self) -> f64 {
+        self.len() as f64 / 24.0
+    }
+
+    /// The windows of a block, and those that are far enough from it.
+    fn split(&self, block: usize, blocks: usize) -> (Vec<usize>, Vec<usize>) {
+        let at = |block: usize| block * self.len() / blocks;
+        let held: Vec<usize> = (at(block)..at(block + 1)).collect();
+        let (Some(&first), Some(&last)) = (held.first(), held.last()) else {
+            return (Vec::new(), Vec::new());
+        };
+        let near = self.slots[first] - MARGIN_H..=self.slots[last] + MARGIN_H;
+        let rest = (0..self.len()).filter(|&index| !near.contains(&self.slots[index])).collect();
+        (held, rest)
+    }
+
+    fn inputs_of(&self, indices: &[usize], device: &Device) -> Tensor<2> {
+        let count = window::count();
+        let rows = indices.iter().flat_map(|&index| &self.inputs[index * count..(index + 1) * count]);
+        Tensor::from_data(
+            TensorData::new(rows.copied().collect::<Vec<f32>>(), [indices.len(), count]),
+            device,
+        )
+    }
+
+    /// What `run` gives for some windows, chunk by chunk.
+    fn run(&self, indices: &[usize], device: &Device, run: impl Fn(Tensor<2>) -> Tensor<2>) -> Vec<f32> {
+        indices.chunks(CHUNK).flat_map(|chunk| numbers(run(self.inputs_of(chunk, device)))).collect()
+    }
+}
+
+/// Sums of a regression on what the last layer is given, and a constant.
+struct Sums {
+    size: usize,
+    /// `[unit, unit]`, of which the lower triangle is meant.
+    products: Vec<f64>,
+    /// `[row, unit]`.
+    right: Vec<f64>,
+    windows: f64,
+}
+
+impl Sums {
+    fn of(
+        history: &OwnHistory,
+        indices: &[usize],
+        base: &Network,
+        scaling: &Scaling,
+        device: &Device,
+    ) -> Sums {
+        let states = history.run(indices, device, |inputs| base.state(inputs, None));
+        let outputs = history.run(indices, device, |inputs| base.forward(inputs, None));
+        let units = states.len() / indices.len().max(1);
+        let size = units + 1;
+        let chunks = states.par_chunks(units.max(1) * 512).zip(outputs.par_chunks(OUTPUTS * 512));
+        let sums: Vec<Sums> = chunks
+            .zip(indices.par_chunks(512))
+            .map(|((states, outputs), indices)| {
+                let mut sums = Sums::empty(size);
+                for ((state, output), &index) in
+                    states.chunks_exact(units).zip(outputs.chunks_exact(OUTPUTS)).zip(indices)
+                {
+                    sums.add(state, output, &history.observed[index], scaling);
+                }
+                sums
+            })
+            .collect();
+        sums.iter().fold(Sums::empty(size), |mut all, own| {
+            all.merge(own);
+            all
+        })
+    }
+
+    fn empty(size: usize) -> Sums {
+        Sums { size, products: vec![0.0; size * size], right: vec![0.0; ROWS * size], windows: 0.0 }
+    }
+
+    fn add(&mut self, state: &[f32], output: &[f32], observed: &Observed, scaling: &Scaling) {
+        let term = |unit: usize| f64::from(state.get(unit).copied().unwrap_or(1.0));
+        for row in 0..self.size {
+            let own = term(row);
+            for (column, product) in
+                self.products[row * self.size..=row * self.size + row].iter_mut().enumerate()
+            {
+                *product += own * term(column);
+            }
+        }
+        for (row, &value) in observed.iter().enumerate() {
+            let missed = f64::from(value / scaling.row_c[row] - output[row * QUANTILES.len() + MEDIAN]);
+            for (unit, sum) in self.right[row * self.size..(row + 1) * self.size].iter_mut().enumerate() {
+                *sum += missed * term(unit);
+            }
+        }
+        self.windows += 1.0;
+    }
+
+    fn merge(&mut self, other: &Sums) {
+        for (sum, own) in self.products.iter_mut().zip(&other.products) {
+            *sum += own;
+        }
+        for (sum, own) in self.right.iter_mut().zip(&other.right) {
+            *sum += own;
+        }
+        self.windows += other.windows;
+    }
+
+    /// What is to be added to the last layer's medians: `[row][unit, then the constant]`. The prior is that nothing is, and
+    /// is worth `prior` windows in which every unit varies by itself as much as it does here.
+    fn solve(&self, prior: f64) -> Option<Vec<Vec<f64>>> {
+        let mut matrix = self.products.clone();
+        let windows = self.windows.max(1.0);
+        for unit in 0..self.size {
+            let diagonal = &mut matrix[unit * self.size + unit];
+            *diagonal += prior * (*diagonal / windows).max(1e-6);
+        }
+        let cholesky = Cholesky::of(self.size, matrix)?;
+        Some(self.right.chunks_exact(self.size).map(|right| cholesky.solve(right.to_vec())).collect())
+    }
+}
+
+/// The world's network with medians moved by `added`.
+fn with_medians(base: &Network, added: &[Vec<f64>], device: &Device) -> Network {
+    let mut output: DenseNumbers = base.layers().last().expect("a network has an output").numbers();
+    for (row, added) in added.iter().enumerate() {
+        let column = row * QUANTILES.len() + MEDIAN;
+        for (unit, own) in added[..output.inputs].iter().enumerate() {
+            output.weight[unit * output.outputs + column] += *own as f32;
+        }
+        output.bias[column] += added[output.inputs] as f32;
+    }
+    base.with_output(output, device)
+}
+
+/// Further training on a station's history.
+pub(crate) struct OwnTask<'a> {
+    history: &'a OwnHistory,
+    train: Vec<usize>,
+    base: Network,
+    scaling: &'a Scaling,
+    penalty: f32,
+    device: Device,
+}
+
+impl Task for OwnTask<'_> {
+    type Model = Network;
+
+    fn examples(&self) -> usize {
+        self.train.len()
+    }
+
+    fn loss(&self, model: &Network, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
+        let indices: Vec<usize> = examples.iter().map(|&example| self.train[example]).collect();
+        let count = indices.len();
+        let (mut targets, mut weights) = (Vec::new(), Vec::new());
+        for &index in &indices {
+            for (row, &value) in self.history.observed[index].iter().enumerate() {
+                let unit_c = self.scaling.row_c[row];
+                targets.extend([value / unit_c; QUANTILES.len()]);
+                weights.extend([unit_c / (LEADS * count) as f32; QUANTILES.len()]);
+            }
+        }
+        let tensor = |numbers: Vec<f32>| {
+            Tensor::<2>::from_data(TensorData::new(numbers, [count, OUTPUTS]), &self.device)
+        };
+        let output = model.forward(self.history.inputs_of(&indices, &self.device), Some(generator));
+        let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
+        let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &self.device);
+        let residual = tensor(targets) - output;
+        let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
+        let mut loss = (loss * tensor(weights)).sum();
+        for (own, base) in model.layers().zip(self.base.layers()) {
+            let away = own.weight.val() - base.weight.val();
+            loss = loss + (away.clone() * away).sum() * self.penalty;
+        }
+        loss
+    }
+
+    /// The number of epochs is fixed: there is nothing to choose by.
+    fn validate(&self, _model: &Network) -> Validation {
+        Validation { loss: f64::NAN, score: f64::NAN }
+    }
+}
+
+/// Errors of the world's network and of a specialist on a block left out.
+struct BlockErrors {
+    /// Absolute errors by lead: of both, and of persistence.
+    leads: Vec<[f64; 3]>,
+    /// Squared errors by lead, of the specialist.
+    squared: Vec<f64>,
+    windows: f64,
+}
+
+impl Specialist {
+    /// A specialist of a method; `refit` makes one from the windows at some indices.
+    pub(crate) fn new<E>(
+        method: Method,
+        history: &OwnHistory,
+        base: &Network,
+        scaling: &Scaling,
+        settings: &OwnSettings,
+        device: &Device,
+        mut refit: impl FnMut(&[usize]) -> Result<Network, E>,
+    ) -> Result<Specialist, E> {
+        let mut distances = Distances::none(ROWS);
+        let (mut blocks, mut covered, mut outcomes) = (Vec::new(), 0_u64, 0_u64);
+        for block in 0..settings.blocks {
+            let (held, rest) = history.split(block, settings.blocks);
+            if held.is_empty() || rest.is_empty() {
+                continue;
+            }
+            let own = refit(&rest)?;
+            let by_base = history.run(&held, device, |inputs| base.forward(inputs, None));
+            let by_own = history.run(&held, device, |inputs| own.forward(inputs, None));
+            let mut errors = BlockErrors {
+                leads: vec![[0.0; 3]; LEADS],
+                squared: vec![0.0; LEADS],
+                windows: held.len() as f64,
+            };
+            for (position, &index) in held.iter().enumerate() {
+                let of = |outputs: &[f32], row: usize, quantile: usize| {
+                    outputs[position * OUTPUTS + row * QUANTILES.len() + quantile] * scaling.row_c[row]
+                };
+                for (row, &value) in history.observed[index].iter().enumerate() {
+                    let [low, median, high] = [1, MEDIAN, 5].map(|quantile| of(&by_own, row, quantile));
+                    distances.add(row, [low, median, high], value);
+                    if row < LEADS {
+                        covered += u64::from((low..=high).contains(&value));
+                        outcomes += 1;
+                        let forecasts = [of(&by_base, row, MEDIAN), median, 0.0];
+                        for (sum, forecast) in errors.leads[row].iter_mut().zip(forecasts) {
+                            *sum += f64::from((value - forecast).abs());
+                        }
+                        errors.squared[row] += f64::from(value - median).powi(2);
+                    }
+                }
+            }
+            blocks.push(errors);
+        }
+        let all: Vec<usize> = (0..history.len()).collect();
+        let network = refit(&all)?;
+        let windows: f64 = blocks.iter().map(|block| block.windows).sum();
+        let over_blocks = |of: &dyn Fn(&BlockErrors) -> f64| blocks.iter().map(of).sum::<f64>() / windows;
+        let leads_c: Vec<[f64; 3]> = (0..LEADS)
+            .map(|lead| [0, 1, 2].map(|which| over_blocks(&|block: &BlockErrors| block.leads[lead][which])))
+            .collect();
+        let rmse_c =
+            (0..LEADS).map(|lead| over_blocks(&|block: &BlockErrors| block.squared[lead]).sqrt()).collect();
+        let mean = |leads: &[[f64; 3]], which: usize| {
+            leads.iter().map(|both| both[which]).sum::<f64>() / LEADS as f64
+        };
+        let is_better = |block: &&BlockErrors| mean(&block.leads, 1) < mean(&block.leads, 0);
+        let better = (blocks.iter().filter(is_better).count(), blocks.len());
+        let width = distances.stretch(COVERAGE);
+        Ok(Specialist {
+            method,
+            network,
+            scaling: Scaling { width, ..scaling.clone() },
+            mae_c: [mean(&leads_c, 0), mean(&leads_c, 1)],
+            leads_c,
+            rmse_c,
+            better,
+            coverage: covered as f64 / outcomes.max(1) as f64,
+        })
+    }
+
+    /// The last layer's medians refitted to the windows at `indices`.
+    pub(crate) fn refit_last_layer(
+        history: &OwnHistory,
+        indices: &[usize],
+        base: &Network,
+        scaling: &Scaling,
+        settings: &OwnSettings,
+        device: &Device,
+    ) -> Network {
+        let sums = Sums::of(history, indices, base, scaling, device);
+        let added = sums.solve(settings.prior_days * 24.0);
+        added.map_or_else(|| base.clone(), |added| with_medians(base, &added, device))
+    }
+
+    /// Whether it is worth having: better in the mean, and on most of the blocks that it had not learned from.
+    pub(crate) fn is_gain(&self) -> bool {
+        self.mae_c[1] < self.mae_c[0] && 2 * self.better.0 > self.better.1
+    }
+}
+
+impl<'a> OwnTask<'a> {
+    /// Learning from the windows at `train`.
+    pub(crate) fn new(
+        history: &'a OwnHistory,
+        train: Vec<usize>,
+        base: &Network,
+        scaling: &'a Scaling,
+        settings: &OwnSettings,
+        device: Device,
+    ) -> OwnTask<'a> {
+        OwnTask { history, train, base: base.clone(), scaling, penalty: settings.penalty, device }
+    }
+}
