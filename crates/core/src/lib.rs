@@ -26,6 +26,10 @@ pub const PROGRAM: &str = "forecastd";
 
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
+pub use forecast::experts::{
+    Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, QUANTILES,
+    REFERENCES, References, Spread, Standing,
+};
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
 pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};

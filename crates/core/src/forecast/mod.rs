@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod cholesky;
+pub(crate) mod experts;
 pub(crate) mod score;
 pub(crate) mod verification;
 
