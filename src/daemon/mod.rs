@@ -264,6 +264,7 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         idle_after: (stations.idle_days > 0).then_some(idle_after),
         has_journal: journal.is_some(),
         earliest: EARLIEST,
+        experts: false,
     }
 }
 

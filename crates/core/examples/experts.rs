@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use forecastd_core::{Advice, Distances, Experts, LEVELS, LeadAdvice, References, Spread};
+use forecastd_core::{Advice, Distances, Experts, LEVELS, LeadAdvice, MODEL_PRIOR, References, Spread};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -190,6 +190,3 @@ fn print_table(experts: &Experts, raw: &HashMap<String, Vec<Errors>>, combined: 
 fn numbers(numbers: &[f64], digits: usize) -> String {
     numbers.iter().map(|number| format!("{number:8.digits$}")).collect()
 }
-
-/// The prior weight of a model, beside the reference experts' 5.
-const MODEL_PRIOR: f32 = 20.0;

@@ -27,8 +27,8 @@ pub const PROGRAM: &str = "forecastd";
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
 pub use forecast::experts::{
-    Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, QUANTILES,
-    REFERENCES, References, Spread, Standing,
+    Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
+    QUANTILES, REFERENCES, References, Spread, Standing,
 };
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};

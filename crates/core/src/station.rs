@@ -4,6 +4,11 @@
 //! for the model or the reference forecast that stands in for it. The model's outputs come back through
 //! [`Station::complete`]. What a station remembers beyond its readings and forecasts is [`Station::state`]; with readings and
 //! forecasts of the journal it makes the same station again ([`Station::restore`]), bit for bit.
+//!
+//! A station [with experts](Station::with_experts) forecasts what they say together; then every forecast, also one without a
+//! model, waits for those before it, so that experts learn in the order of origins.
+
+mod experts;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +31,8 @@ use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
 use crate::window::spec::{Missing, WindowSpec};
+
+use experts::StationExperts;
 
 /// Why a reading is not taken at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -137,6 +144,8 @@ struct InFlight {
     origin: Origin,
     /// The time since the start at which its reading arrived; none after a restart.
     arrived: Option<Duration>,
+    /// Whether the model was asked; else it waits for those before it, and then goes without.
+    is_asked: bool,
 }
 
 /// What the model's outputs became.
@@ -185,6 +194,8 @@ pub struct Station {
     delivered: Option<Timestamp>,
     /// When the last reading arrived that brought something new.
     active_at: Timestamp,
+    /// Those whose combination is forecast; `None` where the model or persistence alone is.
+    experts: Option<Box<StationExperts>>,
 }
 
 /// What [`Station::state`] writes. Times are whole seconds since the Unix epoch: readings have no finer ones.
@@ -220,7 +231,14 @@ impl Station {
             undelivered: VecDeque::new(),
             delivered: None,
             active_at: Timestamp::UNIX_EPOCH,
+            experts: None,
         }
+    }
+
+    /// The same station with experts of which nothing is known yet.
+    pub fn with_experts(mut self) -> Station {
+        self.experts = Some(Box::new(StationExperts::new(&self.model.manifest)));
+        self
     }
 
     /// The station's name.
@@ -329,19 +347,30 @@ impl Station {
         let InFlight { origin, arrived, .. } = self.in_flight.remove(index)?;
         let decoded = outputs.map(|outputs| degrees(&self.model.manifest, &origin, outputs));
         let is_implausible = matches!(decoded, Some(None));
-        let forecast = match decoded.flatten() {
+        let leads = decoded.flatten();
+        // A forecast that is being made again for the same origin is not the one to be verified.
+        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
+        let forecast = match leads {
+            _ if self.experts.is_some() => {
+                let outputs = outputs.filter(|_| leads.is_some());
+                self.combined_forecast(&origin, outputs, is_superseded)
+            }
             Some(leads) => self.forecast(&origin, Source::Model, leads),
             None => self.reference_forecast(&origin),
         };
+        let scores = self.completed(&origin, &forecast, is_superseded);
+        Some(Completed { forecast, scores, arrived, is_implausible })
+    }
+
+    /// Scores a forecast for hours that have been observed already, and remembers it.
+    fn completed(&mut self, origin: &Origin, forecast: &Forecast, is_superseded: bool) -> Vec<Score> {
         let spec = &self.model.manifest.window;
-        // A forecast that is being made again for the same origin is not the one to be verified.
-        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
         let scores = match is_superseded {
             true => Vec::new(),
-            false => self.verification.issued(origin.slot, &forecast, spec, &self.history),
+            false => self.verification.issued(origin.slot, forecast, spec, &self.history),
         };
-        self.issued(&forecast);
-        Some(Completed { forecast, scores, arrived, is_implausible })
+        self.issued(forecast);
+        scores
     }
 
     /// The oldest of the forecasts that were published and had not reached the broker has.
@@ -375,6 +404,9 @@ impl Station {
         }
         self.history = history;
         self.model = model;
+        if let Some(experts) = &mut self.experts {
+            experts.adopt(&self.model.manifest);
+        }
         self.measure_readiness();
     }
 
@@ -389,6 +421,9 @@ impl Station {
         self.verification.forget_after(last);
         self.in_flight.retain(|asked| asked.origin.slot <= last);
         self.screening.forget_after(limit);
+        if let Some(experts) = &mut self.experts {
+            experts.drop_after(limit);
+        }
         self.newest = self.history.newest().map(|slot| {
             let temperature = self.history.value(slot, Quantity::AirTemperature);
             (grid.time(slot).min(newest), (!temperature.is_nan()).then_some(temperature))
@@ -458,8 +493,13 @@ impl Station {
         model: Arc<Model>,
         restored: &Restored,
         limit: Timestamp,
+        has_experts: bool,
     ) -> (Station, Vec<Next>, Vec<Forecast>) {
         let mut station = Station::new(restored.station.clone(), model);
+        if has_experts {
+            let experts = StationExperts::restore(&station.model.manifest, restored.experts.as_deref());
+            station.experts = Some(Box::new(experts));
+        }
         let state = restored.state.as_deref().and_then(read_state);
         let mut owed: VecDeque<Origin> = VecDeque::new();
         if let Some(state) = state {
@@ -498,6 +538,9 @@ impl Station {
         for origin in owed {
             next.extend(station.ask_again(origin));
         }
+        while let Some(Completed { forecast, .. }) = station.complete_unasked() {
+            next.push(Next::Reference(forecast));
+        }
         let mut undelivered = Vec::new();
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
         for forecast in forecasts {
@@ -520,6 +563,9 @@ impl Station {
         station.measure_readiness();
         if restored.readings.iter().any(|(time, _)| *time > limit) {
             station.screening.forget_after(limit);
+            if let Some(experts) = &mut station.experts {
+                experts.drop_after(limit);
+            }
         }
         (station, next, undelivered)
     }
@@ -542,11 +588,17 @@ impl Station {
         match (window, newest_c) {
             (Ok(window), Some(newest_c)) => {
                 self.readiness = Readiness::Ready;
-                Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived), window)
+                Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived, true), window)
             }
             (Err(missing), Some(newest_c)) => {
                 self.readiness = Readiness::WarmingUp(missing);
-                let forecast = self.reference_forecast(&Origin { slot, issued_at, newest_c });
+                let origin = Origin { slot, issued_at, newest_c };
+                if self.experts.is_some() {
+                    self.asked(origin, arrived, false);
+                    let completed = self.complete_unasked();
+                    return completed.map_or(Next::Nothing, |completed| Next::Reference(completed.forecast));
+                }
+                let forecast = self.reference_forecast(&origin);
                 self.issued(&forecast);
                 Next::Reference(forecast)
             }
@@ -562,19 +614,23 @@ impl Station {
     fn ask_again(&mut self, origin: Origin) -> Option<Next> {
         let Ok(window) = self.window(origin.slot) else {
             // The model is another, or readings were lost with a disk.
+            if self.experts.is_some() {
+                self.asked(origin, None, false);
+                return None;
+            }
             let forecast = self.reference_forecast(&origin);
             self.issued(&forecast);
             return Some(Next::Reference(forecast));
         };
-        Some(Next::Infer(self.asked(origin, None), window))
+        Some(Next::Infer(self.asked(origin, None, true), window))
     }
 
-    fn asked(&mut self, origin: Origin, arrived: Option<Duration>) -> u64 {
+    fn asked(&mut self, origin: Origin, arrived: Option<Duration>, is_asked: bool) -> u64 {
         // An earlier forecast of this slot is not the one to be verified.
         self.verification.supersede(origin.slot);
         let number = self.next_number;
         self.next_number += 1;
-        self.in_flight.push_back(InFlight { number, origin, arrived });
+        self.in_flight.push_back(InFlight { number, origin, arrived, is_asked });
         number
     }
 
@@ -620,7 +676,7 @@ impl Station {
             temperature_c: origin.newest_c,
             model: match source {
                 Source::Model => self.model.id.to_string(),
-                Source::Persistence => Source::Persistence.name().to_owned(),
+                Source::Persistence | Source::Reference => source.name().to_owned(),
             },
             source,
             leads,

@@ -69,6 +69,8 @@ pub struct Settings {
     pub has_journal: bool,
     /// The clock cannot be before this: the day that the program was built.
     pub earliest: Timestamp,
+    /// Whether forecasts are what experts say together; else the model or persistence alone forecasts.
+    pub experts: bool,
 }
 
 /// A station, and what was last published of it.
@@ -278,6 +280,8 @@ impl Service {
             if std::mem::take(&mut entry.is_dirty) {
                 entry.is_delivery_dirty = false;
                 self.entries.push(state_entry(&entry.station));
+                let experts = entry.station.take_changed_experts();
+                self.entries.extend(experts.map(|experts| Entry::Experts { station: name, experts }));
             }
         }
         if self.entries.is_empty() {
@@ -365,7 +369,11 @@ impl Service {
                 let detail = format!("stations.max = {max_stations} stations are served already");
                 return self.refuse(Some(name), "too_many_stations", detail, token, effects);
             }
-            None => (unseated.insert(Station::new(name.clone(), Arc::clone(&self.model))), false),
+            None => {
+                let station = Station::new(name.clone(), Arc::clone(&self.model));
+                let station = if self.settings.experts { station.with_experts() } else { station };
+                (unseated.insert(station), false)
+            }
         };
         if is_known {
             drop_future(station, limit, &mut self.entries, effects);
@@ -447,9 +455,21 @@ impl Service {
             self.scored(name, &scores, effects);
             let delay = arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
             self.issue(forecast, delay, effects);
+            self.complete_unasked(now, name, effects);
             self.release_held(now, name, effects);
         }
         self.switch_if_idle(now, effects);
+    }
+
+    /// Issues the forecasts without a model that waited for the one that has just come.
+    fn complete_unasked(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
+        while let Some(completed) =
+            self.stations.get_mut(name).and_then(|entry| entry.station.complete_unasked())
+        {
+            self.scored(name, &completed.scores, effects);
+            let delay = completed.arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
+            self.issue(completed.forecast, delay, effects);
+        }
     }
 
     /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.
@@ -502,6 +522,7 @@ impl Service {
                 model: Arc::clone(&self.model.id),
                 verified_until: last.valid_at,
                 scores: entry.station.scores().clone(),
+                experts: entry.station.expert_standings(),
             }));
         }
     }
@@ -637,6 +658,7 @@ impl Service {
     /// The journal was begun anew: every station writes its state again. Its readings follow as they come.
     fn journal_again(&mut self) {
         for (name, entry) in &mut self.stations {
+            entry.station.mark_experts_changed();
             if !std::mem::replace(&mut entry.is_dirty, true) {
                 self.dirty.push(name.clone());
             }
@@ -658,7 +680,8 @@ impl Service {
 
     fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
-        let (station, next, undelivered) = Station::restore(Arc::clone(&self.model), restored, limit);
+        let (station, next, undelivered) =
+            Station::restore(Arc::clone(&self.model), restored, limit, self.settings.experts);
         let name = station.name().clone();
         self.clock.shown(station.active_at());
         if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {

@@ -1,5 +1,9 @@
 //! What one expert says of one lead: a temperature, and how far the observation may lie from it.
 
+/// The prior weight of a model, beside the five of the reference experts together: a model is trusted, and one that is wrong
+/// loses its weight within days.
+pub const MODEL_PRIOR: f32 = 20.0;
+
 /// The probabilities of the central intervals, from the inner to the outer.
 pub const LEVELS: [f32; 3] = [0.5, 0.8, 0.9];
 

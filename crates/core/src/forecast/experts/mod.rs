@@ -12,8 +12,8 @@
 //! | `tracker` | how wide the intervals are: quantile trackers, by lead and side |
 //! | `pending` | what was said and waits for its hours |
 //!
-//! Nothing here knows a clock, a file or a network. Time is the origin of forecasts: what is observed is learned from when
-//! the next forecast is made, in the order of the hours, so that a station learns the same whether its readings come one
+//! Nothing here knows a clock, a file or a network. Time is the origin of forecasts: an hour is learned from when the first
+//! forecast of a later one is made, in their order, so that a station learns the same whether its readings come one
 //! by one or in a burst.
 
 mod advice;
@@ -26,7 +26,7 @@ mod reference;
 mod station_experts;
 mod tracker;
 
-pub use advice::{Advice, Distances, LEVELS, LeadAdvice, QUANTILES, Spread};
+pub use advice::{Advice, Distances, LEVELS, LeadAdvice, MODEL_PRIOR, QUANTILES, Spread};
 pub use combination::{Combination, CombinedLead};
 pub use record::{LeadStanding, Standing};
 pub use reference::{REFERENCES, References};

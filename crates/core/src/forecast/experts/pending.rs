@@ -141,11 +141,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Whether a time is in a later hour than the newest issue.
+    pub(super) fn is_over_hour(&self, second: i64) -> bool {
+        let hour = |second: i64| second.div_euclid(HOUR_S);
+        self.issues.back().is_none_or(|newest| hour(newest.origin_s) < hour(second))
+    }
+
     /// Whether an issue of this origin would be kept: the first of its hour is, and one that is made again.
     pub(super) fn wants(&self, origin_s: i64) -> bool {
-        let hour = origin_s.div_euclid(HOUR_S);
-        let newest = self.issues.back().map(|newest| newest.origin_s);
-        newest.is_none_or(|newest| newest.div_euclid(HOUR_S) < hour || newest == origin_s)
+        self.is_over_hour(origin_s) || self.issues.back().is_some_and(|newest| newest.origin_s == origin_s)
     }
 
     /// Keeps an issue that is wanted.

@@ -83,10 +83,11 @@ impl Experts {
     }
 
     /// Learns from every hour before `origin` that something was said of; `observed` gives the temperature of a time, where
-    /// one was measured. To be called before [`Experts::combine`] for the same origin. Whether there was such an hour.
+    /// one was measured. To be called before [`Experts::combine`] for the same origin. Whether there was such an hour: it is
+    /// learned from with the first forecast of an hour, so that what is to be written changes once an hour.
     pub fn learn_until(&mut self, origin: Timestamp, observed: impl Fn(Timestamp) -> Option<f32>) -> bool {
         let before_s = origin.as_second();
-        if !self.pending.has_due(&self.lead_h, before_s) {
+        if !self.pending.is_over_hour(before_s) || !self.pending.has_due(&self.lead_h, before_s) {
             return false;
         }
         let mut pending = std::mem::take(&mut self.pending);
