@@ -87,6 +87,12 @@ impl Record {
         }
     }
 
+    /// What is to be taken off at a lead and an hour of the day, °C.
+    pub(super) fn correction_c(&self, lead: usize, hour: usize, lead_h: u16) -> f32 {
+        let mae_c = self.leads[lead].rolling.mae_c().unwrap_or(0.0);
+        self.bias.correction_c(lead, hour, lead_h, mae_c)
+    }
+
     /// Whether this is a record of so many leads.
     pub(super) fn is_sound(&self, leads: usize) -> bool {
         let lead_is_sound = |lead: &LeadRecord| lead.regret.is_sound() && lead.rolling.is_sound();

@@ -45,6 +45,15 @@ struct Spoken {
     distances: Distances,
 }
 
+impl Spoken {
+    /// What an expert says with its running bias taken off, if that is a temperature.
+    fn new(said: &LeadAdvice, prior: f32, correction_c: f32, known: &LeadRecord) -> Option<Spoken> {
+        let temperature = to_centidegrees(said.temperature_c - correction_c)?;
+        let distances = known.distances(said);
+        distances.is_finite().then_some(Spoken { temperature, prior, regret: known.regret, distances })
+    }
+}
+
 impl Experts {
     /// Experts of which nothing is known yet, for these leads in hours: rising, each below 65,536 h.
     pub fn new(lead_h: &[u32]) -> Experts {
@@ -123,15 +132,16 @@ impl Experts {
             for (due, observed_c) in dues {
                 let Some(said) = due.said(record.number) else { continue };
                 let error_c = from_centidegrees(said) - observed_c;
-                record.leads[due.lead].rolling.add(error_c);
                 // What was taken off then is, but for the day between, what would be taken off now.
-                errors.push((due.lead, error_c + record.bias.correction_c(due.lead, hour)));
+                let correction_c = record.correction_c(due.lead, hour, self.lead_h[due.lead]);
+                errors.push((due.lead, error_c + correction_c));
+                record.leads[due.lead].rolling.add(error_c);
             }
             if !errors.is_empty() {
                 record.bias.begin_day(hour);
             }
             for (lead, error_c) in errors {
-                record.bias.learn(lead, hour, error_c);
+                record.bias.learn(lead, hour, self.lead_h[lead], error_c);
             }
         }
     }
@@ -162,7 +172,11 @@ impl Experts {
             spoken.clear();
             for (advice, record) in advices.iter().zip(&records) {
                 let said = advice.leads.get(lead).copied().flatten();
-                let own = said.and_then(|said| spoken_by(&said, advice.prior, *record, lead, hour));
+                let own = said.and_then(|said| {
+                    let correction_c = record.map_or(0.0, |record| record.correction_c(lead, hour, lead_h));
+                    let known = record.map_or_else(LeadRecord::default, |record| record.leads[lead]);
+                    Spoken::new(&said, advice.prior, correction_c, &known)
+                });
                 combination.said.push(own.as_ref().map_or(ABSENT, |own| own.temperature));
                 spoken.extend(own);
             }
@@ -291,21 +305,6 @@ impl Experts {
         let found = self.records.binary_search_by(|record| record.name.as_str().cmp(name));
         found.ok().map(|index| &self.records[index])
     }
-}
-
-/// What an expert says of a lead (by its index) for an hour of the day, if that is a temperature.
-fn spoken_by(
-    said: &LeadAdvice,
-    prior: f32,
-    record: Option<&Record>,
-    lead: usize,
-    hour: usize,
-) -> Option<Spoken> {
-    let correction_c = record.map_or(0.0, |record| record.bias.correction_c(lead, hour));
-    let temperature = to_centidegrees(said.temperature_c - correction_c)?;
-    let known = record.map_or_else(LeadRecord::default, |record| record.leads[lead]);
-    let distances = known.distances(said);
-    distances.is_finite().then_some(Spoken { temperature, prior, regret: known.regret, distances })
 }
 
 /// The weighted means of what was said, in centidegrees, and of how far from it the observation is expected; `None` if nothing
