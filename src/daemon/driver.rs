@@ -340,7 +340,7 @@ impl Driver {
                 let payload = wire::status::encode_status(&station, state, newest_reading, place, &model);
                 self.hand_in(message(topic, payload));
             }
-            Publication::Verification { station, model, verified_until, scores } => {
+            Publication::Verification { station, model, verified_until, scores, experts: _ } => {
                 let topic = topics.verification.topic(station.as_str());
                 let payload = wire::status::encode_verification(&station, &model, verified_until, &scores);
                 self.hand_in(message(topic, payload));

@@ -266,6 +266,7 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         runs_anywhere: config.model.anywhere,
         has_journal: journal.is_some(),
         earliest: EARLIEST,
+        experts: false,
     }
 }
 

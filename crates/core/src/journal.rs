@@ -39,7 +39,15 @@ pub enum Entry {
         /// When the station was last heard of: where there are more stations than seats, the latest are restored.
         active_at: Timestamp,
     },
-    /// The station is forgotten: readings, forecasts, state.
+    /// What a station's experts have learned and wait for; replaces what stood there. Written about once an hour, while the
+    /// state is written with every reading.
+    Experts {
+        /// The station.
+        station: StationName,
+        /// Encoded by the experts themselves.
+        experts: Vec<u8>,
+    },
+    /// The station is forgotten: readings, forecasts, state, experts.
     Forget(StationName),
     /// Readings of the station later than `after` are removed, and forecasts issued later than that: a clock was ahead.
     Truncate {
@@ -73,6 +81,8 @@ pub struct Restored {
     pub station: StationName,
     /// What [`Entry::State`] wrote last.
     pub state: Option<Vec<u8>>,
+    /// What [`Entry::Experts`] wrote last.
+    pub experts: Option<Vec<u8>>,
     /// Readings by rising time.
     pub readings: Vec<(Timestamp, Values)>,
     /// Forecasts by rising origin.

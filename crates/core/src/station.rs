@@ -4,6 +4,11 @@
 //! for the model or the reference forecast that stands in for it. The model's outputs come back through
 //! [`Station::complete`]. What a station remembers beyond its readings and forecasts is [`Station::state`]; with readings and
 //! forecasts of the journal it makes the same station again ([`Station::restore`]), bit for bit.
+//!
+//! A station [with experts](Setup::has_experts) forecasts what they say together; then every forecast, also one without a
+//! model, waits for those before it, so that experts learn in the order of origins.
+
+mod experts;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +32,8 @@ use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
 use crate::window::spec::{Missing, Unready, WindowSpec};
+
+use experts::StationExperts;
 
 /// Why a reading is not taken at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -138,6 +145,8 @@ struct InFlight {
     origin: Origin,
     /// The time since the start at which its reading arrived; none after a restart.
     arrived: Option<Duration>,
+    /// Whether the model was asked; else it waits for those before it, and then goes without.
+    is_asked: bool,
 }
 
 /// What the model's outputs became.
@@ -178,14 +187,22 @@ impl From<Unready> for Readiness {
     }
 }
 
+/// How a station is set up, apart from its model.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Setup {
+    /// Where it stands, if that is known.
+    pub place: Option<Place>,
+    /// Whether a model that is for one site may run elsewhere.
+    pub runs_anywhere: bool,
+    /// Whether forecasts are what experts say together; else the model or persistence alone forecasts.
+    pub has_experts: bool,
+}
+
 /// One station.
 #[derive(Debug, Clone)]
 pub struct Station {
     name: StationName,
-    /// Where it stands, if that is known.
-    place: Option<Place>,
-    /// Whether a model that is for one site may run elsewhere.
-    runs_anywhere: bool,
+    setup: Setup,
     model: Arc<Model>,
     history: History,
     screening: Screening,
@@ -204,6 +221,8 @@ pub struct Station {
     delivered: Option<Timestamp>,
     /// When the last reading arrived that brought something new.
     active_at: Timestamp,
+    /// Those whose combination is forecast; `None` where the model or persistence alone is.
+    experts: Option<Box<StationExperts>>,
 }
 
 /// What [`Station::state`] writes. Times are whole seconds since the Unix epoch: readings have no finer ones.
@@ -227,8 +246,7 @@ impl Station {
     pub fn new(name: StationName, model: Arc<Model>) -> Station {
         Station {
             name,
-            place: None,
-            runs_anywhere: false,
+            setup: Setup::default(),
             history: empty_history(&model.manifest),
             model,
             screening: Screening::default(),
@@ -241,18 +259,21 @@ impl Station {
             undelivered: VecDeque::new(),
             delivered: None,
             active_at: Timestamp::UNIX_EPOCH,
+            experts: None,
         }
     }
 
-    /// Says where the station stands, and whether a model that is for one site may run elsewhere.
-    pub fn set_place(&mut self, place: Option<Place>, runs_anywhere: bool) {
-        (self.place, self.runs_anywhere) = (place, runs_anywhere);
-        self.measure_readiness();
+    /// The same station, set up otherwise; with experts of which nothing is known yet.
+    #[must_use]
+    pub fn set_up(mut self, setup: Setup) -> Station {
+        self.setup = setup;
+        self.experts = setup.has_experts.then(|| Box::new(StationExperts::new(&self.model.manifest)));
+        self
     }
 
     /// Where it stands, if that is known.
     pub fn place(&self) -> Option<Place> {
-        self.place
+        self.setup.place
     }
 
     /// The station's name.
@@ -361,19 +382,30 @@ impl Station {
         let InFlight { origin, arrived, .. } = self.in_flight.remove(index)?;
         let decoded = outputs.map(|outputs| degrees(&self.model.manifest, &origin, outputs));
         let is_implausible = matches!(decoded, Some(None));
-        let forecast = match decoded.flatten() {
+        let leads = decoded.flatten();
+        // A forecast that is being made again for the same origin is not the one to be verified.
+        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
+        let forecast = match leads {
+            _ if self.experts.is_some() => {
+                let outputs = outputs.filter(|_| leads.is_some());
+                self.combined_forecast(&origin, outputs, is_superseded)
+            }
             Some(leads) => self.forecast(&origin, Source::Model, leads),
             None => self.reference_forecast(&origin),
         };
+        let scores = self.completed(&origin, &forecast, is_superseded);
+        Some(Completed { forecast, scores, arrived, is_implausible })
+    }
+
+    /// Scores a forecast for hours that have been observed already, and remembers it.
+    fn completed(&mut self, origin: &Origin, forecast: &Forecast, is_superseded: bool) -> Vec<Score> {
         let spec = &self.model.manifest.window;
-        // A forecast that is being made again for the same origin is not the one to be verified.
-        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
         let scores = match is_superseded {
             true => Vec::new(),
-            false => self.verification.issued(origin.slot, &forecast, spec, &self.history),
+            false => self.verification.issued(origin.slot, forecast, spec, &self.history),
         };
-        self.issued(&forecast);
-        Some(Completed { forecast, scores, arrived, is_implausible })
+        self.issued(forecast);
+        scores
     }
 
     /// The oldest of the forecasts that were published and had not reached the broker has.
@@ -407,6 +439,9 @@ impl Station {
         }
         self.history = history;
         self.model = model;
+        if let Some(experts) = &mut self.experts {
+            experts.adopt(&self.model.manifest);
+        }
         self.measure_readiness();
     }
 
@@ -421,6 +456,9 @@ impl Station {
         self.verification.forget_after(last);
         self.in_flight.retain(|asked| asked.origin.slot <= last);
         self.screening.forget_after(limit);
+        if let Some(experts) = &mut self.experts {
+            experts.drop_after(limit);
+        }
         self.newest = self.history.newest().map(|slot| {
             let temperature = self.history.value(slot, Quantity::AirTemperature);
             (grid.time(slot).min(newest), (!temperature.is_nan()).then_some(temperature))
@@ -488,13 +526,16 @@ impl Station {
     /// ahead. Says what is to be done then: windows that were owed, and forecasts that may not have been delivered.
     pub fn restore(
         model: Arc<Model>,
-        place: Option<Place>,
-        runs_anywhere: bool,
+        setup: Setup,
         restored: &Restored,
         limit: Timestamp,
     ) -> (Station, Vec<Next>, Vec<Forecast>) {
         let mut station = Station::new(restored.station.clone(), model);
-        (station.place, station.runs_anywhere) = (place, runs_anywhere);
+        station.setup = setup;
+        if setup.has_experts {
+            let experts = StationExperts::restore(&station.model.manifest, restored.experts.as_deref());
+            station.experts = Some(Box::new(experts));
+        }
         let state = restored.state.as_deref().and_then(read_state);
         let mut owed: VecDeque<Origin> = VecDeque::new();
         if let Some(state) = state {
@@ -533,6 +574,9 @@ impl Station {
         for origin in owed {
             next.extend(station.ask_again(origin));
         }
+        while let Some(Completed { forecast, .. }) = station.complete_unasked() {
+            next.push(Next::Reference(forecast));
+        }
         let mut undelivered = Vec::new();
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
         for forecast in forecasts {
@@ -555,6 +599,9 @@ impl Station {
         station.measure_readiness();
         if restored.readings.iter().any(|(time, _)| *time > limit) {
             station.screening.forget_after(limit);
+            if let Some(experts) = &mut station.experts {
+                experts.drop_after(limit);
+            }
         }
         (station, next, undelivered)
     }
@@ -577,11 +624,17 @@ impl Station {
         match (window, newest_c) {
             (Ok(window), Some(newest_c)) => {
                 self.readiness = Readiness::Ready;
-                Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived), window)
+                Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived, true), window)
             }
             (Err(unready), Some(newest_c)) => {
                 self.readiness = unready.into();
-                let forecast = self.reference_forecast(&Origin { slot, issued_at, newest_c });
+                let origin = Origin { slot, issued_at, newest_c };
+                if self.experts.is_some() {
+                    self.asked(origin, arrived, false);
+                    let completed = self.complete_unasked();
+                    return completed.map_or(Next::Nothing, |completed| Next::Reference(completed.forecast));
+                }
+                let forecast = self.reference_forecast(&origin);
                 self.issued(&forecast);
                 Next::Reference(forecast)
             }
@@ -597,19 +650,23 @@ impl Station {
     fn ask_again(&mut self, origin: Origin) -> Option<Next> {
         let Ok(window) = self.window(origin.slot) else {
             // The model is another, or readings were lost with a disk.
+            if self.experts.is_some() {
+                self.asked(origin, None, false);
+                return None;
+            }
             let forecast = self.reference_forecast(&origin);
             self.issued(&forecast);
             return Some(Next::Reference(forecast));
         };
-        Some(Next::Infer(self.asked(origin, None), window))
+        Some(Next::Infer(self.asked(origin, None, true), window))
     }
 
-    fn asked(&mut self, origin: Origin, arrived: Option<Duration>) -> u64 {
+    fn asked(&mut self, origin: Origin, arrived: Option<Duration>, is_asked: bool) -> u64 {
         // An earlier forecast of this slot is not the one to be verified.
         self.verification.supersede(origin.slot);
         let number = self.next_number;
         self.next_number += 1;
-        self.in_flight.push_back(InFlight { number, origin, arrived });
+        self.in_flight.push_back(InFlight { number, origin, arrived, is_asked });
         number
     }
 
@@ -617,8 +674,8 @@ impl Station {
     fn window(&self, slot: Slot) -> Result<Vec<f32>, Unready> {
         let manifest = &self.model.manifest;
         let mut window = vec![0.0; manifest.window.len()];
-        let own = self.place.map(|place| place.site);
-        if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !self.runs_anywhere) {
+        let own = self.setup.place.map(|place| place.site);
+        if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !self.setup.runs_anywhere) {
             return Err(Unready::Elsewhere(distance_km.round() as u32));
         }
         let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
@@ -660,7 +717,7 @@ impl Station {
             temperature_c: origin.newest_c,
             model: match source {
                 Source::Model => self.model.id.to_string(),
-                Source::Persistence => Source::Persistence.name().to_owned(),
+                Source::Persistence | Source::Reference => source.name().to_owned(),
             },
             source,
             leads,

@@ -99,7 +99,7 @@ pub(crate) fn text<'row>(cell: ValueRef<'row>) -> Option<&'row str> {
 
 /// The source with this name.
 pub(crate) fn source(name: &str) -> Option<Source> {
-    [Source::Model, Source::Persistence].into_iter().find(|source| source.name() == name)
+    Source::ALL.into_iter().find(|source| source.name() == name)
 }
 
 /// Reads through one connection.
@@ -260,6 +260,8 @@ impl<'file> Reader<'file> {
     fn station(&mut self, candidate: Candidate) -> rusqlite::Result<Restored> {
         let state = self.state(candidate.id);
         let state = self.sound(state)?.flatten();
+        let experts = self.experts(candidate.id);
+        let experts = self.sound(experts)?.flatten();
 
         let mut readings = Rows::default();
         let result = self.readings(&candidate, Order::Rising, &mut readings);
@@ -294,13 +296,21 @@ impl<'file> Reader<'file> {
             self.skipped += old.skipped;
             forecasts = merge_forecasts(old.kept, forecasts);
         }
-        Ok(Restored { station: candidate.name, state, readings, forecasts })
+        Ok(Restored { station: candidate.name, state, experts, readings, forecasts })
     }
 
     fn state(&mut self, station: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.state_in("station", "id", station)
+    }
+
+    fn experts(&mut self, station: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.state_in("experts", "station", station)
+    }
+
+    fn state_in(&mut self, table: &str, key: &str, station: i64) -> rusqlite::Result<Option<Vec<u8>>> {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT state IS NULL, CASE WHEN length(state) <= {MAX_STATE_BYTES} THEN state END
-             FROM station WHERE id = ?"
+             FROM {table} WHERE {key} = ?"
         ))?;
         let mut rows = statement.query([station])?;
         let Some(row) = rows.next()? else { return Ok(None) };

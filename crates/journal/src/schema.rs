@@ -3,7 +3,8 @@
 //! | version | what it brought |
 //! | --- | --- |
 //! | 1 | tables `reading` and `forecast` by the station's name, leads as JSON |
-//! | 2 | stations and models by number, values and leads as in [`crate::encoding`], a station's state, settings |
+//! | 2 | stations and models by number, values and leads as in [`crate::encoding`], a station's state, settings; later also
+//! its experts, in a table that is added where it is missing and that an earlier program does not mind |
 //!
 //! The step from 1 to 2 renames the tables and lists their stations, which takes as long for 5 GB as for 5 kB; the rows are
 //! moved later, bit by bit ([`crate::legacy`]), and are read where they lie until then.
@@ -70,6 +71,13 @@ fn tables() -> Vec<Table> {
             sql: "CREATE TABLE model (
                  id INTEGER PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (source, name))"
                 .to_owned(),
+        },
+        // Apart from the station's other state, which is written with every reading, and this once an hour.
+        Table {
+            name: "experts",
+            key: &["station"],
+            rest: vec!["state"],
+            sql: "CREATE TABLE experts (station INTEGER PRIMARY KEY, state BLOB)".to_owned(),
         },
         Table {
             name: "setting",

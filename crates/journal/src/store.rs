@@ -450,6 +450,9 @@ fn salvage(connection: &mut Connection, stations: &[Restored], settings: Vec<Ent
             let (station, state) = (station.clone(), state.clone());
             entries.push(Entry::State { station, state, readings_from, forecasts_from, active_at });
         }
+        if let Some(experts) = &restored.experts {
+            entries.push(Entry::Experts { station: station.clone(), experts: experts.clone() });
+        }
     }
     write(connection, &entries).map(|_| ())
 }
@@ -533,8 +536,19 @@ fn write_entry(connection: &Connection, entry: &Entry, legacy: bool) -> rusqlite
             let times = [readings_from, forecasts_from, active_at].map(|time| time.as_second());
             update.execute((state, times[0], times[1], times[2], station))?;
         }
+        Entry::Experts { station, experts } => {
+            let station = station_number(connection, station)?;
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO experts (station, state) VALUES (?, ?)")?
+                .execute((station, experts))?;
+        }
         Entry::Forget(station) => {
-            // Its rows belong to nobody now, which hides them; tidying removes them.
+            connection
+                .prepare_cached(
+                    "DELETE FROM experts WHERE station IN (SELECT id FROM station WHERE name = ?)",
+                )?
+                .execute([station.as_str()])?;
+            // Its other rows belong to nobody now, which hides them; tidying removes them.
             connection.prepare_cached("DELETE FROM station WHERE name = ?")?.execute([station.as_str()])?;
         }
         Entry::Truncate { station, after } => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 pub(crate) mod cholesky;
+pub(crate) mod experts;
 pub(crate) mod quantiles;
 pub(crate) mod score;
 pub(crate) mod verification;
@@ -13,18 +14,24 @@ use crate::weather::reading::StationName;
 /// Where a forecast's numbers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The model.
+    /// The model; with experts, it and the others together.
     Model,
     /// The newest temperature, as long as the model cannot run.
     Persistence,
+    /// The reference experts together, as long as the model cannot run.
+    Reference,
 }
 
 impl Source {
+    /// Every source.
+    pub const ALL: [Source; 3] = [Source::Model, Source::Persistence, Source::Reference];
+
     /// The word in payloads, metrics and the journal.
     pub fn name(self) -> &'static str {
         match self {
             Source::Model => "model",
             Source::Persistence => "persistence",
+            Source::Reference => "reference",
         }
     }
 }
@@ -38,7 +45,8 @@ pub struct LeadForecast {
     pub valid_at: Timestamp,
     /// °C, in whole centidegrees.
     pub temperature_c: f32,
-    /// Lower and upper end of the interval in °C, where the model gives one; in whole centidegrees.
+    /// Lower and upper end of the interval in °C, where there is one; in whole centidegrees. Experts give the central
+    /// interval of 80 %.
     pub interval_c: Option<(f32, f32)>,
 }
 
@@ -53,7 +61,7 @@ pub struct Forecast {
     pub origin: Timestamp,
     /// The newest temperature, °C.
     pub temperature_c: f32,
-    /// Name and version of the model, or `persistence`.
+    /// Name and version of the model, or the name of the source.
     pub model: String,
     /// Where the numbers come from.
     pub source: Source,

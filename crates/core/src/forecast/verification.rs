@@ -277,8 +277,8 @@ impl Verification {
     }
 
     /// Remembers a forecast issued at a slot, and scores it for the hours that have been observed already. It replaces an
-    /// earlier forecast of the same slot; leads of that which were scored are not scored again. Only a model's forecasts
-    /// are remembered.
+    /// earlier forecast of the same slot; leads of that which were scored are not scored again. Persistence is
+    /// not remembered: it is what the others are scored beside.
     pub fn issued(
         &mut self,
         slot: Slot,
@@ -286,7 +286,7 @@ impl Verification {
         spec: &WindowSpec,
         history: &History,
     ) -> Vec<Score> {
-        if forecast.source != Source::Model {
+        if forecast.source == Source::Persistence {
             return Vec::new();
         }
         let before = self.pending.remove(&slot);
@@ -309,7 +309,7 @@ impl Verification {
 
     /// Remembers a forecast that was issued before a restart. What of it was scored then follows from the history.
     pub fn restore(&mut self, slot: Slot, forecast: &Forecast, spec: &WindowSpec, history: &History) {
-        if forecast.source != Source::Model {
+        if forecast.source == Source::Persistence {
             return;
         }
         let newest = history.newest().unwrap_or(Slot::MIN);

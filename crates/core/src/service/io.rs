@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::Forecast;
+use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;
 use crate::journal::{Batch, Restored};
@@ -151,6 +152,8 @@ pub enum Publication {
         verified_until: Timestamp,
         /// The scores by lead.
         scores: Scores,
+        /// How its experts stand, by rising name; empty without experts.
+        experts: Vec<Standing>,
     },
     /// All that stands on the station's topics is to be cleared.
     Clear(StationName),

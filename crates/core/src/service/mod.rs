@@ -29,7 +29,7 @@ use crate::forecast::Forecast;
 use crate::forecast::verification::{Score, Scores};
 use crate::journal::{Batch, Entry, Restored};
 use crate::model::Model;
-use crate::station::{Completed, Next, Readiness, Rejected, Station};
+use crate::station::{Completed, Next, Readiness, Rejected, Setup, Station};
 use crate::weather::place::Places;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
@@ -74,6 +74,8 @@ pub struct Settings {
     pub has_journal: bool,
     /// The clock cannot be before this: the day that the program was built.
     pub earliest: Timestamp,
+    /// Whether forecasts are what experts say together; else the model or persistence alone forecasts.
+    pub experts: bool,
 }
 
 /// A station, and what was last published of it.
@@ -287,6 +289,8 @@ impl Service {
             if std::mem::take(&mut entry.is_dirty) {
                 entry.is_delivery_dirty = false;
                 self.entries.push(state_entry(&entry.station));
+                let experts = entry.station.take_changed_experts();
+                self.entries.extend(experts.map(|experts| Entry::Experts { station: name, experts }));
             }
         }
         if self.entries.is_empty() {
@@ -319,6 +323,11 @@ impl Service {
             self.dirty.push(name.clone());
         }
         self.flush(effects);
+    }
+
+    fn setup(&self, station: &StationName) -> Setup {
+        let Settings { places, runs_anywhere, experts, .. } = &self.settings;
+        Setup { place: places.of(station), runs_anywhere: *runs_anywhere, has_experts: *experts }
     }
 
     fn message_came(&mut self, effects: &mut Vec<Effect>) {
@@ -375,8 +384,7 @@ impl Service {
                 return self.refuse(Some(name), "too_many_stations", detail, token, effects);
             }
             None => {
-                let mut station = Station::new(name.clone(), Arc::clone(&self.model));
-                station.set_place(self.settings.places.of(&name), self.settings.runs_anywhere);
+                let station = Station::new(name.clone(), Arc::clone(&self.model)).set_up(self.setup(&name));
                 (unseated.insert(station), false)
             }
         };
@@ -460,9 +468,21 @@ impl Service {
             self.scored(name, &scores, effects);
             let delay = arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
             self.issue(forecast, delay, effects);
+            self.complete_unasked(now, name, effects);
             self.release_held(now, name, effects);
         }
         self.switch_if_idle(now, effects);
+    }
+
+    /// Issues the forecasts without a model that waited for the one that has just come.
+    fn complete_unasked(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
+        while let Some(completed) =
+            self.stations.get_mut(name).and_then(|entry| entry.station.complete_unasked())
+        {
+            self.scored(name, &completed.scores, effects);
+            let delay = completed.arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
+            self.issue(completed.forecast, delay, effects);
+        }
     }
 
     /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.
@@ -515,6 +535,7 @@ impl Service {
                 model: Arc::clone(&self.model.id),
                 verified_until: last.valid_at,
                 scores: entry.station.scores().clone(),
+                experts: entry.station.expert_standings(),
             }));
         }
     }
@@ -651,6 +672,7 @@ impl Service {
     /// The journal was begun anew: every station writes its state again. Its readings follow as they come.
     fn journal_again(&mut self) {
         for (name, entry) in &mut self.stations {
+            entry.station.mark_experts_changed();
             if !std::mem::replace(&mut entry.is_dirty, true) {
                 self.dirty.push(name.clone());
             }
@@ -672,13 +694,8 @@ impl Service {
 
     fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
-        let (station, next, undelivered) = Station::restore(
-            Arc::clone(&self.model),
-            self.settings.places.of(&restored.station),
-            self.settings.runs_anywhere,
-            restored,
-            limit,
-        );
+        let setup = self.setup(&restored.station);
+        let (station, next, undelivered) = Station::restore(Arc::clone(&self.model), setup, restored, limit);
         let name = station.name().clone();
         self.clock.shown(station.active_at());
         if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {

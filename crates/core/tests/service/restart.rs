@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use forecastd_core::{Event, Publication, Quantity, Scores, Values};
+use forecastd_core::{Event, Publication, Quantity, Scores, Settings, Values};
 use proptest::prelude::*;
 
-use crate::world::{Message, World, at, name, temperature, weather};
+use crate::world::{Message, SAMPLES, World, at, model, name, settings, temperature, weather};
 
 /// A feed of one or two stations: in order and late, repeated, in one slot, spikes, holes, missing quantities.
 fn feed() -> impl Strategy<Value = Vec<Message>> {
@@ -19,6 +19,7 @@ fn feed() -> impl Strategy<Value = Vec<Message>> {
                 0 => 5 * 3600,
                 1 => 40 * 3600,
                 2..=4 => offset,
+                10..=12 => 3600,
                 _ => 600,
             };
             let time_s = if kind == 5 { second - 3 * 3600 - offset } else { second };
@@ -43,8 +44,8 @@ fn feed() -> impl Strategy<Value = Vec<Message>> {
     })
 }
 
-fn world(feed: &[Message]) -> World {
-    let mut world = World::new();
+fn world(feed: &[Message], experts: bool) -> World {
+    let mut world = World::with(Settings { experts, ..settings() }, model(SAMPLES));
     // The clock of a replay: all of the feed is in the past.
     world.now.wall = at(400 * 24 * 3600);
     world.broker = VecDeque::from(feed.to_vec());
@@ -83,11 +84,12 @@ proptest! {
         feed in feed(),
         choices in prop::collection::vec(any::<u8>(), 0..1500),
         kill_every in 20_usize..400,
+        experts in any::<bool>(),
     ) {
-        let mut quiet = world(&feed);
+        let mut quiet = world(&feed, experts);
         quiet.settle_all();
 
-        let mut killed = world(&feed);
+        let mut killed = world(&feed, experts);
         for (index, choice) in choices.into_iter().enumerate() {
             step(&mut killed, choice);
             if index % kill_every == kill_every - 1 {
@@ -101,6 +103,8 @@ proptest! {
         prop_assert!(killed.unacknowledged.is_empty());
         prop_assert_eq!(&killed.journal.readings, &quiet.journal.readings);
         prop_assert_eq!(&killed.journal.forecasts, &quiet.journal.forecasts);
+        prop_assert_eq!(&killed.journal.experts, &quiet.journal.experts);
+        prop_assert_eq!(killed.journal.experts.is_empty(), !experts || quiet.journal.forecasts.is_empty());
         let (killed_scores, quiet_scores) = (scores(&mut killed), scores(&mut quiet));
         prop_assert_eq!(killed_scores.leads().count(), quiet_scores.leads().count());
         for (lead_h, quiet) in quiet_scores.leads() {
@@ -124,8 +128,12 @@ proptest! {
     }
 
     #[test]
-    fn what_the_journal_holds_makes_the_same_station_again(feed in feed(), cut in 1_usize..60) {
-        let mut world = world(&feed);
+    fn what_the_journal_holds_makes_the_same_station_again(
+        feed in feed(),
+        cut in 1_usize..60,
+        experts in any::<bool>(),
+    ) {
+        let mut world = world(&feed, experts);
         for _ in 0..cut {
             world.deliver();
             world.answer();
@@ -140,6 +148,7 @@ proptest! {
         world.settle_all();
         world.flush_all();
         prop_assert_eq!(&world.journal.states, &before.states);
+        prop_assert_eq!(&world.journal.experts, &before.experts);
         prop_assert_eq!(&world.journal.readings, &before.readings);
         prop_assert_eq!(&world.journal.forecasts, &before.forecasts);
     }

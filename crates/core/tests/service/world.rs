@@ -92,6 +92,7 @@ pub(crate) fn settings() -> Settings {
         places: Default::default(),
         runs_anywhere: false,
         earliest: at(-365 * 24 * HOUR),
+        experts: false,
     }
 }
 
@@ -101,6 +102,9 @@ pub(crate) struct Journal {
     pub(crate) readings: BTreeMap<(StationName, Timestamp), Bits>,
     pub(crate) forecasts: BTreeMap<(StationName, Timestamp), Forecast>,
     pub(crate) states: BTreeMap<StationName, (Vec<u8>, Timestamp, Timestamp)>,
+    pub(crate) experts: BTreeMap<StationName, Vec<u8>>,
+    /// How often experts were written.
+    pub(crate) experts_written: usize,
     /// How often a forecast was written over another one of the same origin with other numbers.
     pub(crate) rewritten: usize,
 }
@@ -139,6 +143,11 @@ impl Journal {
                     self.readings.retain(|(own, _), _| *own != station);
                     self.forecasts.retain(|(own, _), _| *own != station);
                     self.states.remove(&station);
+                    self.experts.remove(&station);
+                }
+                Entry::Experts { station, experts } => {
+                    self.experts.insert(station, experts);
+                    self.experts_written += 1;
                 }
                 Entry::Truncate { station, after } => {
                     self.readings.retain(|(own, time), _| *own != station || *time <= after);
@@ -163,6 +172,7 @@ impl Journal {
                 readings: readings.map(|((_, time), values)| (*time, values.0)).collect(),
                 forecasts: forecasts.map(|(_, forecast)| forecast.clone()).collect(),
                 state: state.map(|(state, ..)| state.clone()),
+                experts: self.experts.get(&station).cloned(),
                 station,
             }
         });

@@ -237,3 +237,31 @@ fn rows_of_version_1_that_cannot_be_are_skipped_and_the_others_moved() {
     move_all(&mut store);
     assert_eq!(restore(&mut store).stations, report.stations);
 }
+
+#[test]
+fn a_file_from_before_there_were_experts_takes_them_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let written = [
+        reading("jena", 600, -7.0),
+        Entry::Forecast(Box::new(forecast("jena", 600))),
+        state("jena", b"state", 0, 600),
+        Entry::Experts { station: name("jena"), experts: b"experts".to_vec() },
+    ];
+    let mut store = Store::new(&path);
+    write(&mut store, &written[..3]);
+    let before = restore(&mut store);
+    drop(store);
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE experts").unwrap();
+    let mut store = Store::new(&path);
+    assert_eq!(restore(&mut store).stations, before.stations);
+    assert_eq!(before.stations[0].experts, None);
+    write(&mut store, &written[3..]);
+    let after = restore(&mut store);
+    assert_eq!(after.stations[0].experts.as_deref(), Some(&b"experts"[..]));
+    assert_eq!(after.stations[0].forecasts, before.stations[0].forecasts);
+
+    write(&mut store, [Entry::Forget(name("jena")), reading("jena", 1200, 1.0)]);
+    assert_eq!(restore(&mut store).stations[0].experts, None, "what is forgotten is forgotten");
+    assert!(rows(&Connection::open(&path).unwrap(), "SELECT * FROM experts").is_empty());
+}

@@ -316,6 +316,7 @@ struct Model {
 #[derive(Debug, Default, Clone, PartialEq)]
 struct ModelStation {
     state: Option<(Vec<u8>, Timestamp, Timestamp)>,
+    experts: Option<Vec<u8>>,
     readings: BTreeMap<Timestamp, Values>,
     forecasts: BTreeMap<Timestamp, Forecast>,
 }
@@ -342,6 +343,9 @@ impl Model {
                 let own = self.stations.entry(station.clone()).or_default();
                 own.state = Some((state.clone(), *readings_from, *forecasts_from));
             }
+            Entry::Experts { station, experts } => {
+                self.stations.entry(station.clone()).or_default().experts = Some(experts.clone());
+            }
             Entry::Forget(station) => {
                 self.stations.remove(station);
             }
@@ -366,6 +370,7 @@ impl Model {
                 forecastd_core::Restored {
                     station: station.clone(),
                     state: own.state.as_ref().map(|(state, ..)| state.clone()),
+                    experts: own.experts.clone(),
                     readings: own
                         .readings
                         .range(readings_from..)
@@ -427,6 +432,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 station, state, readings_from, forecasts_from, active_at
             }
         ),
+        1 => (station.clone(), vec(any::<u8>(), 0..5))
+            .prop_map(|(station, experts)| Entry::Experts { station, experts }),
         1 => station.clone().prop_map(Entry::Forget),
         1 => (station, second).prop_map(|(station, after)| Entry::Truncate { station, after }),
     ]
