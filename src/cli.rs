@@ -194,7 +194,7 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         let (reload, reloads) = mpsc::unbounded_channel();
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
         tokio::spawn(async move { while hangup.recv().await.is_some() && reload.send(()).is_ok() {} });
-        // On a thread of the runtime: a task that wakes another one there calls the system for it no more than it must.
+        // As a task on the runtime's threads, where it and the session wake each other without a call of the system.
         let daemon = daemon::run(config, daemon::Overrides::default(), reloads, terminated());
         tokio::spawn(daemon).await??;
         anyhow::Ok(())
