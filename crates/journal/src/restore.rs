@@ -105,8 +105,10 @@ impl<'file> Reader<'file> {
         Ok(Reader { connection, limits, legacy, skipped: 0, damaged: false })
     }
 
-    /// Reads everything within the limits, and says whether a part of the file could not be read.
+    /// Reads everything within the limits as of one moment, and says whether a part of the file could not be read.
     pub(crate) fn restore(mut self) -> rusqlite::Result<(RestoreReport, bool)> {
+        // Ended when it is dropped.
+        let _one_lock_for_all = self.connection.unchecked_transaction()?;
         let mut candidates = self.candidates()?;
         // Ties by name, so that the same file always restores the same stations.
         candidates.sort_by(|one, other| (other.active_at, &one.name).cmp(&(one.active_at, &other.name)));
