@@ -38,6 +38,11 @@ def count(daemon, name):
     return sum(float(value) for series, value in samples if series.split("{")[0] == name)
 
 
+def transactions(daemon):
+    """How many transactions the journal made, and how many seconds they took."""
+    return [count(daemon, f"forecastd_journal_commit_duration_seconds_{part}") for part in ("count", "sum")]
+
+
 def send(options, broker, daemon, minutes_ago):
     """Publishes one reading of every station, and waits for as many forecasts."""
     before = count(daemon, "forecastd_forecasts_total")
@@ -66,10 +71,12 @@ def measure(options, folder):
         served = count(daemon, "forecastd_stations")
         print(f"restored: {served:.0f} stations ready in {ready_s:.1f} s, {cpu_s:.1f} s of processor time, "
               f"peak {memory(daemon)}", flush=True)
-        began = time.monotonic()
+        before, began = transactions(daemon), time.monotonic()
         send(options, broker, daemon, 10)
-        print(f"burst: {time.monotonic() - began:.1f} s, {daemon.cpu_s() - cpu_s:.1f} s of processor time, "
-              f"peak {memory(daemon)}", flush=True)
+        burst_s = time.monotonic() - began
+        count_after, seconds_after = transactions(daemon)
+        print(f"burst: {burst_s:.1f} s, {daemon.cpu_s() - cpu_s:.1f} s of processor time, peak {memory(daemon)}; "
+              f"{count_after - before[0]:.0f} transactions of together {seconds_after - before[1]:.1f} s", flush=True)
     finally:
         if daemon is not None:
             daemon.abandon()
