@@ -194,7 +194,9 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         let (reload, reloads) = mpsc::unbounded_channel();
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
         tokio::spawn(async move { while hangup.recv().await.is_some() && reload.send(()).is_ok() {} });
-        daemon::run(config, daemon::Overrides::default(), reloads, terminated()).await?;
+        // As a task on the runtime's threads, where it and the session wake each other without a call of the system.
+        let daemon = daemon::run(config, daemon::Overrides::default(), reloads, terminated());
+        tokio::spawn(daemon).await??;
         anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)

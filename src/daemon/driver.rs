@@ -155,12 +155,15 @@ impl Driver {
         self.journal.as_ref().and_then(Journal::outstanding_since)
     }
 
-    /// Puts the stations back to where they were before a restart.
-    pub(super) fn restore(&mut self, restored: forecastd_journal::RestoreReport) {
+    /// Puts the stations back to where they were before a restart. The session may share the thread, and has its turns.
+    pub(super) async fn restore(&mut self, restored: forecastd_journal::RestoreReport) {
         self.telemetry.restoring();
         let omitted = restored.omitted;
-        for station in restored.stations {
+        for (index, station) in restored.stations.into_iter().enumerate() {
             self.handle(Input::Restored(Box::new(station)));
+            if index % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
         }
         self.handle(Input::RestoreEnded { omitted });
         self.flush();

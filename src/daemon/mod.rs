@@ -168,9 +168,8 @@ pub async fn run(
 
     let service = Service::new(service_settings(&config, journal.as_ref()), model);
     let mut driver = Driver::new(service, telemetry, config.topics.clone(), publisher, journal, worker);
-    driver.restore(restored);
-    let notifier = systemd::Notifier::from_environment();
-    let mut ready = ReadyNotifier { notifier: &notifier, has_said: false };
+    driver.restore(restored).await;
+    let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
     let mut inputs = Inputs { inbox, answers, journal: journal_news };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -202,9 +201,9 @@ pub async fn run(
                     ready.say(driver.service());
                 }
                 if ready.has_said {
-                    notifier.status(&summary(driver.service(), session.statistics().is_connected()));
+                    ready.notifier.status(&summary(driver.service(), session.statistics().is_connected()));
                 }
-                notifier.watchdog(&health);
+                ready.notifier.watchdog(&health);
             }
             // Last: there may always be a message.
             happened = driver.turn(&mut inputs) => {
@@ -217,7 +216,7 @@ pub async fn run(
     }
 
     info!("stopping");
-    notifier.stopping();
+    ready.notifier.stopping();
     health.stopping();
     driver.finish(&mut inputs, tokio::time::Instant::now() + FINISH_TIMEOUT).await;
     if let Err(not_written) = driver.close_journal(&mut inputs, JOURNAL_TIMEOUT).await {
@@ -318,12 +317,12 @@ fn tell_health(health: &Health, driver: &Driver, statistics: &SessionStatistics)
 }
 
 /// Says once that the daemon is ready.
-struct ReadyNotifier<'a> {
-    notifier: &'a systemd::Notifier,
+struct ReadyNotifier {
+    notifier: systemd::Notifier,
     has_said: bool,
 }
 
-impl ReadyNotifier<'_> {
+impl ReadyNotifier {
     fn say(&mut self, service: &Service) {
         if !self.has_said {
             self.has_said = true;

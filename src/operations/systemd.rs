@@ -12,7 +12,7 @@ pub struct Notifier {
     is_there: bool,
     /// How often the watchdog wants a sign of life, halved.
     watchdog_every: Option<Duration>,
-    last_sign: std::cell::Cell<Option<Instant>>,
+    last_sign: Option<Instant>,
 }
 
 impl Notifier {
@@ -21,7 +21,7 @@ impl Notifier {
         Notifier {
             is_there: std::env::var_os("NOTIFY_SOCKET").is_some(),
             watchdog_every: sd_notify::watchdog_enabled().map(|every| every / 2),
-            last_sign: std::cell::Cell::new(None),
+            last_sign: None,
         }
     }
 
@@ -41,11 +41,11 @@ impl Notifier {
     }
 
     /// A sign of life, when one is due and all parts have proven progress. To be called every second or so.
-    pub fn watchdog(&self, health: &Health) {
+    pub fn watchdog(&mut self, health: &Health) {
         let Some(every) = self.watchdog_every else { return };
-        let is_due = self.last_sign.get().is_none_or(|last| last.elapsed() + Duration::from_secs(1) >= every);
+        let is_due = self.last_sign.is_none_or(|last| last.elapsed() + Duration::from_secs(1) >= every);
         if is_due && health.stuck().is_empty() {
-            self.last_sign.set(Some(Instant::now()));
+            self.last_sign = Some(Instant::now());
             self.tell(&[NotifyState::Watchdog]);
         }
     }
@@ -65,18 +65,15 @@ mod tests {
 
     #[test]
     fn the_watchdog_starves_while_any_part_is_stuck() {
-        let notifier = Notifier {
-            is_there: false,
-            watchdog_every: Some(Duration::from_secs(1)),
-            last_sign: std::cell::Cell::new(None),
-        };
+        let mut notifier =
+            Notifier { is_there: false, watchdog_every: Some(Duration::from_secs(1)), last_sign: None };
         let health = Health::silent_for(Duration::from_secs(60));
         notifier.watchdog(&health);
         health.worker_alive();
         notifier.watchdog(&health);
-        assert_eq!(notifier.last_sign.get(), None);
+        assert_eq!(notifier.last_sign, None);
         health.loop_alive();
         notifier.watchdog(&health);
-        assert!(notifier.last_sign.get().is_some());
+        assert!(notifier.last_sign.is_some());
     }
 }

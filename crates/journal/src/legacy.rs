@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params_f
 use forecastd_core::{Forecast, LeadForecast, Quantity, StationName, Values};
 
 use crate::encoding::{self, lead, rising};
-use crate::restore::{Rows, integer, source, text, timestamp};
+use crate::rows::{Rows, insert_forecast, integer, source, text, timestamp};
 use crate::schema;
 
 /// Rows of one step.
@@ -230,7 +230,7 @@ fn move_forecasts(
         rows.take(statement.query([station])?, |row| forecast(row, name))?;
     }
     for forecast in &rows.kept {
-        crate::store::insert_forecast(connection, "INSERT OR IGNORE", station, forecast)?;
+        insert_forecast(connection, "INSERT OR IGNORE", station, forecast)?;
     }
     delete_chunk(connection, "v1_forecast", "issued_at", station)
 }

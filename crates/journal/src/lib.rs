@@ -13,7 +13,10 @@
 //! | `encoding` | values and leads as cells of the tables |
 //! | `schema` | tables, views, and how an earlier file becomes one of this version |
 //! | `legacy` | what version 1 wrote, read where it lies and moved bit by bit |
-//! | `store` | the file: opened, written, tidied |
+//! | `rows` | rows of the tables, and the numbers of stations and models |
+//! | `transaction` | the entries of batches as rows |
+//! | `tidying` | what is old, or belongs to nobody, removed a little at a time |
+//! | `store` | the file: opened, moved aside, opened anew |
 //! | `restore` | what is read from it at the start |
 //! | `writer` | the thread |
 
@@ -21,13 +24,17 @@ mod encoding;
 mod error;
 mod legacy;
 mod restore;
+mod rows;
 mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tidying;
+mod transaction;
 mod writer;
 
 pub use error::{JournalError, NotWritten};
 pub use restore::{RestoreLimits, RestoreReport};
-pub use store::{Opened, Retention, Store, forget};
+pub use store::{Opened, Store, forget};
+pub use tidying::Retention;
 pub use writer::{Journal, Observer};

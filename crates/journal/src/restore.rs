@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use forecastd_core::{Forecast, Restored, Source, StationName, Values};
+use forecastd_core::{Forecast, Restored, StationName, Values};
 
 use crate::encoding::{self, LEAD_BYTES, MAX_LEADS};
 use crate::error::is_damage;
+use crate::rows::{Rows, integer, source, text, timestamp};
 use crate::{legacy, schema};
 
 /// The largest state of a station that is read, in bytes.
@@ -45,61 +46,6 @@ pub struct RestoreReport {
     pub skipped_rows: u64,
     /// Where the file was moved because a part of it cannot be read. What could be read is in a new file.
     pub damaged: Option<PathBuf>,
-}
-
-/// Rows that could be read, and a count of those that could not.
-pub(crate) struct Rows<T> {
-    pub(crate) kept: Vec<T>,
-    pub(crate) skipped: u64,
-}
-
-impl<T> Default for Rows<T> {
-    fn default() -> Rows<T> {
-        Rows { kept: Vec::new(), skipped: 0 }
-    }
-}
-
-impl<T> Rows<T> {
-    /// Takes every row of a query. What was read before an error is kept.
-    pub(crate) fn take(
-        &mut self,
-        mut rows: rusqlite::Rows<'_>,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<Option<T>>,
-    ) -> rusqlite::Result<()> {
-        while let Some(row) = rows.next()? {
-            match read(row)? {
-                Some(value) => self.kept.push(value),
-                None => self.skipped += 1,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A cell as a whole number.
-pub(crate) fn integer(cell: ValueRef<'_>) -> Option<i64> {
-    match cell {
-        ValueRef::Integer(number) => Some(number),
-        _ => None,
-    }
-}
-
-/// A cell of seconds since the Unix epoch as a time within the calendar.
-pub(crate) fn timestamp(cell: ValueRef<'_>) -> Option<Timestamp> {
-    Timestamp::from_second(integer(cell)?).ok()
-}
-
-/// A cell as text.
-pub(crate) fn text<'row>(cell: ValueRef<'row>) -> Option<&'row str> {
-    match cell {
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok(),
-        _ => None,
-    }
-}
-
-/// The source with this name.
-pub(crate) fn source(name: &str) -> Option<Source> {
-    Source::ALL.into_iter().find(|source| source.name() == name)
 }
 
 /// Reads through one connection.
@@ -159,8 +105,10 @@ impl<'file> Reader<'file> {
         Ok(Reader { connection, limits, legacy, skipped: 0, damaged: false })
     }
 
-    /// Reads everything within the limits, and says whether a part of the file could not be read.
+    /// Reads everything within the limits as of one moment, and says whether a part of the file could not be read.
     pub(crate) fn restore(mut self) -> rusqlite::Result<(RestoreReport, bool)> {
+        // Ended when it is dropped.
+        let _one_lock_for_all = self.connection.unchecked_transaction()?;
         let mut candidates = self.candidates()?;
         // Ties by name, so that the same file always restores the same stations.
         candidates.sort_by(|one, other| (other.active_at, &one.name).cmp(&(one.active_at, &other.name)));

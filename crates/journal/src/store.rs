@@ -1,25 +1,25 @@
-//! The file: opened, written, tidied.
+//! The file: opened, moved aside, opened anew; what is done with it is in the rooms around.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, OpenFlags};
 
-use forecastd_core::{Batch, Entry, Forecast, Quantity, Restored, StationName};
+use forecastd_core::{Batch, Entry, Restored, StationName};
 
-use crate::error::{JournalError, is_corrupt, is_damage, is_refusal};
+use crate::error::{JournalError, is_corrupt, is_damage};
 use crate::legacy::{self, Step};
-use crate::restore::{Reader, RestoreLimits, RestoreReport, integer, text};
-use crate::{encoding, schema};
+use crate::restore::{Reader, RestoreLimits, RestoreReport};
+use crate::rows::{station_id, text};
+use crate::schema;
+use crate::tidying::{Retention, Tidying, tidy};
+use crate::transaction::{Written, write};
 
 /// How long a writer waits for another program that holds the file's lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,29 +27,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long [`forget`] waits for the lock.
 const FORGET_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Rows that one step of tidying removes, at most.
-const TIDY_ROWS: usize = 1000;
-
-/// Stations that one step of tidying looks at, at most.
-const TIDY_STATIONS: usize = 100;
-
-/// A newest row further ahead of the clock than this does not make the others old.
-const TIDY_AHEAD_S: i64 = 86_400;
-
 /// The write-ahead log is cut to so many bytes when it has been written back.
 const LOG_BYTES: i64 = 16 << 20;
 
 /// Copies of damaged files that are kept, at most.
 const MAX_ASIDE: u32 = 100;
-
-/// How long rows are kept, counted back from the newest reading of their station.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Days of readings.
-    pub readings_days: u32,
-    /// Days of forecasts.
-    pub forecasts_days: u32,
-}
 
 /// What opening a store found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,24 +51,6 @@ pub struct Store {
     connection: Option<Connection>,
     /// Device and inode of the file that was opened last, which say whether the one at the path is still the same.
     identity: Option<(u64, u64)>,
-}
-
-/// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// Entries that cannot be represented, which were left out.
-    pub(crate) refused: usize,
-}
-
-/// Where tidying is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tidying {
-    after: i64,
-}
-
-impl Tidying {
-    /// Before the first station.
-    pub(crate) const START: Tidying = Tidying { after: i64::MIN };
 }
 
 impl Store {
@@ -395,6 +359,8 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    // Otherwise every new value of a parameter has its statement planned anew, in case the plan would be another.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > schema::SCHEMA_VERSION {
         return Err(Failure::Schema(found));
@@ -455,263 +421,4 @@ fn salvage(connection: &mut Connection, stations: &[Restored], settings: Vec<Ent
         }
     }
     write(connection, &entries).map(|_| ())
-}
-
-fn write<'entry>(
-    connection: &mut Connection,
-    entries: impl IntoIterator<Item = &'entry Entry>,
-) -> rusqlite::Result<Written> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let legacy = schema::has_legacy(&transaction)?;
-    let mut written = Written { refused: 0 };
-    let entries: Vec<&Entry> = entries.into_iter().collect();
-    // Of the states of a station, the transaction need hold the last one alone.
-    let last_states: HashMap<&StationName, usize> = entries
-        .iter()
-        .enumerate()
-        .filter_map(|(index, entry)| match entry {
-            Entry::State { station, .. } => Some((station, index)),
-            _ => None,
-        })
-        .collect();
-    for (index, &entry) in entries.iter().enumerate() {
-        if let Entry::State { station, .. } = entry
-            && last_states.get(station) != Some(&index)
-        {
-            continue;
-        }
-        match write_entry(&transaction, entry, legacy) {
-            Ok(true) => {}
-            Ok(false) => written.refused += 1,
-            // It would be refused for ever, and everything after it with it.
-            Err(error) if is_refusal(&error) => written.refused += 1,
-            Err(error) => return Err(error),
-        }
-    }
-    transaction.commit()?;
-    Ok(written)
-}
-
-/// A second reading of one time adds what the first did not measure, and replaces what both did.
-static INSERT_READING: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "INSERT INTO stored_reading (station, time{}) VALUES (?, ?{}) ON CONFLICT (station, time) DO UPDATE SET {}",
-        schema::columns(", ", ""),
-        ", ?".repeat(Quantity::COUNT),
-        schema::merge("{key} = coalesce(excluded.{key}, {key})"),
-    )
-});
-
-/// For each quantity, whether the reading measures it: a row that holds none beyond those goes.
-static SUPERSEDE_READINGS: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "DELETE FROM stored_reading WHERE station = ? AND time > ? AND time < ?{}",
-        schema::columns(" AND (? OR ", " IS NULL)")
-    )
-});
-
-/// Writes one entry; false when it cannot be represented.
-fn write_entry(connection: &Connection, entry: &Entry, legacy: bool) -> rusqlite::Result<bool> {
-    match entry {
-        Entry::Reading { station, time, values, slot_begins } => {
-            let station = station_number(connection, station)?;
-            let key = [Value::Integer(station), Value::Integer(time.as_second())];
-            let mut insert = connection.prepare_cached(&INSERT_READING)?;
-            insert.execute(params_from_iter(key.into_iter().chain(encoding::cells(values))))?;
-            let mut supersede = connection.prepare_cached(&SUPERSEDE_READINGS)?;
-            let range = [station, slot_begins.as_second(), time.as_second()];
-            let measured =
-                Quantity::ALL.into_iter().map(|quantity| i64::from(values.get(quantity).is_some()));
-            supersede.execute(params_from_iter(range.into_iter().chain(measured)))?;
-        }
-        Entry::Forecast(forecast) => {
-            let station = station_number(connection, &forecast.station)?;
-            return insert_forecast(connection, "INSERT OR REPLACE", station, forecast);
-        }
-        Entry::State { station, state, readings_from, forecasts_from, active_at } => {
-            let station = station_number(connection, station)?;
-            let mut update = connection.prepare_cached(
-                "UPDATE station SET state = ?, readings_from = ?, forecasts_from = ?, active_at = ? WHERE id = ?",
-            )?;
-            let times = [readings_from, forecasts_from, active_at].map(|time| time.as_second());
-            update.execute((state, times[0], times[1], times[2], station))?;
-        }
-        Entry::Experts { station, experts } => {
-            let station = station_number(connection, station)?;
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO experts (station, state) VALUES (?, ?)")?
-                .execute((station, experts))?;
-        }
-        Entry::Forget(station) => {
-            connection
-                .prepare_cached(
-                    "DELETE FROM experts WHERE station IN (SELECT id FROM station WHERE name = ?)",
-                )?
-                .execute([station.as_str()])?;
-            // Its other rows belong to nobody now, which hides them; tidying removes them.
-            connection.prepare_cached("DELETE FROM station WHERE name = ?")?.execute([station.as_str()])?;
-        }
-        Entry::Truncate { station, after } => {
-            let Some(station) = station_id(connection, station)? else { return Ok(true) };
-            let after = after.as_second();
-            for delete in [
-                "DELETE FROM stored_reading WHERE station = ? AND time > ?",
-                "DELETE FROM stored_forecast WHERE station = ? AND origin + issued_after_s > ?",
-            ] {
-                connection.prepare_cached(delete)?.execute((station, after))?;
-            }
-            if legacy {
-                legacy::truncate(connection, station, after)?;
-            }
-        }
-        Entry::Setting { key, value } => {
-            let mut replace =
-                connection.prepare_cached("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)")?;
-            replace.execute((key, value))?;
-        }
-    }
-    Ok(true)
-}
-
-/// Writes a forecast; false when a temperature or lead does not fit.
-pub(crate) fn insert_forecast(
-    connection: &Connection,
-    verb: &str,
-    station: i64,
-    forecast: &Forecast,
-) -> rusqlite::Result<bool> {
-    let Some(leads) = encoding::encode_leads(&forecast.leads) else { return Ok(false) };
-    let model = model_number(connection, forecast.source.name(), &forecast.model)?;
-    let mut insert = connection.prepare_cached(&format!(
-        "{verb} INTO stored_forecast (station, origin, issued_after_s, model, temperature_c, leads)
-         VALUES (?, ?, ?, ?, ?, ?)"
-    ))?;
-    let origin = forecast.origin.as_second();
-    let issued_after_s = forecast.issued_at.as_second() - origin;
-    insert.execute((
-        station,
-        origin,
-        issued_after_s,
-        model,
-        encoding::cell(Some(forecast.temperature_c)),
-        leads,
-    ))?;
-    Ok(true)
-}
-
-/// The number of a station, if it has one.
-fn station_id(connection: &Connection, name: &StationName) -> rusqlite::Result<Option<i64>> {
-    let mut find = connection.prepare_cached("SELECT id FROM station WHERE name = ? ORDER BY id LIMIT 1")?;
-    find.query_row([name.as_str()], |row| row.get(0)).optional()
-}
-
-/// The number of a station, given now if it has none. It is looked up each time, as another program may have made it
-/// forgotten.
-fn station_number(connection: &Connection, name: &StationName) -> rusqlite::Result<i64> {
-    if let Some(id) = station_id(connection, name)? {
-        return Ok(id);
-    }
-    connection.prepare_cached("INSERT INTO station (name) VALUES (?)")?.insert([name.as_str()])
-}
-
-fn model_number(connection: &Connection, source: &str, name: &str) -> rusqlite::Result<i64> {
-    let mut find = connection
-        .prepare_cached("SELECT id FROM model WHERE source = ? AND name = ? ORDER BY id LIMIT 1")?;
-    if let Some(id) = find.query_row((source, name), |row| row.get(0)).optional()? {
-        return Ok(id);
-    }
-    connection.prepare_cached("INSERT INTO model (source, name) VALUES (?, ?)")?.insert((source, name))
-}
-
-/// Removes what is old, and what belongs to a forgotten station, of the next stations. Without a retention nothing is old.
-fn tidy(
-    connection: &mut Connection,
-    tidying: &mut Tidying,
-    retention: Option<Retention>,
-    now_s: i64,
-) -> rusqlite::Result<Step> {
-    // Looking needs no lock.
-    let mut removals = Vec::new();
-    let mut looked = *tidying;
-    let mut step = Step::More;
-    for _ in 0..TIDY_STATIONS {
-        let Some(station) = next_station(connection, looked.after)? else {
-            step = Step::Done;
-            break;
-        };
-        looked.after = station;
-        let [readings, forecasts] = ends(connection, station, retention, now_s)?;
-        for (table, time, before) in
-            [("stored_reading", "time", readings), ("stored_forecast", "origin", forecasts)]
-        {
-            let mut find = connection
-                .prepare_cached(&format!("SELECT 1 FROM {table} WHERE station = ? AND {time} < ? LIMIT 1"))?;
-            if find.exists((station, before))? {
-                removals.push((station, table, time, before));
-            }
-        }
-    }
-    if removals.is_empty() {
-        *tidying = looked;
-        return Ok(step);
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut left = TIDY_ROWS;
-    for (station, table, time, before) in removals {
-        let removed = transaction
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE station = ?1 AND {time} IN (
-                     SELECT {time} FROM {table} WHERE station = ?1 AND {time} < ?2 ORDER BY {time} LIMIT ?3)"
-            ))?
-            .execute((station, before, left as i64))?;
-        left = left.saturating_sub(removed);
-        if left == 0 {
-            // The same stations once more.
-            transaction.commit()?;
-            return Ok(Step::More);
-        }
-    }
-    transaction.commit()?;
-    *tidying = looked;
-    Ok(step)
-}
-
-/// The next number that has rows, with or without a station.
-fn next_station(connection: &Connection, after: i64) -> rusqlite::Result<Option<i64>> {
-    let mut next: Option<i64> = None;
-    for table in ["stored_reading", "stored_forecast"] {
-        let mut find =
-            connection.prepare_cached(&format!("SELECT min(station) FROM {table} WHERE station > ?"))?;
-        let found = find.query_row([after], |row| row.get_ref(0).map(integer))?;
-        next = match (next, found) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-    }
-    Ok(next)
-}
-
-/// Before which time readings and forecasts of a station are to go.
-fn ends(
-    connection: &Connection,
-    station: i64,
-    retention: Option<Retention>,
-    now_s: i64,
-) -> rusqlite::Result<[i64; 2]> {
-    let mut find =
-        connection.prepare_cached("SELECT readings_from, forecasts_from FROM station WHERE id = ?")?;
-    let needed =
-        find.query_row([station], |row| Ok([row.get_ref(0).map(integer)?, row.get_ref(1).map(integer)?]));
-    let Some(needed) = needed.optional()? else { return Ok([i64::MAX; 2]) };
-    let mut find =
-        connection.prepare_cached("SELECT max(time) FROM stored_reading WHERE station = ? AND time <= ?")?;
-    let newest =
-        find.query_row((station, now_s.saturating_add(TIDY_AHEAD_S)), |row| row.get_ref(0).map(integer))?;
-    let (Some(newest), Some(retention)) = (newest, retention) else { return Ok([i64::MIN; 2]) };
-    let end = |days: u32, needed: Option<i64>| {
-        let end = newest.saturating_sub(i64::from(days) * 86_400);
-        // What a restart needs stays, whatever the retention says.
-        needed.map_or(end, |needed| end.min(needed))
-    };
-    Ok([end(retention.readings_days, needed[0]), end(retention.forecasts_days, needed[1])])
 }

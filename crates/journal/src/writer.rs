@@ -14,7 +14,9 @@ use forecastd_core::{Batch, Entry};
 
 use crate::error::{JournalError, NotWritten};
 use crate::legacy::Step;
-use crate::store::{PATIENCE, Retention, Store, Tidying, Written};
+use crate::store::{PATIENCE, Store};
+use crate::tidying::{Retention, Tidying};
+use crate::transaction::Written;
 
 /// With this number of entries not answered yet, there is no room for more.
 const MAX_OUTSTANDING: usize = 10_000;

@@ -502,7 +502,7 @@ fn a_window_of_another_model_is_answered_in_its_turn() {
 }
 
 fn a_sample_of_hostile_models_harms_nothing() {
-    // Everything, in a few minutes: cargo run -p forecastd-model --example hostile -- 1000
+    // Everything, in a few minutes: cargo run --example hostile -- 1000
     let options = EngineOptions { loading: Duration::from_secs(5), ..options() };
     let mut found: HashMap<&str, usize> = HashMap::new();
     for (name, file) in hostile::models(800).into_iter().step_by(13) {

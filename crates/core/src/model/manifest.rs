@@ -503,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_history_of_gigabytes_is_refused_with_its_size() {
-        // The longest window on the finest grid: 20.7 GB for one station of 256 features, 6.9 GB for one quantity.
+        // The longest window on the finest grid: 5.2 GB for one station and quantity, six bytes for each second of 27 years.
         let said = said(|manifest| {
             manifest.window.samples = 10_000;
             manifest.window.sample_every_s = 86_400;
@@ -511,7 +511,7 @@ mod tests {
         });
         assert_eq!(
             said,
-            "manifest needs 863924401 slots of 1 quantities, 6911395208 bytes for each station, at most 4194304 are \
+            "manifest needs 863924401 slots of 1 quantities, 5183546406 bytes for each station, at most 4194304 are \
              allowed"
         );
     }
@@ -522,7 +522,7 @@ mod tests {
         manifest.window.samples = 366;
         manifest.window.sample_every_s = 86_400;
         manifest.validate().unwrap();
-        assert_eq!(manifest.history_bytes(), manifest.window.history_slots(24) * 8);
+        assert_eq!(manifest.history_bytes(), manifest.window.history_slots(24) * 6);
     }
 
     #[test]

@@ -86,8 +86,10 @@ struct StationEntry {
     published_at: Duration,
     /// When it last sent something new, in time since the start; before the start it counts as negative.
     active_uptime: i128,
-    /// The hour of station time for which verification was last published.
+    /// The hour of station time for which verification was last published, or is to be with the next flush.
     verified_hour: i64,
+    /// Until when the forecasts are verified whose scores are to be published.
+    verified_until: Option<Timestamp>,
     /// Whether the state of the station is to be written with the next batch.
     is_dirty: bool,
     /// Whether only its delivery has changed, which can wait for another reason to write.
@@ -145,6 +147,8 @@ pub struct Service {
     entries: Vec<Entry>,
     /// Stations whose state is to be written with it.
     dirty: Vec<StationName>,
+    /// Stations whose scores are to be published with it: once, however many hours a burst is of.
+    verified: Vec<StationName>,
     /// Messages to acknowledge once it is durable.
     tokens: Vec<Token>,
     next_batch: u64,
@@ -189,6 +193,7 @@ impl Service {
             early: VecDeque::new(),
             entries: Vec::new(),
             dirty: Vec::new(),
+            verified: Vec::new(),
             tokens: Vec::new(),
             // 0 is for what the daemon itself has to keep.
             next_batch: 1,
@@ -281,9 +286,10 @@ impl Service {
         &self.model
     }
 
-    /// Hands what was collected to the journal as one batch. To be called when nothing waits to be handled, and now and
-    /// then while something always does.
+    /// Hands what was collected to the journal as one batch, and publishes what need not be said for every reading. To be
+    /// called when nothing waits to be handled, and now and then while something always does.
     pub fn flush(&mut self, effects: &mut Vec<Effect>) {
+        self.publish_verified(effects);
         for name in std::mem::take(&mut self.dirty) {
             let Some(entry) = self.stations.get_mut(&name) else { continue };
             if std::mem::take(&mut entry.is_dirty) {
@@ -518,7 +524,7 @@ impl Service {
         self.entries.push(Entry::Forecast(Box::new(forecast)));
     }
 
-    /// Counts scores, and publishes the sums once an hour of station time.
+    /// Counts scores, and has the sums published once an hour of station time.
     fn scored(&mut self, name: &StationName, scores: &[Score], effects: &mut Vec<Effect>) {
         let Some(last) = scores.last() else { return };
         let Some(entry) = self.stations.get_mut(name) else { return };
@@ -530,10 +536,20 @@ impl Service {
         let hour = last.valid_at.as_second().div_euclid(3600);
         if entry.verified_hour != hour {
             entry.verified_hour = hour;
+            if entry.verified_until.replace(last.valid_at).is_none() {
+                self.verified.push(name.clone());
+            }
+        }
+    }
+
+    fn publish_verified(&mut self, effects: &mut Vec<Effect>) {
+        for name in std::mem::take(&mut self.verified) {
+            let Some(entry) = self.stations.get_mut(&name) else { continue };
+            let Some(verified_until) = entry.verified_until.take() else { continue };
             effects.push(Effect::Publish(Publication::Verification {
-                station: name.clone(),
+                station: name,
                 model: Arc::clone(&self.model.id),
-                verified_until: last.valid_at,
+                verified_until,
                 scores: entry.station.scores().clone(),
                 experts: entry.station.expert_standings(),
             }));
@@ -646,6 +662,7 @@ impl Service {
             published_at: now.uptime,
             active_uptime: now.uptime.as_nanos() as i128,
             verified_hour: i64::MIN,
+            verified_until: None,
             is_dirty: false,
             is_delivery_dirty: false,
             held: VecDeque::new(),

@@ -14,7 +14,7 @@ impl Site {
     /// Local mean solar time as a phase of the day, 0 at midnight to 1.
     pub fn day_phase(self, time: Timestamp) -> f64 {
         let seconds = time.as_second() as f64 + self.longitude_deg / 360.0 * SECONDS_PER_DAY;
-        (seconds / SECONDS_PER_DAY).rem_euclid(1.0)
+        fraction(seconds / SECONDS_PER_DAY)
     }
 
     /// Sine of the sun's elevation above the horizon (negative at night), without refraction.
@@ -40,7 +40,12 @@ impl Site {
 
 /// Phase of the tropical year, 0 at the beginning of January to 1.
 pub fn year_phase(time: Timestamp) -> f64 {
-    ((time.as_second() as f64 - YEAR_2000) / (DAYS_PER_YEAR * SECONDS_PER_DAY)).rem_euclid(1.0)
+    fraction((time.as_second() as f64 - YEAR_2000) / (DAYS_PER_YEAR * SECONDS_PER_DAY))
+}
+
+/// What is beyond the whole numbers below, 0 to 1: `rem_euclid(1.0)` for the price of a rounding.
+fn fraction(number: f64) -> f64 {
+    number - number.floor()
 }
 
 #[cfg(test)]

@@ -9,17 +9,6 @@ use jiff::Timestamp;
 use crate::weather::quantity::{Quantity, Values};
 use crate::window::grid::{Grid, Slot};
 
-/// What one cell of the grid holds.
-#[derive(Debug, Clone, Copy)]
-struct Cell {
-    /// The value in the canonical unit; NaN while nothing was measured.
-    value: f32,
-    /// When within the slot it was measured: seconds relative to the slot's grid time.
-    offset_s: i16,
-}
-
-const EMPTY: Cell = Cell { value: f32::NAN, offset_s: i16::MIN };
-
 /// What putting a reading into a history did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
@@ -46,15 +35,18 @@ pub struct History {
     columns: [Option<u8>; Quantity::COUNT],
     /// How many slots are kept.
     capacity: usize,
-    /// `capacity` rows of one cell per column; a slot's row is `slot mod capacity`.
-    cells: Vec<Cell>,
+    /// `capacity` rows of one value per column, in the canonical unit; a slot's row is `slot mod capacity`. Two vectors of
+    /// zeros cost no memory until something is measured, and no padding then.
+    values: Vec<f32>,
+    /// When within the slot each was measured, as [`encode_offset`] writes it; [`UNMEASURED`] where the value means nothing.
+    offsets: Vec<u16>,
     /// The newest slot that a reading fell into.
     newest: Option<Slot>,
 }
 
 impl History {
     /// What one quantity takes in one slot, in bytes.
-    pub const BYTES_PER_CELL: usize = size_of::<Cell>();
+    pub const BYTES_PER_CELL: usize = size_of::<f32>() + size_of::<u16>();
 
     /// An empty history of `capacity` slots that keeps `quantities`.
     pub fn new(grid: Grid, quantities: &[Quantity], capacity: usize) -> History {
@@ -68,7 +60,8 @@ impl History {
             quantities: quantities.to_vec(),
             columns,
             capacity,
-            cells: vec![EMPTY; capacity * quantities.len()],
+            values: vec![0.0; capacity * quantities.len()],
+            offsets: vec![UNMEASURED; capacity * quantities.len()],
             newest: None,
         }
     }
@@ -103,15 +96,16 @@ impl History {
         if opens {
             self.open(slot);
         }
-        let offset_s = (time.as_second() - slot * self.grid.step_s()) as i16;
+        let offset = encode_offset(time.as_second() - slot * self.grid.step_s());
         let row = self.row(slot);
         let mut changed = false;
         for (column, quantity) in self.quantities.iter().enumerate() {
             let Some(value) = values.get(*quantity) else { continue };
-            let cell = &mut self.cells[row + column];
-            if cell.value.is_nan() || offset_s > cell.offset_s {
+            // What was not measured is earlier than all that was.
+            if offset > self.offsets[row + column] {
                 changed = true;
-                *cell = Cell { value, offset_s };
+                self.values[row + column] = value;
+                self.offsets[row + column] = offset;
             }
         }
         match (opens, changed) {
@@ -130,7 +124,8 @@ impl History {
         if slot > newest || slot <= newest - self.capacity as i64 {
             return f32::NAN;
         }
-        self.cells[self.row(slot) + usize::from(column)].value
+        let cell = self.row(slot) + usize::from(column);
+        if self.offsets[cell] == UNMEASURED { f32::NAN } else { self.values[cell] }
     }
 
     /// The value of `slot` as known at slot `end`: measured, or filled across a hole of at most `max_hole` slots
@@ -175,15 +170,15 @@ impl History {
         let columns = self.quantities.len();
         for later in (slot + 1).max(oldest)..=newest {
             let row = self.row(later);
-            self.cells[row..row + columns].fill(EMPTY);
+            self.offsets[row..row + columns].fill(UNMEASURED);
         }
         let is_measured = |&slot: &Slot| {
             let row = self.row(slot);
-            self.cells[row..row + columns].iter().any(|cell| !cell.value.is_nan())
+            self.offsets[row..row + columns].iter().any(|&offset| offset != UNMEASURED)
         };
         let remaining = (oldest..=slot).rev().find(is_measured);
         if remaining.is_none() {
-            self.cells.fill(EMPTY);
+            self.offsets.fill(UNMEASURED);
         }
         // Rows between the new and the old oldest slot are empty: nothing older is kept than was before.
         self.newest = remaining;
@@ -193,19 +188,28 @@ impl History {
     fn open(&mut self, slot: Slot) {
         let cleared = match self.newest {
             Some(newest) => (slot - newest).min(self.capacity as i64),
-            None => self.capacity as i64,
+            None => 0,
         };
         self.newest = Some(slot);
         for back in 0..cleared {
             let row = self.row(slot - back);
             let columns = self.quantities.len();
-            self.cells[row..row + columns].fill(EMPTY);
+            self.offsets[row..row + columns].fill(UNMEASURED);
         }
     }
 
     fn row(&self, slot: Slot) -> usize {
         slot.rem_euclid(self.capacity as i64) as usize * self.quantities.len()
     }
+}
+
+/// Stands for the offset of what was not measured.
+const UNMEASURED: u16 = 0;
+
+/// Seconds relative to the slot's grid time, as they are kept: rising with the time, and never [`UNMEASURED`].
+fn encode_offset(seconds: i64) -> u16 {
+    // A slot reaches at most an hour back and a tenth of one ahead.
+    (seconds - i64::from(i16::MIN)) as u16
 }
 
 fn interpolate(quantity: Quantity, from: f32, to: f32, weight: f32) -> f32 {

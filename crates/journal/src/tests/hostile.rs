@@ -152,7 +152,7 @@ fn no_file_ends_the_program_or_costs_more_than_what_cannot_be_read_of_it() {
         );
         // Whatever it was, the journal goes on, and so does another restart.
         write(&mut store, [reading("alp", 9000, 2.5), Entry::Forecast(Box::new(forecast("alp", 9000)))]);
-        let mut tidying = crate::store::Tidying::START;
+        let mut tidying = crate::tidying::Tidying::START;
         let retention = crate::Retention { readings_days: 1, forecasts_days: 1 };
         while store.tidy(&mut tidying, Some(retention), 10_000).expect(what) == crate::legacy::Step::More {}
         drop(store);

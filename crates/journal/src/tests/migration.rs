@@ -3,7 +3,7 @@ use rusqlite::{Connection, params};
 use super::*;
 use crate::forget;
 use crate::legacy::Step;
-use crate::store::Tidying;
+use crate::tidying::Tidying;
 
 /// What version 1 made of a new file, but for the columns of its quantities.
 const VERSION_1: &str = "

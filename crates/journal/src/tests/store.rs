@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::legacy::Step;
-use crate::store::Tidying;
+use crate::tidying::Tidying;
 use crate::{Opened, Retention, forget};
 
 #[test]

@@ -1,6 +1,6 @@
 //! Loads hostile models, each in a process of its own, and says what became of them and of this process.
 //!
-//! `cargo run -p forecastd-model --example hostile -- [COUNT] [ENGINE]`; ONNX Runtime takes part if the engine is
+//! `cargo run --example hostile -- [COUNT] [ENGINE]`; ONNX Runtime takes part if the engine is
 //! `onnxruntime` and `ORT_DYLIB_PATH` names its library.
 
 use std::collections::BTreeMap;
