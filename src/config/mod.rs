@@ -35,8 +35,8 @@ use forecastd_mqtt::{MqttSettings, SettingsError};
 pub use fault::Fault;
 pub use password::{password_faults, password_warnings};
 pub use settings::{
-    HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, ModelSettings,
-    SiteSettings, StationSettings, Topics,
+    ForecastSettings, HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings,
+    ModelSettings, SiteSettings, StationSettings, Topics,
 };
 pub use topic::{TopicTemplate, TopicTemplateError};
 
@@ -70,6 +70,8 @@ pub struct Config {
     pub places: Places,
     /// `[model]`: which model, and what computes it.
     pub model: ModelSettings,
+    /// `[forecast]`: what a forecast is made of.
+    pub forecast: ForecastSettings,
     /// `[stations]`: limits.
     pub stations: StationSettings,
     /// `[journal]`: the database of readings and forecasts.

@@ -128,6 +128,14 @@ impl SiteSettings {
     }
 }
 
+/// `[forecast]`: what a forecast is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForecastSettings {
+    /// Whether a forecast is what models and reference forecasts say together.
+    pub experts: bool,
+}
+
 /// `[stations]`: limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

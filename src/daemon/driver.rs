@@ -343,9 +343,10 @@ impl Driver {
                 let payload = wire::status::encode_status(&station, state, newest_reading, place, &model);
                 self.hand_in(message(topic, payload));
             }
-            Publication::Verification { station, model, verified_until, scores, experts: _ } => {
+            Publication::Verification { station, model, verified_until, scores, experts } => {
                 let topic = topics.verification.topic(station.as_str());
-                let payload = wire::status::encode_verification(&station, &model, verified_until, &scores);
+                let payload =
+                    wire::status::encode_verification(&station, &model, verified_until, &scores, &experts);
                 self.hand_in(message(topic, payload));
             }
             Publication::Clear(station) => {

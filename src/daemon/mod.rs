@@ -265,7 +265,7 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         runs_anywhere: config.model.anywhere,
         has_journal: journal.is_some(),
         earliest: EARLIEST,
-        experts: false,
+        experts: config.forecast.experts,
     }
 }
 

@@ -159,6 +159,11 @@ impl Telemetry {
                     warn!(%station, %quantity, value, reason, unsaid, "value dropped");
                 }
             }
+            Event::ExpertsStand { station, experts } => {
+                if self.has_series(&station) {
+                    self.metrics.station_experts(&station, &experts);
+                }
+            }
             Event::Scored { score, scores } => self.metrics.scored(&score, &scores),
             Event::ScoresRestored(scores) => self.metrics.scores_restored(&scores),
             Event::ForecastIssued { forecast, readiness, lifetime, delay } => {
@@ -173,13 +178,13 @@ impl Telemetry {
             Event::InferenceFailed { station, error } => {
                 self.metrics.inference_failed();
                 if let Some(unsaid) = self.log.say("inference", None, Instant::now()) {
-                    error!(%station, error, unsaid, "no forecast of the model, persistence instead");
+                    error!(%station, error, unsaid, "no forecast of the model, reference forecasts instead");
                 }
             }
             Event::ForecastImplausible { station } => {
                 self.metrics.forecast_implausible();
                 if let Some(unsaid) = self.log.say("implausible_forecast", Some(&station), Instant::now()) {
-                    error!(%station, unsaid, "outputs of the model are no temperatures, persistence instead");
+                    error!(%station, unsaid, "outputs of the model are no temperatures, reference forecasts instead");
                 }
             }
             Event::StateChanged { station, state, is_news } => self.state_changed(&station, state, is_news),
@@ -261,7 +266,7 @@ impl Telemetry {
             StationState::Fresh(Readiness::Ready) => info!(%station, "station is ready"),
             StationState::Fresh(Readiness::WarmingUp(missing)) if is_news => info!(
                 %station, missing_hours, quantity = %missing.quantity,
-                "station is warming up, persistence is published meanwhile"
+                "station is warming up, reference forecasts are published meanwhile"
             ),
             StationState::Fresh(Readiness::WarmingUp(_)) => {
                 debug!(%station, missing_hours, "station is warming up");

@@ -1,7 +1,7 @@
 //! Every metric, in one place. Names follow the Prometheus documentation's practices; all label values that are
 //! known are there from the start with 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use forecastd_core::{
     Dropped, Forecast, Implausible, Inserted, LeadScores, LeadTotals, Quantity, Rejected, Score, Scores,
-    Source, StationName,
+    Source, Standing, StationName,
 };
 use forecastd_journal::JournalError;
 use forecastd_model::EngineKind;
@@ -49,6 +49,10 @@ pub struct Metrics {
     temperature: GaugeVec,
     forecast_temperature: GaugeVec,
     forecast_valid: GaugeVec,
+    expert_weight: GaugeVec,
+    expert_error: GaugeVec,
+    /// The experts of each station that have series.
+    experts: Mutex<BTreeMap<StationName, BTreeSet<String>>>,
     missing: GaugeVec,
     forecasts: IntCounterVec,
     last_forecast: Gauge,
@@ -234,6 +238,17 @@ impl Metrics {
                 "The time that a station's newest forecast is for.",
                 &["station", "lead_h"],
             ),
+            expert_weight: make.gauges(
+                "station_expert_weight_ratio",
+                "How much an expert counts in a station's forecast, of 1.",
+                &["station", "expert", "lead_h"],
+            ),
+            expert_error: make.gauges(
+                "station_expert_mean_absolute_error_celsius",
+                "Mean absolute error of an expert at a station over the last 30 days.",
+                &["station", "expert", "lead_h"],
+            ),
+            experts: Mutex::new(BTreeMap::new()),
             missing: make.gauges(
                 "station_missing_seconds",
                 "How long readings must still come until a station's window is complete.",
@@ -243,7 +258,7 @@ impl Metrics {
                 "forecasts_total",
                 "Forecasts issued, by what they come from.",
                 "source",
-                &["model", "persistence"],
+                &["model", "persistence", "reference"],
             ),
             last_forecast: make.register(Gauge::new(
                 "forecastd_last_forecast_timestamp_seconds",
@@ -264,7 +279,7 @@ impl Metrics {
                 .counter("inference_failures_total", "Windows that the network failed on."),
             implausible: make.counter(
                 "forecasts_implausible_total",
-                "Outputs of the model that are no temperatures; persistence was published instead.",
+                "Outputs of the model that are no temperatures; reference forecasts were published instead.",
             ),
             engine_restarts: make
                 .counter("engine_restarts_total", "Times that the engine ended and was started again."),
@@ -426,11 +441,38 @@ impl Metrics {
         }
     }
 
+    /// How a station's experts stand, at the leads that have histograms. Those that are not there any more lose their series.
+    pub fn station_experts(&self, name: &StationName, experts: &[Standing]) {
+        let names: BTreeSet<String> = experts.iter().map(|expert| expert.name.clone()).collect();
+        let before = lock(&self.experts).insert(name.clone(), names.clone()).unwrap_or_default();
+        before.difference(&names).for_each(|gone| self.forget_expert(name, gone));
+        for expert in experts {
+            for lead in expert.leads.iter().filter(|lead| HISTOGRAM_LEADS_H.contains(&lead.lead_h)) {
+                let lead_h = lead.lead_h.to_string();
+                let labels = [name.as_str(), expert.name.as_str(), lead_h.as_str()];
+                self.expert_weight.with_label_values(&labels).set(f64::from(lead.weight));
+                if let Some(mae_c) = lead.mae_c {
+                    self.expert_error.with_label_values(&labels).set(f64::from(mae_c));
+                }
+            }
+        }
+    }
+
+    fn forget_expert(&self, name: &StationName, expert: &str) {
+        for lead_h in HISTOGRAM_LEADS_H {
+            let labels = [name.as_str(), expert, &lead_h.to_string()];
+            let _ = self.expert_weight.remove_label_values(&labels);
+            let _ = self.expert_error.remove_label_values(&labels);
+        }
+    }
+
     /// A station is gone, and its series with it.
     pub fn forget_station(&self, name: &StationName) {
         for gauges in [&self.last_reading, &self.temperature, &self.missing] {
             let _ = gauges.remove_label_values(&[name.as_str()]);
         }
+        let experts = lock(&self.experts).remove(name).unwrap_or_default();
+        experts.iter().for_each(|expert| self.forget_expert(name, expert));
         for lead_h in HISTOGRAM_LEADS_H {
             let labels = [name.as_str(), &lead_h.to_string()];
             let _ = self.forecast_temperature.remove_label_values(&labels);

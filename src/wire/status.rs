@@ -1,6 +1,8 @@
 //! The JSON of the status and verification topics.
 
-use forecastd_core::{LeadScores, Place, ROLLING_DAYS, Readiness, Scores, StationName, StationState};
+use forecastd_core::{
+    LeadScores, Place, ROLLING_DAYS, Readiness, Scores, Standing, StationName, StationState,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -101,6 +103,24 @@ struct Verification<'a> {
     verified_until: String,
     rolling_days: i64,
     leads: Vec<Lead>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    experts: Vec<Expert<'a>>,
+}
+
+/// An expert, at every third lead and the first.
+#[derive(Serialize)]
+struct Expert<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asleep: bool,
+    leads: Vec<ExpertLead>,
+}
+
+#[derive(Serialize)]
+struct ExpertLead {
+    lead_h: u32,
+    weight: f64,
+    mae_c: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -120,12 +140,14 @@ struct Lead {
 }
 
 /// How good a station's forecasts have been, by lead: `forecasts` counts all that were ever scored, and what begins with
-/// `lifetime` is over all of them; the rest is rolling, each score weighing exp(−age / `rolling_days`).
+/// `lifetime` is over all of them; the rest is rolling, each score weighing exp(−age / `rolling_days`). Then how the experts
+/// stand that the forecasts are made of: how much each counts, of 1, and its own mean absolute error over 30 days.
 pub fn encode_verification(
     station: &StationName,
     model: &str,
     verified_until: Timestamp,
     scores: &Scores,
+    experts: &[Standing],
 ) -> String {
     let leads = scores.leads().map(|(lead_h, scores)| lead(lead_h, scores)).collect();
     let verification = Verification {
@@ -134,12 +156,26 @@ pub fn encode_verification(
         verified_until: verified_until.to_string(),
         rolling_days: ROLLING_DAYS,
         leads,
+        experts: experts.iter().map(expert).collect(),
     };
     serde_json::to_string(&verification).expect("strings and finite numbers are JSON")
 }
 
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0 + 0.0
+}
+
+fn expert(standing: &Standing) -> Expert<'_> {
+    let shown = standing.leads.iter().filter(|lead| lead.lead_h == 1 || lead.lead_h.is_multiple_of(3));
+    let leads = shown.map(|lead| ExpertLead {
+        lead_h: lead.lead_h,
+        weight: thousandths(f64::from(lead.weight)),
+        mae_c: lead.mae_c.map(|mae_c| thousandths(f64::from(mae_c))),
+    });
+    Expert { name: &standing.name, asleep: standing.is_asleep, leads: leads.collect() }
+}
+
 fn lead(lead_h: u32, scores: &LeadScores) -> Lead {
-    let thousandths = |value: f64| (value * 1000.0).round() / 1000.0 + 0.0;
     let LeadScores { lifetime, rolling, .. } = scores;
     Lead {
         lead_h,
@@ -159,7 +195,7 @@ fn lead(lead_h: u32, scores: &LeadScores) -> Lead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forecastd_core::{Missing, Quantity, Score};
+    use forecastd_core::{LeadStanding, Missing, Quantity, Score};
     use jiff::SignedDuration;
 
     #[test]
@@ -198,13 +234,16 @@ mod tests {
             yesterday_c: None,
         });
         let station = StationName::new("roof").unwrap();
+        let lead = LeadStanding { lead_h: 24, weight: 0.25, mae_c: None };
+        let standing = Standing { name: "persistence".to_owned(), is_asleep: false, leads: vec![lead] };
         assert_eq!(
-            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores),
+            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing]),
             concat!(
                 r#"{"station":"roof","model":"jena@0","verified_until":"1970-01-01T00:00:00Z","rolling_days":30,"#,
                 r#""leads":[{"lead_h":24,"forecasts":1,"mae_c":1.0,"rmse_c":1.0,"bias_c":1.0,"#,
                 r#""persistence_mae_c":4.0,"yesterday_mae_c":null,"skill":0.75,"coverage":1.0,"#,
-                r#""lifetime_mae_c":1.0,"lifetime_skill":0.75}]}"#
+                r#""lifetime_mae_c":1.0,"lifetime_skill":0.75}],"#,
+                r#""experts":[{"name":"persistence","leads":[{"lead_h":24,"weight":0.25,"mae_c":null}]}]}"#
             )
         );
     }

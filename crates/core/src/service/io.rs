@@ -178,6 +178,13 @@ pub enum Event {
         /// What it changed.
         inserted: Inserted,
     },
+    /// How a station's experts stand, once an hour.
+    ExpertsStand {
+        /// Whose.
+        station: StationName,
+        /// By rising name.
+        experts: Vec<Standing>,
+    },
     /// The newest reading of a station.
     NewestReading {
         /// Whose.

@@ -546,12 +546,17 @@ impl Service {
         for name in std::mem::take(&mut self.verified) {
             let Some(entry) = self.stations.get_mut(&name) else { continue };
             let Some(verified_until) = entry.verified_until.take() else { continue };
+            let experts = entry.station.expert_standings();
+            if !experts.is_empty() {
+                let (station, experts) = (name.clone(), experts.clone());
+                effects.push(Effect::Emit(Event::ExpertsStand { station, experts }));
+            }
             effects.push(Effect::Publish(Publication::Verification {
                 station: name,
                 model: Arc::clone(&self.model.id),
                 verified_until,
                 scores: entry.station.scores().clone(),
-                experts: entry.station.expert_standings(),
+                experts,
             }));
         }
     }
