@@ -128,8 +128,14 @@ impl Issue {
     }
 
     fn drop_first(&mut self, leads: usize) {
+        if leads == 0 {
+            return;
+        }
         self.temperatures.drain(..leads * self.width());
         self.distances.drain(..leads * DISTANCES);
+        // There are two dozen issues for each of many stations.
+        self.temperatures.shrink_to_fit();
+        self.distances.shrink_to_fit();
         self.first += leads as u8;
     }
 }
