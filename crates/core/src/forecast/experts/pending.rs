@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::advice::Distances;
@@ -220,7 +221,8 @@ impl Pending {
         let known = records.iter().fold(0_u16, |known, record| known | 1 << record.number);
         let hour = |issue: &Issue| issue.origin_s.div_euclid(HOUR_S);
         let is_whole = |issue: &Issue| {
-            issue.experts & !known == 0
+            Timestamp::from_second(issue.origin_s).is_ok()
+                && issue.experts & !known == 0
                 && usize::from(issue.first) + issue.waiting() == leads
                 && issue.distances.len() == issue.waiting() * DISTANCES
                 && issue.temperatures.len() == issue.waiting() * issue.width()
