@@ -92,7 +92,7 @@ fn walk(record: &HashMap<i64, f32>, model: &HashMap<i64, Vec<Option<LeadAdvice>>
     let mut rolling = vec![[0.0_f64; 2]; LEADS as usize];
     let mut worst = vec![(1.0_f64, 0.0_f64); LEADS as usize];
     let mut pinball = 0.0;
-    let mut spent = Duration::ZERO;
+    let mut spent: Vec<Duration> = Vec::with_capacity(origins.len());
     let first = origins.first().copied().unwrap_or_default();
     for (index, &origin_s) in origins.iter().enumerate() {
         let Ok(origin) = Timestamp::from_second(origin_s) else { continue };
@@ -105,7 +105,7 @@ fn walk(record: &HashMap<i64, f32>, model: &HashMap<i64, Vec<Option<LeadAdvice>>
         experts.learn_until(origin, value);
         let combination = experts.combine(origin, &advices);
         experts.issued(&combination);
-        spent += begin.elapsed();
+        spent.push(begin.elapsed());
         if index % 200 == 0 {
             let restored = Experts::decode(&experts.encode());
             assert!(restored.as_ref() == Some(&experts), "what is restored is the same");
@@ -159,10 +159,11 @@ fn walk(record: &HashMap<i64, f32>, model: &HashMap<i64, Vec<Option<LeadAdvice>>
     println!("rolling of 80 %, from          {}", numbers(&range(|(low, _)| *low), 1));
     println!("rolling of 80 %, to            {}", numbers(&range(|(_, high)| *high), 1));
     println!("pinball loss of 0.1 and 0.9: {:.4}", pinball / count / 2.0);
+    spent.sort_unstable();
     println!(
-        "{} origins, {:.1} µs each, state {} bytes",
+        "{} origins, {:.1} µs each with what is learned (median), state {} bytes",
         origins.len(),
-        spent.as_secs_f64() * 1e6 / origins.len() as f64,
+        spent.get(spent.len() / 2).map_or(0.0, |median| median.as_secs_f64() * 1e6),
         experts.encode().len()
     );
 }

@@ -156,3 +156,73 @@ fn experts_that_cannot_be_read_begin_anew_and_the_station_goes_on() {
     assert_eq!((forecast.origin, forecast.source), (at(30 * HOUR), Source::Model));
     assert!(world.journal.experts[&name("roof")].len() > 100);
 }
+
+#[test]
+fn another_model_joins_the_experts_and_the_one_before_sleeps() {
+    let mut world = world();
+    for second in (0..40 * HOUR).step_by(1800) {
+        world.reading("roof", second, temperature(second));
+    }
+    let other = forecastd_core::Model { id: "test@1".into(), ..(*model(SAMPLES)).clone() };
+    world.input(forecastd_core::Input::ModelLoaded(std::sync::Arc::new(other)));
+    for second in (40 * HOUR..80 * HOUR).step_by(1800) {
+        world.reading("roof", second, temperature(second));
+    }
+    let experts = world.retained(|publication| match publication {
+        Publication::Verification { experts, .. } => Some(experts.clone()),
+        _ => None,
+    });
+    let standings: Vec<(String, bool)> =
+        experts.unwrap().into_iter().map(|standing| (standing.name, standing.is_asleep)).collect();
+    let expected = [
+        ("mixture", false),
+        ("persistence", false),
+        ("test@0", true),
+        ("test@1", false),
+        ("yesterday", false),
+    ];
+    assert_eq!(standings, expected.map(|(name, is_asleep)| (name.to_owned(), is_asleep)));
+}
+
+#[test]
+fn experts_can_be_switched_off_and_on_again() {
+    let mut world = world();
+    for second in (0..30 * HOUR).step_by(1800) {
+        world.reading("roof", second, temperature(second));
+    }
+    let written = world.journal.experts.clone();
+    for (experts, hour) in [(false, 30), (true, 31)] {
+        world.flush_all();
+        world.settings.experts = experts;
+        world.kill();
+        world.subscribe();
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+        assert_eq!(issued(&world).pop().unwrap().origin, at(hour * HOUR));
+        assert_eq!(world.journal.experts == written, !experts, "hour {hour}");
+    }
+}
+
+/// Experts are not asked what a clock that was ahead made of the future.
+#[test]
+fn what_was_said_of_a_future_that_was_none_is_forgotten() {
+    let mut world = world();
+    for second in (0..30 * HOUR).step_by(1800) {
+        world.reading("roof", second, temperature(second));
+    }
+    // The clock jumps ahead by ten days, and back.
+    world.pass(240 * HOUR);
+    world.tick();
+    for second in (270 * HOUR..280 * HOUR).step_by(1800) {
+        world.reading("roof", second, 25.0 + temperature(second));
+    }
+    world.now.wall = at(30 * HOUR);
+    world.pass(600);
+    world.tick();
+    let written = world.journal.experts_written;
+    for second in (30 * HOUR + 600..60 * HOUR).step_by(1800) {
+        world.reading("roof", second, temperature(second));
+    }
+    let forecast = issued(&world).pop().unwrap();
+    assert!(forecast.origin > at(59 * HOUR) && forecast.origin < at(60 * HOUR));
+    assert_eq!(world.journal.experts_written - written, 30, "every hour is said and learned from again");
+}

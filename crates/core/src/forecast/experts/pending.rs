@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::advice::Distances;
@@ -128,8 +129,14 @@ impl Issue {
     }
 
     fn drop_first(&mut self, leads: usize) {
+        if leads == 0 {
+            return;
+        }
         self.temperatures.drain(..leads * self.width());
         self.distances.drain(..leads * DISTANCES);
+        // There are two dozen issues for each of many stations.
+        self.temperatures.shrink_to_fit();
+        self.distances.shrink_to_fit();
         self.first += leads as u8;
     }
 }
@@ -214,7 +221,8 @@ impl Pending {
         let known = records.iter().fold(0_u16, |known, record| known | 1 << record.number);
         let hour = |issue: &Issue| issue.origin_s.div_euclid(HOUR_S);
         let is_whole = |issue: &Issue| {
-            issue.experts & !known == 0
+            Timestamp::from_second(issue.origin_s).is_ok()
+                && issue.experts & !known == 0
                 && usize::from(issue.first) + issue.waiting() == leads
                 && issue.distances.len() == issue.waiting() * DISTANCES
                 && issue.temperatures.len() == issue.waiting() * issue.width()

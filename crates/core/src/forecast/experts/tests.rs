@@ -316,8 +316,36 @@ proptest! {
         prop_assert_eq!(forward.encode(), backward.encode());
     }
 
+    /// What is on a disk may be anything.
     #[test]
-    fn a_combination_lies_among_what_is_said_with_quantiles_in_order_and_weights_that_sum_to_one(hours in hours()) {
+    fn bytes_that_were_changed_are_no_state_or_one_that_can_be_lived_with(
+        hours in hours(),
+        later in hours(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut experts = Experts::new(&[1, 2, 24]);
+        let mut origin = 0;
+        for next in &hours {
+            live(&mut experts, &mut origin, next, false);
+        }
+        let mut bytes = experts.encode();
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Some(mut changed) = Experts::decode(&bytes) {
+            for next in &later {
+                let combination = live(&mut changed, &mut origin, next, false);
+                for lead in combination.leads() {
+                    prop_assert!(lead.quantiles_c.iter().all(|quantile| quantile.is_finite()));
+                }
+            }
+            prop_assert!(Experts::decode(&changed.encode()).is_some());
+        }
+    }
+
+    #[test]
+    fn quantiles_are_in_order_and_weights_of_those_awake_sum_to_one(hours in hours()) {
         let mut experts = Experts::new(&[1, 2, 24]);
         let mut origin = 0;
         for next in &hours {
