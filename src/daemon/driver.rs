@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forecastd_core::{Batch, Effect, Input, Now, Publication, Service, StationName, Token};
+use forecastd_core::{Batch, Effect, Input, Now, Publication, Restored, Service, StationName, Token};
 use forecastd_journal::Journal;
 use forecastd_model::{Inference, InferenceRequest, InferenceWorker};
 use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent};
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::loader::Loaded;
+use super::recall::Recaller;
 use crate::config::Topics;
 use crate::operations::events::{Notice, Telemetry};
 use crate::wire;
@@ -48,6 +49,8 @@ pub(super) struct Inputs {
     pub(super) answers: mpsc::UnboundedReceiver<Inference<WindowKey>>,
     /// From the journal.
     pub(super) journal: mpsc::UnboundedReceiver<JournalNews>,
+    /// What the journal was asked for again.
+    pub(super) recalled: mpsc::UnboundedReceiver<Vec<Restored>>,
 }
 
 /// What the driver noticed that the daemon should know.
@@ -102,6 +105,7 @@ pub(super) struct Driver {
     topics: Topics,
     publisher: Publisher,
     journal: Option<Journal>,
+    recaller: Recaller,
     worker: InferenceWorker<WindowKey>,
     started: Instant,
     acknowledgements: Acknowledgements,
@@ -125,6 +129,7 @@ impl Driver {
         topics: Topics,
         publisher: Publisher,
         journal: Option<Journal>,
+        recaller: Recaller,
         worker: InferenceWorker<WindowKey>,
     ) -> Driver {
         Driver {
@@ -133,6 +138,7 @@ impl Driver {
             topics,
             publisher,
             journal,
+            recaller,
             worker,
             started: Instant::now(),
             acknowledgements: Acknowledgements::default(),
@@ -182,6 +188,13 @@ impl Driver {
             }
             Some(news) = inputs.journal.recv() => {
                 self.journal_news(news);
+                Happened::Routine
+            }
+            Some(recalled) = inputs.recalled.recv() => {
+                for restored in recalled {
+                    self.handle(Input::Recalled(Box::new(restored)));
+                }
+                self.recaller.answered();
                 Happened::Routine
             }
             Ok(settled) = self.publisher.wait_settled(next_number), if !self.undelivered.is_empty() => {
@@ -299,6 +312,7 @@ impl Driver {
             match effect {
                 Effect::Acknowledge(token) => self.acknowledgements.complete(token),
                 Effect::Journal(batch) => self.write(batch),
+                Effect::Recall(recall) => self.recaller.ask(recall),
                 Effect::Infer { station, number, window } => {
                     self.worker.infer(InferenceRequest { key: WindowKey { station, number }, window });
                 }

@@ -6,12 +6,14 @@
 //! | `driver` | brings the service what happens and carries out what it wants |
 //! | `loader` | the model: loading it, and noticing a new file |
 //! | `memory` | what a start reads from the journal |
+//! | `recall` | what the journal is asked for again while the daemon runs |
 //! | `observers` | what the threads tell metrics, health and log |
 
 mod driver;
 mod loader;
 mod memory;
 mod observers;
+mod recall;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ use driver::{Driver, Happened, Inputs};
 use loader::Loader;
 use memory::Memory;
 use observers::{JournalWatch, WorkerWatch};
+use recall::Recaller;
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -167,10 +170,13 @@ pub async fn run(
     ));
 
     let service = Service::new(service_settings(&config, journal.as_ref()), model);
-    let mut driver = Driver::new(service, telemetry, config.topics.clone(), publisher, journal, worker);
+    let (found, recalled) = mpsc::unbounded_channel();
+    let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
+    let mut driver =
+        Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, worker);
     driver.restore(restored).await;
     let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
-    let mut inputs = Inputs { inbox, answers, journal: journal_news };
+    let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = tokio::time::Instant::now();
@@ -211,6 +217,8 @@ pub async fn run(
                 if happened == Happened::Subscribed {
                     ready.say(driver.service());
                 }
+                // Whom this task has woken may have to wait for its thread: in a flood it would never have to wait itself.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -88,3 +88,14 @@ pub struct Restored {
     /// Forecasts by rising origin.
     pub forecasts: Vec<Forecast>,
 }
+
+/// What is asked of the journal again while the service runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recall {
+    /// Of which station.
+    pub station: StationName,
+    /// Readings of this time on.
+    pub readings_from: Timestamp,
+    /// Forecasts with this origin or a later one.
+    pub forecasts_from: Timestamp,
+}

@@ -35,7 +35,7 @@ pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
 pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 pub use intake::screening::{Dropped, Implausible, Screening};
-pub use journal::{Batch, Entry, Restored};
+pub use journal::{Batch, Entry, Recall, Restored};
 pub use model::Model;
 pub use model::excerpt::excerpt;
 pub use model::manifest::{

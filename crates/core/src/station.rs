@@ -21,7 +21,7 @@ use crate::forecast::verification::{Score, Scores, Verification};
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::intake::screening::{Dropped, Screening};
 use crate::intake::{self, Intake};
-use crate::journal::Restored;
+use crate::journal::{Recall, Restored};
 use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::model::outputs;
@@ -223,6 +223,8 @@ pub struct Station {
     active_at: Timestamp,
     /// Those whose combination is forecast; `None` where the model or persistence alone is.
     experts: Option<Box<StationExperts>>,
+    /// Up to which slot forecasts were scored before readings of the future were dropped, until the journal has answered.
+    scored_until: Option<Slot>,
 }
 
 /// What [`Station::state`] writes. Times are whole seconds since the Unix epoch: readings have no finer ones.
@@ -260,6 +262,7 @@ impl Station {
             delivered: None,
             active_at: Timestamp::UNIX_EPOCH,
             experts: None,
+            scored_until: None,
         }
     }
 
@@ -350,17 +353,12 @@ impl Station {
             });
             return Err(Rejected::Implausible { time, example });
         }
-        let before = self.history.newest();
+        // What the newest slot held is final when a later one opens, which may push it out of the history.
+        let closed = self.history.newest().filter(|newest| *newest < slot);
+        let mut scores = closed.map_or_else(Vec::new, |closed| self.verify(closed));
         let inserted = self.insert(time, derived);
-        let mut scores = Vec::new();
         match inserted {
-            Inserted::Newest(_) => {
-                // What the newest slot held is final now that a later one has opened.
-                if let Some(closed) = before {
-                    scores = self.verify(closed);
-                }
-                self.forget_old_forecasts();
-            }
+            Inserted::Newest(_) => self.forget_old_forecasts(),
             Inserted::Late(slot) => scores = self.verify(slot),
             Inserted::Refreshed(_) | Inserted::Unchanged(_) | Inserted::TooOld(_) => {}
         }
@@ -437,6 +435,7 @@ impl Station {
         if model.manifest.window.grid() != self.history.grid() {
             self.verification.forget_pending();
         }
+        self.verification.disown_pending();
         self.history = history;
         self.model = model;
         if let Some(experts) = &mut self.experts {
@@ -464,9 +463,74 @@ impl Station {
             (grid.time(slot).min(newest), (!temperature.is_nan()).then_some(temperature))
         });
         self.newest_forecast = None;
+        // What is left was closed by what is not.
+        self.scored_until = self.history.newest();
         self.delivered = self.delivered.min(Some(limit));
         self.measure_readiness();
         true
+    }
+
+    /// What the journal may hold of the time up to `limit` that a clock which was ahead has pushed out of the history.
+    pub fn recall(&self, limit: Timestamp) -> Recall {
+        let Manifest { window, .. } = &self.model.manifest;
+        let max_lead_h = self.model.manifest.max_lead_h();
+        let grid = window.grid();
+        let last = grid.slot(limit);
+        Recall {
+            station: self.name.clone(),
+            readings_from: grid.time(last - window.history_slots(max_lead_h) as i64),
+            forecasts_from: grid.time(last - grid.hours_to_slots(i64::from(max_lead_h) + 1)),
+        }
+    }
+
+    /// Takes back what the journal held; what is known by now stays as it is. Says which of the forecasts that are back have
+    /// been scored, for hours that were observed since readings of the future were dropped.
+    pub fn recalled(&mut self, restored: &Restored, limit: Timestamp) -> Vec<Score> {
+        let grid = self.history.grid();
+        let readings = restored.readings.iter().filter(|(time, _)| *time <= limit);
+        let since = self.readings().next().map_or(Slot::MAX, |(time, _)| grid.slot(time));
+        let before = readings.clone().map(|(time, _)| grid.slot(*time)).filter(|slot| *slot < since).max();
+        let scored_until = self.scored_until.take().or(before).unwrap_or(Slot::MIN);
+        for (time, values) in readings {
+            let mut derived = *values;
+            derive(&mut derived);
+            self.insert(*time, derived);
+        }
+        let mut scores = Vec::new();
+        let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
+        for forecast in forecasts {
+            let slot = grid.slot(forecast.origin);
+            let is_in_flight = self.in_flight.iter().any(|asked| asked.origin.slot == slot);
+            if !is_in_flight && !self.verification.is_pending(slot) {
+                self.restore_pending(slot, forecast, scored_until);
+                let spec = &self.model.manifest.window;
+                scores.extend(self.verification.score_observed(slot, spec, &self.history));
+            }
+        }
+        self.forget_old_forecasts();
+        self.measure_readiness();
+        scores
+    }
+
+    fn restore_pending(&mut self, slot: Slot, forecast: &Forecast, scored_until: Slot) {
+        let is_own = forecast.model == *self.model.id;
+        let spec = &self.model.manifest.window;
+        self.verification.restore(slot, forecast, is_own, scored_until, spec, &self.history);
+    }
+
+    /// The forecasts in memory: those of the model in use that wait for their hours, and the newest one.
+    pub fn forecasts(&self) -> impl Iterator<Item = Forecast> + '_ {
+        let pending = self.verification.own_pending().map(|(slot, issued_after_s, newest_c, leads)| {
+            let issued_at = self.history.grid().time(slot) + SignedDuration::from_secs(issued_after_s);
+            let leads = leads.map(|(lead_h, temperature_c, interval_c)| LeadForecast {
+                lead_h,
+                valid_at: self.model.manifest.window.valid_at(slot, lead_h).1,
+                temperature_c,
+                interval_c,
+            });
+            self.forecast(&Origin { slot, issued_at, newest_c }, Source::Model, leads.collect())
+        });
+        pending.chain(self.newest_forecast.clone())
     }
 
     /// What the journal must hold for [`Station::restore`] beyond readings and forecasts.
@@ -582,12 +646,9 @@ impl Station {
         for forecast in forecasts {
             let slot = station.history.grid().slot(forecast.origin);
             if station.in_flight.iter().all(|asked| asked.origin.slot != slot) {
-                station.verification.restore(
-                    slot,
-                    forecast,
-                    &station.model.manifest.window,
-                    &station.history,
-                );
+                // The newest slot was still open.
+                let scored_until = station.history.newest().map_or(Slot::MIN, |newest| newest - 1);
+                station.restore_pending(slot, forecast, scored_until);
             }
             if station.delivered.is_none_or(|until| forecast.origin > until) {
                 station.undelivered.push_back(forecast.origin);

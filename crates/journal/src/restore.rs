@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use forecastd_core::{Forecast, Restored, StationName, Values};
+use forecastd_core::{Forecast, Recall, Restored, StationName, Values};
 
 use crate::encoding::{self, LEAD_BYTES, MAX_LEADS};
 use crate::error::is_damage;
-use crate::rows::{Rows, integer, source, text, timestamp};
+use crate::rows::{Rows, integer, source, station_id, text, timestamp};
 use crate::{legacy, schema};
 
 /// The largest state of a station that is read, in bytes.
@@ -123,6 +123,23 @@ impl<'file> Reader<'file> {
         stations.sort_by(|one, other| one.station.cmp(&other.station));
         let report = RestoreReport { stations, omitted, skipped_rows: self.skipped, damaged: None };
         Ok((report, self.damaged))
+    }
+
+    /// Reads what is asked for, of the stations that are known.
+    pub(crate) fn recall(mut self, wanted: &[Recall]) -> rusqlite::Result<Vec<Restored>> {
+        let _one_lock_for_all = self.connection.unchecked_transaction()?;
+        let mut found = Vec::new();
+        for Recall { station, readings_from, forecasts_from } in wanted {
+            let Some(id) = station_id(self.connection, station)? else { continue };
+            found.push(self.station(Candidate {
+                id,
+                name: station.clone(),
+                readings_from: readings_from.as_second(),
+                forecasts_from: forecasts_from.as_second(),
+                active_at: i64::MIN,
+            })?);
+        }
+        Ok(found)
     }
 
     fn candidates(&mut self) -> rusqlite::Result<Vec<Candidate>> {

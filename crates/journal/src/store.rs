@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use forecastd_core::{Batch, Entry, Restored, StationName};
+use forecastd_core::{Batch, Entry, Recall, Restored, StationName};
 
 use crate::error::{JournalError, is_corrupt, is_damage};
 use crate::legacy::{self, Step};
@@ -286,6 +286,25 @@ pub fn forget(path: &Path, station: &StationName) -> Result<bool, JournalError> 
         Ok(known)
     });
     known.map_err(|failure| store.named(failure))
+}
+
+/// Reads again what the file holds of some stations, while another one writes to it. Stations that it does not know are left
+/// out.
+///
+/// # Errors
+/// [`JournalError`] when the file cannot be read.
+pub fn recall(path: &Path, wanted: &[Recall]) -> Result<Vec<Restored>, JournalError> {
+    if identity(path).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut store = Store::new(path);
+    // What is asked for is all that is read.
+    let limits =
+        RestoreLimits { max_stations: 0, history_s: 0, forecasts_s: 0, not_after: jiff::Timestamp::MAX };
+    let found = store
+        .connection()
+        .and_then(|connection| Ok(Reader::new(connection, limits).and_then(|reader| reader.recall(wanted))?));
+    found.map_err(|failure| store.named(failure))
 }
 
 /// A [`JournalError`] that does not know its file yet.

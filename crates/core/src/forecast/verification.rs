@@ -248,6 +248,10 @@ impl Scores {
 #[derive(Debug, Clone, PartialEq)]
 struct Pending {
     persistence_c: f32,
+    /// Seconds from its origin to its issue.
+    issued_after_s: i16,
+    /// Whether the model in use made it.
+    is_own: bool,
     leads: Box<[PendingLead]>,
 }
 
@@ -259,6 +263,9 @@ struct PendingLead {
     low: i16,
     high: i16,
 }
+
+/// Lead in hours, temperature, and lower and upper end of the interval.
+pub(crate) type PendingDegrees = (u32, f32, Option<(f32, f32)>);
 
 /// Marks an interval that is absent.
 const ABSENT: i16 = i16::MIN;
@@ -294,30 +301,73 @@ impl Verification {
             let leads = before.as_ref().map_or(&[][..], |before| &before.leads);
             leads.iter().any(|lead| lead.lead_h == lead_h && lead.is_scored)
         };
-        self.pending.insert(slot, pending(forecast, was_scored));
-        let Some(newest) = history.newest() else { return Vec::new() };
-        let mut scores = Vec::new();
-        for lead in &forecast.leads {
-            let (valid, _) = spec.valid_at(slot, lead.lead_h);
-            // The newest slot may still change: it is scored when a later one opens.
-            if valid < newest {
-                scores.extend(self.score(slot, lead.lead_h, valid, spec, history));
-            }
-        }
-        scores
+        self.pending.insert(slot, pending(forecast, forecast.source == Source::Model, was_scored));
+        self.score_observed(slot, spec, history)
     }
 
-    /// Remembers a forecast that was issued before a restart. What of it was scored then follows from the history.
-    pub fn restore(&mut self, slot: Slot, forecast: &Forecast, spec: &WindowSpec, history: &History) {
+    /// Scores a forecast for the hours that have been observed already.
+    pub fn score_observed(&mut self, slot: Slot, spec: &WindowSpec, history: &History) -> Vec<Score> {
+        let Some(newest) = history.newest() else { return Vec::new() };
+        let leads = self.pending.get(&slot).map_or(&[][..], |pending| &pending.leads);
+        let valid =
+            |lead: &PendingLead| (u32::from(lead.lead_h), spec.valid_at(slot, u32::from(lead.lead_h)).0);
+        // The newest slot may still change: it is scored when a later one opens.
+        let observed: Vec<(u32, Slot)> =
+            leads.iter().map(valid).filter(|(_, valid)| *valid < newest).collect();
+        let scores =
+            observed.into_iter().filter_map(|(lead_h, valid)| self.score(slot, lead_h, valid, spec, history));
+        scores.collect()
+    }
+
+    /// Remembers a forecast that was issued before, by the model in use or not. It was scored for what was observed up to the
+    /// slot `scored_until`.
+    pub fn restore(
+        &mut self,
+        slot: Slot,
+        forecast: &Forecast,
+        is_own: bool,
+        scored_until: Slot,
+        spec: &WindowSpec,
+        history: &History,
+    ) {
         if forecast.source == Source::Persistence {
             return;
         }
-        let newest = history.newest().unwrap_or(Slot::MIN);
         let was_scored = |lead_h: u8| {
             let (valid, _) = spec.valid_at(slot, u32::from(lead_h));
-            valid < newest && !history.value(valid, Quantity::AirTemperature).is_nan()
+            valid <= scored_until && !history.value(valid, Quantity::AirTemperature).is_nan()
         };
-        self.pending.insert(slot, pending(forecast, was_scored));
+        self.pending.insert(slot, pending(forecast, is_own, was_scored));
+    }
+
+    /// Whether the forecast of a slot waits for its hours.
+    pub fn is_pending(&self, slot: Slot) -> bool {
+        self.pending.contains_key(&slot)
+    }
+
+    /// The forecasts of the model in use that wait for their hours: slot of the origin, seconds from there to the issue,
+    /// newest temperature, and its leads with their intervals; °C.
+    pub fn own_pending(
+        &self,
+    ) -> impl Iterator<Item = (Slot, i64, f32, impl Iterator<Item = PendingDegrees>)> {
+        let own = self.pending.iter().filter(|(_, pending)| pending.is_own);
+        own.map(|(slot, pending)| {
+            let leads = pending.leads.iter().map(|lead| {
+                let has_interval = lead.low != ABSENT && lead.high != ABSENT;
+                let interval = (from_centidegrees(lead.low), from_centidegrees(lead.high));
+                (
+                    u32::from(lead.lead_h),
+                    from_centidegrees(lead.temperature),
+                    has_interval.then_some(interval),
+                )
+            });
+            (*slot, i64::from(pending.issued_after_s), pending.persistence_c, leads)
+        })
+    }
+
+    /// Another model is in use from now on.
+    pub fn disown_pending(&mut self) {
+        self.pending.values_mut().for_each(|pending| pending.is_own = false);
     }
 
     /// Scores every forecast for a slot whose reading is now final.
@@ -404,7 +454,7 @@ impl Verification {
 }
 
 /// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are judged before.
-fn pending(forecast: &Forecast, was_scored: impl Fn(u8) -> bool) -> Pending {
+fn pending(forecast: &Forecast, is_own: bool, was_scored: impl Fn(u8) -> bool) -> Pending {
     let leads = forecast.leads.iter().filter_map(|lead| {
         let lead_h = u8::try_from(lead.lead_h).ok()?;
         let end = |temperature_c: Option<f32>| temperature_c.and_then(to_centidegrees).unwrap_or(ABSENT);
@@ -416,7 +466,14 @@ fn pending(forecast: &Forecast, was_scored: impl Fn(u8) -> bool) -> Pending {
             high: end(lead.interval_c.map(|(_, high)| high)),
         })
     });
-    Pending { persistence_c: forecast.temperature_c, leads: leads.collect() }
+    let issued_after_s = forecast.issued_at.as_second() - forecast.origin.as_second();
+    Pending {
+        persistence_c: forecast.temperature_c,
+        // A slot reaches at most an hour back.
+        issued_after_s: issued_after_s as i16,
+        is_own,
+        leads: leads.collect(),
+    }
 }
 
 #[cfg(test)]

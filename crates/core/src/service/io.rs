@@ -9,7 +9,7 @@ use crate::forecast::Forecast;
 use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;
-use crate::journal::{Batch, Restored};
+use crate::journal::{Batch, Recall, Restored};
 use crate::model::Model;
 use crate::station::Readiness;
 use crate::weather::place::Place;
@@ -79,6 +79,8 @@ pub enum Input {
         /// Stations beyond those that are served.
         omitted: usize,
     },
+    /// The journal's answer to [`Effect::Recall`].
+    Recalled(Box<Restored>),
     /// The journal has made every batch up to this one durable.
     Committed(u64),
     /// The journal fails; every batch up to this one is only in memory.
@@ -102,6 +104,9 @@ pub enum Effect {
     Acknowledge(Token),
     /// The batch is to be made durable.
     Journal(Batch),
+    /// The journal is to be asked for what it holds of a station; nothing waits for the answer, and there is none where
+    /// there is no journal or it cannot be read.
+    Recall(Recall),
     /// The model is to be run on a window.
     Infer {
         /// Whose.

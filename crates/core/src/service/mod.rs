@@ -235,6 +235,7 @@ impl Service {
             }
             Input::Restored(restored) => self.restore(now, &restored, effects),
             Input::RestoreEnded { omitted } => self.restore_ended(omitted, effects),
+            Input::Recalled(restored) => self.recalled(now, &restored, effects),
             Input::Committed(id) | Input::JournalFailed(id) => self.acknowledge(id, effects),
             Input::JournalRecreated => self.journal_again(),
             Input::Subscribed => self.subscribed(now, effects),
@@ -691,8 +692,10 @@ impl Service {
         }
     }
 
-    /// The journal was begun anew: every station writes its state again. Its readings follow as they come.
+    /// The journal was begun anew: all that memory holds is written again.
     fn journal_again(&mut self) {
+        let undelivered = self.undelivered.iter().cloned();
+        self.entries.extend(undelivered.map(|forecast| Entry::Forecast(Box::new(forecast))));
         for (name, entry) in &mut self.stations {
             entry.station.mark_experts_changed();
             if !std::mem::replace(&mut entry.is_dirty, true) {
@@ -704,7 +707,19 @@ impl Service {
                 values,
                 slot_begins: time,
             }));
+            let forecasts = entry.station.forecasts();
+            self.entries.extend(forecasts.map(|forecast| Entry::Forecast(Box::new(forecast))));
         }
+    }
+
+    /// A station whose history a clock that was ahead had pushed out takes it back.
+    fn recalled(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
+        let limit = now.wall + self.settings.max_ahead;
+        let Some(entry) = self.stations.get_mut(&restored.station) else { return };
+        let scores = entry.station.recalled(restored, limit);
+        self.mark_dirty(&restored.station);
+        self.scored(&restored.station, &scores, effects);
+        self.update_state(now, &restored.station, true, effects);
     }
 
     fn subscribed(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -879,6 +894,7 @@ fn drop_future(
     }
     let name = station.name().clone();
     entries.push(Entry::Truncate { station: name.clone(), after: limit });
+    effects.push(Effect::Recall(station.recall(limit)));
     effects.push(Effect::Emit(Event::FutureDropped { station: name, newest }));
     true
 }

@@ -110,6 +110,72 @@ fn a_clock_that_was_ahead_and_is_right_again_does_not_mute_the_station() {
     }
 }
 
+/// All scores of a run, as a restart finds them: lead, how many, and the sum of absolute errors.
+fn scores(world: &mut World) -> Vec<(u32, f64, f64)> {
+    world.flush_all();
+    world.kill();
+    let scores = world.events.iter().rev().find_map(|event| match event {
+        Event::ScoresRestored(scores) => Some(scores.clone()),
+        _ => None,
+    });
+    let lead = |(lead_h, scores): (u32, &forecastd_core::LeadScores)| {
+        (lead_h, scores.lifetime.count(), scores.lifetime.mae().unwrap())
+    };
+    scores.unwrap().leads().map(lead).collect()
+}
+
+#[test]
+fn after_a_clock_that_was_far_ahead_the_journal_gives_the_weather_of_before_back() {
+    let last = 40 * HOUR;
+    let feed = |world: &mut World, seconds: std::ops::RangeInclusive<i64>| {
+        for second in seconds.step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+    };
+    let mut undisturbed = World::new();
+    feed(&mut undisturbed, 0..=last);
+    for ahead_h in [5, 48, 20 * 24] {
+        let mut world = World::new();
+        feed(&mut world, 0..=30 * HOUR);
+        world.pass(ahead_h * HOUR);
+        world.send("roof", at((30 + ahead_h) * HOUR), weather(9.0));
+        world.tick();
+        // The machine notices the jump back before the next reading comes.
+        world.now.wall -= SignedDuration::from_hours(ahead_h);
+        world.pass(60);
+        world.tick();
+        world.settle_all();
+        assert_eq!(world.service.ready_stations(), 1, "{ahead_h} h ahead");
+        feed(&mut world, 30 * HOUR + 600..=last);
+        assert_eq!(world.journal.readings, undisturbed.journal.readings, "{ahead_h} h ahead");
+        assert_eq!(world.journal.forecasts, undisturbed.journal.forecasts, "{ahead_h} h ahead");
+        let (found, expected) = (scores(&mut world), scores(&mut undisturbed));
+        assert_eq!(found.len(), expected.len());
+        for ((lead_h, count, mae), (_, expected_count, expected_mae)) in found.into_iter().zip(expected) {
+            assert_eq!(count, expected_count, "{ahead_h} h ahead, lead {lead_h}");
+            assert!((mae - expected_mae).abs() < 1e-9, "{ahead_h} h ahead, lead {lead_h}");
+        }
+    }
+}
+
+#[test]
+fn a_reading_that_comes_before_the_jump_of_the_clock_is_noticed_warms_nothing_up_anew() {
+    let mut world = World::new();
+    for second in (0..=30 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.pass(48 * HOUR);
+    world.send("roof", at(78 * HOUR), weather(9.0));
+    world.now.wall -= SignedDuration::from_hours(48);
+    for second in [30 * HOUR + 600, 30 * HOUR + 1200] {
+        world.reading("roof", second, temperature(second));
+        assert_eq!(world.service.ready_stations(), 1);
+    }
+    let forecasts = world.published_forecasts();
+    let newest = forecasts.iter().find(|forecast| forecast.issued_at == at(30 * HOUR + 1200)).unwrap();
+    assert_eq!(newest.source, forecastd_core::Source::Model);
+}
+
 #[test]
 fn what_the_journal_holds_of_the_future_is_not_restored() {
     let mut world = World::new();

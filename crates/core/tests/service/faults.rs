@@ -287,3 +287,41 @@ fn no_more_forecasts_are_made_than_can_wait_for_a_broker_that_is_not_subscribed_
     world.settle_all();
     assert_eq!((world.broker.len(), world.published_forecasts().len()), (0, 3000));
 }
+
+#[test]
+fn a_journal_that_is_begun_anew_gets_the_forecasts_that_wait_for_their_hours() {
+    let feed = |world: &mut World, hours: std::ops::Range<i64>| {
+        for second in (hours.start * HOUR..hours.end * HOUR).step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+    };
+    let counts = |world: &World| {
+        let mut counts = [0; 4];
+        for event in &world.events {
+            if let Event::Scored { score, .. } = event {
+                counts[[1, 2, 6, 24].iter().position(|&lead_h| lead_h == score.lead_h).unwrap()] += 1;
+            }
+        }
+        counts
+    };
+    let mut undisturbed = World::new();
+    feed(&mut undisturbed, 0..60);
+    let mut world = World::new();
+    feed(&mut world, 0..30);
+    let before = world.journal.clone();
+    world.journal = Default::default();
+    world.input(Input::JournalRecreated);
+    world.settle_all();
+    // What is still waited for is written as it was: the day before the last reading.
+    let waiting = before.forecasts.iter().filter(|((_, origin), _)| *origin >= at(6 * HOUR));
+    let waiting: Vec<_> = waiting.map(|(key, forecast)| (key.clone(), forecast.clone())).collect();
+    assert_eq!(waiting.len(), 24 * 6);
+    for (key, forecast) in waiting {
+        assert_eq!(world.journal.forecasts.get(&key), Some(&forecast));
+    }
+    world.flush_all();
+    world.kill();
+    world.subscribe();
+    feed(&mut world, 30..60);
+    assert_eq!(counts(&world), counts(&undisturbed));
+}

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use forecastd_core::{
     Batch, Effect, Entry, Event, FORMAT_VERSION, Feature, Forecast, Input, Manifest, MissingValues, Model,
-    Normalisation, Now, Publication, Quantity, Restored, Service, Settings, Site, StationName, Target,
-    TargetKind, Token, Values, WindowSpec,
+    Normalisation, Now, Publication, Quantity, Recall, Restored, Service, Settings, Site, StationName,
+    Target, TargetKind, Token, Values, WindowSpec,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -160,23 +160,34 @@ impl Journal {
 
     pub(crate) fn restored(&self) -> Vec<Restored> {
         let names: BTreeSet<StationName> = self.readings.keys().map(|(name, _)| name.clone()).collect();
-        let restored = names.into_iter().map(|station| {
+        let restored = names.into_iter().filter_map(|station| {
             let state = self.states.get(&station);
             let (readings_from, forecasts_from) = state
                 .map_or((Timestamp::MIN, Timestamp::MIN), |(_, readings, forecasts)| (*readings, *forecasts));
-            let readings =
-                self.readings.iter().filter(|((own, time), _)| *own == station && *time >= readings_from);
-            let forecasts =
-                self.forecasts.iter().filter(|((own, time), _)| *own == station && *time >= forecasts_from);
-            Restored {
-                readings: readings.map(|((_, time), values)| (*time, values.0)).collect(),
-                forecasts: forecasts.map(|(_, forecast)| forecast.clone()).collect(),
-                state: state.map(|(state, ..)| state.clone()),
-                experts: self.experts.get(&station).cloned(),
-                station,
-            }
+            self.restored_since(&station, readings_from, forecasts_from)
         });
         restored.collect()
+    }
+
+    fn restored_since(
+        &self,
+        station: &StationName,
+        readings_from: Timestamp,
+        forecasts_from: Timestamp,
+    ) -> Option<Restored> {
+        let readings =
+            self.readings.iter().filter(|((own, time), _)| own == station && *time >= readings_from);
+        let forecasts =
+            self.forecasts.iter().filter(|((own, time), _)| own == station && *time >= forecasts_from);
+        let restored = Restored {
+            station: station.clone(),
+            readings: readings.map(|((_, time), values)| (*time, values.0)).collect(),
+            forecasts: forecasts.map(|(_, forecast)| forecast.clone()).collect(),
+            state: self.states.get(station).map(|(state, ..)| state.clone()),
+            experts: self.experts.get(station).cloned(),
+        };
+        let is_known = self.readings.keys().any(|(own, _)| own == station);
+        is_known.then_some(restored)
     }
 }
 
@@ -208,6 +219,8 @@ pub(crate) struct World {
     next_token: Token,
     pub(crate) windows: VecDeque<(StationName, u64, Vec<f32>)>,
     pub(crate) uncommitted: VecDeque<Batch>,
+    /// What the journal was asked for again.
+    pub(crate) recalls: VecDeque<Recall>,
     pub(crate) journal: Journal,
     /// Handed over for publication and not acknowledged by the broker.
     pub(crate) outbox: VecDeque<Publication>,
@@ -233,6 +246,7 @@ impl World {
             next_token: 0,
             windows: VecDeque::new(),
             uncommitted: VecDeque::new(),
+            recalls: VecDeque::new(),
             journal: Journal::default(),
             outbox: VecDeque::new(),
             published: Vec::new(),
@@ -270,6 +284,7 @@ impl World {
                     self.unacknowledged.remove(&token).expect("each message is acknowledged once");
                 }
                 Effect::Journal(batch) => self.uncommitted.push_back(batch),
+                Effect::Recall(recall) => self.recalls.push_back(recall),
                 Effect::Infer { station, number, window } => {
                     self.windows.push_back((station, number, window))
                 }
@@ -331,6 +346,18 @@ impl World {
         true
     }
 
+    /// The journal answers the oldest question.
+    pub(crate) fn recall(&mut self) -> bool {
+        let Some(Recall { station, readings_from, forecasts_from }) = self.recalls.pop_front() else {
+            return false;
+        };
+        if let Some(mut restored) = self.journal.restored_since(&station, readings_from, forecasts_from) {
+            restored.state = None;
+            self.input(Input::Recalled(Box::new(restored)));
+        }
+        true
+    }
+
     /// The broker acknowledges the oldest publication.
     pub(crate) fn settle(&mut self) -> bool {
         if !self.is_subscribed {
@@ -352,7 +379,7 @@ impl World {
     pub(crate) fn settle_all(&mut self) {
         loop {
             let mut has_happened = false;
-            while self.answer() || self.settle() || self.deliver() {
+            while self.answer() || self.settle() || self.recall() || self.deliver() {
                 has_happened = true;
             }
             self.flush();
@@ -386,6 +413,7 @@ impl World {
         }
         self.windows.clear();
         self.uncommitted.clear();
+        self.recalls.clear();
         self.outbox.clear();
         self.is_subscribed = false;
         self.service = Service::new(self.settings.clone(), Arc::clone(&self.model));

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::legacy::Step;
 use crate::tidying::Tidying;
-use crate::{Opened, Retention, forget};
+use crate::{Opened, Retention, forget, recall};
 
 #[test]
 fn what_was_written_is_restored_by_station_from_where_its_state_says() {
@@ -48,6 +48,30 @@ fn what_was_written_is_restored_by_station_from_where_its_state_says() {
     assert_eq!(jena.forecasts, [forecast("jena", 1800)]);
     assert_eq!(store.setting("client_id").unwrap().as_deref(), Some("x7"));
     assert_eq!(store.setting("other").unwrap(), None);
+}
+
+#[test]
+fn what_is_recalled_while_another_writes_is_what_was_committed_since_the_times_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let wanted = |station: &str, readings_from, forecasts_from| forecastd_core::Recall {
+        station: name(station),
+        readings_from: at(readings_from),
+        forecasts_from: at(forecasts_from),
+    };
+    assert_eq!(recall(&path, &[wanted("jena", 0, 0)]).unwrap(), []);
+    assert!(!path.exists(), "asking makes no file");
+    let mut store = Store::new(&path);
+    let hours = [600, 1200, 1800];
+    write(&mut store, hours.map(|second| reading("jena", second, 1.0)));
+    write(&mut store, hours.map(|second| Entry::Forecast(Box::new(forecast("jena", second)))));
+    write(&mut store, [reading("alp", 600, 2.0)]);
+    let writer = store.connection_for_tests();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM stored_reading").unwrap();
+    let found = recall(&path, &[wanted("jena", 1200, 1800), wanted("nobody", 0, 0)]).unwrap();
+    let [jena] = &found[..] else { panic!("one station: {found:?}") };
+    assert_eq!(jena.readings, [(at(1200), temperature(1.0)), (at(1800), temperature(1.0))]);
+    assert_eq!(jena.forecasts, [forecast("jena", 1800)]);
 }
 
 #[test]
