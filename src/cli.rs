@@ -149,6 +149,11 @@ impl Arguments {
                 if let Err(error @ probe::ProbeError::Engine { .. }) = tried {
                     return Err(error.into());
                 }
+                if options.online {
+                    let online = evaluate::run_online(&options)?;
+                    std::io::Write::write_all(&mut std::io::stdout(), online.to_string().as_bytes())?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let evaluation = evaluate::run(&options)?;
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }

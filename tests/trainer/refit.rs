@@ -85,6 +85,7 @@ fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
             elevation: None,
             engine: EngineChoice::Tract,
             onnxruntime_library: None,
+            online: false,
             format: evaluate::EvaluationFormat::Table,
             predictions: None,
             report: None,

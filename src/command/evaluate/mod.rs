@@ -10,22 +10,24 @@
 //! left out, as one of the record that is evaluated would know the outcome.
 
 mod evaluation;
-
+mod online;
 mod predictions;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use forecastd_atomic_file::{self as atomic_file, WriteError};
-use forecastd_core::Site;
+use forecastd_core::{Site, Slot};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
 use forecastd_record::Faults;
-use forecastd_record::{Record, RecordSource};
+use forecastd_record::{Part, Record, RecordSource};
 use forecastd_report::{Kinship, PartFigures, Report, parts_to_judge_by};
 
 pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
 
 pub use evaluation::{Evaluation, EvaluationFormat};
+pub use online::{Online, OnlineLead};
 
 use predictions::Predictions;
 
@@ -56,6 +58,9 @@ pub struct EvaluateOptions {
     /// ONNX Runtime's library, where it is not found by itself.
     #[arg(long, value_name = "FILE")]
     pub onnxruntime_library: Option<PathBuf>,
+    /// Walks the record as the daemon walks a station's readings, and shows the experts that each forecast is made of.
+    #[arg(long, conflicts_with_all = ["predictions", "report", "pictures"])]
+    pub online: bool,
     /// How the scores are printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: EvaluationFormat,
@@ -76,30 +81,8 @@ pub struct EvaluateOptions {
 /// # Errors
 /// [`EvaluateError`] when something cannot be read, run or written.
 pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
-    check_files(options)?;
-    let artefact = Artefact::read(&options.model)
-        .map_err(|source| EvaluateError::Model { path: options.model.clone(), source })?;
-    let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-    let source = RecordSource { path: options.csv.clone(), mapping };
-    let spec = &artefact.manifest.window;
-    let record = Record::read_for(&source, spec)?;
-    let record = match (options.latitude, options.longitude) {
-        (Some(latitude_deg), Some(longitude_deg)) => {
-            let site = Site { elevation_m: options.elevation, ..Site::new(latitude_deg, longitude_deg) };
-            site.validate()?;
-            record.at_site(Some(site))
-        }
-        _ => record,
-    };
-    let site = spec.site_for(record.site());
-    let site = site.ok_or_else(|| EvaluateError::NoSite { file: record.facts().file.clone() })?;
-    let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
+    let Prepared { artefact, record, site, runtime, kinship, parts, .. } = prepare(options)?;
     let training = artefact.manifest.training.as_ref();
-    let kinship = Kinship::new(training, spec.site, &record);
-    let parts = parts_to_judge_by(&kinship, training, &record);
-    if parts.is_empty() {
-        return Err(EvaluateError::Learned { file: record.facts().file.clone() });
-    }
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
     let draws = options.report.is_some() || options.pictures.is_some();
     let (mut errors, mut figures) = (Vec::new(), Vec::new());
@@ -142,6 +125,56 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         engine: runtime.kind().name(),
         parts: errors,
     })
+}
+
+/// Walks a record as the daemon walks a station's readings, with experts that learn from every hour; what the model may have
+/// learned from is walked, and not judged by.
+///
+/// # Errors
+/// [`EvaluateError`] when something cannot be read or run.
+pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
+    let Prepared { artefact, source, record, site, runtime, parts, .. } = prepare(options)?;
+    let judged: Vec<Range<Slot>> = parts.into_iter().map(|(_, slots)| slots).collect();
+    online::walk(&artefact, &source, &record, site, &judged, &runtime)
+}
+
+/// What an evaluation works with.
+struct Prepared {
+    artefact: Artefact,
+    source: RecordSource,
+    record: Record,
+    site: Site,
+    runtime: Runtime,
+    kinship: Kinship,
+    parts: Vec<(Part, Range<Slot>)>,
+}
+
+fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
+    check_files(options)?;
+    let artefact = Artefact::read(&options.model)
+        .map_err(|source| EvaluateError::Model { path: options.model.clone(), source })?;
+    let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
+    let source = RecordSource { path: options.csv.clone(), mapping };
+    let spec = &artefact.manifest.window;
+    let record = Record::read_for(&source, spec)?;
+    let record = match (options.latitude, options.longitude) {
+        (Some(latitude_deg), Some(longitude_deg)) => {
+            let site = Site { elevation_m: options.elevation, ..Site::new(latitude_deg, longitude_deg) };
+            site.validate()?;
+            record.at_site(Some(site))
+        }
+        _ => record,
+    };
+    let site = spec.site_for(record.site());
+    let site = site.ok_or_else(|| EvaluateError::NoSite { file: record.facts().file.clone() })?;
+    let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
+    let training = artefact.manifest.training.as_ref();
+    let kinship = Kinship::new(training, spec.site, &record);
+    let parts = parts_to_judge_by(&kinship, training, &record);
+    if parts.is_empty() {
+        return Err(EvaluateError::Learned { file: record.facts().file.clone() });
+    }
+    Ok(Prepared { artefact, source, record, site, runtime, kinship, parts })
 }
 
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
