@@ -401,14 +401,15 @@ pub fn by_name(name: &str) -> Option<Experiment> {
 fn world() -> Method {
     Method::World(WorldRecipe {
         network: WorldSettings {
-            hidden: vec![320, 320, 320],
+            hidden: vec![448, 448, 448],
             dropout: 0.0,
             median_weight: 3.0,
             extremes_weight: 2.0,
+            auxiliary_weight: 2.0,
         },
         fit: FitSettings {
             epochs: 12,
-            steps: Some(1500),
+            steps: Some(1600),
             batch: 1024,
             optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
             learning_rate: 2e-3,

@@ -12,6 +12,16 @@ use super::window::{self, LEADS};
 
 /// Rows of what is forecast: the temperature at each lead, the lowest and the highest of them.
 pub(super) const ROWS: usize = LEADS + 2;
+/// Auxiliary targets: how dew point, pressure and wind speed change until every third hour. To learn them too keeps a network
+/// from learning by heart what comes of temperature alone; they are cut off at export.
+pub(super) const AUXILIARY: usize = AUXILIARY_QUANTITIES.len() * AUXILIARY_LEADS;
+const AUXILIARY_QUANTITIES: [Quantity; 3] =
+    [Quantity::DewPointTemperature, Quantity::AirPressure, Quantity::WindSpeed];
+const AUXILIARY_LEADS: usize = 8;
+
+/// What auxiliary outputs are judged by; NaN where nothing was measured.
+pub(crate) type Auxiliary = [f32; AUXILIARY];
+
 /// So many of the hours ahead must have been measured for their lowest and highest.
 const MOST_MISSING: usize = 2;
 /// A station has less weight where others are within this distance, km.
@@ -120,14 +130,16 @@ impl<'a> Cutter<'a> {
     }
 
     /// The example of a number, the same every time.
-    pub(crate) fn example(&self, seed: u64, numbers: &mut [f32], row: &mut [f32]) -> Observed {
+    pub(crate) fn example(&self, seed: u64, numbers: &mut [f32], row: &mut [f32]) -> (Observed, Auxiliary) {
         let mut generator = Pcg64::seed_from_u64(seed);
         loop {
             let (origin, mask, site) = self.draw(&mut generator);
             if let Some(observed) = self.cut(origin, &mask, site, numbers, row)
                 && observed.iter().any(|value| !value.is_nan())
             {
-                return observed;
+                let station = &self.pool.stations[origin.station];
+                let history = &station.segments[origin.segment].history;
+                return (observed, auxiliary(history, origin.slot));
             }
         }
     }
@@ -155,4 +167,13 @@ pub(super) fn observed_after(history: &History, slot: Slot, step_h: i64) -> Obse
         (observed[LEADS], observed[LEADS + 1]) = (low - newest, high - newest);
     }
     observed
+}
+
+/// How the other quantities change after `slot`.
+fn auxiliary(history: &History, slot: Slot) -> Auxiliary {
+    std::array::from_fn(|index| {
+        let quantity = AUXILIARY_QUANTITIES[index / AUXILIARY_LEADS];
+        let lead_h = 3 * (index % AUXILIARY_LEADS + 1) as i64;
+        history.value(slot + lead_h, quantity) - history.value(slot, quantity)
+    })
 }

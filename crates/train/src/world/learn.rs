@@ -12,7 +12,7 @@ use crate::epoch::Validation;
 use crate::fit::Task;
 use crate::parameters::numbers;
 
-use super::example::{Cutter, Observed, Origin, ROWS};
+use super::example::{AUXILIARY, Cutter, Observed, Origin, ROWS};
 use super::mask::Mask;
 use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
 use super::pool::PoolStation;
@@ -30,6 +30,8 @@ pub struct WorldSettings {
     pub median_weight: f32,
     /// How much the lowest and the highest temperature count beside a lead.
     pub extremes_weight: f32,
+    /// How much an auxiliary target counts beside a lead, each in units of its own mean size.
+    pub auxiliary_weight: f32,
 }
 
 /// Windows that the scaling is measured on.
@@ -38,6 +40,29 @@ const SCALED_ON: u64 = 40_000;
 const CHOSEN_BY: usize = 250;
 /// How many windows are run at once.
 const CHUNK: usize = 2048;
+
+/// What outputs are to be, and how much each counts: not at all where nothing was measured.
+struct Goals {
+    width: usize,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+impl Goals {
+    fn new(count: usize, width: usize) -> Goals {
+        Goals { width, targets: vec![0.0; count * width], weights: vec![0.0; count * width] }
+    }
+
+    fn rows_mut(&mut self) -> impl IndexedParallelIterator<Item = (&mut [f32], &mut [f32])> {
+        self.targets.par_chunks_mut(self.width).zip(self.weights.par_chunks_mut(self.width))
+    }
+
+    fn tensors(self, device: &Device) -> (Tensor<2>, Tensor<2>) {
+        let shape = [self.targets.len() / self.width, self.width];
+        let tensor = |numbers: Vec<f32>| Tensor::from_data(TensorData::new(numbers, shape), device);
+        (tensor(self.targets), tensor(self.weights))
+    }
+}
 
 /// Windows that choose, and what was observed after them.
 struct Choice {
@@ -52,6 +77,9 @@ pub(crate) struct WorldTask<'a> {
     choice: Choice,
     /// Weight of each output in the loss.
     weights: Vec<f32>,
+    /// The mean size of each auxiliary target.
+    auxiliary_sizes: Vec<f32>,
+    auxiliary_weight: f32,
     device: Device,
 }
 
@@ -63,7 +91,7 @@ impl<'a> WorldTask<'a> {
         settings: &WorldSettings,
         device: Device,
     ) -> WorldTask<'a> {
-        let scaling = scaling(&cutter);
+        let (scaling, auxiliary_sizes) = scaling(&cutter);
         let choice = choice(&cutter, roles, &scaling);
         let weights = (0..OUTPUTS)
             .map(|output| {
@@ -74,7 +102,15 @@ impl<'a> WorldTask<'a> {
                 of_row * of_quantile * scaling.row_c[row] / LEADS as f32
             })
             .collect();
-        WorldTask { cutter, scaling, choice, weights, device }
+        WorldTask {
+            cutter,
+            scaling,
+            choice,
+            weights,
+            auxiliary_sizes,
+            auxiliary_weight: settings.auxiliary_weight,
+            device,
+        }
     }
 
     /// What is drawn from.
@@ -103,25 +139,32 @@ impl<'a> WorldTask<'a> {
 }
 
 /// Measures what the network is given, and how large the changes of each row are.
-fn scaling(cutter: &Cutter) -> Scaling {
+fn scaling(cutter: &Cutter) -> (Scaling, Vec<f32>) {
     let count = window::count();
     struct Sums {
         inputs: Vec<(f64, f64)>,
         rows: Vec<(f64, f64)>,
+        auxiliary: Vec<(f64, f64)>,
     }
-    let empty = || Sums { inputs: vec![(0.0, 0.0); count], rows: vec![(0.0, 0.0); ROWS] };
+    let empty = || Sums {
+        inputs: vec![(0.0, 0.0); count],
+        rows: vec![(0.0, 0.0); ROWS],
+        auxiliary: vec![(0.0, 0.0); AUXILIARY],
+    };
     let chunks: Vec<Sums> = (0..SCALED_ON / 1000)
         .into_par_iter()
         .map(|chunk| {
             let mut sums = empty();
             let (mut numbers, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; count]);
             for seed in chunk * 1000..(chunk + 1) * 1000 {
-                let observed = cutter.example(seed, &mut numbers, &mut row);
+                let (observed, auxiliary) = cutter.example(seed, &mut numbers, &mut row);
                 for (sum, &value) in sums.inputs.iter_mut().zip(&row) {
                     let value = f64::from(value);
                     *sum = (sum.0 + value, sum.1 + value * value);
                 }
-                for (sum, value) in sums.rows.iter_mut().zip(observed).filter(|(_, value)| !value.is_nan()) {
+                let rows = sums.rows.iter_mut().zip(observed);
+                let all = rows.chain(sums.auxiliary.iter_mut().zip(auxiliary));
+                for (sum, value) in all.filter(|(_, value)| !value.is_nan()) {
                     *sum = (sum.0 + f64::from(value.abs()), sum.1 + 1.0);
                 }
             }
@@ -131,9 +174,10 @@ fn scaling(cutter: &Cutter) -> Scaling {
     // In the order of the chunks: a sum must not depend on which thread was first.
     let mut sums = empty();
     for chunk in &chunks {
-        for (sum, own) in
-            sums.inputs.iter_mut().zip(&chunk.inputs).chain(sums.rows.iter_mut().zip(&chunk.rows))
-        {
+        let inputs = sums.inputs.iter_mut().zip(&chunk.inputs);
+        let rows = sums.rows.iter_mut().zip(&chunk.rows);
+        let auxiliary = sums.auxiliary.iter_mut().zip(&chunk.auxiliary);
+        for (sum, own) in inputs.chain(rows).chain(auxiliary) {
             *sum = (sum.0 + own.0, sum.1 + own.1);
         }
     }
@@ -142,12 +186,16 @@ fn scaling(cutter: &Cutter) -> Scaling {
         let variance = square / windows - (sum / windows).powi(2);
         if variance > 1e-9 { variance.sqrt() as f32 } else { 1.0 }
     };
-    Scaling {
+    let sizes = |sums: &[(f64, f64)]| {
+        sums.iter().map(|(sum, count)| (sum / count.max(1.0)).max(0.01) as f32).collect::<Vec<f32>>()
+    };
+    let scaling = Scaling {
         mean: sums.inputs.iter().map(|(sum, _)| (sum / windows) as f32).collect(),
         deviation: sums.inputs.iter().map(deviation).collect(),
-        row_c: sums.rows.iter().map(|(sum, count)| (sum / count.max(1.0)).max(0.01) as f32).collect(),
+        row_c: sizes(&sums.rows),
         width: vec![1.0; ROWS],
-    }
+    };
+    (scaling, sizes(&sums.auxiliary))
 }
 
 /// Evenly spaced origins of a station, at most `most`.
@@ -194,33 +242,37 @@ impl Task for WorldTask<'_> {
         let (count, width) = (examples.len(), window::count());
         let seeds: Vec<u64> = examples.iter().map(|_| generator.random()).collect();
         let mut inputs = vec![0.0; count * width];
-        let (mut targets, mut weights) = (vec![0.0; count * OUTPUTS], vec![0.0; count * OUTPUTS]);
-        let rows = inputs.par_chunks_mut(width).zip(targets.par_chunks_mut(OUTPUTS));
-        let rows = rows.zip(weights.par_chunks_mut(OUTPUTS)).zip(&seeds);
-        rows.for_each_init(
+        let mut goals = Goals::new(count, OUTPUTS);
+        let mut auxiliary_goals = Goals::new(count, AUXILIARY);
+        let rows = inputs.par_chunks_mut(width).zip(goals.rows_mut()).zip(auxiliary_goals.rows_mut());
+        rows.zip(&seeds).for_each_init(
             || vec![0.0; self.cutter.spec.len()],
-            |numbers, (((row, targets), weights), &seed)| {
-                let observed = self.cutter.example(seed, numbers, row);
+            |numbers, (((row, goals), auxiliary_goals), &seed)| {
+                let (observed, auxiliary) = self.cutter.example(seed, numbers, row);
                 self.scaling.apply(row);
                 for (lead, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-                    let own = lead * QUANTILES.len()..(lead + 1) * QUANTILES.len();
-                    targets[own.clone()].fill(value / self.scaling.row_c[lead]);
-                    for (weight, all) in weights[own.clone()].iter_mut().zip(&self.weights[own]) {
-                        *weight = all / count as f32;
+                    for output in lead * QUANTILES.len()..(lead + 1) * QUANTILES.len() {
+                        goals.0[output] = value / self.scaling.row_c[lead];
+                        goals.1[output] = self.weights[output] / count as f32;
                     }
+                }
+                for (index, &value) in auxiliary.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                    auxiliary_goals.0[index] = value / self.auxiliary_sizes[index];
+                    auxiliary_goals.1[index] = self.auxiliary_weight / (AUXILIARY * count) as f32;
                 }
             },
         );
-        let tensor = |numbers: Vec<f32>, width: usize| {
-            Tensor::<2>::from_data(TensorData::new(numbers, [count, width]), &self.device)
-        };
-        let output = model.forward(tensor(inputs, width), Some(generator));
+        let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [count, width]), &self.device);
+        let (output, auxiliary) = model.forward_all(inputs, Some(generator));
         let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
         let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &self.device);
         // The pinball loss: τ·r + max(−r, 0) with r = observed − quantile.
-        let residual = tensor(targets, OUTPUTS) - output;
+        let (targets, weights) = goals.tensors(&self.device);
+        let residual = targets - output;
         let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
-        (loss * tensor(weights, OUTPUTS)).sum()
+        let (targets, auxiliary_weights) = auxiliary_goals.tensors(&self.device);
+        let auxiliary_loss = (targets - auxiliary).abs() * auxiliary_weights;
+        (loss * weights).sum() + auxiliary_loss.sum()
     }
 
     fn validate(&self, model: &Network) -> Validation {

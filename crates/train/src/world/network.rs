@@ -14,7 +14,7 @@ use forecastd_model::onnx::{Attribute, Model};
 use crate::dense::{Dense, DenseNumbers, dropout};
 use crate::graph::GraphBuilder;
 
-use super::example::ROWS;
+use super::example::{AUXILIARY, ROWS};
 use super::window::{self, FEATURES, SAMPLES};
 
 /// The quantiles that are forecast.
@@ -88,7 +88,7 @@ impl Network {
             layers.push(Dense::new_uniform(width, units, device, generator));
             width = units;
         }
-        let output = Dense::new_uniform(width, OUTPUTS, device, generator);
+        let output = Dense::new_uniform(width, OUTPUTS + AUXILIARY, device, generator);
         Network { hidden: layers, output, dropout }
     }
 
@@ -121,18 +121,20 @@ impl Network {
 
     /// `[batch, input]` to `[batch, row · quantile]`, in units of each row.
     pub(super) fn forward(&self, inputs: Tensor<2>, generator: Option<&mut Pcg64>) -> Tensor<2> {
-        let steps = self.output.forward(self.state(inputs, generator));
-        let [batch, _] = steps.dims();
-        let device = steps.device();
-        let quantiles = QUANTILES.len();
-        let rows = steps.reshape([batch * ROWS, quantiles]);
-        let is_median = Tensor::<1>::from_data(TensorData::new(is_median(), [quantiles]), &device);
-        let is_step = is_median.clone().neg() + 1.0;
-        let medians = rows.clone() * is_median.unsqueeze();
-        let steps = softplus(rows, 1.0) * is_step.unsqueeze();
-        let combination =
-            Tensor::<2>::from_data(TensorData::new(combination(), [quantiles, quantiles]), &device);
-        (medians + steps).matmul(combination).reshape([batch, OUTPUTS])
+        self.forward_all(inputs, generator).0
+    }
+
+    /// Like [`Network::forward`], and the auxiliary outputs `[batch, auxiliary]`, of which a network from a file has none.
+    pub(super) fn forward_all(
+        &self,
+        inputs: Tensor<2>,
+        generator: Option<&mut Pcg64>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let all = self.output.forward(self.state(inputs, generator));
+        let [batch, width] = all.dims();
+        let steps = all.clone().slice([0..batch, 0..OUTPUTS]);
+        let auxiliary = all.slice([0..batch, OUTPUTS.min(width - 1)..width]);
+        (ordered(steps, batch), auxiliary)
     }
 
     /// The graph: from plain windows, normalised, to `[batch, row, quantile]` in °C less the newest temperature.
@@ -165,7 +167,8 @@ impl Network {
             let gate = graph.node("Sigmoid", &[&linear], Vec::new());
             state = graph.node("Mul", &[&linear, &gate], Vec::new());
         }
-        let steps = graph.dense(&state, &self.output.numbers());
+        let kept: Vec<usize> = (0..OUTPUTS).collect();
+        let steps = graph.dense(&state, &self.output.numbers().select_outputs(&kept));
         let shape = graph.integers("shape", &[0, ROWS as i64, QUANTILES.len() as i64]);
         let rows = graph.node("Reshape", &[&steps, &shape], Vec::new());
         let quantiles = QUANTILES.len();
@@ -184,6 +187,19 @@ impl Network {
         let forecast = graph.node("Mul", &[&ordered, &units], Vec::new());
         graph.finish(&forecast, [SAMPLES, FEATURES.len()], &[ROWS, quantiles])
     }
+}
+
+/// What the last layer gives, `[batch, row · quantile]`, as quantiles in order.
+fn ordered(steps: Tensor<2>, batch: usize) -> Tensor<2> {
+    let device = steps.device();
+    let quantiles = QUANTILES.len();
+    let rows = steps.reshape([batch * ROWS, quantiles]);
+    let is_median = Tensor::<1>::from_data(TensorData::new(is_median(), [quantiles]), &device);
+    let is_step = is_median.clone().neg() + 1.0;
+    let medians = rows.clone() * is_median.unsqueeze();
+    let steps = softplus(rows, 1.0) * is_step.unsqueeze();
+    let combination = Tensor::<2>::from_data(TensorData::new(combination(), [quantiles, quantiles]), &device);
+    (medians + steps).matmul(combination).reshape([batch, OUTPUTS])
 }
 
 #[cfg(test)]

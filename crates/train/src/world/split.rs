@@ -29,7 +29,7 @@ pub(crate) const JUDGING_GROUPS: [&str; 9] =
 /// Stations nearer to each other than this have the same weather, km.
 const SAME_WEATHER_KM: f64 = 50.0;
 /// Stations that choose, and that judge beside the [`JUDGING_GROUPS`].
-const HELD_OUT: usize = 40;
+const HELD_OUT: usize = 26;
 /// Stations of one role are at least so far from each other, so that they do not say the same many times, km.
 const SPREAD_KM: f64 = 200.0;
 /// Fewer origins than this do not choose or judge.
@@ -97,8 +97,7 @@ fn mean_and_range(station: &PoolStation) -> (f64, f64) {
     (if count > 0.0 { sum / count } else { f64::NAN }, range)
 }
 
-/// Gives every station its role. Those held out are spread over climates and groups in an order that their ids alone
-/// determine.
+/// Gives every station its role. Those held out are spread over climates, each in an order that the ids alone determine.
 pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
     let mut roles = vec![Role::Train; stations.len()];
     let mut order: Vec<usize> = (0..stations.len()).collect();
@@ -108,25 +107,24 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
             roles[index] = Role::Judge;
         }
     }
-    // Climate after climate has its turn, and within a climate group after group.
-    let mut queues: BTreeMap<Climate, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
+    // Climate after climate has its turn.
+    let mut queues: BTreeMap<Climate, Vec<usize>> = BTreeMap::new();
     for &index in order.iter().rev() {
         let station = &stations[index];
         if roles[index] == Role::Train && !station.is_named && station.origins() >= FEWEST_ORIGINS {
-            queues.entry(Climate::of(station)).or_default().entry(&station.group).or_default().push(index);
+            queues.entry(Climate::of(station)).or_default().push(index);
         }
     }
-    let mut turns: BTreeMap<Climate, usize> = BTreeMap::new();
     for role in [Role::Judge, Role::Choose] {
         let mut taken: Vec<usize> = Vec::new();
         loop {
             let before = taken.len();
-            for (climate, groups) in &mut queues {
-                if taken.len() == HELD_OUT {
-                    break;
-                }
-                let turn = turns.entry(*climate).or_default();
-                if let Some(index) = next(groups, turn, |index| is_spread(stations, index, &taken)) {
+            for queue in queues.values_mut() {
+                let is_wanted = |index: &usize| is_spread(stations, *index, &taken);
+                if taken.len() < HELD_OUT
+                    && let Some(position) = queue.iter().rposition(is_wanted)
+                {
+                    let index = queue.remove(position);
                     roles[index] = role;
                     taken.push(index);
                 }
@@ -150,24 +148,4 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
 fn is_spread(stations: &[PoolStation], index: usize, taken: &[usize]) -> bool {
     let site = stations[index].site;
     taken.iter().all(|&other| site.distance_km(&stations[other].site) >= SPREAD_KM)
-}
-
-/// Takes a station of the group whose turn it is, or of the next that has one; those that do not fit are passed over.
-fn next(
-    groups: &mut BTreeMap<&str, Vec<usize>>,
-    turn: &mut usize,
-    fits: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    let count = groups.len();
-    for offset in 0..count {
-        let position = (*turn + offset) % count;
-        let queue = groups.values_mut().nth(position)?;
-        while let Some(index) = queue.pop() {
-            if fits(index) {
-                *turn = (position + 1) % count;
-                return Some(index);
-            }
-        }
-    }
-    None
 }
