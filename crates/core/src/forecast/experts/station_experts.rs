@@ -206,7 +206,7 @@ impl Experts {
         });
         let numbers: Vec<Option<u8>> =
             combination.members.iter().map(|member| self.seat(member, hour)).collect();
-        self.pending.keep(combination.issue(&numbers));
+        self.pending.keep(&combination.issue(&numbers));
         true
     }
 
