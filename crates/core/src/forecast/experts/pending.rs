@@ -1,7 +1,5 @@
 //! What was said at the issue of a forecast and waits for its hours, in centidegrees.
 
-use std::collections::VecDeque;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,19 +52,64 @@ impl KeptDistances {
     }
 }
 
-/// A combination of one hour, with what it was made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A combination with what it was made of, on its way to what is pending.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Issue {
+    origin_s: i64,
+    experts: u16,
+    temperatures: Vec<i16>,
+    distances: Vec<u8>,
+}
+
+impl Issue {
+    /// An issue of which nothing is said yet.
+    pub(super) fn new(origin_s: i64, numbers: impl Iterator<Item = u8>) -> Issue {
+        let experts = numbers.fold(0, |experts, number| experts | 1 << number);
+        Issue { origin_s, experts, temperatures: Vec::new(), distances: Vec::new() }
+    }
+
+    /// Adds the next lead: the combination and what each expert says, in centidegrees.
+    pub(super) fn push(&mut self, combined: i16, distances: KeptDistances, said: impl Fn(u8) -> i16) {
+        self.temperatures.push(combined);
+        let numbers = (0..16).filter(|number| self.experts & (1 << number) != 0);
+        self.temperatures.extend(numbers.map(said));
+        self.distances.extend(distances.0);
+    }
+}
+
+/// What is kept of an issue beside its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Head {
     /// Second of its origin.
-    pub(super) origin_s: i64,
+    origin_s: i64,
     /// The numbers of the experts that said something, as bits.
     experts: u16,
     /// Index of the first lead that waits.
     first: u8,
-    /// By waiting lead: the combination, then the experts by rising number.
-    temperatures: Vec<i16>,
-    /// By waiting lead.
-    distances: Vec<u8>,
+    /// How many leads wait.
+    waiting: u8,
+}
+
+impl Head {
+    /// Temperatures of one lead.
+    fn width(&self) -> usize {
+        1 + self.experts.count_ones() as usize
+    }
+
+    /// Temperatures of all its leads.
+    fn len(&self) -> usize {
+        usize::from(self.waiting) * self.width()
+    }
+
+    fn valid_s(&self, lead_h: u16) -> i64 {
+        self.origin_s + i64::from(lead_h) * HOUR_S
+    }
+
+    /// How many of its leads were for a time before `before_s`.
+    fn due(&self, lead_h: &[u16], before_s: i64) -> usize {
+        let waiting = lead_h.iter().skip(usize::from(self.first)).take(usize::from(self.waiting));
+        waiting.take_while(|lead_h| self.valid_s(**lead_h) < before_s).count()
+    }
 }
 
 /// One lead of an issue whose hour has come.
@@ -94,145 +137,134 @@ impl Due<'_> {
     }
 }
 
-impl Issue {
-    /// An issue of which nothing is said yet.
-    pub(super) fn new(origin_s: i64, numbers: impl Iterator<Item = u8>) -> Issue {
-        let experts = numbers.fold(0, |experts, number| experts | 1 << number);
-        Issue { origin_s, experts, first: 0, temperatures: Vec::new(), distances: Vec::new() }
-    }
-
-    /// Adds the next lead: the combination and what each expert says, in centidegrees.
-    pub(super) fn push(&mut self, combined: i16, distances: KeptDistances, said: impl Fn(u8) -> i16) {
-        self.temperatures.push(combined);
-        let numbers = (0..16).filter(|number| self.experts & (1 << number) != 0);
-        self.temperatures.extend(numbers.map(said));
-        self.distances.extend(distances.0);
-    }
-
-    /// Numbers of one lead.
-    fn width(&self) -> usize {
-        1 + self.experts.count_ones() as usize
-    }
-
-    fn waiting(&self) -> usize {
-        self.distances.len() / DISTANCES
-    }
-
-    fn valid_s(&self, lead_h: u16) -> i64 {
-        self.origin_s + i64::from(lead_h) * HOUR_S
-    }
-
-    /// How many of its leads were for a time before `before_s`.
-    fn due(&self, lead_h: &[u16], before_s: i64) -> usize {
-        let waiting = lead_h.iter().skip(usize::from(self.first)).take(self.waiting());
-        waiting.take_while(|lead_h| self.valid_s(**lead_h) < before_s).count()
-    }
-
-    fn drop_first(&mut self, leads: usize) {
-        if leads == 0 {
-            return;
-        }
-        self.temperatures.drain(..leads * self.width());
-        self.distances.drain(..leads * DISTANCES);
-        // There are two dozen issues for each of many stations.
-        self.temperatures.shrink_to_fit();
-        self.distances.shrink_to_fit();
-        self.first += leads as u8;
-    }
-}
-
-/// Issues by rising hour, at most one an hour.
+/// Issues by rising hour, at most one an hour. The rows of all lie in two vectors that stay as long from hour to hour: there
+/// are very many stations.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pending {
-    issues: VecDeque<Issue>,
+    heads: Vec<Head>,
+    /// By issue, then waiting lead: the combination, then the experts by rising number.
+    temperatures: Vec<i16>,
+    /// By issue, then waiting lead.
+    distances: Vec<u8>,
 }
 
 impl Pending {
     /// Whether a time is in a later hour than the newest issue.
     pub(super) fn is_over_hour(&self, second: i64) -> bool {
         let hour = |second: i64| second.div_euclid(HOUR_S);
-        self.issues.back().is_none_or(|newest| hour(newest.origin_s) < hour(second))
+        self.heads.last().is_none_or(|newest| hour(newest.origin_s) < hour(second))
     }
 
     /// Whether an issue of this origin would be kept: the first of its hour is, and one that is made again.
     pub(super) fn wants(&self, origin_s: i64) -> bool {
-        self.is_over_hour(origin_s) || self.issues.back().is_some_and(|newest| newest.origin_s == origin_s)
+        self.is_over_hour(origin_s) || self.heads.last().is_some_and(|newest| newest.origin_s == origin_s)
     }
 
     /// Keeps an issue that is wanted.
-    pub(super) fn keep(&mut self, issue: Issue) {
-        if self.issues.back().is_some_and(|newest| newest.origin_s == issue.origin_s) {
-            self.issues.pop_back();
+    pub(super) fn keep(&mut self, issue: &Issue) {
+        if self.heads.last().is_some_and(|newest| newest.origin_s == issue.origin_s) {
+            self.drop_newest();
         }
-        self.issues.push_back(issue);
+        self.heads.reserve_exact(1);
+        self.heads.push(Head {
+            origin_s: issue.origin_s,
+            experts: issue.experts,
+            first: 0,
+            // The manifest bounds leads to 240.
+            waiting: (issue.distances.len() / DISTANCES) as u8,
+        });
+        self.temperatures.reserve_exact(issue.temperatures.len());
+        self.temperatures.extend_from_slice(&issue.temperatures);
+        self.distances.reserve_exact(issue.distances.len());
+        self.distances.extend_from_slice(&issue.distances);
+    }
+
+    fn drop_newest(&mut self) {
+        if let Some(head) = self.heads.pop() {
+            self.temperatures.truncate(self.temperatures.len() - head.len());
+            self.distances.truncate(self.distances.len() - usize::from(head.waiting) * DISTANCES);
+        }
     }
 
     /// Whether a lead was for a time before `before_s`.
     pub(super) fn has_due(&self, lead_h: &[u16], before_s: i64) -> bool {
-        self.issues.iter().any(|issue| issue.due(lead_h, before_s) > 0)
+        self.heads.iter().any(|head| head.due(lead_h, before_s) > 0)
     }
 
     /// All that was for a time before `before_s`, by rising time.
     pub(super) fn due(&self, lead_h: &[u16], before_s: i64) -> Vec<Due<'_>> {
         let mut due = Vec::new();
-        for issue in &self.issues {
-            // Where nobody said anything there is nothing to learn.
-            let is_said = |index: &usize| issue.temperatures[index * issue.width()] != ABSENT;
-            for index in (0..issue.due(lead_h, before_s)).filter(is_said) {
-                let row = &issue.temperatures[index * issue.width()..][..issue.width()];
-                let mut distances = [0; DISTANCES];
-                distances.copy_from_slice(&issue.distances[index * DISTANCES..][..DISTANCES]);
-                let lead = usize::from(issue.first) + index;
-                due.push(Due {
-                    lead,
-                    valid_s: issue.valid_s(lead_h[lead]),
-                    combined: row[0],
-                    distances: KeptDistances(distances),
-                    experts: issue.experts,
-                    said: &row[1..],
-                });
-            }
+        let (mut temperatures, mut distances) = (&self.temperatures[..], &self.distances[..]);
+        for head in &self.heads {
+            let (own, later) = temperatures.split_at(head.len());
+            let (own_distances, later_distances) = distances.split_at(usize::from(head.waiting) * DISTANCES);
+            (temperatures, distances) = (later, later_distances);
+            let rows = own.chunks_exact(head.width()).zip(own_distances.as_chunks::<DISTANCES>().0);
+            let rows = (usize::from(head.first)..).zip(rows).take(head.due(lead_h, before_s));
+            due.extend(rows.map(|(lead, (row, distances))| Due {
+                lead,
+                valid_s: head.valid_s(lead_h[lead]),
+                combined: row[0],
+                distances: KeptDistances(*distances),
+                experts: head.experts,
+                said: &row[1..],
+            }));
         }
+        // Where nobody said anything there is nothing to learn.
+        due.retain(|due| due.combined != ABSENT);
         due.sort_by_key(|due| due.valid_s);
         due
     }
 
     /// Drops all that was for a time before `before_s`.
     pub(super) fn drop_due(&mut self, lead_h: &[u16], before_s: i64) {
-        for issue in &mut self.issues {
-            let due = issue.due(lead_h, before_s);
-            issue.drop_first(due);
+        let (mut read, mut write) = ([0, 0], [0, 0]);
+        for head in &mut self.heads {
+            let due = head.due(lead_h, before_s);
+            let kept = usize::from(head.waiting) - due;
+            for (vector, width) in [head.width(), DISTANCES].into_iter().enumerate() {
+                let from = read[vector] + due * width..read[vector] + (due + kept) * width;
+                read[vector] = from.end;
+                match vector {
+                    0 => self.temperatures.copy_within(from, write[vector]),
+                    _ => self.distances.copy_within(from, write[vector]),
+                }
+                write[vector] += kept * width;
+            }
+            head.first += due as u8;
+            head.waiting = kept as u8;
         }
-        self.issues.retain(|issue| issue.waiting() > 0);
+        self.temperatures.truncate(write[0]);
+        self.distances.truncate(write[1]);
+        self.heads.retain(|head| head.waiting > 0);
     }
 
     /// Drops all that was issued after a time.
     pub(super) fn drop_after(&mut self, second: i64) {
-        self.issues.retain(|issue| issue.origin_s <= second);
+        while self.heads.last().is_some_and(|newest| newest.origin_s > second) {
+            self.drop_newest();
+        }
     }
 
     /// Whether a number stands for an expert of something that is pending.
     pub(super) fn knows(&self, number: u8) -> bool {
-        self.issues.iter().any(|issue| issue.experts & (1 << number) != 0)
+        self.heads.iter().any(|head| head.experts & (1 << number) != 0)
     }
 
     /// Whether this is what waits for these leads of these experts.
     pub(super) fn is_sound(&self, leads: usize, records: &[Record]) -> bool {
         let known = records.iter().fold(0_u16, |known, record| known | 1 << record.number);
-        let hour = |issue: &Issue| issue.origin_s.div_euclid(HOUR_S);
-        let is_whole = |issue: &Issue| {
-            Timestamp::from_second(issue.origin_s).is_ok()
-                && issue.experts & !known == 0
-                && usize::from(issue.first) + issue.waiting() == leads
-                && issue.distances.len() == issue.waiting() * DISTANCES
-                && issue.temperatures.len() == issue.waiting() * issue.width()
+        let hour = |head: &Head| head.origin_s.div_euclid(HOUR_S);
+        let is_whole = |head: &Head| {
+            Timestamp::from_second(head.origin_s).is_ok()
+                && head.experts & !known == 0
+                && usize::from(head.first) + usize::from(head.waiting) == leads
         };
-        self.issues.iter().all(is_whole)
-            && self
-                .issues
-                .iter()
-                .zip(self.issues.iter().skip(1))
-                .all(|(left, right)| hour(left) < hour(right))
+        self.heads.iter().all(is_whole)
+            && self.heads.is_sorted_by(|left, right| hour(left) < hour(right))
+            && self.temperatures.len() == self.heads.iter().map(Head::len).sum::<usize>()
+            && self.distances.len()
+                == self.heads.iter().map(|head| usize::from(head.waiting) * DISTANCES).sum::<usize>()
     }
 }
 
@@ -270,7 +302,7 @@ mod tests {
     #[test]
     fn a_lead_is_due_when_its_hour_is_over_and_says_what_was_said() {
         let mut pending = Pending::default();
-        pending.keep(issue(600, 700));
+        pending.keep(&issue(600, 700));
         assert!(!pending.has_due(&LEADS, 600 + 3600));
         assert!(pending.has_due(&LEADS, 600 + 3601));
         let due = pending.due(&LEADS, 600 + 2 * 3600 + 1);
@@ -293,17 +325,45 @@ mod tests {
     #[test]
     fn the_first_issue_of_an_hour_is_kept_and_replaced_only_by_itself() {
         let mut pending = Pending::default();
-        pending.keep(issue(3600, 1));
+        pending.keep(&issue(3600, 1));
         assert!(!pending.wants(4200) && !pending.wants(3000) && pending.wants(3600) && pending.wants(7200));
-        pending.keep(issue(3600, 5));
+        pending.keep(&issue(3600, 5));
         assert_eq!(pending.due(&LEADS, i64::MAX)[0].combined, 5);
         assert_eq!(pending.due(&LEADS, i64::MAX).len(), 3);
     }
 
     #[test]
+    fn each_issue_keeps_its_own_rows_while_others_come_and_go() {
+        let mut pending = Pending::default();
+        let mut one = Issue::new(0, [3].into_iter());
+        for lead in 0..3 {
+            one.push(10 + lead, KeptDistances::NONE, |_| 20 + lead);
+        }
+        pending.keep(&one);
+        pending.keep(&issue(3600, 700));
+        pending.keep(&issue(7200, 800));
+        pending.drop_due(&LEADS, 3600 + 7201);
+        let said: Vec<(usize, i16, Option<i16>, Option<i16>)> = pending
+            .due(&LEADS, i64::MAX)
+            .iter()
+            .map(|due| (due.lead, due.combined, due.said(3), due.said(9)))
+            .collect();
+        let expected = [
+            (1, 801, None, Some(901)),
+            (2, 12, Some(22), None),
+            (2, 702, None, Some(902)),
+            (2, 802, None, Some(902)),
+        ];
+        assert_eq!(said, expected);
+        pending.drop_after(3600);
+        assert_eq!(pending.due(&LEADS, i64::MAX).len(), 2);
+        assert!(pending.is_over_hour(7200));
+    }
+
+    #[test]
     fn what_waits_for_other_experts_or_leads_is_not_sound() {
         let mut pending = Pending::default();
-        pending.keep(issue(3600, 1));
+        pending.keep(&issue(3600, 1));
         let records = [Record::new("a", 2, 3), Record::new("b", 9, 3)];
         assert!(pending.is_sound(3, &records));
         assert!(!pending.is_sound(3, &records[..1]));

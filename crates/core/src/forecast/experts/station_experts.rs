@@ -124,7 +124,11 @@ impl Experts {
                 Some(Part { said_c, prior: record.prior, regret: &mut record.leads[due.lead].regret })
             });
             boa::learn(&mut parts.collect::<Vec<_>>(), f64::from(combined_c), f64::from(observed_c));
-            self.trackers[due.lead].learn(&due.distances.get(), observed_c - combined_c);
+            self.trackers[due.lead].learn(
+                &due.distances.get(),
+                observed_c - combined_c,
+                self.lead_h[due.lead],
+            );
             self.combined[due.lead].add(combined_c - observed_c);
         }
         for record in &mut self.records {
@@ -206,7 +210,7 @@ impl Experts {
         });
         let numbers: Vec<Option<u8>> =
             combination.members.iter().map(|member| self.seat(member, hour)).collect();
-        self.pending.keep(combination.issue(&numbers));
+        self.pending.keep(&combination.issue(&numbers));
         true
     }
 

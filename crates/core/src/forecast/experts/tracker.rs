@@ -9,18 +9,25 @@
 //!
 //! Here s is the logarithm of how far the observation lies beyond the point forecast on one side, in multiples of the
 //! distance that the experts expect there. So η is scaled to the errors, a summer's and a winter's alike, and a width that
-//! is wrong by a factor of ten is found in days. An observation on the other side of the point forecast is no miss, so that
+//! is wrong by a factor of ten is mended within days to two weeks. An observation on the other side of the point forecast is no miss, so that
 //! an interval always holds the point; what is biased is mended by taking the bias off, not here.
 //!
-//! Proposition 1 of the paper bounds the difference between empirical coverage and 1 − α over T hours by (b + η)/(η T), with
+//! The paper bounds the difference between empirical coverage and 1 − α over T hours by (b + η)/(η T), with
 //! b the range of q.
 
 use serde::{Deserialize, Serialize};
 
 use super::advice::{Distances, LEVELS};
 
-/// η: the distance grows by a factor of exp(η (1 − α)) with a miss and shrinks by exp(−η α) with a hit.
-const RATE: f32 = 0.02;
+/// η at a lead of one hour: the distance grows by a factor of exp(η (1 − α)) with a miss and shrinks by exp(−η α) with a hit.
+const HOURLY_RATE: f32 = 0.05;
+
+/// η at a lead. Forecasts that overlap miss together, up to as many in a row as the lead has hours: the longer the lead, the
+/// less an hour says, and the later. With a larger η, widths swing, and the pinball loss grows; with a smaller one, coverage
+/// over a month strays farther.
+fn rate(lead_h: u16) -> f32 {
+    HOURLY_RATE / f32::from(lead_h.max(1)).sqrt()
+}
 
 /// The most that a distance is stretched or compressed by: exp(±3), a factor of twenty.
 const MAX_LOGARITHM: f32 = 3.0;
@@ -51,16 +58,18 @@ impl Trackers {
         Distances { below: side(&self.below, &expected.below), above: side(&self.above, &expected.above) }
     }
 
-    /// Learns that the observation was `error_c` above the point forecast, °C, around which `issued` were the distances.
+    /// Learns that the observation was `error_c` above the point forecast, °C, of this lead, around which `issued` were the
+    /// distances.
     ///
     /// What counts as a miss is one of the interval as it was issued, however long ago: so it is the coverage of what was
     /// issued that tends to what it says.
-    pub(super) fn learn(&mut self, issued: &Distances, error_c: f32) {
+    pub(super) fn learn(&mut self, issued: &Distances, error_c: f32, lead_h: u16) {
+        let rate = rate(lead_h);
         for (level, probability) in LEVELS.iter().enumerate() {
             let tail = (1.0 - probability) / 2.0;
             let step = |logarithm: &mut f32, issued: f32, outward_c: f32| {
                 let miss = if outward_c > issued { 1.0 } else { 0.0 };
-                *logarithm = (*logarithm + RATE * (miss - tail)).clamp(-MAX_LOGARITHM, MAX_LOGARITHM);
+                *logarithm = (*logarithm + rate * (miss - tail)).clamp(-MAX_LOGARITHM, MAX_LOGARITHM);
             };
             step(&mut self.below[level], issued.below[level], -error_c);
             step(&mut self.above[level], issued.above[level], error_c);
@@ -97,7 +106,7 @@ mod tests {
                     *hits += usize::from(-ends.below[level] <= error_c && error_c <= ends.above[level]);
                 }
             }
-            trackers.learn(&ends, error_c);
+            trackers.learn(&ends, error_c, 4);
         }
         hits.map(|hits| hits as f64 / hours as f64)
     }
@@ -106,10 +115,10 @@ mod tests {
     fn a_miss_and_a_hit_move_the_ends_by_what_the_formula_says() {
         let expected = Distances { below: [1.0, 2.0, 3.0], above: [1.0, 2.0, 3.0] };
         let mut trackers = Trackers::default();
-        trackers.learn(&expected, 2.5);
+        trackers.learn(&expected, 2.5, 4);
         let ends = trackers.calibrate(&expected);
-        // Above: beyond the first and the second end, within the third. Below: no miss anywhere.
-        let (missed, hit) = (|tail: f32| (RATE * (1.0 - tail)).exp(), |tail: f32| (-RATE * tail).exp());
+        // η is 0.05/√4. Above: beyond the first and the second end, within the third. Below: no miss anywhere.
+        let (missed, hit) = (|tail: f32| (0.025 * (1.0 - tail)).exp(), |tail: f32| (-0.025 * tail).exp());
         let above = [1.0 * missed(0.25), 2.0 * missed(0.1), 3.0 * hit(0.05)];
         let below = [1.0 * hit(0.25), 2.0 * hit(0.1), 3.0 * hit(0.05)];
         for level in 0..3 {
@@ -152,7 +161,7 @@ mod tests {
             let mut trackers = Trackers::default();
             for error_c in errors {
                 let ends = trackers.calibrate(&expected);
-                trackers.learn(&ends, error_c);
+                trackers.learn(&ends, error_c, 4);
                 prop_assert!(trackers.is_sound());
                 let ends = trackers.calibrate(&expected);
                 prop_assert!(ends.is_finite());
