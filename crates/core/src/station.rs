@@ -363,11 +363,7 @@ impl Station {
     /// Nothing may be in flight.
     pub fn adopt(&mut self, model: Arc<Model>) {
         debug_assert!(self.in_flight.is_empty(), "outputs of another model would come");
-        let mut history = empty_history(&model.manifest);
-        for (time, mut values) in self.readings() {
-            derive(&mut values);
-            history.insert(time, &values);
-        }
+        let history = self.history_for(&model.manifest);
         if model.manifest.window.grid() != self.history.grid() {
             self.verification.forget_pending();
         }
@@ -375,6 +371,22 @@ impl Station {
         self.history = history;
         self.model = model;
         self.measure_readiness();
+    }
+
+    /// The newest normalised window that another model would be given, if it is complete.
+    pub fn window_for(&self, model: &Model) -> Option<Vec<f32>> {
+        let history = self.history_for(&model.manifest);
+        window(&model.manifest, &history, history.newest()?).ok()
+    }
+
+    /// The history as far as another model looks at it.
+    fn history_for(&self, manifest: &Manifest) -> History {
+        let mut history = empty_history(manifest);
+        for (time, mut values) in self.readings() {
+            derive(&mut values);
+            history.insert(time, &values);
+        }
+        history
     }
 
     /// Drops everything later than `limit`: it was measured by a clock that was ahead, or seen by one. Whether there was
@@ -641,11 +653,7 @@ impl Station {
 
     /// The normalised window that ends at `slot`.
     fn window(&self, slot: Slot) -> Result<Vec<f32>, Missing> {
-        let manifest = &self.model.manifest;
-        let mut window = vec![0.0; manifest.window.len()];
-        manifest.window.fill(&self.history, slot, &mut window)?;
-        manifest.normalisation.apply(&mut window);
-        Ok(window)
+        window(&self.model.manifest, &self.history, slot)
     }
 
     fn measure_readiness(&mut self) {
@@ -746,6 +754,13 @@ fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<
 
 /// How far the ends of an interval may lie beyond what was ever measured, °C.
 const MARGIN_C: f32 = 20.0;
+
+fn window(manifest: &Manifest, history: &History, slot: Slot) -> Result<Vec<f32>, Missing> {
+    let mut window = vec![0.0; manifest.window.len()];
+    manifest.window.fill(history, slot, &mut window)?;
+    manifest.normalisation.apply(&mut window);
+    Ok(window)
+}
 
 fn empty_history(manifest: &Manifest) -> History {
     let spec: &WindowSpec = &manifest.window;
