@@ -32,7 +32,7 @@ use serde::Deserialize;
 use forecastd_mqtt::{MqttSettings, SettingsError};
 
 pub use fault::Fault;
-pub use password::{password_faults, password_warnings};
+pub use password::password_faults;
 pub use settings::{
     HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings, ModelSettings,
     StationSettings, Topics,

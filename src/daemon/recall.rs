@@ -86,7 +86,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.sqlite");
         let names: Vec<StationName> =
-            (0..2 * AT_ONCE + 1).map(|number| StationName::new(format!("s{number}")).unwrap()).collect();
+            (0..2 * AT_ONCE + 1).map(|number| StationName::new(&format!("s{number}")).unwrap()).collect();
         let mut values = Values::NONE;
         values.set(Quantity::AirTemperature, 3.0);
         let time = Timestamp::UNIX_EPOCH;
