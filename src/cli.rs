@@ -194,6 +194,9 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "limit of file descriptors cannot be raised");
     }
+    for warning in config.mqtt.warnings() {
+        tracing::warn!("{warning}");
+    }
     let runtime = runtime()?;
     runtime.block_on(async {
         let (reload, reloads) = mpsc::unbounded_channel();
@@ -213,7 +216,7 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
         faults = daemon::check(&config);
-        for warning in config::password_warnings(&config.mqtt) {
+        for warning in config.mqtt.warnings() {
             eprintln!("warning: {warning}");
         }
         if faults.is_empty() {

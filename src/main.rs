@@ -25,21 +25,9 @@ fn main() -> ExitCode {
             if is_broken_pipe {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("error: {}", in_one_line(&error));
+            // With its causes, in one line.
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error with its causes, but for those that an error before them has quoted.
-fn in_one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if line.is_empty() {
-            line = cause;
-        } else if !line.ends_with(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line
 }

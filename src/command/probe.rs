@@ -27,7 +27,7 @@ pub struct ProbeOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The file is no artefact.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Artefact {
         /// Which file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum ProbeError {
         source: ArtefactError,
     },
     /// The engine does not run it.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Engine {
         /// Which file.
         path: PathBuf,

@@ -33,7 +33,7 @@ use forecastd_core::{Places, StationName};
 use forecastd_mqtt::{MqttSettings, SettingsError};
 
 pub use fault::Fault;
-pub use password::{password_faults, password_warnings};
+pub use password::password_faults;
 pub use settings::{
     ForecastSettings, HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings,
     ModelSettings, SiteSettings, StationSettings, Topics,

@@ -1,6 +1,4 @@
-//! The broker's password, looked at before a start: that there is one, that it is one, and who can read it.
-
-use std::os::unix::fs::PermissionsExt;
+//! The broker's password, looked at before a start: that there is one, and that it is one.
 
 use forecastd_mqtt::{MqttSettings, SettingsError};
 
@@ -22,20 +20,6 @@ pub fn password_faults(settings: &MqttSettings) -> Vec<Fault> {
         Err(other) => other.to_string(),
     };
     vec![Fault { key: KEY.to_owned(), line: None, message }]
-}
-
-/// What is not as it should be with the password's file, and no fault: in a container nobody else can read it, and its
-/// secrets are readable by all.
-pub fn password_warnings(settings: &MqttSettings) -> Vec<Fault> {
-    let mode = settings.password_file.as_ref().and_then(|path| path.metadata().ok());
-    let mode = mode.map(|metadata| metadata.permissions().mode() & 0o777);
-    let is_open = |mode: &u32| mode & 0o007 != 0;
-    let message =
-        |mode: u32| format!("every user of this machine can read the file (mode {mode:04o}): chmod 600");
-    mode.filter(is_open)
-        .map(|mode| Fault { key: KEY.to_owned(), line: None, message: message(mode) })
-        .into_iter()
-        .collect()
 }
 
 #[cfg(test)]
@@ -83,23 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_file_that_others_can_read_is_warned_about() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hunter2\n").unwrap();
-        let warned = |mode: u32| {
-            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
-            !password_warnings(&settings(file.path())).is_empty()
-        };
-        assert!(!warned(0o600));
-        assert!(!warned(0o640), "the group is the service's");
-        assert!(warned(0o644));
-        assert!(warned(0o602));
-        assert!(password_faults(&settings(file.path())).is_empty());
-    }
-
-    #[test]
     fn no_password_is_no_fault() {
         assert!(password_faults(&MqttSettings::default()).is_empty());
-        assert!(password_warnings(&MqttSettings::default()).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use forecastd_core::{Batch, Effect, Input, Now, Publication, Restored, Service, StationName, Token};
 use forecastd_journal::Journal;
 use forecastd_model::{Inference, InferenceRequest, InferenceWorker};
-use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent};
+use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent, Settlement};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -113,6 +113,8 @@ pub(super) struct Driver {
     undelivered: VecDeque<Undelivered>,
     /// Those of a connection that was lost. The session sends the newest of each topic again by itself; these are all.
     lost: VecDeque<Undelivered>,
+    /// The connection to the broker that deliveries were looked at on last.
+    connection: u64,
     /// The engine of the model that waits until the service switches to it.
     waiting_engine: Option<Loaded>,
     effects: Vec<Effect>,
@@ -144,6 +146,7 @@ impl Driver {
             acknowledgements: Acknowledgements::default(),
             undelivered: VecDeque::new(),
             lost: VecDeque::new(),
+            connection: 0,
             waiting_engine: None,
             effects: Vec::new(),
             last_batch: None,
@@ -197,8 +200,8 @@ impl Driver {
                 self.recaller.answered();
                 Happened::Routine
             }
-            Ok(settled) = self.publisher.wait_settled(next_number), if !self.undelivered.is_empty() => {
-                self.delivered(settled);
+            Ok(_) = self.publisher.wait_settled(next_number), if !self.undelivered.is_empty() => {
+                self.look_at_deliveries();
                 Happened::Routine
             }
             Ok(()) = self.publisher.room(), if !accepts && !self.publisher.has_room() => Happened::Routine,
@@ -406,6 +409,22 @@ impl Driver {
         });
     }
 
+    /// What has reached the broker by now. The news of a lost connection stands behind messages, and the session may be on its
+    /// next one: then what is settled may stand for forecasts that it has replaced, and these are lost.
+    fn look_at_deliveries(&mut self) {
+        let Settlement { settled, connection, since, settled_before } = self.publisher.settlement();
+        if self.undelivered.front().is_some_and(|undelivered| undelivered.number < since) {
+            // More than one lost connection that was not looked at says nothing of the first.
+            if connection - self.connection <= 1 {
+                self.delivered(settled_before.min(since));
+            }
+            let lost = self.undelivered.partition_point(|undelivered| undelivered.number < since);
+            self.lost.extend(self.undelivered.drain(..lost));
+        }
+        self.connection = connection;
+        self.delivered(settled);
+    }
+
     /// Messages with lower numbers than `settled` have reached the broker.
     fn delivered(&mut self, settled: u64) {
         while self.undelivered.front().is_some_and(|undelivered| undelivered.number < settled) {
@@ -422,8 +441,7 @@ impl Driver {
                 return Happened::Subscribed;
             }
             SessionEvent::News(News::Disconnected { .. }) => {
-                self.delivered(self.publisher.settled());
-                self.lost.append(&mut self.undelivered);
+                self.look_at_deliveries();
                 self.handle(Input::Disconnected);
             }
             // The session has logged and counted these.

@@ -1,5 +1,5 @@
-//! The model: loading it, and noticing a new file. The last good one stays until a new one is proven to run, and comes
-//! back when the new one ends its engine all the same.
+//! The model: loading it, and noticing a new file. The last good one stays until a new one is proven to run, on the windows
+//! of stations as well, and comes back when the new one ends its engine all the same.
 //!
 //! Loading runs on threads of its own, which nothing waits for at the end: an engine that is still loading then ends when
 //! it sees that the daemon is gone.
@@ -32,6 +32,14 @@ pub(super) struct Loader {
     current: Arc<Artefact>,
     asks: mpsc::UnboundedSender<Ask>,
     asked: Option<mpsc::UnboundedReceiver<Ask>>,
+}
+
+/// A question of the loader.
+pub(super) struct WindowsWanted {
+    /// The model that is to be tried.
+    pub artefact: Arc<Artefact>,
+    /// Where the windows of some stations go, as the model would be given them.
+    pub answer: oneshot::Sender<Vec<f32>>,
 }
 
 /// What the loader is asked for.
@@ -93,8 +101,13 @@ impl Loader {
         let _ = self.asks.send(Ask::Revert(sha256.to_owned()));
     }
 
-    /// Sends every new model, or why it is not usable, to `models`, until that is closed. Watches once.
-    pub(super) fn watch(&mut self, models: mpsc::Sender<Result<Loaded, DaemonError>>) {
+    /// Sends every new model, or why it is not usable, to `models`, until that is closed; asks for windows of stations before.
+    /// Watches once.
+    pub(super) fn watch(
+        &mut self,
+        models: mpsc::Sender<Result<Loaded, DaemonError>>,
+        windows: mpsc::Sender<WindowsWanted>,
+    ) {
         let Some(asked) = self.asked.take() else { return };
         let watch = Watch {
             path: self.path.clone(),
@@ -103,6 +116,7 @@ impl Loader {
             current: Arc::clone(&self.current),
             previous: None,
             unusable: None,
+            windows,
         };
         tokio::spawn(watch.run(asked, models));
     }
@@ -119,6 +133,8 @@ struct Watch {
     previous: Option<Arc<Artefact>>,
     /// The hash of a model that turned out to be unusable.
     unusable: Option<String>,
+    /// Who has windows of stations.
+    windows: mpsc::Sender<WindowsWanted>,
 }
 
 impl Watch {
@@ -190,7 +206,20 @@ impl Watch {
 
     async fn start(&self, artefact: Arc<Artefact>) -> Result<Loaded, DaemonError> {
         let (path, options) = (self.path.clone(), self.options.clone());
-        on_own_thread(move || run(&path, artefact, &options)).await.flatten()
+        let loaded = on_own_thread(move || run(&path, artefact, &options)).await.flatten()?;
+        let windows = self.windows_for(&loaded.artefact).await;
+        let path = self.path.clone();
+        on_own_thread(move || try_on(&path, loaded, &windows)).await.flatten()
+    }
+
+    /// Windows of some stations; none when the daemon is ending.
+    async fn windows_for(&self, artefact: &Arc<Artefact>) -> Vec<f32> {
+        let (answer, windows) = oneshot::channel();
+        let wanted = WindowsWanted { artefact: Arc::clone(artefact), answer };
+        match self.windows.send(wanted).await {
+            Ok(()) => windows.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
     }
 }
 
@@ -254,13 +283,22 @@ fn read(path: &Path) -> Result<Arc<Artefact>, DaemonError> {
 }
 
 fn run(path: &Path, artefact: Arc<Artefact>, options: &EngineOptions) -> Result<Loaded, DaemonError> {
-    let named = |source| match source {
+    let engine = EngineProcess::start(Arc::clone(&artefact), options).map_err(|error| named(path, error))?;
+    Ok(Loaded { artefact, engine })
+}
+
+/// Tries a model on windows of stations.
+fn try_on(path: &Path, mut loaded: Loaded, windows: &[f32]) -> Result<Loaded, DaemonError> {
+    loaded.engine.probe(windows).map_err(|error| named(path, error))?;
+    Ok(loaded)
+}
+
+fn named(path: &Path, source: EngineError) -> DaemonError {
+    match source {
         // The file has no part in these.
         EngineError::NoLibrary | EngineError::Library(_) | EngineError::Start(_) => {
             DaemonError::Engine(source)
         }
         source => DaemonError::Network { path: path.display().to_string(), source },
-    };
-    let engine = EngineProcess::start(Arc::clone(&artefact), options).map_err(named)?;
-    Ok(Loaded { artefact, engine })
+    }
 }

@@ -98,6 +98,9 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// So long the start waits for the broker before it says that it is ready all the same.
 const READY_WITHOUT_BROKER: Duration = Duration::from_secs(5);
 
+/// A new model is tried on the windows of so many stations at most.
+const TRIED_WINDOWS: usize = 64;
+
 /// Topics that a station's retained messages stand on.
 const TOPICS_OF_STATION: usize = 3;
 
@@ -181,7 +184,8 @@ pub async fn run(
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = tokio::time::Instant::now();
     let (new_models, mut new_model) = mpsc::channel(1);
-    loader.watch(new_models);
+    let (want_windows, mut windows_wanted) = mpsc::channel(1);
+    loader.watch(new_models, want_windows);
 
     tokio::pin!(shutdown);
     loop {
@@ -193,6 +197,11 @@ pub async fn run(
                 loader.reload();
             }
             Some(sha256) = unusable_models.recv() => loader.model_unusable(&sha256),
+            Some(wanted) = windows_wanted.recv() => {
+                let model = wanted.artefact.description();
+                // Who asked may be gone.
+                let _ = wanted.answer.send(driver.service().sample_windows(&model, TRIED_WINDOWS));
+            }
             Some(loaded) = new_model.recv() => match loaded {
                 Ok(loaded) => driver.model_loaded(loaded),
                 Err(error) => {

@@ -18,7 +18,7 @@ const PORTS_TRIED: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No port or no thread is to be had.
-    #[error("embedded broker: {0}")]
+    #[error("embedded broker")]
     Io(#[from] io::Error),
     /// It does not listen.
     #[error("embedded broker does not listen on {0}")]

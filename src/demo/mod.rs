@@ -86,7 +86,7 @@ pub enum DemoError {
     #[error("configuration: {0}")]
     Config(Fault),
     /// There is no folder for the time being.
-    #[error("temporary folder: {0}")]
+    #[error("temporary folder")]
     Io(#[from] std::io::Error),
     /// The file has nothing to replay.
     #[error("{0}: no reading can be replayed")]

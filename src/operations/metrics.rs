@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::{
@@ -91,9 +91,6 @@ pub struct Metrics {
     mqtt_acknowledged: IntCounter,
     mqtt_in_flight: IntGauge,
     session: Mutex<Option<Arc<SessionStatistics>>>,
-    resident: IntGauge,
-    cpu: prometheus::Counter,
-    open_fds: IntGauge,
 }
 
 /// Registers with a fresh registry, where no name can be taken twice.
@@ -145,11 +142,13 @@ impl Metrics {
             &["version"],
         ));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let start = make.register(Gauge::new(
-            "process_start_time_seconds",
-            "Start time of the process in seconds since the Unix epoch.",
-        ));
-        start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()));
+        // Memory, processor time, descriptors and start of this process, as Linux accounts for them.
+        #[cfg(target_os = "linux")]
+        if let Err(error) =
+            registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+        {
+            tracing::error!(%error, "no metrics of the process");
+        }
         let dropped = make.register(IntCounterVec::new(
             Opts::new("forecastd_values_dropped_total", "Values of readings that were not believed."),
             &["quantity", "reason"],
@@ -367,13 +366,6 @@ impl Metrics {
             mqtt_in_flight: make
                 .gauge("mqtt_messages_in_flight", "Messages that wait to be sent or acknowledged."),
             session: Mutex::new(None),
-            resident: make
-                .register(IntGauge::new("process_resident_memory_bytes", "Resident memory size in bytes.")),
-            cpu: make.register(prometheus::Counter::new(
-                "process_cpu_seconds_total",
-                "Total user and system CPU time spent in seconds.",
-            )),
-            open_fds: make.register(IntGauge::new("process_open_fds", "Number of open file descriptors.")),
             registry,
         }
     }
@@ -597,7 +589,6 @@ impl Metrics {
     pub fn encode(&self) -> String {
         self.collect_session();
         self.collect_scores();
-        self.collect_process();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
@@ -657,28 +648,6 @@ impl Metrics {
                     gauges.with_label_values(&[&lead_h]).set(ratio);
                 }
             }
-        }
-    }
-
-    /// Linux' accounting of this process; nothing elsewhere.
-    fn collect_process(&self) {
-        const TICKS_PER_SECOND: f64 = 100.0;
-        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            self.resident.set(number(line.and_then(|line| line.split_whitespace().next())) as i64 * 1024);
-        }
-        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
-            && let Some((_, fields)) = stat.rsplit_once(") ")
-        {
-            // Fields 14 and 15 of proc(5), counted from the third after the command's name.
-            let fields: Vec<&str> = fields.split(' ').collect();
-            let ticks = number(fields.get(11).copied()) + number(fields.get(12).copied());
-            let seconds = ticks as f64 / TICKS_PER_SECOND;
-            self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
-        }
-        if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
-            self.open_fds.set(descriptors.count() as i64);
         }
     }
 }

@@ -71,6 +71,65 @@ async fn a_model_that_turns_out_to_be_unusable_gives_way_to_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_fails_on_the_window_of_a_station_is_not_taken() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.25));
+    let daemon = installation.start().await;
+    for hour in 0..=2 {
+        home.read("roof", hour * HOUR, 26.0).await;
+    }
+    home.forecast("roof", 2 * HOUR).await;
+    // It ends its engine for air above 25 °C, and for nothing else that it is tried on.
+    installation.write_model(&hostile::poisonous());
+    daemon.signal("HUP");
+    daemon.reaches("forecastd_model_reload_failures_total", 1.0).await;
+    daemon.says(&["new model is not usable", "the engine died while the model was tried"]).await;
+    home.read("roof", 3 * HOUR, 26.0).await;
+    let forecast = home.forecast("roof", 3 * HOUR).await;
+    assert_eq!((&forecast["source"], lead_c(&forecast, 24)), (&json!("model"), 32.0));
+}
+
+/// Every hostile model in the place of the running one, in its turn. `HOSTILE_MODELS` says how many.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: cargo test --test daemon -- --ignored hostile --nocapture"]
+async fn no_hostile_model_that_is_swapped_in_ends_the_daemon_or_costs_a_forecast() {
+    let count = std::env::var("HOSTILE_MODELS").map_or(500, |count| count.parse().unwrap());
+    let mosquitto = Mosquitto::start(&Options::default());
+    let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
+    let good = artefact::trend_file(SAMPLES, 0.5);
+    let installation = Installation::new(mosquitto.port(), &good);
+    let daemon = installation.start().await;
+    let count_of = |name: &str| daemon.metric(name).unwrap();
+    let looked_at =
+        || count_of("forecastd_model_loads_total") + count_of("forecastd_model_reload_failures_total");
+    let mut hour = 0;
+    for (name, file) in hostile::models(count) {
+        let before = looked_at();
+        installation.write_model(&file);
+        daemon.signal("HUP");
+        until(|| format!("the end of {name}"), || (looked_at() > before).then_some(())).await;
+        home.read("roof", hour * HOUR, 10.0).await;
+        home.forecast("roof", hour * HOUR).await;
+        hour += 1;
+    }
+    println!(
+        "{} loaded, {} refused, {} restarts of the engine",
+        count_of("forecastd_model_loads_total") - 1.0,
+        count_of("forecastd_model_reload_failures_total"),
+        count_of("forecastd_engine_restarts_total"),
+    );
+    installation.write_model(&good);
+    daemon.signal("HUP");
+    daemon.says(&["model exchanged"]).await;
+    for _ in 0..=SAMPLES {
+        home.read("roof", hour * HOUR, 10.0).await;
+        hour += 1;
+    }
+    assert_eq!(lead_c(&home.forecast("roof", (hour - 1) * HOUR).await, 24), 22.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_is_killed_costs_no_forecast() {
     let mosquitto = Mosquitto::start(&Options::default());
     let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;

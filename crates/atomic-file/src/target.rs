@@ -13,7 +13,7 @@ const SUFFIX: &str = ".unfinished";
 
 /// A file cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}", path = .path.display())]
+#[error("{path}", path = .path.display())]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,

@@ -427,11 +427,7 @@ impl Station {
     /// Nothing may be in flight.
     pub fn adopt(&mut self, model: Arc<Model>) {
         debug_assert!(self.in_flight.is_empty(), "outputs of another model would come");
-        let mut history = empty_history(&model.manifest);
-        for (time, mut values) in self.readings() {
-            derive(&mut values);
-            history.insert(time, &values);
-        }
+        let history = self.history_for(&model.manifest);
         if model.manifest.window.grid() != self.history.grid() {
             self.verification.forget_pending();
         }
@@ -442,6 +438,22 @@ impl Station {
             experts.adopt(&self.model.manifest);
         }
         self.measure_readiness();
+    }
+
+    /// The newest normalised window that another model would be given, if it is complete.
+    pub fn window_for(&self, model: &Model) -> Option<Vec<f32>> {
+        let history = self.history_for(&model.manifest);
+        window(&model.manifest, self.setup, &history, history.newest()?).ok()
+    }
+
+    /// The history as far as another model looks at it.
+    fn history_for(&self, manifest: &Manifest) -> History {
+        let mut history = empty_history(manifest);
+        for (time, mut values) in self.readings() {
+            derive(&mut values);
+            history.insert(time, &values);
+        }
+        history
     }
 
     /// Drops everything later than `limit`: it was measured by a clock that was ahead, or seen by one. Whether there was
@@ -733,16 +745,7 @@ impl Station {
 
     /// The normalised window that ends at `slot`.
     fn window(&self, slot: Slot) -> Result<Vec<f32>, Unready> {
-        let manifest = &self.model.manifest;
-        let mut window = vec![0.0; manifest.window.len()];
-        let own = self.setup.place.map(|place| place.site);
-        if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !self.setup.runs_anywhere) {
-            return Err(Unready::Elsewhere(distance_km.round() as u32));
-        }
-        let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
-        manifest.window.fill(&self.history, site, slot, &mut window)?;
-        manifest.normalisation.apply(&mut window);
-        Ok(window)
+        window(&self.model.manifest, self.setup, &self.history, slot)
     }
 
     fn measure_readiness(&mut self) {
@@ -843,6 +846,19 @@ fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<
 
 /// How far the ends of an interval may lie beyond what was ever measured, °C.
 const MARGIN_C: f32 = 20.0;
+
+/// The normalised window of a station that is set up like this.
+fn window(manifest: &Manifest, setup: Setup, history: &History, slot: Slot) -> Result<Vec<f32>, Unready> {
+    let own = setup.place.map(|place| place.site);
+    if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !setup.runs_anywhere) {
+        return Err(Unready::Elsewhere(distance_km.round() as u32));
+    }
+    let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
+    let mut window = vec![0.0; manifest.window.len()];
+    manifest.window.fill(history, site, slot, &mut window)?;
+    manifest.normalisation.apply(&mut window);
+    Ok(window)
+}
 
 fn empty_history(manifest: &Manifest) -> History {
     let spec: &WindowSpec = &manifest.window;

@@ -57,6 +57,7 @@ pub use disconnect::DisconnectReason;
 pub use inbox::{Acknowledgement, Inbox, Incoming, SessionEvent};
 pub use message::Message;
 pub use news::{News, Refusal};
+pub use outbox::Settlement;
 pub use publisher::{PublishError, Publisher};
 pub use purpose::Purpose;
 pub use session::{Session, SessionError, SessionHandle};

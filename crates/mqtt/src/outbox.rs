@@ -85,6 +85,20 @@ struct Kept {
     is_deferred: bool,
 }
 
+/// What is settled, and what that is worth to who cares about more than the newest message of each topic. See
+/// [`Publisher::settlement`](crate::Publisher::settlement).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement {
+    /// Every message with a lower number is settled.
+    pub settled: u64,
+    /// How many connections there were.
+    pub connection: u64,
+    /// The number of the first message that was handed in on the present connection; without one, of the next message.
+    pub since: u64,
+    /// What was settled when the connection before was lost, or the last one, if there is none.
+    pub settled_before: u64,
+}
+
 /// The state machine of this file.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -120,6 +134,12 @@ pub(crate) struct Outbox {
     first_token: u64,
     /// Messages that expired before they were sent.
     expired: u64,
+    /// How many connections there were.
+    connections: u64,
+    /// The number of the first message that was handed in on the newest of them.
+    first_of_connection: u64,
+    /// What was settled when the newest connection that was lost was.
+    settled_when_lost: u64,
     /// Topics of suspicious messages, and how many connections they have cost while they travelled alone.
     suspects: HashMap<Arc<str>, u8>,
     /// A suspicious message whose turn it is, but which has to wait until nothing else is in flight.
@@ -150,6 +170,9 @@ impl Outbox {
             in_flight: 0,
             first_token: 0,
             expired: 0,
+            connections: 0,
+            first_of_connection: 0,
+            settled_when_lost: 0,
             suspects: HashMap::new(),
             held: None,
             travels_alone: false,
@@ -226,6 +249,8 @@ impl Outbox {
     /// A connection is there: `status` goes out first, and at most `window` messages ahead of their acknowledgement.
     pub(crate) fn connect(&mut self, window: usize, status: Option<Message>, now: Instant) {
         self.connected = true;
+        self.connections += 1;
+        self.first_of_connection = self.next_sequence;
         self.window = window.max(1);
         self.status = status;
         self.forget_expired(now);
@@ -242,6 +267,9 @@ impl Outbox {
     /// The connection is gone: what was not settled waits again, in its order. `was_young` tells whether the
     /// connection was lost so soon that a message may be to blame. Gives the topic of a message that is given up.
     pub(crate) fn disconnect(&mut self, was_young: bool) -> Option<Arc<str>> {
+        if self.connected {
+            self.settled_when_lost = self.settled();
+        }
         self.connected = false;
         self.status = None;
         self.deferred.clear();
@@ -456,6 +484,16 @@ impl Outbox {
         self.unsettled.first().copied().unwrap_or(self.next_sequence)
     }
 
+    /// What is settled, and what that is worth.
+    pub(crate) fn settlement(&self) -> Settlement {
+        Settlement {
+            settled: self.settled(),
+            connection: self.connections,
+            since: if self.connected { self.first_of_connection } else { self.next_sequence },
+            settled_before: self.settled_when_lost,
+        }
+    }
+
     /// When the oldest message was sent that is not acknowledged.
     pub(crate) fn oldest_in_flight(&self) -> Option<Instant> {
         self.sent.front().map(|sent| sent.at)
@@ -661,6 +699,39 @@ mod tests {
         assert_eq!(take_all(&mut outbox), ["state=1"]);
         outbox.settle(0);
         assert_eq!(outbox.settled(), 2);
+    }
+
+    #[test]
+    fn what_was_replaced_over_a_lost_connection_can_be_told_from_what_reached_the_broker() {
+        let mut outbox = Outbox::new(10, 10);
+        connect(&mut outbox, 10);
+        for payload in ["0", "1", "2"] {
+            accepted(&mut outbox, "state", payload, true);
+        }
+        let (first, _) = take(&mut outbox).unwrap();
+        take(&mut outbox).unwrap();
+        outbox.settle(first);
+        let before = Settlement { settled: 1, connection: 1, since: 0, settled_before: 0 };
+        assert_eq!(outbox.settlement(), before);
+        outbox.disconnect(false);
+        accepted(&mut outbox, "state", "3", true);
+        let away = Settlement { settled: 1, connection: 1, since: 4, settled_before: 1 };
+        assert_eq!(outbox.settlement(), away);
+        // An attempt that fails is no connection.
+        outbox.disconnect(false);
+        assert_eq!(outbox.settlement(), away);
+        connect(&mut outbox, 10);
+        for payload in ["3", "4"] {
+            if payload == "4" {
+                accepted(&mut outbox, "state", payload, true);
+            }
+            let (token, message) = take(&mut outbox).unwrap();
+            assert_eq!(message.payload, payload);
+            outbox.settle(token);
+        }
+        // 1 and 2 were replaced by 3, and never reached the broker.
+        let after = Settlement { settled: 5, connection: 2, since: 4, settled_before: 1 };
+        assert_eq!(outbox.settlement(), after);
     }
 
     #[test]

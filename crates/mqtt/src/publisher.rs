@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::message::Message;
-use crate::outbox::Offer;
+use crate::outbox::{Offer, Settlement};
 use crate::shared::Shared;
 use crate::topic::{TopicError, check_topic};
 
@@ -124,6 +124,13 @@ impl Publisher {
     /// The lowest number that is not settled: every message with a lower one is. Cheap.
     pub fn settled(&self) -> u64 {
         self.shared.outbox().settled()
+    }
+
+    /// [`Publisher::settled`], and what it is worth: a message with a number of [`Settlement::since`] on was acknowledged,
+    /// refused, or expired. One before was, if its number is below [`Settlement::settled_before`] and no more than one
+    /// connection was lost since it was handed in; of the others, all but the newest of each topic may have been replaced.
+    pub fn settlement(&self) -> Settlement {
+        self.shared.outbox().settlement()
     }
 
     /// Waits until [`Publisher::settled`] is at least `number`; returns it. Safe to cancel.

@@ -424,21 +424,21 @@ impl MqttSettings {
         let secrets = [("password_file", password_file), ("client_key_file", self.client_key_file.clone())];
         let named = secrets.into_iter().filter_map(|(key, path)| Some((key, path?)));
         named
-            .filter(|(_, path)| is_readable_by_others(path))
+            .filter(|(_, path)| is_open_to_others(path))
             .map(|(key, path)| SettingsWarning::ReadableByOthers { key, path })
             .collect()
     }
 }
 
 #[cfg(unix)]
-fn is_readable_by_others(path: &Path) -> bool {
+fn is_open_to_others(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o004 != 0)
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o006 != 0)
 }
 
 /// Elsewhere a file's mode does not tell.
 #[cfg(not(unix))]
-fn is_readable_by_others(_: &Path) -> bool {
+fn is_open_to_others(_: &Path) -> bool {
     false
 }
 

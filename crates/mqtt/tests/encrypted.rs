@@ -1,18 +1,24 @@
 //! TLS against a real mosquitto, with certificates made for the test, and MQTT through a WebSocket.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use async_tungstenite::tokio::accept_hdr_async;
 use async_tungstenite::tungstenite::Message as Frame;
 use async_tungstenite::tungstenite::handshake::server::{Request, Response};
-use forecastd_mqtt::{DisconnectReason, Message, MqttSettings, MqttTransport};
-use forecastd_testkit::events::{connected, disconnected, start, text_on};
+use forecastd_mqtt::{DisconnectReason, Message, MqttSettings, MqttTransport, News, SessionEvent};
+use forecastd_testkit::events::{self, connected, disconnected, start, text_on};
 use forecastd_testkit::mosquitto::{Mosquitto, Options, settings};
 use futures_util::StreamExt;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rumqttc::tokio_rustls::TlsAcceptor;
+use rumqttc::tokio_rustls::rustls::pki_types::pem::PemObject;
+use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rumqttc::tokio_rustls::rustls::server::WebPkiClientVerifier;
+use rumqttc::tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A folder with certificates and keys as PEM files.
@@ -176,21 +182,32 @@ async fn a_port_without_tls_is_named() {
     assert!(fault.contains("does not speak tls on this port"), "{fault}");
 }
 
-/// Carries a WebSocket's binary frames to the broker and back, for one path; gives its port.
-async fn websocket_before(mosquitto: &Mosquitto) -> u16 {
+/// Carries a WebSocket's binary frames to the broker and back, for one path, with TLS where it is given; gives its port.
+async fn websocket_before(mosquitto: &Mosquitto, tls: Option<TlsAcceptor>) -> u16 {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let broker = mosquitto.port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(carry(stream, broker));
+            let tls = tls.clone();
+            tokio::spawn(async move {
+                match tls {
+                    None => carry(stream, broker).await,
+                    // A client that does not like what it sees has gone.
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            carry(stream, broker).await;
+                        }
+                    }
+                }
+            });
         }
     });
     port
 }
 
 #[expect(clippy::result_large_err, reason = "the library's type")]
-async fn carry(stream: TcpStream, broker: u16) {
+async fn carry(stream: impl AsyncRead + AsyncWrite + Unpin, broker: u16) {
     let accepted = accept_hdr_async(stream, |request: &Request, mut response: Response| {
         if request.uri().path() != "/broker" {
             return Err(Response::builder().status(404).body(None).unwrap());
@@ -223,7 +240,7 @@ async fn carry(stream: TcpStream, broker: u16) {
 #[tokio::test]
 async fn mqtt_goes_through_a_websocket() {
     let mosquitto = Mosquitto::start(&Options::default());
-    let port = websocket_before(&mosquitto).await;
+    let port = websocket_before(&mosquitto, None).await;
     let through = MqttSettings {
         transport: MqttTransport::Websocket,
         websocket_path: "/broker".to_owned(),
@@ -235,4 +252,91 @@ async fn mqtt_goes_through_a_websocket() {
     let (_publisher, mut inbox, _handle) = start(&elsewhere, &[]);
     let reason = disconnected(&mut inbox).await;
     assert!(reason.is_permanent() && reason.to_string().contains("404"), "{reason}");
+}
+
+impl Certificates {
+    /// The broker's side of TLS, which wants a certificate of the client.
+    fn acceptor(&self) -> TlsAcceptor {
+        let certificate = |name| CertificateDer::from_pem_file(self.certificate(name)).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate("authority")).unwrap();
+        let known = WebPkiClientVerifier::builder(roots.into()).build().unwrap();
+        let key = PrivateKeyDer::from_pem_file(self.key("broker")).unwrap();
+        let config = ServerConfig::builder()
+            .with_client_cert_verifier(known)
+            .with_single_cert(vec![certificate("broker")], key)
+            .unwrap();
+        TlsAcceptor::from(std::sync::Arc::new(config))
+    }
+}
+
+/// The settings of the client whose certificate is in `folder`; its authority is not named.
+fn client(folder: &Path, port: u16) -> MqttSettings {
+    MqttSettings {
+        tls: true,
+        client_certificate_file: Some(folder.join("client.pem")),
+        client_key_file: Some(folder.join("client.key")),
+        ..settings(port, "d")
+    }
+}
+
+fn websocket(settings: MqttSettings) -> MqttSettings {
+    MqttSettings { transport: MqttTransport::Websocket, websocket_path: "/broker".to_owned(), ..settings }
+}
+
+#[tokio::test]
+async fn mqtt_goes_through_a_websocket_with_tls_and_a_certificate_of_ours() {
+    let certificates = Certificates::new();
+    let mosquitto = Mosquitto::start(&Options::default());
+    let port = websocket_before(&mosquitto, Some(certificates.acceptor())).await;
+    let authority = Some(certificates.certificate("authority"));
+    let known = MqttSettings { ca_file: authority, ..client(certificates.folder.path(), port) };
+    assert_it_works(&websocket(known.clone())).await;
+
+    let stranger = MqttSettings { ca_file: Some(Certificates::new().certificate("authority")), ..known };
+    let fault = tls_fault(&websocket(stranger)).await;
+    assert!(fault.contains("mqtt.ca_file"), "{fault}");
+}
+
+/// Where [`as_the_system_trusts`] finds its certificates, and the port that it connects to.
+const FOLDER: &str = "TEST_CERTIFICATES";
+const PORT: &str = "TEST_PORT";
+const WEBSOCKET_PORT: &str = "TEST_WEBSOCKET_PORT";
+
+/// The system's roots are read once and for a whole process: this test runs again in one of its own.
+#[tokio::test]
+async fn an_authority_that_the_system_trusts_need_not_be_named() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return as_the_system_trusts(folder.into()).await;
+    }
+    let certificates = Certificates::new();
+    let (mosquitto, port) = certificates.broker("authority", &["require_certificate true"]);
+    let websocket_port = websocket_before(&mosquitto, Some(certificates.acceptor())).await;
+    let run = |roots: PathBuf| {
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", "an_authority_that_the_system_trusts_need_not_be_named", "--nocapture"])
+            .env("SSL_CERT_FILE", roots)
+            .env_remove("SSL_CERT_DIR")
+            .env(FOLDER, certificates.folder.path())
+            .env(PORT, port.to_string())
+            .env(WEBSOCKET_PORT, websocket_port.to_string());
+        tokio::task::spawn_blocking(move || test.output().unwrap())
+    };
+    let output = run(certificates.certificate("authority")).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // With another authority the system does not trust the broker.
+    let others = Certificates::new();
+    let output = run(others.certificate("authority")).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("Disconnected"), "{said}");
+}
+
+async fn as_the_system_trusts(folder: PathBuf) {
+    let port = |name: &str| std::env::var(name).unwrap().parse().unwrap();
+    for settings in [client(&folder, port(PORT)), websocket(client(&folder, port(WEBSOCKET_PORT)))] {
+        let (_publisher, mut inbox, _handle) = start(&settings, &[]);
+        // The first news: a connection, or why there is none.
+        let news = events::next(&mut inbox).await;
+        assert!(matches!(news, SessionEvent::News(News::Connected { .. })), "{news:?}");
+    }
 }

@@ -6,6 +6,7 @@
 pub mod artefact;
 pub mod client;
 pub mod events;
+#[cfg(feature = "artefact")]
 pub mod hostile;
 pub mod mosquitto;
 pub mod patience;

@@ -50,7 +50,7 @@ impl State {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// It cannot be written.
-    #[error("checkpoint {0}")]
+    #[error("checkpoint cannot be written")]
     Write(#[from] WriteError),
     /// It cannot be read.
     #[error("checkpoint {path}: {message}", path = .path.display())]

@@ -127,7 +127,7 @@ pub enum TrainError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The log cannot be written.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     File {
         /// Which file.
         path: PathBuf,

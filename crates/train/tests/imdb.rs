@@ -136,6 +136,12 @@ fn an_archive_that_is_cut_off_anywhere_is_noticed() {
     assert!(error.ends_with("cut off or damaged: within train/neg/0_1.txt"), "{error}");
 }
 
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 #[test]
 fn what_cannot_be_read_is_explained_in_one_line() {
     let temporary = tempfile::tempdir().unwrap();
@@ -144,7 +150,7 @@ fn what_cannot_be_read_is_explained_in_one_line() {
     let long: &'static [u8] = vec![b'a'; (1 << 20) + 1].leak();
     let exactly: &'static [u8] = &long[1..];
     let check = |path: &Path, expected: &str| {
-        let error = Reviews::read(path).unwrap_err().to_string();
+        let error = chain(&Reviews::read(path).unwrap_err());
         assert!(error.starts_with(&path.display().to_string()), "{error}");
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     };
@@ -427,8 +433,7 @@ fn a_run_says_what_it_lacks() {
     let temporary = tempfile::tempdir().unwrap();
     let imdb = separable_folder(temporary.path(), 10);
     let options = TrainOptions { experiment: vec!["imdb-lstm-reversed".to_owned()], ..Default::default() };
-    let message =
-        |options: &TrainOptions| run(options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
+    let message = |options: &TrainOptions| chain(&run(options, &AtomicBool::default(), &mut ()).unwrap_err());
     assert_eq!(
         message(&options),
         "imdb-lstm-reversed learns from the Large Movie Review Dataset: --imdb PATH"

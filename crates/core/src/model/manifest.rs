@@ -230,7 +230,7 @@ pub enum ManifestError {
     FormatVersion(u32),
     /// The window cannot be cut.
     #[error("manifest window: {0}")]
-    Window(#[from] WindowSpecError),
+    Window(WindowSpecError),
     /// A window would have too many numbers.
     #[error(
         "manifest window of {samples} samples × {features} features is {} numbers, at most {max} are allowed",
@@ -351,7 +351,7 @@ impl Manifest {
         if !Manifest::is_name(&self.name) {
             return Err(ManifestError::Name(self.name.clone()));
         }
-        self.window.validate()?;
+        self.window.validate().map_err(ManifestError::Window)?;
         let features = self.window.features.len();
         if self.window.len() > Manifest::MAX_WINDOW_LEN {
             return Err(ManifestError::WindowLength { samples: self.window.samples, features });

@@ -287,6 +287,14 @@ impl Service {
         &self.model
     }
 
+    /// The newest windows of some stations, at most so many, as another model would be given them: one behind the other. It can
+    /// be tried on them before it is used.
+    pub fn sample_windows(&self, model: &Model, most: usize) -> Vec<f32> {
+        let step = self.sweep.len().div_ceil(most.max(1)).max(1);
+        let sample = self.sweep.iter().step_by(step).filter_map(|name| self.stations.get(name));
+        sample.filter_map(|entry| entry.station.window_for(model)).flatten().collect()
+    }
+
     /// Hands what was collected to the journal as one batch, and publishes what need not be said for every reading. To be
     /// called when nothing waits to be handled, and now and then while something always does.
     pub fn flush(&mut self, effects: &mut Vec<Effect>) {

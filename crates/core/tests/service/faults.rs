@@ -325,3 +325,22 @@ fn a_journal_that_is_begun_anew_gets_the_forecasts_that_wait_for_their_hours() {
     feed(&mut world, 30..60);
     assert_eq!(counts(&world), counts(&undisturbed));
 }
+
+#[test]
+fn another_model_can_be_tried_on_the_windows_that_stations_would_give_it() {
+    let mut world = ready_world();
+    for index in 0..4 {
+        world.reading(&format!("cold{index}"), 5 * HOUR, 1.0);
+    }
+    world.pass(600);
+    world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(1.0) });
+    world.deliver();
+    let (.., window) = world.windows[0].clone();
+    // Those that warm up have none.
+    assert_eq!(world.service.sample_windows(&model(4), 10), window);
+    assert!(world.service.sample_windows(&model(24), 10).is_empty());
+    assert_eq!(world.service.sample_windows(&model(3), 10), window[2..]);
+    // One of five: the first that came.
+    assert_eq!(world.service.sample_windows(&model(4), 1), window);
+    assert_eq!(world.service.sample_windows(&model(4), 0), window);
+}

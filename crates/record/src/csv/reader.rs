@@ -282,7 +282,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.csv");
         std::fs::write(&path, text).unwrap();
-        let reader = CsvReader::open(&path, mapping).map_err(|error| error.to_string())?;
+        // What the system says of a file is the error's source.
+        let with_source = |error: CsvError| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        let reader = CsvReader::open(&path, mapping).map_err(with_source)?;
         Ok(reader.map(|row| row.map_err(|error| error.to_string())).collect())
     }
 

@@ -12,7 +12,7 @@ use forecastd_record::RecordError;
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// The model cannot be read.
-    #[error("model {path}: {source}", path = .path.display())]
+    #[error("model {path}", path = .path.display())]
     Model {
         /// Which file.
         path: PathBuf,

@@ -19,7 +19,7 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// A file or folder cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     Read {
         /// Which.
         path: PathBuf,
