@@ -283,6 +283,7 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         has_journal: journal.is_some(),
         earliest: EARLIEST,
         experts: config.forecast.experts,
+        threshold_c: config.forecast.threshold_c.map(|threshold_c| threshold_c as f32),
     }
 }
 

@@ -26,6 +26,7 @@ pub const PROGRAM: &str = "forecastd";
 
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
+pub use forecast::day_ahead::{Below, DayAhead, Extreme, from_thousandths, to_thousandths};
 pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, Spread, Standing,

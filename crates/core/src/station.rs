@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::day_ahead::DayAhead;
 use crate::forecast::verification::{Score, Scores, Verification};
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::intake::screening::{Dropped, Screening};
@@ -196,7 +197,19 @@ pub struct Setup {
     pub runs_anywhere: bool,
     /// Whether forecasts are what experts say together; else the model or persistence alone forecasts.
     pub has_experts: bool,
+    /// A threshold beside 0 °C of which it is said how likely it becomes colder, °C.
+    pub threshold_c: Option<f32>,
 }
+
+impl Setup {
+    /// The thresholds of which it is said how likely it becomes colder, °C: frost, and the user's own.
+    fn thresholds_c(self) -> impl Iterator<Item = f32> {
+        std::iter::once(FROST_C).chain(self.threshold_c)
+    }
+}
+
+/// Below this it is frost, °C.
+const FROST_C: f32 = 0.0;
 
 /// One station.
 #[derive(Debug, Clone)]
@@ -383,7 +396,11 @@ impl Station {
         let leads = decoded.flatten();
         // A forecast that is being made again for the same origin is not the one to be verified.
         let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
-        let forecast = match leads {
+        let day_ahead = outputs.filter(|_| leads.is_some()).and_then(|outputs| {
+            let thresholds_c: Vec<f32> = self.setup.thresholds_c().collect();
+            DayAhead::decode(&self.model.manifest, origin.newest_c, outputs, &thresholds_c)
+        });
+        let mut forecast = match leads {
             _ if self.experts.is_some() => {
                 let outputs = outputs.filter(|_| leads.is_some());
                 self.combined_forecast(&origin, outputs, is_superseded)
@@ -391,6 +408,7 @@ impl Station {
             Some(leads) => self.forecast(&origin, Source::Model, leads),
             None => self.reference_forecast(&origin),
         };
+        forecast.day_ahead = day_ahead;
         let scores = self.completed(&origin, &forecast, is_superseded);
         Some(Completed { forecast, scores, arrived, is_implausible })
     }
@@ -785,6 +803,7 @@ impl Station {
             },
             source,
             leads,
+            day_ahead: None,
         }
     }
 
