@@ -1,5 +1,6 @@
 //! What a weather station measures, and what physics says of it.
 
+pub(crate) mod pressure;
 pub(crate) mod quantity;
 pub(crate) mod reading;
 pub(crate) mod solar;
