@@ -5,7 +5,7 @@ use forecastd_core::Quantity;
 use crate::mapping::{Mapping, MappingError};
 use crate::payload::{DecodeError, Decoded, Message};
 use crate::preset::{PRESETS, Preset, PresetKind};
-use crate::{Description, OneOrMany, TimeRule};
+use crate::{BindError, Description, OneOrMany, TimeRule};
 
 /// What one preset makes of a message.
 #[derive(Debug, Clone)]
@@ -111,7 +111,15 @@ pub fn detect_table(
         if mapping.header_rows() != header_rows {
             continue;
         }
-        let Ok(mut table) = mapping.bind(header, rows, None) else { continue };
+        let mut table = match mapping.bind(header, rows, None) {
+            Ok(table) => table,
+            // It is this preset's file all the same, and what is wrong with it is said when it is opened.
+            Err(BindError::RepeatedColumn(_)) if header_rows > 0 => {
+                best = best.or(Some((0, preset)));
+                continue;
+            }
+            Err(_) => continue,
+        };
         // Without a header, the rows must be readable.
         if header_rows == 0 {
             let is_readable = |row: &Vec<String>| {

@@ -126,6 +126,9 @@ pub struct Description {
     /// Values in order; of several of one quantity the first that is there is taken.
     #[serde(default, rename = "value")]
     pub values: Vec<ValueRule>,
+    /// What is suspicious in a file and is right all the same: names of quantities, `time`, `station`.
+    #[serde(default)]
+    pub sure: Vec<String>,
     /// How the lines of a file are taken apart.
     #[serde(default)]
     pub table: TableRule,
@@ -277,7 +280,7 @@ fn with_suggestion(message: &str) -> String {
         ("separator", "delimiter"),
         ("altitude", "elevation_m"),
     ];
-    const KEYS: [&str; 25] = [
+    const KEYS: [&str; 26] = [
         "preset",
         "topic",
         "except",
@@ -290,6 +293,7 @@ fn with_suggestion(message: &str) -> String {
         "columns",
         "value",
         "table",
+        "sure",
         "column",
         "at",
         "format",

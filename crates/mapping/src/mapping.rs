@@ -38,9 +38,8 @@ pub struct Mapping {
     pub(crate) missing: Vec<Text>,
     pub(crate) only: Vec<Condition>,
     pub(crate) values: Vec<Value>,
+    pub(crate) sure: Vec<String>,
     pub(crate) table: TableRule,
-    /// Whether columns that a file lacks are passed over.
-    pub(crate) is_lenient: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +70,8 @@ pub(crate) struct Value {
     pub(crate) scale: f64,
     pub(crate) missing: Vec<Text>,
     pub(crate) only: Vec<Condition>,
+    /// Whether a file may lack its column: it is a preset's.
+    pub(crate) is_optional: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -121,6 +122,9 @@ impl Mapping {
     /// [`MappingError`] with every fault of it.
     pub fn new(description: &Description) -> Result<Mapping, MappingError> {
         let mut faults = Vec::new();
+        // What a preset adds stands behind what the description itself has.
+        let own_values = description.values.len();
+        let own_columns = &description.columns;
         let merged;
         let description = match &description.preset {
             None => description,
@@ -139,11 +143,13 @@ impl Mapping {
         let rules = description.time.as_ref().map_or(&[][..], OneOrMany::as_slice);
         let times = rules.iter().map(|rule| time(rule, &mut faults)).collect();
         let mut values = Vec::new();
-        for rule in &description.values {
-            values.extend(value(rule, None, &mut faults));
+        for (index, rule) in description.values.iter().enumerate() {
+            let is_optional = index >= own_values;
+            values.extend(value(rule, None, &mut faults).map(|value| Value { is_optional, ..value }));
         }
         for (name, rule) in &description.columns {
-            values.extend(value(rule, Some(name), &mut faults));
+            let is_optional = !own_columns.contains_key(name);
+            values.extend(value(rule, Some(name), &mut faults).map(|value| Value { is_optional, ..value }));
         }
         for (index, (name, rule)) in description.columns.iter().enumerate() {
             // Of columns of one quantity that only exclude each other by a condition, several may stand.
@@ -177,8 +183,8 @@ impl Mapping {
             missing: description.missing.clone(),
             only: conditions(&description.only),
             values,
+            sure: sure(&description.sure),
             table: description.table.clone(),
-            is_lenient: description.preset.is_some(),
         })
     }
 
@@ -200,12 +206,32 @@ impl Mapping {
         self.site
     }
 
+    /// The station's height above the sea in metres, where the description says.
+    pub fn elevation_m(&self) -> Option<f64> {
+        self.elevation_m
+    }
+
+    /// Whether the description says that `what`, a quantity's name, `time` or `station`, is right though it looks wrong.
+    pub fn is_sure_of(&self, what: &str) -> bool {
+        self.sure.iter().any(|sure| sure == what)
+    }
+
     /// The topic filters to subscribe to.
     pub fn filters(&self) -> Vec<String> {
         let mut filters: Vec<String> = self.topics.iter().map(TopicPattern::filter).collect();
         filters.sort();
         filters.dedup();
         filters
+    }
+
+    /// The name of the first column of the temperature, for a message.
+    pub fn temperature_column(&self) -> Option<String> {
+        let is_temperature = |value: &&Value| value.measured == Measured::Quantity(Quantity::AirTemperature);
+        self.values.iter().find(is_temperature).and_then(|value| match &value.column {
+            Some(Column::Name(name)) => Some(name.clone()),
+            Some(Column::Position(position)) => Some(position.to_string()),
+            None => None,
+        })
     }
 
     /// The quantities it names, each once; a pressure that is brought to the station counts as pressure.
@@ -226,6 +252,13 @@ fn pointers(texts: Option<&OneOrMany<String>>, faults: &mut Vec<String>) -> Vec<
     let texts = texts.map_or(&[][..], OneOrMany::as_slice);
     let parsed = texts.iter().map(|text| Pointer::parse(text));
     parsed.filter_map(|pointer| pointer.map_err(|fault| faults.push(fault)).ok()).collect()
+}
+
+/// Quantities by their standard names; other words as they are.
+fn sure(names: &[String]) -> Vec<String> {
+    let name =
+        |name: &String| names::quantity(name).map_or_else(|_| name.clone(), |known| known.name().to_owned());
+    names.iter().map(name).collect()
 }
 
 fn patterns(texts: Option<&OneOrMany<String>>) -> Vec<TopicPattern> {
@@ -317,6 +350,7 @@ fn value(rule: &ValueRule, name: Option<&str>, faults: &mut Vec<String>) -> Opti
         scale: rule.scale.unwrap_or(1.0),
         missing: rule.missing.clone(),
         only: conditions(&rule.only),
+        is_optional: false,
     })
 }
 

@@ -159,7 +159,7 @@ impl Mapping {
             let found = position(header, column, value.occurrence, Some(value.measured));
             let (index, header_unit) = match found {
                 Ok(found) => found,
-                Err(BindError::MissingColumn(_)) if self.is_lenient => continue,
+                Err(BindError::MissingColumn(_)) if value.is_optional => continue,
                 Err(error) => return Err(error),
             };
             let beside = |name: &str| {
@@ -170,14 +170,14 @@ impl Mapping {
                 UnitSource::NotSaid => (header_unit, None),
                 UnitSource::At { place: Place::Beside(name), .. } => match beside(name) {
                     Ok(index) => (None, Some(index)),
-                    Err(_) if self.is_lenient => continue,
+                    Err(_) if value.is_optional => continue,
                     Err(error) => return Err(error),
                 },
                 UnitSource::At { place: Place::Pointer(_), .. } => continue,
             };
             let only = match bind_conditions(&value.only, header) {
                 Ok(only) => only,
-                Err(_) if self.is_lenient => continue,
+                Err(_) if value.is_optional => continue,
                 Err(error) => return Err(error),
             };
             values.push(BoundValue { index, rule: value.clone(), unit, unit_column, only });

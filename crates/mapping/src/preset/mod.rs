@@ -103,6 +103,14 @@ pub const PRESETS: &[Preset] = &[
     ),
     preset!(
         Table,
+        "jena",
+        false,
+        "the Jena climate data set",
+        "bgc-jena.mpg.de/wetter (Max Planck Institute for Biogeochemistry)"
+    ),
+    preset!(Table, "forecastd-csv", false, "readings in forecastd's own columns", "README.md"),
+    preset!(
+        Table,
         "weewx-archive",
         false,
         "WeeWX' table archive as CSV",
@@ -241,6 +249,7 @@ pub(crate) fn over(base: Description, top: &Description) -> Description {
         only,
         columns,
         values: [top.values, base.values].concat(),
+        sure: [top.sure, base.sure].concat(),
         table: crate::TableRule {
             skip_lines: top.table.skip_lines.or(base.table.skip_lines),
             header_rows: top.table.header_rows.or(base.table.header_rows),
