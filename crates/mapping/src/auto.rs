@@ -114,19 +114,20 @@ pub fn detect_table(
         let mut table = match mapping.bind(header, rows, None) {
             Ok(table) => table,
             // It is this preset's file all the same, and what is wrong with it is said when it is opened.
-            Err(BindError::RepeatedColumn(_)) if header_rows > 0 => {
+            Err(BindError::RepeatedColumn(column)) if header.contains(&column) => {
                 best = best.or(Some((0, preset)));
                 continue;
             }
             Err(_) => continue,
         };
-        // Without a header, the rows must be readable.
+        // Without a header, every column must be there and the rows readable.
         if header_rows == 0 {
+            let has_every_column = table.width() == mapping.values.len();
             let is_readable = |row: &Vec<String>| {
                 let read = table.row(&|index| row.get(index).map(String::as_str));
                 read.is_ok_and(|read| read.is_some_and(|read| !read.values.is_empty()))
             };
-            if rows.is_empty() || !rows.iter().any(is_readable) {
+            if !has_every_column || !rows.iter().any(is_readable) {
                 continue;
             }
         }

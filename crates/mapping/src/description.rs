@@ -168,7 +168,7 @@ pub struct TimeRule {
     #[serde(default)]
     pub at: Option<OneOrMany<String>>,
     /// `auto`, `rfc3339`, `epoch`, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or a pattern of `strftime`; several are
-    /// tried in order. By default RFC 3339 in files and `auto` in payloads.
+    /// tried in order. By default `auto`.
     #[serde(default)]
     pub format: Option<OneOrMany<String>>,
     /// The offset of the written time from UTC, `+01:00`.

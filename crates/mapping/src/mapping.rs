@@ -52,7 +52,7 @@ pub(crate) enum Station {
 pub(crate) struct Time {
     pub(crate) columns: Vec<Column>,
     pub(crate) at: Vec<Pointer>,
-    /// Empty for the default of files or payloads.
+    /// Empty for the default.
     pub(crate) formats: Vec<TimeFormat>,
     pub(crate) zone: Option<TimeZone>,
 }

@@ -67,6 +67,8 @@ pub struct TableRow {
 pub struct Table {
     time: Vec<(usize, String)>,
     formats: Vec<TimeFormat>,
+    /// Whether a time without offset is refused: neither a format nor a zone is given.
+    needs_offset: bool,
     clock: WallClock,
     values: Vec<BoundValue>,
     missing: Vec<Text>,
@@ -188,11 +190,12 @@ impl Mapping {
         let only = bind_conditions(&self.only, header)?;
         // A file with a row for each sensor has several rows of one time.
         let may_repeat = values.iter().any(|value| !value.only.is_empty());
-        let zone = time.zone.clone().or(zone).unwrap_or(TimeZone::UTC);
+        let zone = time.zone.clone().or(zone);
         let mut table = Table {
             time: indices.iter().map(named).collect(),
-            formats: if time.formats.is_empty() { vec![TimeFormat::Rfc3339] } else { time.formats.clone() },
-            clock: WallClock::new(zone, may_repeat),
+            formats: if time.formats.is_empty() { vec![TimeFormat::Auto] } else { time.formats.clone() },
+            needs_offset: time.formats.is_empty() && zone.is_none(),
+            clock: WallClock::new(zone.unwrap_or(TimeZone::UTC), may_repeat),
             values,
             missing: self.missing.clone(),
             only,
@@ -335,6 +338,12 @@ impl Table {
         for format in &self.formats {
             match format.read(text) {
                 Ok(Written::Instant(instant)) => return Ok(instant),
+                Ok(Written::Civil(_)) if self.needs_offset => {
+                    let shown = shortened(text);
+                    return Err(format!(
+                        "time {shown:?} has no offset from UTC: set time_zone (\"UTC\", \"Europe/Berlin\")"
+                    ));
+                }
                 Ok(Written::Civil(civil)) => return self.clock.read(civil),
                 Err(error) => fault = error,
             }

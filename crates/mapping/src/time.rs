@@ -70,6 +70,17 @@ impl TimeFormat {
         }
     }
 
+    /// What a text is that this format does not read.
+    fn hint(&self, text: &str) -> &'static str {
+        match auto(text) {
+            Some(Written::Instant(_)) if number(text).is_some() && !matches!(self, TimeFormat::Epoch(_)) => {
+                "; it looks like a count since 1970: format = \"epoch\""
+            }
+            Some(_) => "; it looks like ISO 8601: format = \"auto\"",
+            None => "",
+        }
+    }
+
     /// Reads a time.
     ///
     /// # Errors
@@ -86,9 +97,11 @@ impl TimeFormat {
             let shown = shortened(text);
             match self {
                 TimeFormat::Auto => format!("time {shown:?} is neither ISO 8601 nor a count since 1970"),
-                TimeFormat::Rfc3339 => format!("time {shown:?} is not RFC 3339"),
-                TimeFormat::Epoch(_) => format!("time {shown:?} is no count since 1970"),
-                TimeFormat::Pattern(pattern) => format!("time {shown:?} is not of the form {pattern:?}"),
+                TimeFormat::Rfc3339 => format!("time {shown:?} is not RFC 3339{}", self.hint(text)),
+                TimeFormat::Epoch(_) => format!("time {shown:?} is no count since 1970{}", self.hint(text)),
+                TimeFormat::Pattern(pattern) => {
+                    format!("time {shown:?} is not of the form {pattern:?}{}", self.hint(text))
+                }
             }
         })
     }

@@ -12,6 +12,7 @@
 
 mod columns;
 mod stations;
+mod summer_time;
 mod times;
 
 use std::fmt;
@@ -52,6 +53,9 @@ pub(crate) struct Judged<'a> {
 pub(crate) fn judge(record: &Judged<'_>) -> Vec<Suspicion> {
     let mut suspicions = columns::judge(record);
     suspicions.extend(stations::judge(record));
+    if suspicions.is_empty() {
+        suspicions.extend(summer_time::judge(record));
+    }
     // The mean of two stations has the daily wave of neither; a wrong unit has another one.
     if suspicions.is_empty() {
         suspicions.extend(times::judge(record));

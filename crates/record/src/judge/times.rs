@@ -23,10 +23,12 @@ pub(super) fn judge(record: &Judged<'_>) -> Option<Suspicion> {
     if hours > 12.0 {
         hours -= 24.0;
     }
-    let zone = format!("{}{:02}:00", if hours < 0.0 { '-' } else { '+' }, hours.abs());
+    let direction = if hours < 0.0 { "early" } else { "late" };
     let message = format!(
         "the daily wave of temperature has its maximum at {peak:.1} h of solar time, where it is between {EARLIEST_H} and \
-         {LATEST_H} h everywhere: are the times local (UTC{zone} or near it: set time_zone), or is the longitude wrong?"
+         {LATEST_H} h everywhere: the times are about {} hours too {direction}; is the zone another than the mapping says \
+         (time_zone), or the longitude wrong?",
+        hours.abs()
     );
     Some(Suspicion { about: "time", message })
 }
@@ -60,7 +62,8 @@ fn daily_wave(record: &Judged<'_>) -> Option<(f64, f64)> {
             day = Day { number, ..Day::default() };
         }
         let phase = site.day_phase(*time);
-        day.hours |= 1 << ((phase * 24.0) as u32).min(23);
+        // Rounded, as an hour is no exact fraction of a day.
+        day.hours |= 1 << ((phase * 1440.0).round() as u32 / 60 % 24);
         day.values.push((phase, f64::from(value)));
     }
     close(&day);
