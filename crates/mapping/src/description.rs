@@ -126,6 +126,10 @@ pub struct Description {
     /// Values in order; of several of one quantity the first that is there is taken.
     #[serde(default, rename = "value")]
     pub values: Vec<ValueRule>,
+    /// Whether messages hold a part of a reading each, or come every few seconds: they are merged into the slots of the time
+    /// grid.
+    #[serde(default)]
+    pub merge: Option<bool>,
     /// What is suspicious in a file and is right all the same: names of quantities, `time`, `station`.
     #[serde(default)]
     pub sure: Vec<String>,
@@ -257,13 +261,18 @@ impl Description {
     pub fn parse(text: &str) -> Result<Description, String> {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let message = with_suggestion(&in_one_line(error.message()));
+            let message = message_of(&error);
             match line {
                 Some(line) => format!("line {line}: {message}"),
                 None => message,
             }
         })
     }
+}
+
+/// What is wrong, in one line, with what may be meant.
+pub(crate) fn message_of(error: &toml::de::Error) -> String {
+    with_suggestion(&in_one_line(error.message()))
 }
 
 fn in_one_line(message: &str) -> String {
@@ -280,7 +289,7 @@ fn with_suggestion(message: &str) -> String {
         ("separator", "delimiter"),
         ("altitude", "elevation_m"),
     ];
-    const KEYS: [&str; 26] = [
+    const KEYS: [&str; 27] = [
         "preset",
         "topic",
         "except",
@@ -293,6 +302,7 @@ fn with_suggestion(message: &str) -> String {
         "columns",
         "value",
         "table",
+        "merge",
         "sure",
         "column",
         "at",

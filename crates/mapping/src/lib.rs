@@ -2,8 +2,8 @@
 //!
 //! A [`Description`] says where values stand (JSON pointers, topics, columns), what they are, in which unit, and how time is
 //! written; a [`Mapping`] is one whose names are looked up. [`Mapping::decode`] reads a message, [`Mapping::bind`] makes a
-//! [`Table`] that reads rows. [`PRESETS`] are the descriptions of what the programs of the field write. [`SlotMerger`] makes one
-//! reading of many.
+//! [`Table`] that reads rows. [`PRESETS`] are the descriptions of what the programs of the field write. A [`Source`] is
+//! what a configuration listens to; [`SlotMerger`] makes one reading of many.
 //!
 //! No file, no socket and no clock: the arrival of a message is passed in.
 
@@ -17,6 +17,7 @@ mod names;
 mod payload;
 mod place;
 mod preset;
+mod source;
 mod table;
 mod text;
 mod time;
@@ -29,10 +30,11 @@ pub use description::{
 pub use json::parse_json;
 pub use mapping::{Mapping, MappingError};
 pub use measured::Measured;
-pub use merge::SlotMerger;
+pub use merge::{Merged, SlotMerger};
 pub use names::{ListedQuantity, NameError, list, quantity, unit};
 pub use payload::{DecodeError, Decoded, MAX_PAYLOAD_BYTES, Message, TimeSource};
 pub use preset::{PRESETS, Preset, PresetKind};
+pub use source::{Source, SourceFault};
 pub use table::{BindError, RowError, Table, TableRow};
 pub use text::{Text, compass_point, is_missing, number};
 pub use time::{WallClock, Written, since_epoch, since_epoch_with_fraction};

@@ -38,6 +38,7 @@ pub struct Mapping {
     pub(crate) missing: Vec<Text>,
     pub(crate) only: Vec<Condition>,
     pub(crate) values: Vec<Value>,
+    pub(crate) merges: bool,
     pub(crate) sure: Vec<String>,
     pub(crate) table: TableRule,
 }
@@ -183,6 +184,7 @@ impl Mapping {
             missing: description.missing.clone(),
             only: conditions(&description.only),
             values,
+            merges: description.merge.unwrap_or(false),
             sure: sure(&description.sure),
             table: description.table.clone(),
         })

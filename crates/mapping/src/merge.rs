@@ -7,6 +7,15 @@
 use forecastd_core::{Grid, Quantity, Slot, Values};
 use jiff::Timestamp;
 
+/// What came of a part of a reading.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Merged {
+    /// The slot before is over: its reading.
+    Finished(Timestamp, Values),
+    /// The part is late for its slot, and is a reading of its own.
+    Late(Timestamp, Values),
+}
+
 /// Merges the readings of one station into slots.
 #[derive(Debug, Clone)]
 pub struct SlotMerger {
@@ -38,15 +47,15 @@ impl SlotMerger {
 
     /// Adds a part of a reading. Gives the slot before, where this one begins another; and a part that is late for its
     /// slot as it is.
-    pub fn add(&mut self, time: Timestamp, values: &Values) -> Option<(Timestamp, Values)> {
+    pub fn add(&mut self, time: Timestamp, values: &Values) -> Option<Merged> {
         let slot = self.grid.slot(time);
         let newest = self.open.as_ref().map(|open| open.slot).max(self.closed);
         if newest.is_some_and(|newest| slot < newest) || self.open.is_none() && newest == Some(slot) {
-            return Some((time, *values));
+            return Some(Merged::Late(time, *values));
         }
         let finished = self.open.take_if(|open| open.slot != slot).map(|open| self.close(&open));
         self.open.get_or_insert_with(|| Open::new(slot, time)).add(time, values);
-        finished
+        finished.map(|(time, values)| Merged::Finished(time, values))
     }
 
     /// The open slot, if no more can belong to it at `now`; a part that comes still later is given as it is.
@@ -167,9 +176,9 @@ mod tests {
         assert_eq!(merger.add(at("00:05:00"), &values(&[(AirTemperature, 4.0)])), None);
         assert_eq!(merger.add(at("00:05:01"), &values(&[(RelativeHumidity, 80.0)])), None);
         assert_eq!(merger.add(at("00:09:00"), &values(&[(AirTemperature, 5.0), (AirPressure, 990.0)])), None);
-        let (time, merged) = merger.add(at("00:15:00"), &values(&[(AirTemperature, 9.0)])).unwrap();
-        assert_eq!(time, at("00:09:00"));
-        assert_eq!(merged, values(&[(AirTemperature, 4.5), (AirPressure, 990.0), (RelativeHumidity, 80.0)]));
+        let merged = merger.add(at("00:15:00"), &values(&[(AirTemperature, 9.0)])).unwrap();
+        let whole = values(&[(AirTemperature, 4.5), (AirPressure, 990.0), (RelativeHumidity, 80.0)]);
+        assert_eq!(merged, Merged::Finished(at("00:09:00"), whole));
         assert_eq!(merger.flush().unwrap().1, values(&[(AirTemperature, 9.0)]));
         assert_eq!(merger.flush(), None);
     }
@@ -213,8 +222,8 @@ mod tests {
         assert_eq!(merger.due(at("00:10:59")), None);
         assert_eq!(merger.due(at("00:11:00")), Some((at("00:05:00"), part)));
         let late = values(&[(Quantity::RelativeHumidity, 70.0)]);
-        assert_eq!(merger.add(at("00:09:00"), &late), Some((at("00:09:00"), late)));
+        assert_eq!(merger.add(at("00:09:00"), &late), Some(Merged::Late(at("00:09:00"), late)));
         assert_eq!(merger.add(at("00:12:00"), &part), None);
-        assert_eq!(merger.add(at("00:01:00"), &late), Some((at("00:01:00"), late)));
+        assert_eq!(merger.add(at("00:01:00"), &late), Some(Merged::Late(at("00:01:00"), late)));
     }
 }

@@ -87,6 +87,9 @@ pub enum DecodeError {
     /// Not one value.
     #[error("payload has no value that the source names")]
     NoValues,
+    /// Neither the message nor the description names the station.
+    #[error("station is not known: set station, or {{station}} in topic")]
+    NoStation,
 }
 
 impl Mapping {

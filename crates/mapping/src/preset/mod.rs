@@ -249,6 +249,7 @@ pub(crate) fn over(base: Description, top: &Description) -> Description {
         only,
         columns,
         values: [top.values, base.values].concat(),
+        merge: top.merge.or(base.merge),
         sure: [top.sure, base.sure].concat(),
         table: crate::TableRule {
             skip_lines: top.table.skip_lines.or(base.table.skip_lines),
