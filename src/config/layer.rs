@@ -10,6 +10,9 @@ use super::rules::Rule;
 use super::schema::{Kind, Schema, name_of};
 use super::suggestion::closest;
 
+/// The name of the list of sections that describe sources.
+const SOURCE: &str = "source";
+
 /// A key with a good value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -49,6 +52,10 @@ impl Layer {
         };
         for (section, key, item) in entries(document.as_table()) {
             let line = line(text, key, item);
+            // A list of sections, each with a description of its own.
+            if section == SOURCE && item.is_array_of_tables() {
+                continue;
+            }
             if !schema.sections().any(|known| known == section) {
                 let suggestion = closest(section, schema.sections()).map(str::to_owned);
                 layer.refuse(section, section, line, unknown("section", suggestion));

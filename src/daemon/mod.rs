@@ -7,11 +7,13 @@
 //! | `loader` | the model: loading it, and noticing a new file |
 //! | `memory` | what a start reads from the journal |
 //! | `observers` | what the threads tell metrics, health and log |
+//! | `sources` | messages of other programs, and the parts of readings among them |
 
 mod driver;
 mod loader;
 mod memory;
 mod observers;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,7 +150,7 @@ pub async fn run(
     mqtt.client_id = client_id;
     let purpose = Purpose {
         status: Some(Status::new(config.topics.status.topic(""))),
-        subscriptions: vec![config.topics.reading.filter()],
+        subscriptions: config.filters(),
         obsolete,
         retained_topics: TOPICS_OF_STATION * config.stations.max + 1,
     };
@@ -168,6 +170,7 @@ pub async fn run(
 
     let service = Service::new(service_settings(&config, journal.as_ref()), model);
     let mut driver = Driver::new(service, telemetry, config.topics.clone(), publisher, journal, worker);
+    driver.listen_to(config.sources.clone());
     driver.restore(restored);
     let notifier = systemd::Notifier::from_environment();
     let mut ready = ReadyNotifier { notifier: &notifier, has_said: false };
