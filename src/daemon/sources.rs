@@ -130,14 +130,14 @@ mod tests {
     #[test]
     fn parts_are_merged_and_one_message_is_held_for_each_slot() {
         let mut sources = sources(true);
-        let first = take(&mut sources, "temperature", "7.0", 1, "13:01:00");
+        let first = take(&mut sources, "temperature", "7.0", 1, "13:02:00");
         assert!(first.input.is_none() && first.acknowledged.is_empty());
-        let second = take(&mut sources, "humidity", "80", 2, "13:02:00");
+        let second = take(&mut sources, "humidity", "80", 2, "13:03:00");
         assert!(second.input.is_none());
         assert_eq!(second.acknowledged, [1]);
         let next = take(&mut sources, "temperature", "9.0", 3, "13:12:00");
         let Some(Input::Reading { station, time, values, token }) = next.input else { panic!("no reading") };
-        assert_eq!((station.as_str(), time, token), ("roof", at("13:02:00"), 2));
+        assert_eq!((station.as_str(), time, token), ("roof", at("13:03:00"), 2));
         assert_eq!(values.get(Quantity::AirTemperature), Some(7.0));
         assert_eq!(values.get(Quantity::RelativeHumidity), Some(80.0));
         assert!(sources.due(at("13:20:00")).is_empty());

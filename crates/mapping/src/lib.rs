@@ -8,7 +8,9 @@
 //! No file, no socket and no clock: the arrival of a message is passed in.
 
 mod auto;
+mod clock;
 mod description;
+mod header;
 mod json;
 mod mapping;
 mod measured;
@@ -24,6 +26,7 @@ mod time;
 mod value;
 
 pub use auto::{Auto, Candidate, detect_table};
+pub use clock::WallClock;
 pub use description::{
     Column, Conditions, Description, OneOrMany, StationRule, TableRule, TimeRule, UnitRule, ValueRule,
 };
@@ -37,4 +40,4 @@ pub use preset::{PRESETS, Preset, PresetKind};
 pub use source::{Source, SourceFault};
 pub use table::{BindError, RowError, Table, TableRow};
 pub use text::{Text, compass_point, is_missing, number};
-pub use time::{WallClock, Written, since_epoch, since_epoch_with_fraction};
+pub use time::{Written, since_epoch, since_epoch_with_fraction};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use forecastd_core::{Quantity, Site, Unit};
 use jiff::tz::TimeZone;
 
+use crate::clock::{offset, zone};
 use crate::description::{
     Column, Conditions, Description, OneOrMany, StationRule, TableRule, TimeRule, UnitRule, ValueRule,
 };
@@ -13,7 +14,7 @@ use crate::names;
 use crate::place::{Pointer, TopicPattern};
 use crate::preset;
 use crate::text::Text;
-use crate::time::{TimeFormat, offset, zone};
+use crate::time::TimeFormat;
 
 /// What a preset has for the zone of times that are in the station's own.
 pub(crate) const NEEDED_ZONE: &str = "needed";

@@ -4,13 +4,14 @@ use forecastd_core::{Unit, Values};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
+use crate::clock::{WallClock, near_arrival};
 use crate::json::{from_form, parse_json};
 use crate::mapping::{Condition, Mapping, Place, Station, Time, UnitSource, Value};
 use crate::measured::Measurements;
 use crate::names;
 use crate::place::{Found, TopicPattern};
 use crate::text::{is_missing, scalar, shortened};
-use crate::time::{TimeFormat, WallClock, Written, near_arrival};
+use crate::time::{TimeFormat, Written};
 use crate::value::Outcome;
 
 /// Payloads longer than this are not looked at.

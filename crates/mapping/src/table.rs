@@ -4,12 +4,14 @@ use forecastd_core::{Quantity, Unit, Values};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::clock::WallClock;
 use crate::description::Column;
+use crate::header::position;
 use crate::mapping::{Condition, Mapping, Place, UnitSource, Value};
 use crate::measured::{Measured, Measurements};
 use crate::names;
 use crate::text::{Text, shortened};
-use crate::time::{TimeFormat, WallClock, Written};
+use crate::time::{TimeFormat, Written};
 use crate::value::Outcome;
 
 /// Why a mapping does not fit a file.
@@ -377,71 +379,6 @@ fn bind_conditions(conditions: &[Condition], header: &[String]) -> Result<Vec<Bo
     conditions.iter().map(bind).collect()
 }
 
-/// The position of a column from 0, and the unit that its name ends with.
-///
-/// A name is looked up as it is, then without regard to case, then without a unit at its end: `Outdoor Temperature(℃)`,
-/// `Temp - °F`, `wind [km/h]`.
-fn position(
-    header: &[String],
-    column: &Column,
-    occurrence: Option<usize>,
-    measured: Option<Measured>,
-) -> Result<(usize, Option<Unit>), BindError> {
-    let name = match column {
-        Column::Position(position) => {
-            return match position.checked_sub(1).filter(|index| *index < header.len()) {
-                Some(index) => Ok((index, None)),
-                None => Err(BindError::MissingColumn(format!("{position}"))),
-            };
-        }
-        Column::Name(name) => name.trim(),
-    };
-    let unit = |end: &str| measured.and_then(|measured| names::unit(end, measured).ok());
-    let without_unit = |known: &str| {
-        let (name, end) = split_unit(known)?;
-        Some((name.to_owned(), unit(end)))
-    };
-    let pick = |matching: Vec<(usize, Option<Unit>)>| match (matching.as_slice(), occurrence) {
-        ([], _) => None,
-        (matching, Some(occurrence)) => Some(
-            matching
-                .get(occurrence - 1)
-                .copied()
-                .ok_or_else(|| BindError::MissingColumn(format!("{name} ({occurrence})"))),
-        ),
-        ([one], None) => Some(Ok(*one)),
-        (_, None) => Some(Err(BindError::RepeatedColumn(name.to_owned()))),
-    };
-    let all = |is_same: &dyn Fn(&str) -> Option<Option<Unit>>| -> Vec<(usize, Option<Unit>)> {
-        header.iter().enumerate().filter_map(|(index, known)| Some((index, is_same(known)?))).collect()
-    };
-    let own_unit = |known: &str| split_unit(known).and_then(|(_, end)| unit(end));
-    let exact = all(&|known| (known == name).then(|| own_unit(known)));
-    let folded = || all(&|known| known.eq_ignore_ascii_case(name).then(|| own_unit(known)));
-    let shorter = || {
-        all(&|known| {
-            without_unit(known).filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, unit)| unit)
-        })
-    };
-    pick(exact)
-        .or_else(|| pick(folded()))
-        .or_else(|| pick(shorter()))
-        .unwrap_or_else(|| Err(BindError::MissingColumn(name.to_owned())))
-}
-
-/// A name and the unit at its end: in brackets, or behind a dash.
-fn split_unit(name: &str) -> Option<(&str, &str)> {
-    let name = name.trim();
-    for (open, close) in [('(', ')'), ('[', ']')] {
-        if let Some(inner) = name.strip_suffix(close)
-            && let Some((name, unit)) = inner.rsplit_once(open)
-        {
-            return Some((name.trim_end(), unit.trim()));
-        }
-    }
-    name.rsplit_once(" - ").map(|(name, unit)| (name.trim_end(), unit.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -470,7 +407,7 @@ mod tests {
         assert_eq!(read.values.get(Quantity::AirTemperature), Some(2.5));
         assert_eq!(read.values.get(Quantity::AirPressure), Some(1000.0));
         assert_eq!(read.values.get(Quantity::WindSpeed), Some(10.0));
-        let twice = super::position(&header, &Column::Name("Temp".into()), None, None).unwrap_err();
+        let twice = position(&header, &Column::Name("Temp".into()), None, None).unwrap_err();
         assert_eq!(twice, BindError::RepeatedColumn("Temp".into()));
     }
 
