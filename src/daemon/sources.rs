@@ -13,6 +13,9 @@ use jiff::Timestamp;
 use crate::wire::message::{NotTaken, decode_source};
 use crate::wire::reading::Decoded;
 
+/// With more open slots than this, parts are taken as readings: anybody can make up names of stations.
+const MAX_OPEN: usize = 10_000;
+
 /// What a source made of a message.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
@@ -60,7 +63,8 @@ impl Sources {
                 return Some(Taken { input, ..Taken::default() });
             }
         };
-        let mut taken = match source.merges() {
+        let has_room = self.open.len() < MAX_OPEN || self.open.contains_key(&station);
+        let mut taken = match source.merges() && has_room {
             true => self.merge(&station, &decoded, token, grid),
             false => Taken {
                 input: Some(reading(&station, decoded.time, decoded.values, token)),
@@ -100,6 +104,8 @@ impl Sources {
                 due.push(reading(station, time, values, token));
             }
         }
+        // What is late for a slot that is forgotten opens it again, and follows with the next tick.
+        self.open.retain(|_, open| open.held.is_some());
         due
     }
 }
@@ -144,6 +150,7 @@ mod tests {
         let due = sources.due(at("13:21:00"));
         assert!(matches!(due.as_slice(), [Input::Reading { token: 3, .. }]), "{due:?}");
         assert!(sources.due(at("13:22:00")).is_empty());
+        assert!(sources.open.is_empty(), "a station that is silent takes no room");
     }
 
     #[test]

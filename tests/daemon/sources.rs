@@ -20,13 +20,15 @@ async fn a_reading_of_tasmota_becomes_a_forecast_of_its_station() {
     let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
     let daemon = installation.file(SOURCES).start().await;
     // 2020-01-01T00:00:00Z is an hour later in Berlin; the topic of readings is still listened to.
-    let payload = r#"{"Time":"2020-01-01T01:00:00","BME280":{"Temperature":40.1,"Humidity":"wet"},"TempUnit":"F"}"#;
+    let payload =
+        r#"{"Time":"2020-01-01T01:00:00","BME280":{"Temperature":40.1,"Humidity":"wet"},"TempUnit":"F"}"#;
     home.publish("tele/roof/SENSOR", payload).await;
     assert_eq!(home.forecast("roof", 0).await["temperature_c"], 4.5);
     home.read("barn", 0, 5.5).await;
     assert_eq!(home.forecast("barn", 0).await["temperature_c"], 5.5);
     daemon.says(&["value is no number", "station=roof", "key=\"relative_humidity_pct\""]).await;
-    home.publish("tele/roof/SENSOR", r#"{"Time":"today","BME280":{"Temperature":40.1},"TempUnit":"F"}"#).await;
+    home.publish("tele/roof/SENSOR", r#"{"Time":"today","BME280":{"Temperature":40.1},"TempUnit":"F"}"#)
+        .await;
     let refused = daemon.says(&["reading refused", "reason=\"bad_time\""]).await;
     assert!(refused.contains("tele/roof/SENSOR"), "{refused}");
 }

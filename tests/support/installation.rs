@@ -24,8 +24,11 @@ pub struct Installation {
 impl Installation {
     /// An installation for the broker on `port` of 127.0.0.1, whose model file holds `model`.
     pub fn new(port: u16, model: &[u8]) -> Installation {
-        let installation =
-            Installation { folder: Arc::new(TempDir::new().unwrap()), environment: Vec::new(), has_file: false };
+        let installation = Installation {
+            folder: Arc::new(TempDir::new().unwrap()),
+            environment: Vec::new(),
+            has_file: false,
+        };
         installation.write_model(model);
         let (model_path, journal_path) = (installation.model_path(), installation.journal_path());
         installation

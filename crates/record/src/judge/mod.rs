@@ -5,10 +5,15 @@
 //! that it is `sure`.
 //!
 //! # Thresholds
-//! They were held against 1,137 hourly records of stations from the tropics to the polar circle (1,681 + 137 station-years):
-//! none of these is suspected of anything. In all of them the daily wave of temperature has its maximum between 13.0 and
-//! 16.1 h of mean solar time, dew point and relative humidity agree within 1.0 °C in the median, the dew point that follows from
-//! both is below 27 °C for 95 % of the time, humidity reaches 90 %, and the wind comes from 242° at some time.
+//! They were held against 1,137 hourly records of stations from the tropics to the polar circle (1,818 station-years): none is
+//! suspected of anything but three, whose pressure is that of another elevation than the one that is given for them. In all
+//! of them the daily wave of temperature has its maximum between 13.0 and 16.1 h of mean solar time, dew point and relative
+//! humidity agree within 1.0 °C in the median, the dew point that follows from both is below 27 °C for 95 % of the time,
+//! humidity reaches 90 %, and the wind comes from 242° at some time.
+//!
+//! Of 114 of these records, with the fault put in: humidity as a fraction is noticed in 114, directions in tens of degrees in
+//! 112; times that are three hours off in all but one, two hours off in 55 (early) and 81 (late), one hour off in 5. So an
+//! hour is not seen from the sun; it is where clocks change.
 
 mod columns;
 mod stations;
