@@ -59,9 +59,16 @@ fn rows(text: &str, mapping: &str) -> Vec<Row> {
     CsvReader::open(&path, Some(&mapping)).unwrap().map(Result::unwrap).collect()
 }
 
-/// The message of the error that a record is.
+/// The message of the error that a record is, with those of its sources.
 fn error_of(result: Result<Record, RecordError>) -> String {
-    result.map(|record| record.facts().clone()).unwrap_err().to_string()
+    let error = result.map(|record| record.facts().clone()).unwrap_err();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
 
 fn record_of(path: &Path, mapping: Option<&str>) -> Result<Record, RecordError> {
