@@ -85,7 +85,7 @@ async fn what_is_heard_is_written_as_a_source_that_a_configuration_takes() {
     result.unwrap();
     for part in [
         "tele/roof/SENSOR {\"Time\":\"2026-11-25T14:08:41\"",
-        "roof: 1 messages on 1 topics, by preset \"tasmota\"",
+        "roof: 1 message on 1 topic, by preset \"tasmota\"",
         "tele/roof/LWT Online (no preset)",
         "written to ",
     ] {

@@ -79,10 +79,12 @@ impl Findings {
         line
     }
 
-    /// What was heard of stations, that which fits best first.
+    /// What was heard of stations: presets that read more than any other first, of these the station that measures most.
     fn ranked(&self) -> Vec<&Heard> {
         let mut ranked: Vec<&Heard> = self.heard.values().collect();
-        ranked.sort_by_key(|heard| std::cmp::Reverse((heard.best, heard.values.iter().count())));
+        ranked.sort_by_key(|heard| {
+            std::cmp::Reverse((heard.best > 0, heard.values.iter().count(), heard.best))
+        });
         ranked
     }
 
@@ -107,14 +109,15 @@ impl Findings {
         if self.messages == 0 {
             return writeln!(output, "nothing arrived: is the topic right, and may this user read it?");
         }
-        writeln!(output, "{} messages", self.messages)?;
+        writeln!(output, "{}", counted(self.messages, "message"))?;
         for heard in self.ranked() {
             let Heard { preset, station, messages, topics, values, example, .. } = heard;
             let name = shown(station);
             writeln!(
                 output,
-                "\n{name}: {messages} messages on {} topics, by preset {:?} ({})",
-                topics.len(),
+                "\n{name}: {} on {}, by preset {:?} ({})",
+                counted(*messages, "message"),
+                counted(topics.len() as u64, "topic"),
                 preset.name,
                 preset.title
             )?;
@@ -131,7 +134,7 @@ impl Findings {
             }
         }
         if !self.unread.is_empty() {
-            writeln!(output, "\n{} topics that no preset reads", self.unread.len())?;
+            writeln!(output, "\n{} that no preset reads", counted(self.unread.len() as u64, "topic"))?;
             for (topic, payload) in self.unread.iter().take(UNREAD_SHOWN) {
                 writeln!(output, "  {} {payload}", shown(topic))?;
             }
@@ -182,6 +185,11 @@ fn last_but_one(topic: &str) -> String {
     levels
         .get(levels.len().saturating_sub(2))
         .map_or_else(|| "station".to_owned(), |level| (*level).to_owned())
+}
+
+/// A number of things.
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A text of a stranger for a line of a terminal.
@@ -242,11 +250,11 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         for part in [
             "2 messages",
-            "roof: 1 messages on 1 topics, by preset \"tasmota\"",
+            "roof: 1 message on 1 topic, by preset \"tasmota\"",
             "air_temperature 7.2 °C",
             "[[source]]",
             "time = { time_zone = \"Europe/Berlin\" }",
-            "1 topics that no preset reads",
+            "1 topic that no preset reads",
             "tele/roof/LWT Online\\u{1b}[31m",
         ] {
             assert!(text.contains(part), "no {part:?} in {text}");
