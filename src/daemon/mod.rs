@@ -8,12 +8,14 @@
 //! | `memory` | what a start reads from the journal |
 //! | `recall` | what the journal is asked for again while the daemon runs |
 //! | `observers` | what the threads tell metrics, health and log |
+//! | `sources` | messages of other programs, and the parts of readings among them |
 
 mod driver;
 mod loader;
 mod memory;
 mod observers;
 mod recall;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +156,7 @@ pub async fn run(
     mqtt.client_id = client_id;
     let purpose = Purpose {
         status: Some(Status::new(config.topics.status.topic(""))),
-        subscriptions: vec![config.topics.reading.filter()],
+        subscriptions: config.filters(),
         obsolete,
         retained_topics: TOPICS_OF_STATION * config.stations.max + 1,
     };
@@ -177,6 +179,7 @@ pub async fn run(
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, worker);
+    driver.listen_to(config.sources.clone());
     driver.restore(restored).await;
     let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
     let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled };

@@ -48,6 +48,7 @@ pub use model::outputs::{DecodedLead, decode_outputs};
 pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
 pub use station::{Completed, Next, Observed, Readiness, Rejected, Setup, Station, humanize};
 pub use weather::place::{Place, PlaceError, Places, Precision};
+pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};
 pub use weather::reading::{Reading, StationName, StationNameError};
 pub use weather::site::{Site, SiteError};
