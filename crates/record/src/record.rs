@@ -341,6 +341,13 @@ impl Record {
         self.site
     }
 
+    /// The same record by another name than its file's.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Record {
+        self.facts.file = name.to_owned();
+        self
+    }
+
     /// The same record with another site, or none.
     #[must_use]
     pub fn at_site(self, site: Option<Site>) -> Record {
