@@ -217,7 +217,7 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "limit of file descriptors cannot be raised");
     }
-    for warning in config.mqtt.warnings() {
+    for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     let runtime = runtime()?;
@@ -239,7 +239,7 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
         faults = daemon::check(&config);
-        for warning in config.mqtt.warnings() {
+        for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
         if faults.is_empty() {

@@ -218,6 +218,26 @@ impl Config {
         filters
     }
 
+    /// What is not wrong and yet should be known.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.mqtt.warnings().iter().map(ToString::to_string).collect();
+        if self.places == Places::default() {
+            warnings.push(
+                "site: it is not known where the stations stand: a model for any place cannot run; give [site] a \
+                 latitude_deg and longitude_deg, or a time_zone"
+                    .to_owned(),
+            );
+        }
+        for (precision, count) in self.places.rough() {
+            let said = precision.name();
+            warnings.push(format!(
+                "site: {count} {} known by {said} alone: good enough, but latitude_deg and longitude_deg are better",
+                if count == 1 { "place is" } else { "places are" }
+            ));
+        }
+        warnings
+    }
+
     fn resolve_paths(&mut self, folder: &Path, environment: &[(String, String)]) {
         self.model.path = ModelSettings::find(&self.model.path, folder);
         let optional = [
