@@ -10,6 +10,7 @@ mod learning;
 mod refit;
 mod refused;
 mod resume;
+mod world;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
