@@ -28,6 +28,7 @@ const JOURNAL_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct WindowKey {
     station: StationName,
     number: u64,
+    model: Arc<str>,
 }
 
 /// What the journal tells, from its thread.
@@ -261,7 +262,7 @@ impl Driver {
     pub(super) fn model_loaded(&mut self, loaded: Loaded) {
         let model = Arc::new(loaded.artefact.description());
         self.waiting_engine = Some(loaded);
-        self.handle(Input::ModelLoaded(model));
+        self.handle(Input::ModelsLoaded(model.into()));
         self.flush();
     }
 
@@ -316,11 +317,11 @@ impl Driver {
                 Effect::Acknowledge(token) => self.acknowledgements.complete(token),
                 Effect::Journal(batch) => self.write(batch),
                 Effect::Recall(recall) => self.recaller.ask(recall),
-                Effect::Infer { station, number, window } => {
-                    self.worker.infer(InferenceRequest { key: WindowKey { station, number }, window });
+                Effect::Infer { station, number, model, window } => {
+                    self.worker.infer(InferenceRequest { key: WindowKey { station, number, model }, window });
                 }
                 Effect::Publish(publication) => self.publish(publication),
-                Effect::SwitchModel(_) => {
+                Effect::SwitchModels(_) => {
                     if let Some(loaded) = self.waiting_engine.take() {
                         self.telemetry.model_in_use(&loaded.artefact, loaded.engine.kind());
                         self.worker.exchange(loaded.engine);
@@ -396,9 +397,9 @@ impl Driver {
     }
 
     fn answered(&mut self, inference: Inference<WindowKey>) {
-        let Inference { key: WindowKey { station, number }, outputs } = inference;
+        let Inference { key: WindowKey { station, number, model }, outputs } = inference;
         let outputs = outputs.map_err(|error| error.to_string());
-        self.handle(Input::Inferred { station, number, outputs });
+        self.handle(Input::Inferred { station, number, model, outputs });
     }
 
     fn journal_news(&mut self, news: JournalNews) {

@@ -172,7 +172,7 @@ pub async fn run(
         },
     ));
 
-    let service = Service::new(service_settings(&config, journal.as_ref()), model);
+    let service = Service::new(service_settings(&config, journal.as_ref()), model.into());
     let (found, recalled) = mpsc::unbounded_channel();
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =

@@ -175,16 +175,16 @@ impl Telemetry {
                     self.notice(Notice::Issued { forecast: *forecast, readiness, lifetime });
                 }
             }
-            Event::InferenceFailed { station, error } => {
+            Event::InferenceFailed { station, model, error } => {
                 self.metrics.inference_failed();
                 if let Some(unsaid) = self.log.say("inference", None, Instant::now()) {
-                    error!(%station, error, unsaid, "no forecast of the model, reference forecasts instead");
+                    error!(%station, %model, error, unsaid, "no forecast of the model, others instead");
                 }
             }
-            Event::ForecastImplausible { station } => {
+            Event::ForecastImplausible { station, model } => {
                 self.metrics.forecast_implausible();
                 if let Some(unsaid) = self.log.say("implausible_forecast", Some(&station), Instant::now()) {
-                    error!(%station, unsaid, "outputs of the model are no temperatures, reference forecasts instead");
+                    error!(%station, %model, unsaid, "outputs of the model are no temperatures, others instead");
                 }
             }
             Event::StateChanged { station, state, is_news } => self.state_changed(&station, state, is_news),
@@ -211,6 +211,13 @@ impl Telemetry {
             Event::SeatGivenUp(station) => {
                 self.drop_series(&station);
                 info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
+            }
+            Event::SpecialistJoined { model, stations } => {
+                info!(%model, stations, "specialist joins the experts of the stations that it is for");
+            }
+            Event::SpecialistLeft { model } => info!(%model, "specialist is not used any more"),
+            Event::SpecialistRefused { model, error } => {
+                error!(%model, error = %error, "specialist cannot be used beside the main model");
             }
             Event::ModelSwitched { old, new } => info!(%old, %new, "model exchanged"),
             Event::ClockJumped(by) => {

@@ -51,6 +51,7 @@ pub fn manifest(spec: WindowSpec) -> Manifest {
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),
+        stations: Vec::new(),
         graph_sha256: None,
     }
 }

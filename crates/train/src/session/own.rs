@@ -150,6 +150,7 @@ impl Session<'_> {
             }),
             scores: vec![scores],
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
+            stations: Vec::new(),
             graph_sha256: None,
             ..base.manifest.clone()
         }

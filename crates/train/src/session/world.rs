@@ -161,6 +161,7 @@ impl Session<'_> {
             training,
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
+            stations: Vec::new(),
             graph_sha256: None,
         }
     }
