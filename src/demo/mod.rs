@@ -125,6 +125,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
     config.mqtt = mqtt("forecastd-demo");
     config.model.path = find_model(&options.model);
+    config.model.folder = None;
     config.journal.enabled = false;
     config.stations.max_reading_ahead_s = 3600;
     let http = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use forecastd_core::{Event, Forecast, LeadTotals, Readiness, StationName, StationState, humanize};
+use forecastd_model::{Artefact, EngineKind};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::RateLimitedLog;
 use super::health::Health;
-use super::metrics::Metrics;
+use super::metrics::{Loaded, Metrics};
 use crate::wire::reading::Decoded;
 use crate::wire::status;
 
@@ -120,9 +121,14 @@ impl Telemetry {
         }
     }
 
-    /// A model is put into use.
-    pub fn model_in_use(&self, artefact: &forecastd_model::Artefact, engine: forecastd_model::EngineKind) {
-        self.metrics.model_loaded(&artefact.manifest.name, &artefact.sha256, engine);
+    /// These models are in use from now on, the main one first.
+    pub fn models_in_use(&self, models: &[(Arc<Artefact>, EngineKind)]) {
+        let labels = models.iter().map(|(artefact, engine)| Loaded {
+            name: &artefact.manifest.name,
+            sha256: &artefact.sha256,
+            engine: *engine,
+        });
+        self.metrics.models_in_use(&labels.collect::<Vec<_>>());
     }
 
     /// A message was not published.

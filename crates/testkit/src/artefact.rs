@@ -92,6 +92,13 @@ pub fn trend_file(samples: usize, change_c: f32) -> Vec<u8> {
     Artefact::assemble(trend_graph(&manifest, change_c), &manifest).unwrap()
 }
 
+/// The bytes of an artefact that says `newest + change_c · lead`, with another name and for these stations; none = all.
+pub fn specialist_file(name: &str, stations: &[&str], samples: usize, change_c: f32) -> Vec<u8> {
+    let stations = stations.iter().map(|&station| station.to_owned()).collect();
+    let manifest = Manifest { name: name.to_owned(), stations, ..manifest(spec(samples)) };
+    Artefact::assemble(trend_graph(&manifest, change_c), &manifest).unwrap()
+}
+
 /// The bytes of an artefact that says `newest + change_c · lead`, and an interval that reaches `half_width_c` to either
 /// side of it.
 pub fn trend_file_with_interval(samples: usize, change_c: f32, half_width_c: f32) -> Vec<u8> {

@@ -102,6 +102,11 @@ impl Models {
         &self.refused
     }
 
+    /// How many slots the history of a station has at most.
+    pub fn history_slots(&self) -> usize {
+        history_for(&self.main, self.specialists.iter()).1
+    }
+
     /// The specialists that a station uses, by rising id. Where too many fit, those come first that name it, then those
     /// for one site.
     pub fn of_station(&self, name: &StationName, site: Option<Site>) -> Box<[Arc<Model>]> {
