@@ -160,6 +160,7 @@ fn gru() -> Vec<u8> {
         training: None,
         scores: Vec::new(),
         tool: "benchmark".to_owned(),
+        stations: Vec::new(),
         graph_sha256: None,
     };
     let mut chance = Pcg64::seed_from_u64(2);

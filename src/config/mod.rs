@@ -246,6 +246,7 @@ impl Config {
             &mut self.mqtt.client_key_file,
             &mut self.mqtt.password_file,
             &mut self.model.onnxruntime_library,
+            &mut self.model.folder,
         ];
         for path in optional.into_iter().flatten() {
             *path = folder.join(&*path);
@@ -386,6 +387,7 @@ mod tests {
         assert_eq!(config.topics.reading.filter(), "weather/+/reading");
         assert_eq!(config.model.engine, forecastd_model::EngineChoice::default());
         assert_eq!(config.model.onnxruntime_library, None);
+        assert_eq!(config.model.folder.as_deref(), Some(Path::new("/etc/forecastd/models.d")));
         assert!(config.http.listen.ip().is_loopback());
         assert_eq!(config.log.level, LogLevel::Info);
     }
@@ -650,10 +652,12 @@ path = "x"
 
     #[test]
     fn relative_paths_are_beside_the_file() {
-        let text = "[model]\npath = \"nowhere.onnx\"\nonnxruntime_library = \"lib/ort.so\"\n[mqtt]\nusername = \"u\"\n\
+        assert_eq!(load("model.folder = \"\"").unwrap().model.folder, None);
+        let text = "[model]\npath = \"nowhere.onnx\"\nfolder = \"own\"\nonnxruntime_library = \"lib/ort.so\"\n[mqtt]\nusername = \"u\"\n\
                     password_file = \"/run/password\"\n[journal]\npath = \"j.sqlite\"\n";
         let config = load(text).unwrap();
         assert_eq!(config.model.path, Path::new("/etc/forecastd/nowhere.onnx"));
+        assert_eq!(config.model.folder.unwrap(), Path::new("/etc/forecastd/own"));
         assert_eq!(config.model.onnxruntime_library.unwrap(), Path::new("/etc/forecastd/lib/ort.so"));
         assert_eq!(config.mqtt.password_file.unwrap(), Path::new("/run/password"));
         assert_eq!(config.journal.path, Path::new("/etc/forecastd/j.sqlite"));

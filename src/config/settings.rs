@@ -38,12 +38,15 @@ impl Topics {
     }
 }
 
-/// `[model]`: which model, and what computes it.
+/// `[model]`: which models, and what computes them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
     /// The model file, as configured; [`super::Config::load`] makes it the file found.
     pub path: PathBuf,
+    /// The folder of specialists; none = there are none.
+    #[serde(deserialize_with = "path_or_none")]
+    pub folder: Option<PathBuf>,
     /// Whether a model that is for one site runs for stations that stand elsewhere.
     pub anywhere: bool,
     /// What computes the model.
@@ -51,7 +54,7 @@ pub struct ModelSettings {
     /// The ONNX Runtime library; none = found by `ORT_DYLIB_PATH` or beside the program.
     #[serde(deserialize_with = "path_or_none")]
     pub onnxruntime_library: Option<PathBuf>,
-    /// Seconds between two looks whether the file has changed; 0 = never.
+    /// Seconds between two looks whether the file, or one of the folder, has changed; 0 = never.
     pub watch_s: u64,
 }
 

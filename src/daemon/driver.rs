@@ -2,16 +2,17 @@
 //! it carries out: what cannot be taken now is a guard on a branch.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forecastd_core::{Batch, Effect, Input, Now, Publication, Restored, Service, StationName, Token};
 use forecastd_journal::Journal;
-use forecastd_model::{Inference, InferenceRequest, InferenceWorker};
+use forecastd_model::Inference;
 use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent, Settlement};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::engines::{Engines, WindowKey};
+use super::folder::Changes;
 use super::loader::Loaded;
 use super::recall::Recaller;
 use super::sources::{Sources, Taken};
@@ -23,13 +24,6 @@ use crate::wire;
 const AT_ONCE: usize = 64;
 /// Without an answer of the journal for so long, the daemon goes on in memory.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Names a window in flight.
-#[derive(Debug)]
-pub(super) struct WindowKey {
-    station: StationName,
-    number: u64,
-}
 
 /// What the journal tells, from its thread.
 #[derive(Debug)]
@@ -46,7 +40,7 @@ pub(super) enum JournalNews {
 pub(super) struct Inputs {
     /// From the broker.
     pub(super) inbox: Inbox,
-    /// From the model.
+    /// From the models.
     pub(super) answers: mpsc::UnboundedReceiver<Inference<WindowKey>>,
     /// From the journal.
     pub(super) journal: mpsc::UnboundedReceiver<JournalNews>,
@@ -108,7 +102,7 @@ pub(super) struct Driver {
     publisher: Publisher,
     journal: Option<Journal>,
     recaller: Recaller,
-    worker: InferenceWorker<WindowKey>,
+    engines: Engines,
     started: Instant,
     acknowledgements: Acknowledgements,
     /// Forecasts handed over for publication that may not have reached the broker, in order.
@@ -117,8 +111,6 @@ pub(super) struct Driver {
     lost: VecDeque<Undelivered>,
     /// The connection to the broker that deliveries were looked at on last.
     connection: u64,
-    /// The engine of the model that waits until the service switches to it.
-    waiting_engine: Option<Loaded>,
     effects: Vec<Effect>,
     /// The newest batch handed to the journal.
     last_batch: Option<u64>,
@@ -134,7 +126,7 @@ impl Driver {
         publisher: Publisher,
         journal: Option<Journal>,
         recaller: Recaller,
-        worker: InferenceWorker<WindowKey>,
+        engines: Engines,
     ) -> Driver {
         Driver {
             service,
@@ -144,13 +136,12 @@ impl Driver {
             publisher,
             journal,
             recaller,
-            worker,
+            engines,
             started: Instant::now(),
             acknowledgements: Acknowledgements::default(),
             undelivered: VecDeque::new(),
             lost: VecDeque::new(),
             connection: 0,
-            waiting_engine: None,
             effects: Vec::new(),
             last_batch: None,
             journal_is_stuck: false,
@@ -268,11 +259,20 @@ impl Driver {
         self.flush();
     }
 
-    /// Another model runs: it is used as soon as nothing is in flight.
+    /// Another main model runs: it is used as soon as nothing is in flight.
     pub(super) fn model_loaded(&mut self, loaded: Loaded) {
-        let model = Arc::new(loaded.artefact.description());
-        self.waiting_engine = Some(loaded);
-        self.handle(Input::ModelLoaded(model));
+        self.engines.main_loaded(loaded);
+        self.models_changed();
+    }
+
+    /// Specialists have come, changed or gone: those that are left are used as soon as nothing is in flight.
+    pub(super) fn specialists_changed(&mut self, changes: Changes) {
+        self.engines.change(changes);
+        self.models_changed();
+    }
+
+    fn models_changed(&mut self) {
+        self.handle(Input::ModelsLoaded(self.engines.models()));
         self.flush();
     }
 
@@ -327,15 +327,14 @@ impl Driver {
                 Effect::Acknowledge(token) => self.acknowledgements.complete(token),
                 Effect::Journal(batch) => self.write(batch),
                 Effect::Recall(recall) => self.recaller.ask(recall),
-                Effect::Infer { station, number, window } => {
-                    self.worker.infer(InferenceRequest { key: WindowKey { station, number }, window });
+                Effect::Infer { station, number, model, window } => {
+                    let key = WindowKey { station, number, model };
+                    self.engines.infer(self.service.models(), key, window);
                 }
                 Effect::Publish(publication) => self.publish(publication),
-                Effect::SwitchModel(_) => {
-                    if let Some(loaded) = self.waiting_engine.take() {
-                        self.telemetry.model_in_use(&loaded.artefact, loaded.engine.kind());
-                        self.worker.exchange(loaded.engine);
-                    }
+                Effect::SwitchModels(models) => {
+                    let in_use = self.engines.switch(&models);
+                    self.telemetry.models_in_use(&in_use);
                 }
                 Effect::Emit(event) => self.telemetry.emit(event),
             }
@@ -407,9 +406,9 @@ impl Driver {
     }
 
     fn answered(&mut self, inference: Inference<WindowKey>) {
-        let Inference { key: WindowKey { station, number }, outputs } = inference;
+        let Inference { key: WindowKey { station, number, model }, outputs } = inference;
         let outputs = outputs.map_err(|error| error.to_string());
-        self.handle(Input::Inferred { station, number, outputs });
+        self.handle(Input::Inferred { station, number, model, outputs });
     }
 
     fn journal_news(&mut self, news: JournalNews) {

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::DaemonError;
 use crate::config::ModelSettings;
+use forecastd_core::Model;
 use forecastd_model::{Artefact, EngineError, EngineOptions, EngineProcess, EngineProgram};
 
 /// A model that runs.
@@ -52,7 +53,7 @@ enum Ask {
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     modified: Option<SystemTime>,
     changed: (i64, i64),
     file: (u64, u64),
@@ -207,19 +208,28 @@ impl Watch {
     async fn start(&self, artefact: Arc<Artefact>) -> Result<Loaded, DaemonError> {
         let (path, options) = (self.path.clone(), self.options.clone());
         let loaded = on_own_thread(move || run(&path, artefact, &options)).await.flatten()?;
-        let windows = self.windows_for(&loaded.artefact).await;
-        let path = self.path.clone();
-        on_own_thread(move || try_on(&path, loaded, &windows)).await.flatten()
+        try_on_stations(&self.path, loaded, &self.windows).await
     }
+}
 
-    /// Windows of some stations; none when the daemon is ending.
-    async fn windows_for(&self, artefact: &Arc<Artefact>) -> Vec<f32> {
-        let (answer, windows) = oneshot::channel();
-        let wanted = WindowsWanted { artefact: Arc::clone(artefact), answer };
-        match self.windows.send(wanted).await {
-            Ok(()) => windows.await.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        }
+/// Tries a model on windows of some stations, if there are any.
+pub(super) async fn try_on_stations(
+    path: &Path,
+    loaded: Loaded,
+    windows: &mpsc::Sender<WindowsWanted>,
+) -> Result<Loaded, DaemonError> {
+    let windows = windows_for(&loaded.artefact, windows).await;
+    let path = path.to_owned();
+    on_own_thread(move || try_on(&path, loaded, &windows)).await.flatten()
+}
+
+/// Windows of some stations; none when the daemon is ending.
+async fn windows_for(artefact: &Arc<Artefact>, windows: &mpsc::Sender<WindowsWanted>) -> Vec<f32> {
+    let (answer, answered) = oneshot::channel();
+    let wanted = WindowsWanted { artefact: Arc::clone(artefact), answer };
+    match windows.send(wanted).await {
+        Ok(()) => answered.await.unwrap_or_default(),
+        Err(_) => Vec::new(),
     }
 }
 
@@ -228,25 +238,48 @@ pub(crate) fn engine_options(settings: &ModelSettings, program: EngineProgram) -
     EngineOptions::new(settings.engine, settings.onnxruntime_library.clone(), program)
 }
 
-/// What is wrong with the configured model and engine: a key and a message. The model is loaded and tried as a start
-/// would, in a process of its own.
-pub(super) fn check(settings: &ModelSettings, program: EngineProgram) -> Option<(&'static str, String)> {
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.path.display());
-    let artefact = match Artefact::read(&settings.path) {
-        Ok(artefact) => Arc::new(artefact),
-        Err(error) => return Some(("model.path", named(&error))),
+/// What is wrong with the configured models and engine: keys and messages. The models are loaded and tried as a start would,
+/// in processes of their own; specialists where they are used.
+pub(super) fn check(
+    settings: &ModelSettings,
+    uses_specialists: bool,
+    program: EngineProgram,
+) -> Vec<(&'static str, String)> {
+    let options = engine_options(settings, program);
+    let mut faults = Vec::new();
+    let main = match check_main(&settings.path, &options) {
+        Ok(main) => Some(main),
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
     };
-    match EngineProcess::start(artefact, &engine_options(settings, program)) {
-        Ok(_) => None,
-        Err(error @ EngineError::NoLibrary) => Some(("model.engine", error.to_string())),
-        Err(error @ EngineError::Library(_)) => Some(("model.onnxruntime_library", error.to_string())),
-        Err(error @ EngineError::Start(_)) => Some(("model.engine", error.to_string())),
-        Err(error) => Some(("model.path", named(&error))),
+    if let Some(folder) = settings.folder.as_ref().filter(|_| uses_specialists) {
+        let messages = super::folder::check(folder, main, &options);
+        faults.extend(messages.into_iter().map(|message| ("model.folder", message)));
+    }
+    faults
+}
+
+fn check_main(path: &Path, options: &EngineOptions) -> Result<Arc<Model>, (&'static str, String)> {
+    let artefact = Artefact::read(path).map_err(|error| ("model.path", chain_with_file(path, &error)))?;
+    let model = Arc::new(artefact.description());
+    match EngineProcess::start(Arc::new(artefact), options) {
+        Ok(_) => Ok(model),
+        Err(error @ EngineError::NoLibrary) => Err(("model.engine", error.to_string())),
+        Err(error @ EngineError::Library(_)) => Err(("model.onnxruntime_library", error.to_string())),
+        Err(error @ EngineError::Start(_)) => Err(("model.engine", error.to_string())),
+        Err(error) => Err(("model.path", chain_with_file(path, &error))),
     }
 }
 
+/// An error of a file in one line.
+pub(super) fn chain_with_file(path: &Path, error: &dyn std::error::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
 /// Waits between two looks at the file; for ever when there are none.
-async fn pause(seconds: u64) {
+pub(super) async fn pause(seconds: u64) {
     match seconds {
         0 => std::future::pending().await,
         seconds => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -255,20 +288,22 @@ async fn pause(seconds: u64) {
 
 async fn stamp(path: &Path) -> Option<Stamp> {
     let path: PathBuf = path.to_owned();
-    let look = move || {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Stamp {
-            modified: metadata.modified().ok(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            file: (metadata.dev(), metadata.ino()),
-            size: metadata.len(),
-        })
-    };
-    on_own_thread(look).await.ok().flatten()
+    on_own_thread(move || stamp_of(&path)).await.ok().flatten()
+}
+
+/// The state of a file, if there is one.
+pub(super) fn stamp_of(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        modified: metadata.modified().ok(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+        file: (metadata.dev(), metadata.ino()),
+        size: metadata.len(),
+    })
 }
 
 /// Runs what may take long on a thread that nobody has to wait for.
-async fn on_own_thread<T: Send + 'static>(
+pub(super) async fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DaemonError> {
     let (sender, done) = oneshot::channel();
@@ -277,12 +312,18 @@ async fn on_own_thread<T: Send + 'static>(
     done.await.map_err(|_| DaemonError::Thread(std::io::Error::other("the thread of the model panicked")))
 }
 
-fn read(path: &Path) -> Result<Arc<Artefact>, DaemonError> {
+/// Reads a model file.
+pub(super) fn read(path: &Path) -> Result<Arc<Artefact>, DaemonError> {
     let named = |source| DaemonError::Model { path: path.display().to_string(), source };
     Artefact::read(path).map(Arc::new).map_err(named)
 }
 
-fn run(path: &Path, artefact: Arc<Artefact>, options: &EngineOptions) -> Result<Loaded, DaemonError> {
+/// Starts the process of a model, which tries it.
+pub(super) fn run(
+    path: &Path,
+    artefact: Arc<Artefact>,
+    options: &EngineOptions,
+) -> Result<Loaded, DaemonError> {
     let engine = EngineProcess::start(Arc::clone(&artefact), options).map_err(|error| named(path, error))?;
     Ok(Loaded { artefact, engine })
 }

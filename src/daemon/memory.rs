@@ -1,6 +1,6 @@
 //! What a start reads from the journal. A journal that cannot be read is no reason not to start.
 
-use forecastd_core::{Batch, Entry, Manifest};
+use forecastd_core::{Batch, Entry, Models};
 use forecastd_journal::{Journal, JournalError, Opened, RestoreLimits, RestoreReport, Retention, Store};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
@@ -34,11 +34,11 @@ impl Memory {
     /// When the system has no thread left.
     pub(super) async fn read(
         config: &Config,
-        manifest: &Manifest,
+        models: &Models,
         watch: JournalWatch,
     ) -> std::io::Result<Memory> {
         let config = config.clone();
-        let limits = restore_limits(&config, manifest);
+        let limits = restore_limits(&config, models);
         let read = move || read(&config, limits, watch);
         match tokio::task::spawn_blocking(read).await {
             Ok(memory) => memory,
@@ -85,12 +85,13 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
     Ok(Memory { journal: Some(journal), restored, client_id, obsolete })
 }
 
-fn restore_limits(config: &Config, manifest: &Manifest) -> RestoreLimits {
+fn restore_limits(config: &Config, models: &Models) -> RestoreLimits {
+    let manifest = &models.main().manifest;
     let max_lead_h = manifest.max_lead_h();
     let max_ahead = SignedDuration::from_secs(config.stations.max_reading_ahead_s as i64);
     RestoreLimits {
         max_stations: config.stations.max,
-        history_s: manifest.window.history_slots(max_lead_h) as i64 * i64::from(manifest.window.grid_step_s),
+        history_s: models.history_slots() as i64 * i64::from(manifest.window.grid_step_s),
         forecasts_s: i64::from(max_lead_h + 1) * 3600,
         not_after: Timestamp::now().checked_add(max_ahead).unwrap_or(Timestamp::MAX),
     }

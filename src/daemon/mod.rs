@@ -4,13 +4,17 @@
 //! | --- | --- |
 //! | `mod` | start and end of everything |
 //! | `driver` | brings the service what happens and carries out what it wants |
-//! | `loader` | the model: loading it, and noticing a new file |
+//! | `engines` | what runs the models |
+//! | `loader` | the main model: loading it, and noticing a new file |
+//! | `folder` | the specialists: loading them, and noticing files that come, change and go |
 //! | `memory` | what a start reads from the journal |
 //! | `recall` | what the journal is asked for again while the daemon runs |
 //! | `observers` | what the threads tell metrics, health and log |
 //! | `sources` | messages of other programs, and the parts of readings among them |
 
 mod driver;
+mod engines;
+mod folder;
 mod loader;
 mod memory;
 mod observers;
@@ -22,7 +26,7 @@ use std::time::Duration;
 
 use forecastd_core::{Service, Settings};
 use forecastd_journal::Journal;
-use forecastd_model::{ArtefactError, EngineError, EngineProgram, InferenceWorker};
+use forecastd_model::{ArtefactError, EngineError, EngineProgram};
 use forecastd_mqtt::{Purpose, Session, SessionError, SessionStatistics, Status};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
@@ -36,6 +40,8 @@ use crate::operations::metrics::Metrics;
 use crate::operations::{descriptors, http, systemd};
 
 use driver::{Driver, Happened, Inputs};
+use engines::Engines;
+use folder::{Changes, Folder};
 use loader::Loader;
 use memory::Memory;
 use observers::{JournalWatch, WorkerWatch};
@@ -59,6 +65,25 @@ pub enum DaemonError {
         path: String,
         /// Why.
         source: EngineError,
+    },
+    /// The folder of specialists cannot be read.
+    #[error("model.folder {path}")]
+    Folder {
+        /// Which folder.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There are more specialists than are used.
+    #[error(
+        "model {path}: one of {surplus} files more than the {} specialists that are used",
+        folder::MAX_SPECIALISTS
+    )]
+    TooManySpecialists {
+        /// The first file that is not used.
+        path: String,
+        /// How many are not.
+        surplus: usize,
     },
     /// The engine cannot be had.
     #[error(transparent)]
@@ -132,24 +157,30 @@ pub async fn run(
     }
 
     let (mut loader, loaded) = Loader::start(&config.model, EngineProgram::itself()).await?;
-    telemetry.model_in_use(&loaded.artefact, loaded.engine.kind());
-    let model = Arc::new(loaded.artefact.description());
-    info!(model = %model.id, engine = loaded.engine.kind().name(), path = %loader.path().display(), "model loaded");
+    let model = loaded.artefact.id();
+    info!(model, engine = loaded.engine.kind().name(), path = %loader.path().display(), "model loaded");
+    let specialists = config.model.folder.clone().filter(|_| config.forecast.experts);
+    let options = loader::engine_options(&config.model, EngineProgram::itself());
+    let (mut folder, found) = Folder::start(specialists, config.model.watch_s, options).await;
+    tell_failed(&found, &metrics);
     health.model_loaded();
 
     let (answered, answers) = mpsc::unbounded_channel();
     let (found_unusable, mut unusable_models) = mpsc::unbounded_channel();
-    let worker_watch =
-        WorkerWatch { metrics: Arc::clone(&metrics), health: Arc::clone(&health), unusable: found_unusable };
-    let worker = InferenceWorker::start(loaded.engine, worker_watch, move |inference| {
-        // The driver is gone only at the very end, when nobody waits for answers.
-        let _ = answered.send(inference);
-    })
-    .map_err(DaemonError::Thread)?;
+    let worker_watch = WorkerWatch {
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        unusable: found_unusable,
+        specialist: None,
+    };
+    let mut engines = Engines::start(loaded, answered, worker_watch).map_err(DaemonError::Thread)?;
+    engines.change(found);
+    let models = engines.models();
+    telemetry.models_in_use(&engines.in_use(&models));
 
     let (told, journal_news) = mpsc::unbounded_channel();
     let journal_watch = JournalWatch::new(Arc::clone(&metrics), told);
-    let memory = Memory::read(&config, &model.manifest, journal_watch).await.map_err(DaemonError::Thread)?;
+    let memory = Memory::read(&config, &models, journal_watch).await.map_err(DaemonError::Thread)?;
     let Memory { journal, restored, client_id, obsolete } = memory;
 
     let mut mqtt = config.mqtt.clone();
@@ -174,11 +205,11 @@ pub async fn run(
         },
     ));
 
-    let service = Service::new(service_settings(&config, journal.as_ref()), model);
+    let service = Service::new(service_settings(&config, journal.as_ref()), models);
     let (found, recalled) = mpsc::unbounded_channel();
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =
-        Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, worker);
+        Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
     driver.listen_to(config.sources.clone());
     driver.restore(restored).await;
     let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
@@ -188,6 +219,8 @@ pub async fn run(
     let started = tokio::time::Instant::now();
     let (new_models, mut new_model) = mpsc::channel(1);
     let (want_windows, mut windows_wanted) = mpsc::channel(1);
+    let (changed, mut specialists_changed) = mpsc::channel(1);
+    folder.watch(changed, want_windows.clone());
     loader.watch(new_models, want_windows);
 
     tokio::pin!(shutdown);
@@ -198,8 +231,12 @@ pub async fn run(
             Some(()) = reload.recv() => {
                 info!("reload asked for");
                 loader.reload();
+                folder.reload();
             }
-            Some(sha256) = unusable_models.recv() => loader.model_unusable(&sha256),
+            Some(sha256) = unusable_models.recv() => {
+                loader.model_unusable(&sha256);
+                folder.model_unusable(&sha256);
+            }
             Some(wanted) = windows_wanted.recv() => {
                 let model = wanted.artefact.description();
                 // Who asked may be gone.
@@ -212,6 +249,10 @@ pub async fn run(
                     error!(error = chain(&error), "new model is not usable, the last one goes on");
                 }
             },
+            Some(changes) = specialists_changed.recv() => {
+                tell_failed(&changes, &metrics);
+                driver.specialists_changed(changes);
+            }
             _ = tick.tick() => {
                 driver.tick(session.statistics().is_connected());
                 tell_health(&health, &driver, &session.statistics());
@@ -260,6 +301,14 @@ async fn listen(given: Option<TcpListener>, config: &Config) -> Result<TcpListen
         None => TcpListener::bind(config.http.listen)
             .await
             .map_err(|source| DaemonError::Listen { address: config.http.listen.to_string(), source }),
+    }
+}
+
+/// Says which specialists are not usable.
+fn tell_failed(changes: &Changes, metrics: &Metrics) {
+    for error in &changes.failed {
+        metrics.model_reload_failed();
+        error!(error = chain(error), "specialist is not usable, the other models go on");
     }
 }
 
@@ -317,7 +366,7 @@ pub fn check(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault =
         |key: &str, message: String| faults.push(Fault { key: key.to_owned(), line: None, message });
-    if let Some((key, message)) = loader::check(&config.model, EngineProgram::itself()) {
+    for (key, message) in loader::check(&config.model, config.forecast.experts, EngineProgram::itself()) {
         fault(key, message);
     }
     if let Some(ca_file) = &config.mqtt.ca_file

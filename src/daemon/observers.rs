@@ -15,12 +15,22 @@ use super::driver::JournalNews;
 use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
 
-/// Hears of the model's thread.
+/// Hears of the thread of a model.
+#[derive(Clone)]
 pub(super) struct WorkerWatch {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
     /// Where the hash of a model goes that ends its engine again and again.
     pub(super) unusable: mpsc::UnboundedSender<String>,
+    /// The id of a specialist; none for the main model.
+    pub(super) specialist: Option<Arc<str>>,
+}
+
+impl WorkerWatch {
+    /// The same for a specialist.
+    pub(super) fn of_specialist(self, model: Arc<str>) -> WorkerWatch {
+        WorkerWatch { specialist: Some(model), ..self }
+    }
 }
 
 impl WorkerObserver for WorkerWatch {
@@ -29,11 +39,21 @@ impl WorkerObserver for WorkerWatch {
     }
 
     fn alive(&self) {
-        self.health.worker_alive();
+        // Without a specialist the others forecast.
+        if self.specialist.is_none() {
+            self.health.worker_alive();
+        }
     }
 
     fn engine_ended(&self, error: &EngineError) {
-        error!(error = chain(error), "engine ended; persistence is published until it runs again");
+        match &self.specialist {
+            None => {
+                error!(error = chain(error), "engine ended; persistence is published until it runs again")
+            }
+            Some(model) => {
+                error!(%model, error = chain(error), "engine of a specialist ended; the other models go on");
+            }
+        }
     }
 
     fn engine_restarted(&self) {

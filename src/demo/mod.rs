@@ -127,6 +127,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
     config.mqtt = mqtt("forecastd-demo");
     config.model.path = find_model(&options.model);
+    config.model.folder = None;
     config.journal.enabled = false;
     config.places.default = feedstock.site.map(Place::given);
     if feedstock.site.is_none() {

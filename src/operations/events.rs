@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use forecastd_core::{Event, Forecast, LeadTotals, Readiness, StationName, StationState, humanize};
+use forecastd_model::{Artefact, EngineKind};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::RateLimitedLog;
 use super::health::Health;
-use super::metrics::Metrics;
+use super::metrics::{Loaded, Metrics};
 use crate::wire::reading::Decoded;
 use crate::wire::status;
 
@@ -120,9 +121,14 @@ impl Telemetry {
         }
     }
 
-    /// A model is put into use.
-    pub fn model_in_use(&self, artefact: &forecastd_model::Artefact, engine: forecastd_model::EngineKind) {
-        self.metrics.model_loaded(&artefact.manifest.name, &artefact.sha256, engine);
+    /// These models are in use from now on, the main one first.
+    pub fn models_in_use(&self, models: &[(Arc<Artefact>, EngineKind)]) {
+        let labels = models.iter().map(|(artefact, engine)| Loaded {
+            name: &artefact.manifest.name,
+            sha256: &artefact.sha256,
+            engine: *engine,
+        });
+        self.metrics.models_in_use(&labels.collect::<Vec<_>>());
     }
 
     /// A message was not published.
@@ -175,16 +181,16 @@ impl Telemetry {
                     self.notice(Notice::Issued { forecast: *forecast, readiness, lifetime });
                 }
             }
-            Event::InferenceFailed { station, error } => {
+            Event::InferenceFailed { station, model, error } => {
                 self.metrics.inference_failed();
                 if let Some(unsaid) = self.log.say("inference", None, Instant::now()) {
-                    error!(%station, error, unsaid, "no forecast of the model, reference forecasts instead");
+                    error!(%station, %model, error, unsaid, "no forecast of the model, others instead");
                 }
             }
-            Event::ForecastImplausible { station } => {
+            Event::ForecastImplausible { station, model } => {
                 self.metrics.forecast_implausible();
                 if let Some(unsaid) = self.log.say("implausible_forecast", Some(&station), Instant::now()) {
-                    error!(%station, unsaid, "outputs of the model are no temperatures, reference forecasts instead");
+                    error!(%station, %model, unsaid, "outputs of the model are no temperatures, others instead");
                 }
             }
             Event::StateChanged { station, state, is_news } => self.state_changed(&station, state, is_news),
@@ -211,6 +217,13 @@ impl Telemetry {
             Event::SeatGivenUp(station) => {
                 self.drop_series(&station);
                 info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
+            }
+            Event::SpecialistJoined { model, stations } => {
+                info!(%model, stations, "specialist joins the experts of the stations that it is for");
+            }
+            Event::SpecialistLeft { model } => info!(%model, "specialist is not used any more"),
+            Event::SpecialistRefused { model, error } => {
+                error!(%model, error = %error, "specialist cannot be used beside the main model");
             }
             Event::ModelSwitched { old, new } => info!(%old, %new, "model exchanged"),
             Event::ClockJumped(by) => {

@@ -70,6 +70,8 @@ pub struct Metrics {
     lifetime_mean_absolute_error: GaugeVec,
     /// As last told; made into gauges at a scrape.
     scores: Mutex<BTreeMap<u32, LeadScores>>,
+    /// Hashes of the models in use.
+    models: Mutex<BTreeSet<String>>,
     model_info: IntGaugeVec,
     model_reload_failures: IntCounter,
     model_loads: IntCounter,
@@ -91,6 +93,17 @@ pub struct Metrics {
     mqtt_acknowledged: IntCounter,
     mqtt_in_flight: IntGauge,
     session: Mutex<Option<Arc<SessionStatistics>>>,
+}
+
+/// A model in use.
+#[derive(Debug, Clone, Copy)]
+pub struct Loaded<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// SHA-256 of its file.
+    pub sha256: &'a str,
+    /// What runs it.
+    pub engine: EngineKind,
 }
 
 /// Registers with a fresh registry, where no name can be taken twice.
@@ -310,8 +323,9 @@ impl Metrics {
                 &["forecast", "lead_h"],
             ),
             scores: Mutex::new(BTreeMap::new()),
+            models: Mutex::new(BTreeSet::new()),
             model_info: make.register(IntGaugeVec::new(
-                Opts::new("forecastd_model_info", "The model in use; always 1."),
+                Opts::new("forecastd_model_info", "The models in use; always 1."),
                 &["model", "engine", "sha256"],
             )),
             model_reload_failures: make
@@ -544,11 +558,16 @@ impl Metrics {
         self.future_dropped.inc();
     }
 
-    /// A model was put into use.
-    pub fn model_loaded(&self, name: &str, sha256: &str, engine: EngineKind) {
-        self.model_loads.inc();
+    /// These models are in use from now on.
+    pub fn models_in_use(&self, models: &[Loaded<'_>]) {
+        let mut before = lock(&self.models);
+        let now: BTreeSet<String> = models.iter().map(|model| model.sha256.to_owned()).collect();
+        self.model_loads.inc_by(now.difference(&before).count() as u64);
+        *before = now;
         self.model_info.reset();
-        self.model_info.with_label_values(&[name, engine.name(), sha256]).set(1);
+        for Loaded { name, sha256, engine } in models {
+            self.model_info.with_label_values(&[name, engine.name(), sha256]).set(1);
+        }
     }
 
     /// A new model was not usable.
@@ -680,6 +699,23 @@ mod tests {
         for reason in ["not_json", "in_future", "too_many_stations"] {
             assert!(text.contains(&format!("forecastd_readings_rejected_total{{reason=\"{reason}\"}} 0")));
         }
+    }
+
+    #[test]
+    fn every_model_in_use_is_shown_and_each_counts_once_as_put_into_use() {
+        let metrics = Metrics::new();
+        let model = |name, sha256| Loaded { name, sha256, engine: EngineKind::Tract };
+        metrics.models_in_use(&[model("world", "aa"), model("roof", "bb")]);
+        metrics.models_in_use(&[model("world", "aa"), model("roof", "cc")]);
+        let text = metrics.encode();
+        let shown: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("forecastd_model_info{")).collect();
+        let expected = [
+            r#"engine="tract",model="roof",sha256="cc"} 1"#,
+            r#"engine="tract",model="world",sha256="aa"} 1"#,
+        ];
+        assert_eq!(shown, expected);
+        assert!(text.contains("forecastd_model_loads_total 3\n"));
     }
 
     #[test]

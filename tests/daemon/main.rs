@@ -13,6 +13,7 @@ mod models;
 mod readings;
 mod scrape;
 mod sources;
+mod specialists;
 
 use std::collections::{BTreeMap, BTreeSet};
 

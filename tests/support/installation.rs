@@ -31,6 +31,7 @@ impl Installation {
         };
         installation.write_model(model);
         let (model_path, journal_path) = (installation.model_path(), installation.journal_path());
+        let specialists_path = installation.specialists_path();
         installation
             .set("mqtt.host", "127.0.0.1")
             .set("mqtt.port", port)
@@ -38,6 +39,7 @@ impl Installation {
             .set("mqtt.reconnect_min_s", 0.02)
             .set("mqtt.reconnect_max_s", 0.2)
             .set("model.path", model_path.display())
+            .set("model.folder", specialists_path.display())
             .set("model.engine", "tract")
             .set("model.watch_s", 0)
             .set("journal.path", journal_path.display())
@@ -84,6 +86,22 @@ impl Installation {
     /// Exchanges the model's file, whole.
     pub fn write_model(&self, bytes: &[u8]) {
         atomic_file::write(&self.model_path(), bytes).unwrap();
+    }
+
+    /// Puts a file into the folder of specialists, or exchanges it, whole.
+    pub fn write_specialist(&self, name: &str, bytes: &[u8]) {
+        let folder = self.specialists_path();
+        std::fs::create_dir_all(&folder).unwrap();
+        atomic_file::write(&folder.join(name), bytes).unwrap();
+    }
+
+    /// Takes a file out of the folder of specialists.
+    pub fn remove_specialist(&self, name: &str) {
+        std::fs::remove_file(self.specialists_path().join(name)).unwrap();
+    }
+
+    fn specialists_path(&self) -> PathBuf {
+        self.folder.path().join("models.d")
     }
 
     /// Starts the daemon and waits until it is ready for readings.

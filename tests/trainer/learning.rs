@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use forecastd_core::Refit;
 use forecastd_core::Slot;
 use forecastd_core::StationName;
-use forecastd_core::{Next, Station};
+use forecastd_core::{ModelWindow, Next, Station};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_record::CsvReader;
 use forecastd_record::{Record, RecordSource};
@@ -30,10 +30,12 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
     for reading in CsvReader::open(&path, None).unwrap() {
         let (time, values) = reading.unwrap();
         if let Ok(observed) = station.observe(time, values, time, Duration::ZERO)
-            && let Next::Infer(number, window) = observed.next
+            && let Next::Infer(number, mut windows) = observed.next
+            && let Some(ModelWindow { model, window }) = windows.pop()
         {
             live.insert(spec.grid().slot(time), window);
-            station.complete(number, None);
+            station.answer(number, &model.id, None);
+            station.next_completed();
         }
     }
     let mut window = vec![0.0; spec.len()];

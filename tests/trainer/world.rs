@@ -98,9 +98,10 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     values.set(Quantity::AirTemperature, 15.0);
     let time = Timestamp::from_second(BEGIN_S).unwrap();
     let next = station.observe(time, values, time, Duration::ZERO).unwrap().next;
-    let Next::Infer(number, window) = next else { panic!("{next:?}") };
-    let outputs = engine.run(&window, 1).unwrap();
-    let forecast = station.complete(number, Some(&outputs)).unwrap().forecast;
+    let Next::Infer(number, windows) = next else { panic!("{next:?}") };
+    let outputs = engine.run(&windows[0].window, 1).unwrap();
+    assert_eq!(station.answer(number, &windows[0].model.id, Some(outputs)), Some(true));
+    let forecast = station.next_completed().unwrap().forecast;
     assert_eq!(forecast.leads.len(), 24);
     let day = forecast.day_ahead.unwrap();
     assert!(day.lowest.temperature_c < day.highest.temperature_c, "{day:?}");

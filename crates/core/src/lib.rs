@@ -29,7 +29,7 @@ pub use forecast::cholesky::Cholesky;
 pub use forecast::day_ahead::{Below, DayAhead, Extreme, from_thousandths, to_thousandths};
 pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
-    QUANTILES, REFERENCES, References, Spread, Standing,
+    QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
 };
 pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
@@ -45,8 +45,11 @@ pub use model::manifest::{
 };
 pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
+pub use model::set::{Models, SpecialistError};
 pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
-pub use station::{Completed, Next, Observed, Readiness, Rejected, Setup, Station, humanize};
+pub use station::{
+    Adopted, Completed, ModelWindow, Next, Observed, Readiness, Rejected, Setup, Station, humanize,
+};
 pub use weather::place::{Place, PlaceError, Places, Precision};
 pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};

@@ -1,14 +1,22 @@
 //! One station: window, forecasts and verification as a pure state machine, without I/O and without a clock.
 //!
-//! [`Station::observe`] takes a reading and says what follows: values dropped, earlier forecasts scored, and either a window
-//! for the model or the reference forecast that stands in for it. The model's outputs come back through
-//! [`Station::complete`]. What a station remembers beyond its readings and forecasts is [`Station::state`]; with readings and
+//! [`Station::observe`] takes a reading and says what follows: values dropped, earlier forecasts scored, and either windows
+//! for the models or the reference forecast that stands in for them. The models' outputs come back through
+//! [`Station::answer`], and the forecast that they make through [`Station::next_completed`]. What a station remembers beyond its readings and forecasts is [`Station::state`]; with readings and
 //! forecasts of the journal it makes the same station again ([`Station::restore`]), bit for bit.
 //!
 //! A station [with experts](Setup::has_experts) forecasts what they say together; then every forecast, also one without a
 //! model, waits for those before it, so that experts learn in the order of origins.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `in_flight` | forecasts that models were asked for, and what they become |
+//! | `models` | the models of the station, and the history that serves them all |
+//! | `experts` | what its experts forecast together |
 
 mod experts;
+mod in_flight;
+mod models;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +25,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::forecast::day_ahead::DayAhead;
 use crate::forecast::verification::{Score, Scores, Verification};
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::intake::screening::{Dropped, Screening};
@@ -32,9 +39,13 @@ use crate::weather::reading::StationName;
 use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
-use crate::window::spec::{Missing, Unready, WindowSpec};
+use crate::window::spec::{Missing, Unready};
 
 use experts::StationExperts;
+use in_flight::InFlight;
+pub use in_flight::{Completed, ModelWindow};
+pub use models::Adopted;
+use models::empty_history;
 
 /// Why a reading is not taken at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -122,9 +133,9 @@ pub struct Observed {
 pub enum Next {
     /// Nothing: the newest window did not change, or there is no temperature yet.
     Nothing,
-    /// The model is to be run on a normalised window; the number names it in [`Station::complete`].
-    Infer(u64, Vec<f32>),
-    /// The model cannot run yet; the reference forecast stands in for it.
+    /// Models are to be run, each on its normalised window; the number names the forecast in [`Station::answer`].
+    Infer(u64, Vec<ModelWindow>),
+    /// No model can run yet; the reference forecast stands in for them.
     Reference(Forecast),
 }
 
@@ -137,30 +148,6 @@ struct Origin {
     issued_at: Timestamp,
     /// The newest temperature, °C.
     newest_c: f32,
-}
-
-/// A forecast that was asked of the model and has not come yet.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct InFlight {
-    number: u64,
-    origin: Origin,
-    /// The time since the start at which its reading arrived; none after a restart.
-    arrived: Option<Duration>,
-    /// Whether the model was asked; else it waits for those before it, and then goes without.
-    is_asked: bool,
-}
-
-/// What the model's outputs became.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Completed {
-    /// The forecast.
-    pub forecast: Forecast,
-    /// Scores of hours that have been observed already.
-    pub scores: Vec<Score>,
-    /// The time since the start at which its reading arrived; none after a restart.
-    pub arrived: Option<Duration>,
-    /// Whether the outputs were no temperatures, so that the reference forecast stands in.
-    pub is_implausible: bool,
 }
 
 /// Whether a station's window is complete.
@@ -216,7 +203,10 @@ const FROST_C: f32 = 0.0;
 pub struct Station {
     name: StationName,
     setup: Setup,
+    /// The main model.
     model: Arc<Model>,
+    /// Those beside it that are for this station, by rising id.
+    specialists: Box<[Arc<Model>]>,
     history: History,
     screening: Screening,
     verification: Verification,
@@ -262,8 +252,9 @@ impl Station {
         Station {
             name,
             setup: Setup::default(),
-            history: empty_history(&model.manifest),
+            history: empty_history(&model, &[]),
             model,
+            specialists: Box::default(),
             screening: Screening::default(),
             verification: Verification::default(),
             readiness: Readiness::Silent,
@@ -322,7 +313,7 @@ impl Station {
         self.active_at
     }
 
-    /// How many forecasts were asked of the model and have not come yet.
+    /// How many forecasts were asked for and have not come yet.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -385,40 +376,13 @@ impl Station {
         Ok(Observed { inserted, dropped, kept, scores, next })
     }
 
-    /// Turns the model's outputs into the forecast that they mean; `None` when nothing was asked under this number.
-    ///
-    /// Without outputs, or where one is no temperature that a thermometer shows, the reference forecast stands in.
-    pub fn complete(&mut self, number: u64, outputs: Option<&[f32]>) -> Option<Completed> {
-        let index = self.in_flight.iter().position(|asked| asked.number == number)?;
-        let InFlight { origin, arrived, .. } = self.in_flight.remove(index)?;
-        let decoded = outputs.map(|outputs| degrees(&self.model.manifest, &origin, outputs));
-        let is_implausible = matches!(decoded, Some(None));
-        let leads = decoded.flatten();
-        // A forecast that is being made again for the same origin is not the one to be verified.
-        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
-        let day_ahead = outputs.filter(|_| leads.is_some()).and_then(|outputs| {
-            let thresholds_c: Vec<f32> = self.setup.thresholds_c().collect();
-            DayAhead::decode(&self.model.manifest, origin.newest_c, outputs, &thresholds_c)
-        });
-        let mut forecast = match leads {
-            _ if self.experts.is_some() => {
-                let outputs = outputs.filter(|_| leads.is_some());
-                self.combined_forecast(&origin, outputs, is_superseded)
-            }
-            Some(leads) => self.forecast(&origin, Source::Model, leads),
-            None => self.reference_forecast(&origin),
-        };
-        forecast.day_ahead = day_ahead;
-        let scores = self.completed(&origin, &forecast, is_superseded);
-        Some(Completed { forecast, scores, arrived, is_implausible })
-    }
-
     /// Scores a forecast for hours that have been observed already, and remembers it.
     fn completed(&mut self, origin: &Origin, forecast: &Forecast, is_superseded: bool) -> Vec<Score> {
         let spec = &self.model.manifest.window;
+        let is_own = forecast.model == *self.model.id;
         let scores = match is_superseded {
             true => Vec::new(),
-            false => self.verification.issued(origin.slot, forecast, spec, &self.history),
+            false => self.verification.issued(origin.slot, forecast, is_own, spec, &self.history),
         };
         self.issued(forecast);
         scores
@@ -438,40 +402,6 @@ impl Station {
             }
             None => self.delivered,
         }
-    }
-
-    /// Uses another model from now on. History is kept as far as the new model's window wants the same.
-    ///
-    /// Nothing may be in flight.
-    pub fn adopt(&mut self, model: Arc<Model>) {
-        debug_assert!(self.in_flight.is_empty(), "outputs of another model would come");
-        let history = self.history_for(&model.manifest);
-        if model.manifest.window.grid() != self.history.grid() {
-            self.verification.forget_pending();
-        }
-        self.verification.disown_pending();
-        self.history = history;
-        self.model = model;
-        if let Some(experts) = &mut self.experts {
-            experts.adopt(&self.model.manifest);
-        }
-        self.measure_readiness();
-    }
-
-    /// The newest normalised window that another model would be given, if it is complete.
-    pub fn window_for(&self, model: &Model) -> Option<Vec<f32>> {
-        let history = self.history_for(&model.manifest);
-        window(&model.manifest, self.setup, &history, history.newest()?).ok()
-    }
-
-    /// The history as far as another model looks at it.
-    fn history_for(&self, manifest: &Manifest) -> History {
-        let mut history = empty_history(manifest);
-        for (time, mut values) in self.readings() {
-            derive(&mut values);
-            history.insert(time, &values);
-        }
-        history
     }
 
     /// Drops everything later than `limit`: it was measured by a clock that was ahead, or seen by one. Whether there was
@@ -502,14 +432,13 @@ impl Station {
 
     /// What the journal may hold of the time up to `limit` that a clock which was ahead has pushed out of the history.
     pub fn recall(&self, limit: Timestamp) -> Recall {
-        let Manifest { window, .. } = &self.model.manifest;
-        let max_lead_h = self.model.manifest.max_lead_h();
-        let grid = window.grid();
+        let grid = self.history.grid();
         let last = grid.slot(limit);
         Recall {
             station: self.name.clone(),
-            readings_from: grid.time(last - window.history_slots(max_lead_h) as i64),
-            forecasts_from: grid.time(last - grid.hours_to_slots(i64::from(max_lead_h) + 1)),
+            readings_from: grid.time(last - self.history.capacity() as i64),
+            forecasts_from: grid
+                .time(last - grid.hours_to_slots(i64::from(self.model.manifest.max_lead_h()) + 1)),
         }
     }
 
@@ -520,7 +449,9 @@ impl Station {
         let readings = restored.readings.iter().filter(|(time, _)| *time <= limit);
         let since = self.readings().next().map_or(Slot::MAX, |(time, _)| grid.slot(time));
         let before = readings.clone().map(|(time, _)| grid.slot(*time)).filter(|slot| *slot < since).max();
-        let scored_until = self.scored_until.take().or(before).unwrap_or(Slot::MIN);
+        // Where only readings were asked for, the answer about forecasts may still come.
+        let dropped_until = if restored.forecasts.is_empty() { None } else { self.scored_until.take() };
+        let scored_until = dropped_until.or(before).unwrap_or(Slot::MIN);
         for (time, values) in readings {
             let mut derived = *values;
             derive(&mut derived);
@@ -600,9 +531,7 @@ impl Station {
     pub fn readings_from(&self) -> Timestamp {
         let newest = self.history.newest().unwrap_or(0);
         let oldest_window = self.in_flight.front().map_or(newest, |asked| asked.origin.slot);
-        let manifest = &self.model.manifest;
-        let reach = manifest.window.history_slots(manifest.max_lead_h()) as i64;
-        self.history.grid().time(oldest_window.min(newest) - reach)
+        self.history.grid().time(oldest_window.min(newest) - self.history.capacity() as i64)
     }
 
     /// From which origin on a restart needs forecasts.
@@ -620,11 +549,12 @@ impl Station {
     /// ahead. Says what is to be done then: windows that were owed, and forecasts that may not have been delivered.
     pub fn restore(
         model: Arc<Model>,
+        specialists: Box<[Arc<Model>]>,
         setup: Setup,
         restored: &Restored,
         limit: Timestamp,
     ) -> (Station, Vec<Next>, Vec<Forecast>) {
-        let mut station = Station::new(restored.station.clone(), model);
+        let mut station = Station::new(restored.station.clone(), model).with_specialists(specialists);
         station.setup = setup;
         if setup.has_experts {
             let experts = StationExperts::restore(&station.model.manifest, restored.experts.as_deref());
@@ -668,7 +598,7 @@ impl Station {
         for origin in owed {
             next.extend(station.ask_again(origin));
         }
-        while let Some(Completed { forecast, .. }) = station.complete_unasked() {
+        while let Some(Completed { forecast, .. }) = station.next_completed() {
             next.push(Next::Reference(forecast));
         }
         let mut undelivered = Vec::new();
@@ -706,72 +636,43 @@ impl Station {
         inserted
     }
 
-    /// Takes the window that ends at `slot`, or makes the reference forecast if there is none.
+    /// Takes the windows that end at `slot`, or makes the reference forecast if there is none.
     fn ask(&mut self, slot: Slot, arrived: Option<Duration>) -> Next {
         let spec = &self.model.manifest.window;
         let issued_at = self.newest.map_or_else(|| spec.grid().time(slot), |(time, _)| time);
         let newest_c = spec.newest(&self.history, slot, Quantity::AirTemperature);
-        let window = self.window(slot);
-        match (window, newest_c) {
-            (Ok(window), Some(newest_c)) => {
-                self.readiness = Readiness::Ready;
-                Next::Infer(self.asked(Origin { slot, issued_at, newest_c }, arrived, true), window)
-            }
-            (Err(unready), Some(newest_c)) => {
-                self.readiness = unready.into();
-                let origin = Origin { slot, issued_at, newest_c };
-                if self.experts.is_some() {
-                    self.asked(origin, arrived, false);
-                    let completed = self.complete_unasked();
-                    return completed.map_or(Next::Nothing, |completed| Next::Reference(completed.forecast));
-                }
-                let forecast = self.reference_forecast(&origin);
-                self.issued(&forecast);
-                Next::Reference(forecast)
-            }
-            (window, None) => {
-                // A temperature that was never measured leaves no window complete, so there is an error.
-                self.readiness = window.err().map_or(Readiness::Ready, Readiness::from);
-                Next::Nothing
-            }
+        let (windows, readiness) = self.windows(slot);
+        self.readiness = readiness;
+        // A temperature that was never measured leaves no window complete.
+        let Some(newest_c) = newest_c else { return Next::Nothing };
+        let origin = Origin { slot, issued_at, newest_c };
+        if !windows.is_empty() {
+            return Next::Infer(self.asked(origin, arrived, &windows), windows);
         }
+        if self.experts.is_some() {
+            self.asked(origin, arrived, &[]);
+            let completed = self.next_completed();
+            return completed.map_or(Next::Nothing, |completed| Next::Reference(completed.forecast));
+        }
+        let forecast = self.reference_forecast(&origin);
+        self.issued(&forecast);
+        Next::Reference(forecast)
     }
 
-    /// Takes a window once more that was asked for before a restart.
+    /// Takes windows once more that were asked for before a restart.
     fn ask_again(&mut self, origin: Origin) -> Option<Next> {
-        let Ok(window) = self.window(origin.slot) else {
-            // The model is another, or readings were lost with a disk.
+        let (windows, _) = self.windows(origin.slot);
+        if windows.is_empty() {
+            // The models are others, or readings were lost with a disk.
             if self.experts.is_some() {
-                self.asked(origin, None, false);
+                self.asked(origin, None, &[]);
                 return None;
             }
             let forecast = self.reference_forecast(&origin);
             self.issued(&forecast);
             return Some(Next::Reference(forecast));
-        };
-        Some(Next::Infer(self.asked(origin, None, true), window))
-    }
-
-    fn asked(&mut self, origin: Origin, arrived: Option<Duration>, is_asked: bool) -> u64 {
-        // An earlier forecast of this slot is not the one to be verified.
-        self.verification.supersede(origin.slot);
-        let number = self.next_number;
-        self.next_number += 1;
-        self.in_flight.push_back(InFlight { number, origin, arrived, is_asked });
-        number
-    }
-
-    /// The normalised window that ends at `slot`.
-    fn window(&self, slot: Slot) -> Result<Vec<f32>, Unready> {
-        window(&self.model.manifest, self.setup, &self.history, slot)
-    }
-
-    fn measure_readiness(&mut self) {
-        self.readiness = match self.history.newest().map(|newest| self.window(newest)) {
-            None => Readiness::Silent,
-            Some(Ok(_)) => Readiness::Ready,
-            Some(Err(unready)) => unready.into(),
-        };
+        }
+        Some(Next::Infer(self.asked(origin, None, &windows), windows))
     }
 
     fn verify(&mut self, slot: Slot) -> Vec<Score> {
@@ -865,24 +766,6 @@ fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<
 
 /// How far the ends of an interval may lie beyond what was ever measured, °C.
 const MARGIN_C: f32 = 20.0;
-
-/// The normalised window of a station that is set up like this.
-fn window(manifest: &Manifest, setup: Setup, history: &History, slot: Slot) -> Result<Vec<f32>, Unready> {
-    let own = setup.place.map(|place| place.site);
-    if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !setup.runs_anywhere) {
-        return Err(Unready::Elsewhere(distance_km.round() as u32));
-    }
-    let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
-    let mut window = vec![0.0; manifest.window.len()];
-    manifest.window.fill(history, site, slot, &mut window)?;
-    manifest.normalisation.apply(&mut window);
-    Ok(window)
-}
-
-fn empty_history(manifest: &Manifest) -> History {
-    let spec: &WindowSpec = &manifest.window;
-    History::new(spec.grid(), &spec.quantities(), spec.history_slots(manifest.max_lead_h()))
-}
 
 /// A duration as a person says it: `3 min`, `5 h`, `12 d`.
 pub fn humanize(duration: SignedDuration) -> String {

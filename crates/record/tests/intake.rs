@@ -44,6 +44,7 @@ fn model() -> Model {
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),
+        stations: Vec::new(),
         graph_sha256: None,
     };
     Model { manifest, id: Arc::from("windows") }
@@ -96,9 +97,10 @@ fn a_record_and_a_live_station_make_the_same_of_the_same_readings() {
         };
         dropped += observed.dropped.len() as u64;
         match observed.next {
-            Next::Infer(number, window) => {
-                assert_eq!((filled, &window), (Ok(()), &of_record), "{time}");
-                station.complete(number, None);
+            Next::Infer(number, asked) => {
+                assert_eq!((filled, &asked[0].window), (Ok(()), &of_record), "{time}");
+                station.answer(number, &model.id, None);
+                station.next_completed();
                 windows += 1;
             }
             Next::Nothing | Next::Reference(_) => assert!(filled.is_err(), "{time}"),

@@ -51,6 +51,7 @@ pub fn manifest(spec: WindowSpec) -> Manifest {
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),
+        stations: Vec::new(),
         graph_sha256: None,
     }
 }
@@ -88,6 +89,13 @@ pub fn trend_graph(manifest: &Manifest, change_c: f32) -> Model {
 /// The bytes of an artefact that says `newest + change_c · lead`.
 pub fn trend_file(samples: usize, change_c: f32) -> Vec<u8> {
     let manifest = manifest(spec(samples));
+    Artefact::assemble(trend_graph(&manifest, change_c), &manifest).unwrap()
+}
+
+/// The bytes of an artefact that says `newest + change_c · lead`, with another name and for these stations; none = all.
+pub fn specialist_file(name: &str, stations: &[&str], samples: usize, change_c: f32) -> Vec<u8> {
+    let stations = stations.iter().map(|&station| station.to_owned()).collect();
+    let manifest = Manifest { name: name.to_owned(), stations, ..manifest(spec(samples)) };
     Artefact::assemble(trend_graph(&manifest, change_c), &manifest).unwrap()
 }
 

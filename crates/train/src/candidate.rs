@@ -104,6 +104,7 @@ impl Candidate {
             }),
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
+            stations: Vec::new(),
             graph_sha256: None,
         }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
-    Completed, Coverage, ErrorSum, Forecast, Next, Place, Quantity, REFERENCES, References, Setup, Site,
-    Slot, Standing, Station, StationName, decode_outputs,
+    Completed, Coverage, ErrorSum, Forecast, ModelWindow, Next, Place, Quantity, REFERENCES, References,
+    Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
 };
 use forecastd_model::{Artefact, Engine, Runtime};
 use forecastd_record::{CsvError, CsvReader, Record, RecordSource};
@@ -101,9 +101,12 @@ pub(super) fn walk(
     for (time, values) in readings(source)? {
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else { continue };
         let (forecast, outputs) = match observed.next {
-            Next::Infer(number, window) => {
-                let outputs = engine.run(&window, 1)?;
-                match station.complete(number, Some(&outputs)) {
+            Next::Infer(number, windows) => {
+                // There is one model.
+                let Some(ModelWindow { model, window }) = windows.first() else { continue };
+                let outputs = engine.run(window, 1)?;
+                station.answer(number, &model.id, Some(outputs.clone()));
+                match station.next_completed() {
                     Some(Completed { forecast, .. }) => (forecast, Some(outputs)),
                     None => continue,
                 }

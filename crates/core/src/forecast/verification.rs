@@ -283,13 +283,14 @@ impl Verification {
         Verification { pending: BTreeMap::new(), scores }
     }
 
-    /// Remembers a forecast issued at a slot, and scores it for the hours that have been observed already. It replaces an
+    /// Remembers a forecast issued at a slot, by the model in use or not, and scores it for the hours that have been observed already. It replaces an
     /// earlier forecast of the same slot; leads of that which were scored are not scored again. Persistence is
     /// not remembered: it is what the others are scored beside.
     pub fn issued(
         &mut self,
         slot: Slot,
         forecast: &Forecast,
+        is_own: bool,
         spec: &WindowSpec,
         history: &History,
     ) -> Vec<Score> {
@@ -301,7 +302,7 @@ impl Verification {
             let leads = before.as_ref().map_or(&[][..], |before| &before.leads);
             leads.iter().any(|lead| lead.lead_h == lead_h && lead.is_scored)
         };
-        self.pending.insert(slot, pending(forecast, forecast.source == Source::Model, was_scored));
+        self.pending.insert(slot, pending(forecast, is_own, was_scored));
         self.score_observed(slot, spec, history)
     }
 

@@ -7,6 +7,7 @@ use super::excerpt::{excerpt, excerpt_of_list};
 use super::normalisation::Normalisation;
 use crate::forecast::baseline::Climatology;
 use crate::weather::quantity::Quantity;
+use crate::weather::reading::{StationName, StationNameError};
 use crate::weather::site::Site;
 use crate::window::history::History;
 use crate::window::spec::{WindowSpec, WindowSpecError};
@@ -187,6 +188,10 @@ pub struct Manifest {
     pub format_version: u32,
     /// The model's name in forecasts, metrics and logs.
     pub name: String,
+    /// The names of the stations that a specialist is for, in any order; empty = every station at its site. The main model
+    /// of a daemon is for all of its stations, whatever stands here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stations: Vec<String>,
     /// How the input window is cut.
     pub window: WindowSpec,
     /// Statistics of the features.
@@ -291,6 +296,14 @@ pub enum ManifestError {
     /// The name would not stand in a topic or label.
     #[error("manifest name \"{}\" must be 1 to 64 visible characters", excerpt(.0, QUOTED))]
     Name(String),
+    /// No station can be called that.
+    #[error("manifest stations has \"{}\": {reason}", excerpt(.name, QUOTED))]
+    Station {
+        /// What stands there.
+        name: String,
+        /// Why it is no name.
+        reason: StationNameError,
+    },
 }
 
 /// So many characters of a foreign text are quoted.
@@ -350,6 +363,11 @@ impl Manifest {
     pub fn validate(&self) -> Result<(), ManifestError> {
         if !Manifest::is_name(&self.name) {
             return Err(ManifestError::Name(self.name.clone()));
+        }
+        for name in &self.stations {
+            if let Err(reason) = StationName::new(name) {
+                return Err(ManifestError::Station { name: name.clone(), reason });
+            }
         }
         self.window.validate().map_err(ManifestError::Window)?;
         let features = self.window.features.len();
@@ -471,6 +489,7 @@ mod tests {
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),
+            stations: Vec::new(),
             graph_sha256: None,
         }
     }
@@ -535,6 +554,12 @@ mod tests {
     }
 
     #[test]
+    fn a_station_that_no_station_can_be_is_refused_by_its_name() {
+        let said = said(|manifest| manifest.stations = vec!["roof".to_owned(), "a/b".to_owned()]);
+        assert_eq!(said, "manifest stations has \"a/b\": station name holds '/'");
+    }
+
+    #[test]
     fn a_manifest_of_many_megabytes_is_not_parsed() {
         let json = format!("{{\"format_version\":1,\"settings\":[{}0]}}", "0,".repeat(1 << 20));
         let said = Manifest::parse(&json).unwrap_err().to_string();
@@ -551,6 +576,7 @@ mod tests {
             said(|manifest| manifest.target.quantity = "\u{1b}[2J".repeat(10_000)),
             said(|manifest| manifest.lead_h = vec![0; 100_000]),
             said(|manifest| manifest.quantiles = vec![2.0; 100_000]),
+            said(|manifest| manifest.stations = vec!["\u{1b}[2J".repeat(10_000)]),
         ];
         for said in errors {
             assert!(said.len() < 800 && !said.contains(char::is_control), "{said}");

@@ -10,7 +10,7 @@ use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;
 use crate::journal::{Batch, Recall, Restored};
-use crate::model::Model;
+use crate::model::set::{Models, SpecialistError};
 use crate::station::Readiness;
 use crate::weather::place::Place;
 use crate::weather::quantity::Values;
@@ -61,17 +61,19 @@ pub enum Input {
         /// What acknowledges the message that asked for it, if one did.
         token: Option<Token>,
     },
-    /// The model's answer to [`Effect::Infer`].
+    /// A model's answer to [`Effect::Infer`].
     Inferred {
         /// Whose window it was.
         station: StationName,
-        /// The window's number.
+        /// The forecast's number.
         number: u64,
+        /// The model's id.
+        model: Arc<str>,
         /// The outputs, or why there are none.
         outputs: Result<Vec<f32>, String>,
     },
-    /// Another model is ready to be used; taken by [`Effect::SwitchModel`] as soon as nothing is in flight.
-    ModelLoaded(Arc<Model>),
+    /// Other models are ready to be used; taken by [`Effect::SwitchModels`] as soon as nothing is in flight.
+    ModelsLoaded(Models),
     /// A station as the journal held it.
     Restored(Box<Restored>),
     /// All stations have been restored; so many found no seat.
@@ -107,19 +109,21 @@ pub enum Effect {
     /// The journal is to be asked for what it holds of a station; nothing waits for the answer, and there is none where
     /// there is no journal or it cannot be read.
     Recall(Recall),
-    /// The model is to be run on a window.
+    /// A model is to be run on a window. One forecast may need several.
     Infer {
         /// Whose.
         station: StationName,
-        /// Names the window in the answer.
+        /// Names the forecast in the answer.
         number: u64,
+        /// The model's id.
+        model: Arc<str>,
         /// The normalised window `[sample, feature]`.
         window: Vec<f32>,
     },
     /// A message is to be published, retained.
     Publish(Publication),
-    /// Windows from now on are for the model that was loaded last.
-    SwitchModel(Arc<Model>),
+    /// Windows from now on are for these models.
+    SwitchModels(Models),
     /// Something happened that others may want to know.
     Emit(Event),
 }
@@ -144,14 +148,14 @@ pub enum Publication {
         newest_reading: Option<Timestamp>,
         /// Where it stands, if that is known.
         place: Option<Place>,
-        /// The model in use.
+        /// The main model.
         model: Arc<str>,
     },
     /// How good the station's forecasts have been.
     Verification {
         /// Whose.
         station: StationName,
-        /// The model in use.
+        /// The main model.
         model: Arc<str>,
         /// The hour of the newest score.
         verified_until: Timestamp,
@@ -235,17 +239,21 @@ pub enum Event {
         /// From the arrival of the reading; none for what was owed from before a restart.
         delay: Option<Duration>,
     },
-    /// The model gave no outputs for a window.
+    /// A model gave no outputs for a window.
     InferenceFailed {
         /// Whose.
         station: StationName,
+        /// The model's id.
+        model: Arc<str>,
         /// Why.
         error: String,
     },
-    /// The model gave numbers that are no temperatures.
+    /// A model gave numbers that are no temperatures.
     ForecastImplausible {
         /// Whose.
         station: StationName,
+        /// The model's id.
+        model: Arc<str>,
     },
     /// A station is in another state than before.
     StateChanged {
@@ -286,7 +294,26 @@ pub enum Event {
     Forgotten(StationName),
     /// The station has been silent for so long that others may have its seat.
     SeatGivenUp(StationName),
-    /// A model is in use in place of another.
+    /// A specialist is in use beside the main model.
+    SpecialistJoined {
+        /// Its id.
+        model: Arc<str>,
+        /// Of the stations that are served now, so many it is for.
+        stations: usize,
+    },
+    /// A specialist is not in use any more.
+    SpecialistLeft {
+        /// Its id.
+        model: Arc<str>,
+    },
+    /// A specialist cannot be used beside the main model.
+    SpecialistRefused {
+        /// Its id.
+        model: Arc<str>,
+        /// Why.
+        error: SpecialistError,
+    },
+    /// The main model is another than before.
     ModelSwitched {
         /// The one before.
         old: Arc<str>,

@@ -11,7 +11,8 @@
 //! - What a reading changes is made durable in one batch with the reading: the state of its station, what is owed for it.
 //!   So a process that is killed finds after its restart the station of some moment, whole.
 //! - A reading is acknowledged when its batch is durable (or the journal fails, and memory must do).
-//! - A window that was asked for and not answered is owed; it is in the state and is asked for again after a restart.
+//! - A forecast that models were asked for and that has not come is owed; it is in the state, and the windows of all models
+//!   are asked for again after a restart.
 //! - A forecast that may not have reached the broker is published again after a restart.
 //! - A reading that changes an older slot waits until its station has nothing in flight, so that a window taken again
 //!   after a restart is the same, bit for bit.
@@ -29,7 +30,8 @@ use crate::forecast::Forecast;
 use crate::forecast::verification::{Score, Scores};
 use crate::journal::{Batch, Entry, Restored};
 use crate::model::Model;
-use crate::station::{Completed, Next, Readiness, Rejected, Setup, Station};
+use crate::model::set::Models;
+use crate::station::{Adopted, Completed, ModelWindow, Next, Readiness, Rejected, Setup, Station};
 use crate::weather::place::Places;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
@@ -133,9 +135,9 @@ fn kind(state: StationState) -> StateKind {
 /// See the head of this file.
 pub struct Service {
     settings: Settings,
-    model: Arc<Model>,
-    /// A model that takes over when nothing is in flight.
-    waiting_model: Option<Arc<Model>>,
+    models: Models,
+    /// Models that take over when nothing is in flight.
+    waiting_models: Option<Models>,
     stations: HashMap<StationName, StationEntry>,
     /// The order in which stations are looked at.
     sweep: VecDeque<StationName>,
@@ -181,12 +183,12 @@ struct RestoreCount {
 
 impl Service {
     /// A service without stations.
-    pub fn new(settings: Settings, model: Arc<Model>) -> Service {
+    pub fn new(settings: Settings, models: Models) -> Service {
         Service {
             clock: ClockWatch::new(settings.earliest),
             settings,
-            model,
-            waiting_model: None,
+            models,
+            waiting_models: None,
             stations: HashMap::new(),
             sweep: VecDeque::new(),
             in_flight: 0,
@@ -228,11 +230,11 @@ impl Service {
                 self.message_came(effects);
                 self.forget(station, token, effects);
             }
-            Input::Inferred { station, number, outputs } => {
-                self.inferred(now, &station, number, outputs, effects);
+            Input::Inferred { station, number, model, outputs } => {
+                self.inferred(now, &station, number, model, outputs, effects);
             }
-            Input::ModelLoaded(model) => {
-                self.waiting_model = Some(model);
+            Input::ModelsLoaded(models) => {
+                self.waiting_models = Some(models);
                 self.switch_if_idle(now, effects);
             }
             Input::Restored(restored) => self.restore(now, &restored, effects),
@@ -258,7 +260,7 @@ impl Service {
     /// Whether readings are accepted now; else they stay unread, and the broker keeps them.
     pub fn accepts_readings(&self) -> bool {
         self.in_flight < MAX_IN_FLIGHT
-            && self.waiting_model.is_none()
+            && self.waiting_models.is_none()
             && self.held < MAX_HELD
             && self.early.len() < MAX_EARLY
             && self.undelivered.len() < MAX_WAITING_FORECASTS
@@ -284,16 +286,22 @@ impl Service {
         self.ready
     }
 
-    /// The model in use.
+    /// The main model in use.
     pub fn model(&self) -> &Arc<Model> {
-        &self.model
+        self.models.main()
+    }
+
+    /// The models in use.
+    pub fn models(&self) -> &Models {
+        &self.models
     }
 
     /// The newest windows of some stations, at most so many, as another model would be given them: one behind the other. It can
-    /// be tried on them before it is used.
+    /// be tried on them before it is used. A model that names stations is tried on theirs.
     pub fn sample_windows(&self, model: &Model, most: usize) -> Vec<f32> {
-        let step = self.sweep.len().div_ceil(most.max(1)).max(1);
-        let sample = self.sweep.iter().step_by(step).filter_map(|name| self.stations.get(name));
+        let named = || self.sweep.iter().filter(|name| model.names(name));
+        let step = named().count().div_ceil(most.max(1)).max(1);
+        let sample = named().step_by(step).filter_map(|name| self.stations.get(name));
         sample.filter_map(|entry| entry.station.window_for(model)).flatten().collect()
     }
 
@@ -352,6 +360,12 @@ impl Service {
         }
     }
 
+    /// The specialists that a station uses: none without experts.
+    fn specialists(&self, station: &StationName) -> Box<[Arc<Model>]> {
+        let site = self.settings.places.of(station).map(|place| place.site);
+        if self.settings.experts { self.models.of_station(station, site) } else { Box::default() }
+    }
+
     fn message_came(&mut self, effects: &mut Vec<Effect>) {
         self.has_message = true;
         if std::mem::take(&mut self.says_no_readings) {
@@ -406,7 +420,9 @@ impl Service {
                 return self.refuse(Some(name), "too_many_stations", detail, token, effects);
             }
             None => {
-                let station = Station::new(name.clone(), Arc::clone(&self.model)).set_up(self.setup(&name));
+                let station = Station::new(name.clone(), Arc::clone(self.models.main()))
+                    .set_up(self.setup(&name))
+                    .with_specialists(self.specialists(&name));
                 (unseated.insert(station), false)
             }
         };
@@ -422,8 +438,10 @@ impl Service {
                 return self.refuse(Some(name), reason, detail, token, effects);
             }
         };
+        // The history keeps what the models look at; the journal keeps all that was measured.
+        let has_more = observed.kept.iter().any(|(quantity, _)| !station.keeps(quantity));
         let slot_begins = {
-            let grid = self.model.manifest.window.grid();
+            let grid = self.models.main().manifest.window.grid();
             grid.slot_begins(grid.slot(time))
         };
         if let Some(station) = unseated {
@@ -433,9 +451,6 @@ impl Service {
         if is_news && let Some(entry) = self.stations.get_mut(&name) {
             entry.active_uptime = now.uptime.as_nanos() as i128;
         }
-        // The history keeps what the model looks at; the journal keeps all that was measured.
-        let quantities = self.model.manifest.window.quantities();
-        let has_more = observed.kept.iter().any(|(quantity, _)| !quantities.contains(&quantity));
         if is_news || has_more {
             let station = name.clone();
             self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
@@ -452,10 +467,7 @@ impl Service {
         self.scored(&name, &observed.scores, effects);
         match observed.next {
             Next::Nothing => {}
-            Next::Infer(number, window) => {
-                self.in_flight += 1;
-                effects.push(Effect::Infer { station: name.clone(), number, window });
-            }
+            Next::Infer(number, windows) => self.infer(&name, number, windows, effects),
             Next::Reference(forecast) => {
                 let delay = now.uptime.checked_sub(arrived);
                 self.issue(forecast, delay, effects);
@@ -465,45 +477,62 @@ impl Service {
         self.update_state(now, &name, false, effects);
     }
 
+    /// Has models run for a forecast.
+    fn infer(
+        &mut self,
+        name: &StationName,
+        number: u64,
+        windows: Vec<ModelWindow>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.in_flight += windows.len();
+        effects.extend(windows.into_iter().map(|ModelWindow { model, window }| Effect::Infer {
+            station: name.clone(),
+            number,
+            model: Arc::clone(&model.id),
+            window,
+        }));
+    }
+
     fn inferred(
         &mut self,
         now: Now,
         name: &StationName,
         number: u64,
+        model: Arc<str>,
         outputs: Result<Vec<f32>, String>,
         effects: &mut Vec<Effect>,
     ) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let completed = self.stations.get_mut(name).and_then(|entry| {
-            let outputs = outputs.as_ref().ok().map(Vec::as_slice);
-            entry.station.complete(number, outputs)
-        });
+        let (outputs, error) = match outputs {
+            Ok(outputs) => (Some(outputs), None),
+            Err(error) => (None, Some(error)),
+        };
+        let answered =
+            self.stations.get_mut(name).and_then(|entry| entry.station.answer(number, &model, outputs));
         // A station that was forgotten meanwhile wants no forecast.
-        if let Some(Completed { forecast, scores, arrived, is_implausible }) = completed {
-            if let Err(error) = outputs {
-                effects.push(Effect::Emit(Event::InferenceFailed { station: name.clone(), error }));
+        if let Some(is_plausible) = answered {
+            let station = name.clone();
+            if let Some(error) = error {
+                effects.push(Effect::Emit(Event::InferenceFailed { station, model, error }));
+            } else if !is_plausible {
+                effects.push(Effect::Emit(Event::ForecastImplausible { station, model }));
             }
-            if is_implausible {
-                effects.push(Effect::Emit(Event::ForecastImplausible { station: name.clone() }));
-            }
-            self.mark_dirty(name);
-            self.scored(name, &scores, effects);
-            let delay = arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
-            self.issue(forecast, delay, effects);
-            self.complete_unasked(now, name, effects);
+            self.issue_completed(now, name, effects);
             self.release_held(now, name, effects);
         }
         self.switch_if_idle(now, effects);
     }
 
-    /// Issues the forecasts without a model that waited for the one that has just come.
-    fn complete_unasked(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
-        while let Some(completed) =
-            self.stations.get_mut(name).and_then(|entry| entry.station.complete_unasked())
+    /// Issues the forecasts that wait for no model any more, in the order of origins.
+    fn issue_completed(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
+        while let Some(Completed { forecast, scores, arrived }) =
+            self.stations.get_mut(name).and_then(|entry| entry.station.next_completed())
         {
-            self.scored(name, &completed.scores, effects);
-            let delay = completed.arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
-            self.issue(completed.forecast, delay, effects);
+            self.mark_dirty(name);
+            self.scored(name, &scores, effects);
+            let delay = arrived.and_then(|arrived| now.uptime.checked_sub(arrived));
+            self.issue(forecast, delay, effects);
         }
     }
 
@@ -524,7 +553,7 @@ impl Service {
     /// Publishes and journals a forecast.
     fn issue(&mut self, forecast: Forecast, delay: Option<Duration>, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.stations.get(&forecast.station) {
-            let longest_h = self.model.manifest.max_lead_h();
+            let longest_h = self.models.main().manifest.max_lead_h();
             effects.push(Effect::Emit(Event::ForecastIssued {
                 forecast: Box::new(forecast.clone()),
                 readiness: entry.station.readiness(),
@@ -569,7 +598,7 @@ impl Service {
             }
             effects.push(Effect::Publish(Publication::Verification {
                 station: name,
-                model: Arc::clone(&self.model.id),
+                model: Arc::clone(&self.models.main().id),
                 verified_until,
                 scores: entry.station.scores().clone(),
                 experts,
@@ -627,7 +656,7 @@ impl Service {
             state,
             newest_reading: entry.station.newest().map(|(time, _)| time),
             place: entry.station.place(),
-            model: Arc::clone(&self.model.id),
+            model: Arc::clone(&self.models.main().id),
         }));
     }
 
@@ -747,7 +776,10 @@ impl Service {
     fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
         let setup = self.setup(&restored.station);
-        let (station, next, undelivered) = Station::restore(Arc::clone(&self.model), setup, restored, limit);
+        let specialists = self.specialists(&restored.station);
+        let has_specialists = !specialists.is_empty();
+        let main = Arc::clone(self.models.main());
+        let (station, next, undelivered) = Station::restore(main, specialists, setup, restored, limit);
         let name = station.name().clone();
         self.clock.shown(station.active_at());
         if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {
@@ -763,6 +795,10 @@ impl Service {
             return;
         }
         self.restored.stations += 1;
+        // A specialist that came while the service was not there may look further back than was read.
+        if has_specialists && station.has_room_for_older() {
+            effects.push(Effect::Recall(station.recall_readings()));
+        }
         self.scores.merge(station.scores());
         self.seat(now, station);
         if let Some(entry) = self.stations.get_mut(&name) {
@@ -774,10 +810,7 @@ impl Service {
             self.restored.owed += 1;
             self.mark_dirty(&name);
             match next {
-                Next::Infer(number, window) => {
-                    self.in_flight += 1;
-                    effects.push(Effect::Infer { station: name.clone(), number, window });
-                }
+                Next::Infer(number, windows) => self.infer(&name, number, windows, effects),
                 Next::Reference(forecast) => self.issue(forecast, None, effects),
                 Next::Nothing => {}
             }
@@ -797,27 +830,52 @@ impl Service {
             undelivered,
             omitted: omitted + own,
         }));
+        self.tell_specialists(None, effects);
     }
 
-    /// Uses the model that waits, when nothing is in flight for the one before.
+    /// Uses the models that wait, when nothing is in flight for those before.
     fn switch_if_idle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.in_flight > 0 {
             return;
         }
-        let Some(model) = self.waiting_model.take() else { return };
-        effects.push(Effect::SwitchModel(Arc::clone(&model)));
-        let old = std::mem::replace(&mut self.model, Arc::clone(&model));
-        effects.push(Effect::Emit(Event::ModelSwitched {
-            old: Arc::clone(&old.id),
-            new: Arc::clone(&model.id),
-        }));
+        let Some(models) = self.waiting_models.take() else { return };
+        effects.push(Effect::SwitchModels(models.clone()));
+        let before = std::mem::replace(&mut self.models, models);
+        let (old, new) = (Arc::clone(&before.main().id), Arc::clone(&self.models.main().id));
+        if old != new {
+            effects.push(Effect::Emit(Event::ModelSwitched { old, new }));
+        }
         let names: Vec<StationName> = self.stations.keys().cloned().collect();
         for name in names {
-            if let Some(entry) = self.stations.get_mut(&name) {
-                entry.station.adopt(Arc::clone(&model));
+            let specialists = self.specialists(&name);
+            let Some(entry) = self.stations.get_mut(&name) else { continue };
+            match entry.station.adopt(Arc::clone(self.models.main()), specialists) {
+                Adopted::Nothing => continue,
+                Adopted::Models => {}
+                Adopted::MoreHistory => effects.push(Effect::Recall(entry.station.recall_readings())),
             }
             self.mark_dirty(&name);
             self.update_state(now, &name, true, effects);
+        }
+        self.tell_specialists(Some(&before), effects);
+    }
+
+    /// Tells which specialists are used, and which are not and why, as far as that is another than before.
+    fn tell_specialists(&self, before: Option<&Models>, effects: &mut Vec<Effect>) {
+        let uses = |models: &[Arc<Model>], model: &Arc<Model>| models.iter().any(|own| own.id == model.id);
+        let old = before.map_or(&[][..], Models::specialists);
+        let left = old.iter().filter(|model| !uses(self.models.specialists(), model));
+        effects
+            .extend(left.map(|model| Effect::Emit(Event::SpecialistLeft { model: Arc::clone(&model.id) })));
+        for model in self.models.specialists().iter().filter(|model| !uses(old, model)) {
+            let stations =
+                self.stations.values().filter(|entry| uses(entry.station.specialists(), model)).count();
+            effects.push(Effect::Emit(Event::SpecialistJoined { model: Arc::clone(&model.id), stations }));
+        }
+        let said = |refused| before.is_some_and(|before| before.refused().contains(refused));
+        for (model, error) in self.models.refused().iter().filter(|refused| !said(refused)) {
+            let (model, error) = (Arc::clone(model), error.clone());
+            effects.push(Effect::Emit(Event::SpecialistRefused { model, error }));
         }
     }
 

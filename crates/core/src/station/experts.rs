@@ -2,11 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Completed, InFlight, Origin, Station};
+use super::in_flight::Asked;
+use super::{Origin, Station};
 use crate::forecast::experts::{
-    Advice, Combination, Distances, Experts, LeadAdvice, MODEL_PRIOR, References, Spread, Standing,
+    Advice, Combination, Distances, Experts, LeadAdvice, MODEL_PRIOR, References, SPECIALIST_PRIOR, Spread,
+    Standing,
 };
 use crate::forecast::{Forecast, LeadForecast, Source};
+use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::model::outputs;
 use crate::weather::quantity::Quantity;
@@ -60,7 +63,7 @@ impl StationExperts {
         origin: &Origin,
         history: &History,
         spec: &WindowSpec,
-        model: Option<Advice<'_>>,
+        models: &[Advice<'_>],
         is_superseded: bool,
     ) -> Combination {
         let time = history.grid().time(origin.slot);
@@ -78,7 +81,8 @@ impl StationExperts {
         };
         let lead_h: Vec<u32> = self.experts.lead_h().collect();
         let references = References::new(&lead_h, time, origin.newest_c, before);
-        let advices: Vec<Advice<'_>> = references.advices().into_iter().chain(model).collect();
+        let advices: Vec<Advice<'_>> =
+            references.advices().into_iter().chain(models.iter().copied()).collect();
         let combination = self.experts.combine(time, &advices);
         if !is_superseded {
             self.has_changed |= self.experts.issued(&combination);
@@ -106,37 +110,56 @@ impl Station {
         }
     }
 
-    /// The next forecast that goes without the model, when all before it have come; `None` when there is no such.
-    pub fn complete_unasked(&mut self) -> Option<Completed> {
-        let &InFlight { origin, arrived, .. } = self.in_flight.front().filter(|first| !first.is_asked)?;
-        self.in_flight.pop_front();
-        let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
-        let forecast = self.combined_forecast(&origin, None, is_superseded);
-        let scores = self.completed(&origin, &forecast, is_superseded);
-        Some(Completed { forecast, scores, arrived, is_implausible: false })
-    }
-
-    /// What the experts say together, the model among them where it gave `outputs`; persistence where there are no experts.
+    /// What the experts say together, those of the `asked` models among them that gave outputs; persistence where there are
+    /// no experts.
     pub(super) fn combined_forecast(
         &mut self,
         origin: &Origin,
-        outputs: Option<&[f32]>,
+        asked: &[Asked],
         is_superseded: bool,
     ) -> Forecast {
         let manifest = &self.model.manifest;
-        let leads = outputs.map(|outputs| model_leads(manifest, origin.newest_c, outputs));
-        let model = leads.as_deref().map(|leads| Advice { name: &self.model.id, prior: MODEL_PRIOR, leads });
+        let said: Vec<(&Model, Vec<Option<LeadAdvice>>)> = asked
+            .iter()
+            .filter_map(|asked| {
+                let own = &asked.model.manifest;
+                let leads = model_leads(own, origin.newest_c, asked.outputs()?);
+                Some((&*asked.model, at_leads(&manifest.lead_h, &own.lead_h, leads)))
+            })
+            .collect();
+        let models: Vec<Advice<'_>> = said
+            .iter()
+            .map(|(model, leads)| {
+                let prior = if model.id == self.model.id { MODEL_PRIOR } else { SPECIALIST_PRIOR };
+                Advice { name: &model.id, prior, leads }
+            })
+            .collect();
         let Some(own) = &mut self.experts else { return self.reference_forecast(origin) };
-        let combination = own.combine(origin, &self.history, &manifest.window, model, is_superseded);
+        let combination = own.combine(origin, &self.history, &manifest.window, &models, is_superseded);
         let leads = combination.leads().map(|combined| LeadForecast {
             lead_h: combined.lead_h,
             valid_at: manifest.window.valid_at(origin.slot, combined.lead_h).1,
             temperature_c: combined.temperature_c,
             interval_c: combined.interval_c(PUBLISHED_LEVEL),
         });
-        let source = if model.is_some() { Source::Model } else { Source::Reference };
-        self.forecast(origin, source, leads.collect())
+        // The first is the main model, if it can run.
+        match said.first() {
+            None => self.forecast(origin, Source::Reference, leads.collect()),
+            Some((model, _)) => Forecast {
+                model: model.id.to_string(),
+                ..self.forecast(origin, Source::Model, leads.collect())
+            },
+        }
     }
+}
+
+/// What is said of the leads that are `wanted`, of what is said of others; `None` where nothing is.
+fn at_leads(wanted: &[u32], lead_h: &[u32], mut said: Vec<Option<LeadAdvice>>) -> Vec<Option<LeadAdvice>> {
+    if wanted == lead_h {
+        return said;
+    }
+    let at = |wanted: &u32| lead_h.binary_search(wanted).ok().and_then(|lead| said.get_mut(lead)?.take());
+    wanted.iter().map(at).collect()
 }
 
 /// A model's outputs `[lead]` or `[lead, quantile]` as what an expert says, by lead.

@@ -76,6 +76,31 @@ impl History {
         &self.quantities
     }
 
+    /// How many slots are kept.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The same measurements, to the moment, in a history of other quantities or of another length: as far as both keep
+    /// them.
+    #[must_use]
+    pub fn reshaped(&self, quantities: &[Quantity], capacity: usize) -> History {
+        let mut reshaped = History::new(self.grid, quantities, capacity);
+        reshaped.newest = self.newest;
+        let (Some(newest), Some(oldest), Some(kept)) = (self.newest, self.oldest(), reshaped.oldest()) else {
+            return reshaped;
+        };
+        for (column, quantity) in quantities.iter().enumerate() {
+            let Some(before) = self.columns[quantity.index()] else { continue };
+            for slot in oldest.max(kept)..=newest {
+                let (from, to) = (self.row(slot) + usize::from(before), reshaped.row(slot) + column);
+                reshaped.values[to] = self.values[from];
+                reshaped.offsets[to] = self.offsets[from];
+            }
+        }
+        reshaped
+    }
+
     /// The newest slot that a reading fell into.
     pub fn newest(&self) -> Option<Slot> {
         self.newest
@@ -278,6 +303,32 @@ mod tests {
         assert_eq!(history.filled(18, T, 18, 4), 3.0);
         assert!(history.filled(19, T, 19, 4).is_nan());
         assert!(history.filled(9, T, 14, 4).is_nan());
+    }
+
+    #[test]
+    fn a_history_of_another_shape_holds_what_both_keep_and_when_it_was_measured() {
+        let mut history = history(10);
+        for slot in 1..=8 {
+            history.insert(at(slot * 600 - 60), &value(T, slot as f32));
+        }
+        history.insert(at(8 * 600 - 60), &value(D, 90.0));
+        for (capacity, oldest) in [(3, 6), (10, 1), (50, 1)] {
+            let mut reshaped = history.reshaped(&[Quantity::AirPressure, T], capacity);
+            assert_eq!((reshaped.newest(), reshaped.capacity()), (Some(8), capacity));
+            for slot in 0..=9 {
+                let expected = if (oldest..=8).contains(&slot) { slot as f32 } else { f32::NAN };
+                assert_eq!(
+                    reshaped.value(slot, T).to_bits(),
+                    expected.to_bits(),
+                    "slot {slot} of {capacity}"
+                );
+            }
+            assert!(reshaped.value(8, D).is_nan(), "it is not kept any more");
+            // A reading counts beside those of before as it would have then.
+            assert_eq!(reshaped.insert(at(8 * 600 - 90), &value(T, 0.0)), Inserted::Unchanged(8));
+            assert_eq!(reshaped.insert(at(8 * 600 - 30), &value(T, 9.0)), Inserted::Refreshed(8));
+        }
+        assert_eq!(History::new(history.grid(), &[T], 3).reshaped(&[D], 5).newest(), None);
     }
 
     #[test]

@@ -70,8 +70,8 @@ fn an_answer_that_is_no_temperature_leaves_the_reference_experts() {
     world.pass(600);
     world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(8.0) });
     while world.deliver() {}
-    let (station, number, _) = world.windows.pop_front().unwrap();
-    world.input(forecastd_core::Input::Inferred { station, number, outputs: Ok(vec![f32::NAN; 12]) });
+    let window = world.windows.pop_front().unwrap();
+    world.answer_with(window, Ok(vec![f32::NAN; 12]));
     let forecast = issued(&world).pop().unwrap();
     assert_eq!((forecast.origin, forecast.source), (at(5 * HOUR + 600), Source::Reference));
     assert!(forecast.leads.iter().all(|lead| lead.temperature_c.is_finite() && lead.interval_c.is_some()));
@@ -164,7 +164,7 @@ fn another_model_joins_the_experts_and_the_one_before_sleeps() {
         world.reading("roof", second, temperature(second));
     }
     let other = forecastd_core::Model { id: "test@1".into(), ..(*model(SAMPLES)).clone() };
-    world.input(forecastd_core::Input::ModelLoaded(std::sync::Arc::new(other)));
+    world.input(forecastd_core::Input::ModelsLoaded(std::sync::Arc::new(other).into()));
     for second in (40 * HOUR..80 * HOUR).step_by(1800) {
         world.reading("roof", second, temperature(second));
     }

@@ -148,10 +148,10 @@ fn outputs_that_no_thermometer_shows_are_counted_and_persistence_stands_in() {
         let time = at(5 * HOUR + 600);
         world.broker.push_back(Message { station: name("roof"), time, values: weather(1.0) });
         world.deliver();
-        let (station, number, _) = world.windows.pop_front().unwrap();
+        let window = world.windows.pop_front().unwrap();
         let mut outputs = vec![0.0; 12];
         outputs[7] = hostile;
-        world.input(Input::Inferred { station, number, outputs: Ok(outputs) });
+        world.answer_with(window, Ok(outputs));
         world.settle_all();
         let forecast = world.published_forecasts().pop().unwrap();
         assert_eq!((forecast.source, forecast.issued_at), (Source::Persistence, time), "{hostile}");
@@ -166,8 +166,8 @@ fn a_model_that_fails_leaves_the_reference_forecast() {
     let time = at(5 * HOUR + 600);
     world.broker.push_back(Message { station: name("roof"), time, values: weather(1.0) });
     world.deliver();
-    let (station, number, _) = world.windows.pop_front().unwrap();
-    world.input(Input::Inferred { station, number, outputs: Err("it is gone".to_owned()) });
+    let window = world.windows.pop_front().unwrap();
+    world.answer_with(window, Err("it is gone".to_owned()));
     world.settle_all();
     assert_eq!(world.published_forecasts().pop().unwrap().source, Source::Persistence);
     assert!(world.events.iter().any(|event| matches!(event, Event::InferenceFailed { .. })));
@@ -206,8 +206,8 @@ fn no_more_readings_are_accepted_than_the_model_can_follow() {
 #[test]
 fn a_model_that_wants_more_history_says_so_at_once() {
     let mut world = ready_world();
-    let longer: Arc<Model> = model(24);
-    world.input(Input::ModelLoaded(longer));
+    let longer = Arc::new(Model { id: "test@1".into(), ..(*model(24)).clone() });
+    world.input(Input::ModelsLoaded(longer.into()));
     world.settle_all();
     assert!(matches!(status(&world, "roof").0, StationState::Fresh(Readiness::WarmingUp(_))));
     assert_eq!(world.service.ready_stations(), 0);
@@ -219,7 +219,8 @@ fn a_model_waits_until_nothing_is_in_flight() {
     world.pass(600);
     world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(1.0) });
     world.deliver();
-    world.input(Input::ModelLoaded(model(4)));
+    let other = Model { id: "test@1".into(), ..(*model(4)).clone() };
+    world.input(Input::ModelsLoaded(Arc::new(other).into()));
     assert!(!world.service.accepts_readings());
     assert!(!world.events.iter().any(|event| matches!(event, Event::ModelSwitched { .. })));
     world.answer();
@@ -335,7 +336,7 @@ fn another_model_can_be_tried_on_the_windows_that_stations_would_give_it() {
     world.pass(600);
     world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(1.0) });
     world.deliver();
-    let (.., window) = world.windows[0].clone();
+    let window = world.windows[0].window.clone();
     // Those that warm up have none.
     assert_eq!(world.service.sample_windows(&model(4), 10), window);
     assert!(world.service.sample_windows(&model(24), 10).is_empty());

@@ -3,6 +3,7 @@
 mod clock;
 mod experts;
 mod faults;
+mod models;
 mod restart;
 mod station;
 mod world;

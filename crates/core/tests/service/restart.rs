@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use forecastd_core::{Event, Publication, Quantity, Scores, Settings, Values};
 use proptest::prelude::*;
 
-use crate::world::{Message, SAMPLES, World, at, model, name, settings, temperature, weather};
+use crate::world::{Message, SAMPLES, World, at, model, name, settings, specialist, temperature, weather};
 
 /// A feed of one or two stations: in order and late, repeated, in one slot, spikes, holes, missing quantities.
 fn feed() -> impl Strategy<Value = Vec<Message>> {
@@ -44,12 +44,26 @@ fn feed() -> impl Strategy<Value = Vec<Message>> {
     })
 }
 
-fn world(feed: &[Message], experts: bool) -> World {
+fn world(experts: bool) -> World {
     let mut world = World::with(Settings { experts, ..settings() }, model(SAMPLES));
     // The clock of a replay: all of the feed is in the past.
     world.now.wall = at(400 * 24 * 3600);
-    world.broker = VecDeque::from(feed.to_vec());
     world
+}
+
+/// Feeds a world in three parts, the second with a specialist that looks further back than the main model, the last without
+/// it again. In each part happens what `meanwhile` does, and then all that is left.
+fn run(world: &mut World, feed: &[Message], mut meanwhile: impl FnMut(&mut World)) {
+    let part = feed.len().div_ceil(3).max(1);
+    for (part, messages) in feed.chunks(part).enumerate() {
+        let specialists = (part == 1).then(|| specialist("own@1", SAMPLES + 3));
+        world.load_specialists(specialists);
+        world.settle_all();
+        world.broker.extend(messages.iter().cloned());
+        meanwhile(world);
+        world.subscribe();
+        world.settle_all();
+    }
 }
 
 /// What happens next, besides kills.
@@ -58,7 +72,8 @@ fn step(world: &mut World, choice: u8) {
         _ if choice == 255 => world.disconnect(),
         _ if choice >= 252 => world.subscribe(),
         0..=3 => drop(world.deliver()),
-        4 => drop(world.answer()),
+        4 if choice & 8 == 0 => drop(world.answer()),
+        4 => drop(world.answer_specialist()),
         5 => drop(world.commit()),
         6 => drop(world.settle()),
         _ => world.flush(),
@@ -82,23 +97,24 @@ proptest! {
     #[test]
     fn any_interleaving_with_kills_ends_like_the_quiet_run(
         feed in feed(),
-        choices in prop::collection::vec(any::<u8>(), 0..1500),
+        choices in prop::collection::vec(any::<u8>(), 0..2000),
         kill_every in 20_usize..400,
         experts in any::<bool>(),
     ) {
-        let mut quiet = world(&feed, experts);
-        quiet.settle_all();
+        let mut quiet = world(experts);
+        run(&mut quiet, &feed, |_| {});
 
-        let mut killed = world(&feed, experts);
-        for (index, choice) in choices.into_iter().enumerate() {
-            step(&mut killed, choice);
-            if index % kill_every == kill_every - 1 {
-                killed.kill();
-                killed.subscribe();
+        let mut killed = world(experts);
+        let (each, mut choices) = (choices.len() / 3, choices.into_iter().enumerate());
+        run(&mut killed, &feed, |killed| {
+            for (index, choice) in choices.by_ref().take(each) {
+                step(killed, choice);
+                if index % kill_every == kill_every - 1 {
+                    killed.kill();
+                    killed.subscribe();
+                }
             }
-        }
-        killed.subscribe();
-        killed.settle_all();
+        });
 
         prop_assert!(killed.unacknowledged.is_empty());
         prop_assert_eq!(&killed.journal.readings, &quiet.journal.readings);
@@ -133,7 +149,9 @@ proptest! {
         cut in 1_usize..60,
         experts in any::<bool>(),
     ) {
-        let mut world = world(&feed, experts);
+        let mut world = world(experts);
+        world.load_specialists([specialist("own@1", SAMPLES + 3)]);
+        world.broker = VecDeque::from(feed);
         for _ in 0..cut {
             world.deliver();
             world.answer();

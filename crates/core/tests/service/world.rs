@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use forecastd_core::{
     Batch, Effect, Entry, Event, FORMAT_VERSION, Feature, Forecast, Input, Manifest, MissingValues, Model,
-    Normalisation, Now, Publication, Quantity, Recall, Restored, Service, Settings, Site, StationName,
-    Target, TargetKind, Token, Values, WindowSpec,
+    Models, Normalisation, Now, Publication, Quantity, Recall, Restored, Service, Settings, Site,
+    StationName, Target, TargetKind, Token, Values, WindowSpec,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -67,10 +67,31 @@ pub(crate) fn model(samples: usize) -> Arc<Model> {
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),
+        stations: Vec::new(),
         graph_sha256: None,
     };
     manifest.validate().unwrap();
     Arc::new(Model { manifest, id: "test@0".into() })
+}
+
+/// A model of temperature alone that looks further back than [`model`], with other leads and without intervals.
+pub(crate) fn specialist(id: &str, samples: usize) -> Arc<Model> {
+    let Model { mut manifest, .. } = (*model(samples)).clone();
+    manifest.name = "own".to_owned();
+    manifest.window.features.truncate(1);
+    manifest.normalisation = Normalisation { mean: vec![10.0], standard_deviation: vec![5.0] };
+    manifest.lead_h = vec![2, 6, 12];
+    manifest.quantiles = Vec::new();
+    manifest.validate().unwrap();
+    Arc::new(Model { manifest, id: id.into() })
+}
+
+/// What a specialist answers: for 6 h what is right of a wave of 36 hours around 10 °C, from its value 6 hours ago, as
+/// sin(x + 60°) = sin x − sin(x − 60°); for the other leads the change of the last hour.
+pub(crate) fn outputs_of_specialist(window: &[f32]) -> Vec<f32> {
+    let back = |hours: usize| 5.0 * window[(window.len() - 1).saturating_sub(hours)];
+    let last_hour = back(0) - back(1);
+    vec![last_hour, -back(6), last_hour]
 }
 
 /// What the model answers: for each lead of `h` hours the change `mean of the window · h / 10`, ± `h / 10`.
@@ -208,17 +229,27 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// A window in flight.
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    pub(crate) station: StationName,
+    pub(crate) number: u64,
+    pub(crate) model: Arc<str>,
+    pub(crate) window: Vec<f32>,
+}
+
 pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) settings: Settings,
-    pub(crate) model: Arc<Model>,
+    /// The models in use, which a restart finds.
+    pub(crate) models: Models,
     pub(crate) now: Now,
     /// Messages that the broker has not delivered, or delivers again.
     pub(crate) broker: VecDeque<Message>,
     /// Delivered and not acknowledged.
     pub(crate) unacknowledged: BTreeMap<Token, Message>,
     next_token: Token,
-    pub(crate) windows: VecDeque<(StationName, u64, Vec<f32>)>,
+    pub(crate) windows: VecDeque<Window>,
     pub(crate) uncommitted: VecDeque<Batch>,
     /// What the journal was asked for again.
     pub(crate) recalls: VecDeque<Recall>,
@@ -236,11 +267,12 @@ impl World {
         World::with(settings(), model(SAMPLES))
     }
 
-    pub(crate) fn with(settings: Settings, model: Arc<Model>) -> World {
+    pub(crate) fn with(settings: Settings, models: impl Into<Models>) -> World {
+        let models = models.into();
         let mut world = World {
-            service: Service::new(settings.clone(), Arc::clone(&model)),
+            service: Service::new(settings.clone(), models.clone()),
             settings,
-            model,
+            models,
             now: Now { wall: at(0), uptime: Duration::ZERO },
             broker: VecDeque::new(),
             unacknowledged: BTreeMap::new(),
@@ -286,11 +318,11 @@ impl World {
                 }
                 Effect::Journal(batch) => self.uncommitted.push_back(batch),
                 Effect::Recall(recall) => self.recalls.push_back(recall),
-                Effect::Infer { station, number, window } => {
-                    self.windows.push_back((station, number, window))
+                Effect::Infer { station, number, model, window } => {
+                    self.windows.push_back(Window { station, number, model, window });
                 }
                 Effect::Publish(publication) => self.outbox.push_back(publication),
-                Effect::SwitchModel(model) => self.model = model,
+                Effect::SwitchModels(models) => self.models = models,
                 Effect::Emit(event) => self.events.push(event),
             }
         }
@@ -331,11 +363,35 @@ impl World {
         true
     }
 
-    /// The model answers the oldest window.
+    /// The oldest window is answered.
     pub(crate) fn answer(&mut self) -> bool {
-        let Some((station, number, window)) = self.windows.pop_front() else { return false };
-        self.input(Input::Inferred { station, number, outputs: Ok(outputs(&window)) });
-        true
+        let oldest = self.windows.pop_front();
+        oldest.map(|window| self.answer_window(window)).is_some()
+    }
+
+    /// The oldest window of a specialist is answered: models wait for no other.
+    pub(crate) fn answer_specialist(&mut self) -> bool {
+        let index = self.windows.iter().position(|window| window.model != self.models.main().id);
+        let window = index.and_then(|index| self.windows.remove(index));
+        window.map(|window| self.answer_window(window)).is_some()
+    }
+
+    fn answer_window(&mut self, window: Window) {
+        let is_main = window.model == self.models.main().id;
+        let outputs = if is_main { outputs(&window.window) } else { outputs_of_specialist(&window.window) };
+        self.answer_with(window, Ok(outputs));
+    }
+
+    /// A window is answered with this.
+    pub(crate) fn answer_with(&mut self, window: Window, outputs: Result<Vec<f32>, String>) {
+        let Window { station, number, model, .. } = window;
+        self.input(Input::Inferred { station, number, model, outputs });
+    }
+
+    /// Other specialists stand beside the main model from now on.
+    pub(crate) fn load_specialists(&mut self, specialists: impl IntoIterator<Item = Arc<Model>>) {
+        let models = Models::new(Arc::clone(self.models.main()), specialists);
+        self.input(Input::ModelsLoaded(models));
     }
 
     /// The journal commits the oldest batch.
@@ -417,7 +473,7 @@ impl World {
         self.recalls.clear();
         self.outbox.clear();
         self.is_subscribed = false;
-        self.service = Service::new(self.settings.clone(), Arc::clone(&self.model));
+        self.service = Service::new(self.settings.clone(), self.models.clone());
         self.now.uptime = Duration::ZERO;
         for restored in self.journal.restored() {
             self.input(Input::Restored(Box::new(restored)));

@@ -156,6 +156,7 @@ impl Session<'_> {
         Manifest {
             format_version: FORMAT_VERSION,
             name,
+            stations: self.options.station.iter().cloned().collect(),
             window,
             normalisation: normalisation(),
             training: Some(Training {

@@ -223,6 +223,7 @@ mod tests {
                 mean: 0.0,
                 standard_deviation: 1.0,
             },
+            stations: Vec::new(),
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),

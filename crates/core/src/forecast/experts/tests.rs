@@ -131,6 +131,31 @@ fn an_expert_that_is_gone_sleeps_and_is_forgotten_and_the_others_go_on() {
     assert_eq!(names(&experts).len(), 3);
 }
 
+/// Each day another version of a model comes and the one before is gone: long before those are forgotten they fill the room.
+#[test]
+fn where_there_is_no_room_the_expert_gives_way_that_has_slept_for_the_longest() {
+    let lead_h = leads(6);
+    let mut experts = Experts::new(&lead_h);
+    for day in 0..30 {
+        let (own, version) = (model(&lead_h, day, 0.0, 0.4), format!("own@{day:02}"));
+        for origin in 24 * day..24 * (day + 1) {
+            let references = references(&lead_h, origin);
+            let mut advices = references.advices().to_vec();
+            advices.push(advice(&version, 5.0, &own));
+            step(&mut experts, origin, &advices);
+        }
+        let standings = experts.standings();
+        let names: Vec<&str> = standings.iter().map(|standing| standing.name.as_str()).collect();
+        let oldest = format!("own@{:02}", (day - 12).max(0));
+        let mut expected = vec!["mixture".to_owned()];
+        expected.extend((0..=day).map(|day| format!("own@{day:02}")).filter(|name| *name >= oldest));
+        expected.extend(["persistence".to_owned(), "yesterday".to_owned()]);
+        assert_eq!(names, expected, "day {day}");
+        let own = standings.iter().find(|standing| standing.name == version).unwrap();
+        assert!(!own.is_asleep && own.leads[0].mae_c.is_some());
+    }
+}
+
 #[test]
 fn with_one_hour_of_history_there_is_a_forecast_with_an_interval() {
     let lead_h = leads(24);
