@@ -74,6 +74,9 @@ enum Command {
     Quantities,
     /// Replay a CSV as a live sensor feed over MQTT
     Replay(ReplayOptions),
+    /// Train a model of its own for every station of the journal that has enough history
+    #[cfg(feature = "train")]
+    Retrain(ConfigOptions),
     /// Train a network on a station's history
     #[cfg(feature = "train")]
     Train(Box<forecastd_train::TrainOptions>),
@@ -158,6 +161,8 @@ impl Arguments {
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
             }
+            #[cfg(feature = "train")]
+            Command::Retrain(options) => return retrain(&options),
             #[cfg(feature = "train")]
             Command::Train(options) => return train(&options),
             #[cfg(not(feature = "train"))]
@@ -288,19 +293,8 @@ fn station_name(text: &str) -> Result<StationName, String> {
 #[cfg(feature = "train")]
 fn train(options: &forecastd_train::TrainOptions) -> anyhow::Result<ExitCode> {
     use forecastd_train::TrainError;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&interrupted);
-    let runtime = runtime()?;
-    runtime.spawn(async move {
-        terminated().await;
-        asked.store(true, Ordering::Relaxed);
-        // Whoever asks again will not wait for the end of what is being done.
-        terminated().await;
-        std::process::exit(INTERRUPTED.into());
-    });
+    let (interrupted, _runtime) = interruption()?;
     match forecastd_train::run_on_terminal(options, &interrupted) {
         Err(error @ TrainError::Interrupted(_)) => {
             eprintln!("{error}");
@@ -372,5 +366,43 @@ fn start_log(settings: &LogSettings) {
             let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             builder.with_ansi(is_terminal).init();
         }
+    }
+}
+
+/// What is set when the process is asked to end, with the runtime that waits for that.
+#[cfg(feature = "train")]
+fn interruption() -> anyhow::Result<(std::sync::Arc<std::sync::atomic::AtomicBool>, tokio::runtime::Runtime)>
+{
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&interrupted);
+    let runtime = runtime()?;
+    runtime.spawn(async move {
+        terminated().await;
+        asked.store(true, Ordering::Relaxed);
+        // Whoever asks again will not wait for the end of what is being done.
+        terminated().await;
+        std::process::exit(INTERRUPTED.into());
+    });
+    Ok((interrupted, runtime))
+}
+
+#[cfg(feature = "train")]
+fn retrain(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
+    use forecastd::command::retrain::{RetrainError, retrain};
+
+    let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(faults) => return Ok(print_faults(options, &faults)),
+    };
+    let (interrupted, _runtime) = interruption()?;
+    match retrain(&config, &interrupted, &mut std::io::stdout()) {
+        Err(error @ RetrainError::Interrupted) => {
+            eprintln!("{error}");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        result => Ok(result.map(|()| ExitCode::SUCCESS)?),
     }
 }

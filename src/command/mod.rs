@@ -8,3 +8,5 @@ pub mod listen;
 pub mod probe;
 pub mod quantities;
 pub mod replay;
+#[cfg(feature = "train")]
+pub mod retrain;

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use forecastd_core::{Next, Place, Quantity, Setup, Site, Station, StationName, Values};
+use forecastd::command::retrain::retrain;
+use forecastd::config::Config;
+use forecastd_core::{Batch, Entry, Next, Place, Quantity, Setup, Site, Station, StationName, Values};
+use forecastd_journal::{Journal, JournalError, Observer, Retention, Store};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_train::{TrainOptions, run};
 use jiff::Timestamp;
@@ -130,4 +133,61 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     assert_eq!(specialist.manifest.window.site, Some(site));
     let mae = |lead: usize| specialist.manifest.scores[0].leads[lead].mae;
     assert!(mae(11) < specialist.manifest.scores[0].leads[11].persistence_mae);
+
+    // The same from the journal, for every station of it: one with history, one with little, one of which nobody knows where
+    // it stands.
+    let journal = folder.path().join("journal.sqlite");
+    let history = |name: &str, hours: i64| {
+        let station = StationName::new(name).unwrap();
+        (0..hours).map(move |hour| {
+            let wave = 4.0 * ((hour as f64 - 3.0) / 24.0 * std::f64::consts::TAU).cos();
+            let mut values = Values::NONE;
+            let celsius = ((temperature(site, hour, 6) + wave) * 10.0).round() / 10.0;
+            values.set(Quantity::AirTemperature, celsius as f32);
+            let time = Timestamp::from_second(BEGIN_S + hour * 3600).unwrap();
+            Entry::Reading { station: station.clone(), time, values, slot_begins: time }
+        })
+    };
+    let entries =
+        history("roof", 24 * 70).chain(history("new", 48)).chain(history("lost", 24 * 70)).collect();
+    let retention = Retention { readings_days: 3650, forecasts_days: 60 };
+    let writer = Journal::start(Store::new(&journal), retention, Quiet).unwrap();
+    writer.write(Batch { id: 1, entries });
+    writer.close(Duration::from_secs(60)).unwrap();
+    let text = format!(
+        "[journal]\npath = {journal:?}\n[model]\npath = {:?}\nfolder = {:?}\n[station.roof]\nlatitude_deg = 41.5\n\
+         longitude_deg = 12.5\n[station.new]\nlatitude_deg = 41.5\nlongitude_deg = 12.5\n",
+        folder.path().join("world.onnx"),
+        folder.path().join("models.d"),
+    );
+    let nothing: [(&str, &str); 0] = [];
+    let config = Config::from_text(&text, folder.path(), nothing).unwrap();
+    let mut said = Vec::new();
+    retrain(&config, &AtomicBool::default(), &mut said).unwrap();
+    let said = String::from_utf8(said).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("lost: it is not known where it stands"), "{said}");
+    assert!(
+        lines[1].starts_with("new: ") && lines[1].contains("days of whole windows are too little"),
+        "{said}"
+    );
+    assert!(lines[2].starts_with("roof: written to "), "{said}");
+    let specialist = Artefact::read(&folder.path().join("models.d/roof.onnx")).unwrap();
+    assert_eq!(specialist.manifest.stations, ["roof"]);
+    assert_eq!(specialist.manifest.window.site, Some(site));
+}
+
+/// Takes what a journal tells.
+struct Quiet;
+
+impl Observer for Quiet {
+    fn committed(&self, _: u64, _: usize, _: Duration) {}
+
+    fn failed(&self, error: &JournalError, _: u64, _: usize, _: usize) {
+        panic!("{error}");
+    }
+
+    fn recreated(&self) {}
+
+    fn size(&self, _: u64) {}
 }

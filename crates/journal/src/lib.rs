@@ -35,6 +35,6 @@ mod writer;
 
 pub use error::{JournalError, NotWritten};
 pub use restore::{RestoreLimits, RestoreReport};
-pub use store::{Opened, Store, forget, recall};
+pub use store::{Opened, Store, forget, recall, stations};
 pub use tidying::Retention;
 pub use writer::{Journal, Observer};

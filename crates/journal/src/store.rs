@@ -288,6 +288,24 @@ pub fn forget(path: &Path, station: &StationName) -> Result<bool, JournalError> 
     known.map_err(|failure| store.named(failure))
 }
 
+/// The stations that the file knows, by name, while another program may write to it; none where there is no file.
+///
+/// # Errors
+/// [`JournalError`] when the file cannot be read.
+pub fn stations(path: &Path) -> Result<Vec<StationName>, JournalError> {
+    if identity(path).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut store = Store::new(path);
+    let names = store.connection().and_then(|connection| {
+        let mut find = connection.prepare("SELECT name FROM station ORDER BY name")?;
+        let names = find.query_map([], |row| row.get::<_, String>(0))?;
+        Ok(names.collect::<Result<Vec<String>, _>>()?)
+    });
+    let names = names.map_err(|failure| store.named(failure))?;
+    Ok(names.iter().filter_map(|name| StationName::new(name).ok()).collect())
+}
+
 /// Reads again what the file holds of some stations, while another one writes to it. Stations that it does not know are left
 /// out.
 ///

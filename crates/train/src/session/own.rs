@@ -156,6 +156,7 @@ impl Session<'_> {
         Manifest {
             format_version: FORMAT_VERSION,
             name,
+            // A history of the journal is that of a station by its name; of a file, who knows.
             stations: self.options.station.iter().cloned().collect(),
             window,
             normalisation: normalisation(),

@@ -1,0 +1,157 @@
+//! A model of its own for every station that has enough history: the model for any place, gone on from with what the journal
+//! holds of the station. What gains nothing on blocks that were left out is not written, and an earlier model stays.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use forecastd_core::{Place, StationName};
+use forecastd_journal::JournalError;
+use forecastd_train::{TrainError, TrainOptions, run};
+
+use crate::config::Config;
+
+/// Why nothing can be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum RetrainError {
+    /// There is nothing to learn from.
+    #[error("journal.enabled is false: there is no history to learn from")]
+    NoJournal,
+    /// There is no folder for the models.
+    #[error("model.folder is empty: there is nowhere to put a station's model")]
+    NoFolder,
+    /// The journal cannot be read.
+    #[error("journal {path}", path = .path.display())]
+    Journal {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: JournalError,
+    },
+    /// The folder cannot be made, or what is said not written.
+    #[error("{path}", path = .path.display())]
+    Io {
+        /// Which folder or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What came of one station.
+#[derive(Debug)]
+enum Outcome {
+    /// A model was written.
+    Written(PathBuf),
+    /// There is none, for this reason.
+    Kept(String),
+}
+
+/// Trains for every station of the journal, one after the other, and says a line for each.
+///
+/// # Errors
+/// [`RetrainError`] when nothing can be trained at all; what goes wrong with one station costs no other.
+pub fn retrain(
+    config: &Config,
+    interrupted: &AtomicBool,
+    output: &mut dyn Write,
+) -> Result<(), RetrainError> {
+    if !config.journal.enabled {
+        return Err(RetrainError::NoJournal);
+    }
+    let folder = config.model.folder.clone().ok_or(RetrainError::NoFolder)?;
+    let journal = &config.journal.path;
+    let stations = forecastd_journal::stations(journal)
+        .map_err(|source| RetrainError::Journal { path: journal.clone(), source })?;
+    std::fs::create_dir_all(&folder).map_err(|source| RetrainError::Io { path: folder.clone(), source })?;
+    for station in &stations {
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(RetrainError::Interrupted);
+        }
+        let place = config.places.of(station);
+        let outcome = train_one(config, station, place, &folder, interrupted);
+        let line = match outcome {
+            Outcome::Written(path) => format!("{station}: written to {}", path.display()),
+            Outcome::Kept(reason) => format!("{station}: {reason}"),
+        };
+        let written = writeln!(output, "{line}");
+        written.map_err(|source| RetrainError::Io { path: "standard output".into(), source })?;
+    }
+    Ok(())
+}
+
+fn train_one(
+    config: &Config,
+    station: &StationName,
+    place: Option<Place>,
+    folder: &Path,
+    interrupted: &AtomicBool,
+) -> Outcome {
+    let Some(Place { site, .. }) = place else {
+        return Outcome::Kept("it is not known where it stands: [station.NAME] or [site]".to_owned());
+    };
+    let out = folder.join(format!("{}.onnx", file_stem(station)));
+    let options = TrainOptions {
+        experiment: vec!["own".to_owned()],
+        from: Some(config.model.path.clone()),
+        journal: Some(config.journal.path.clone()),
+        station: Some(station.to_string()),
+        latitude: Some(site.latitude_deg),
+        longitude: Some(site.longitude_deg),
+        elevation: site.elevation_m,
+        name: Some(file_stem(station).chars().take(64).collect()),
+        out: Some(out.clone()),
+        ..TrainOptions::default()
+    };
+    match run(&options, interrupted, &mut ()) {
+        Ok(_) => Outcome::Written(out),
+        Err(
+            error @ (TrainError::TooLittle { .. }
+            | TrainError::NoOwnGain { .. }
+            | TrainError::NoStation { .. }),
+        ) => Outcome::Kept(error.to_string()),
+        Err(error) => Outcome::Kept(format!("not trained: {}", chain(&error))),
+    }
+}
+
+/// A station's name as that of a file and a model, different for different stations: every byte that is neither a letter, a
+/// digit, a dash nor a dot within it is an underscore and its two hexadecimal digits.
+fn file_stem(station: &StationName) -> String {
+    let mut stem = String::new();
+    for &byte in station.as_str().as_bytes() {
+        let is_plain = byte.is_ascii_alphanumeric() || byte == b'-' || (byte == b'.' && !stem.is_empty());
+        if is_plain {
+            stem.push(char::from(byte));
+        } else {
+            stem.push_str(&format!("_{byte:02x}"));
+        }
+    }
+    stem
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line = format!("{line}: {cause}");
+        source = cause.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_station_s_name_is_a_file_s_name_of_plain_letters() {
+        let stem = |name: &str| file_stem(&StationName::new(name).unwrap());
+        assert_eq!(stem("roof-1"), "roof-1");
+        assert_eq!(stem("Dach Süd"), "Dach_20S_c3_bcd");
+        assert_eq!(stem(".hidden"), "_2ehidden");
+        assert_ne!(stem("a b"), stem("a_b"));
+    }
+}
