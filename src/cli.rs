@@ -13,7 +13,7 @@ use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 #[cfg(feature = "demo")]
 use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
-    command::{evaluate, forget, healthcheck, inspect, probe, replay},
+    command::{evaluate, forget, healthcheck, inspect, listen, probe, quantities, replay},
     daemon,
     operations::descriptors,
 };
@@ -63,6 +63,15 @@ enum Command {
         #[command(flatten)]
         options: ConfigOptions,
     },
+    /// Show what arrives on the broker, what each preset makes of it, and the [[source]] for it
+    Listen {
+        #[command(flatten)]
+        config: ConfigOptions,
+        #[command(flatten)]
+        options: listen::ListenOptions,
+    },
+    /// List the quantities, units and presets that a mapping can name
+    Quantities,
     /// Replay a CSV as a live sensor feed over MQTT
     Replay(ReplayOptions),
     /// Train a network on a station's history
@@ -125,6 +134,20 @@ impl Arguments {
             Command::Check(options) => return check(&options),
             Command::Healthcheck(options) => return check_health(&options),
             Command::Forget { station, options } => return forget_station(&station, &options),
+            Command::Listen { config: file, options } => {
+                let config = match Config::load(file.config.as_deref(), std::env::vars_os()) {
+                    Ok(config) => config,
+                    Err(faults) => return Ok(print_faults(&file, &faults)),
+                };
+                start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+                let mut output = std::io::stdout();
+                runtime()?.block_on(listen::run(&config, &options, &mut output, terminated()))?;
+            }
+            Command::Quantities => {
+                let mut text = Vec::new();
+                quantities::run(&mut text)?;
+                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+            }
             Command::Replay(mut options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 options.password = std::env::var(BROKER_PASSWORD).ok().map(Into::into);
@@ -194,7 +217,7 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     if let Err(error) = descriptors::raise_limit() {
         tracing::warn!(%error, "limit of file descriptors cannot be raised");
     }
-    for warning in config.mqtt.warnings() {
+    for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     let runtime = runtime()?;
@@ -216,7 +239,7 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
         faults = daemon::check(&config);
-        for warning in config.mqtt.warnings() {
+        for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
         if faults.is_empty() {

@@ -37,6 +37,8 @@ fn variants() -> Vec<(String, Experiment, TrainOptions)> {
     for experiment in experiment::all()
         .into_iter()
         .filter(|experiment| experiment.exported_lead_h(&TrainOptions::default()).is_some())
+        // Those that learn from many stations, or go on from such a model: tests/trainer/world.rs.
+        .filter(|experiment| !matches!(experiment.method, Method::World(_) | Method::Own(_)))
     {
         variants.push((experiment.name.to_owned(), experiment.clone(), TrainOptions::default()));
         let Method::Network(recipe) = &experiment.method else { continue };

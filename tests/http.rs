@@ -86,6 +86,7 @@ fn populate(metrics: &Metrics) {
         model: "test".to_owned(),
         source: Source::Model,
         leads: (1..=24).map(lead).collect(),
+        day_ahead: None,
     };
     metrics.station_forecast(&forecast);
     metrics.forecast_issued(&forecast, Some(Duration::from_millis(1)));

@@ -15,9 +15,11 @@ use std::time::Duration;
 use forecastd::config::{Config, TopicTemplate};
 use forecastd::wire;
 use forecastd_core::StationName;
+use forecastd_mapping::{Message, Source};
 use forecastd_model::Artefact;
 use forecastd_mqtt::{MqttSettings, News, Purpose, Session, SessionEvent, check_filter, check_topic};
 use forecastd_record::{CsvMapping, CsvReader};
+use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -36,6 +38,23 @@ pub fn payload(data: &[u8]) {
         let again = wire::reading::decode(written.as_bytes());
         let again = again.ok().map(|decoded| (decoded.time, decoded.values));
         assert_eq!(again, Some((time, values)), "{written}");
+    }
+}
+
+/// Sources of a configuration, and below a line of three dashes a topic and, on the lines after it, a payload.
+pub fn source(data: &[u8]) {
+    let (sources, message) = parts(data);
+    let end = message.iter().position(|byte| *byte == b'\n').unwrap_or(message.len());
+    let topic = String::from_utf8_lossy(&message[..end]).into_owned();
+    let payload = &message[(end + 1).min(message.len())..];
+    let arrival = Timestamp::UNIX_EPOCH;
+    for source in Source::read_all(&String::from_utf8_lossy(sources)).unwrap_or_default() {
+        for filter in source.filters() {
+            let _ = check_filter(&filter);
+        }
+        if let Ok(decoded) = source.decode(&Message { topic: &topic, payload, arrival }) {
+            assert!(source.has_topic(&topic) && decoded.station.is_some() && !decoded.values.is_empty());
+        }
     }
 }
 

@@ -50,6 +50,11 @@ fn payloads() {
 }
 
 #[test]
+fn messages_of_other_programs() {
+    run("source", 200, forecastd_fuzz::source);
+}
+
+#[test]
 fn topics() {
     run("topic", 200, forecastd_fuzz::topic);
 }

@@ -4,5 +4,7 @@ pub mod evaluate;
 pub mod forget;
 pub mod healthcheck;
 pub mod inspect;
+pub mod listen;
 pub mod probe;
+pub mod quantities;
 pub mod replay;

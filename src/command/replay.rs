@@ -473,6 +473,8 @@ fn read(options: &ReplayOptions, mapping: Option<&CsvMapping>) -> Result<Content
             content.named.push(fault);
         }
     }
+    // A live station sends what is new after what is old, in whatever order a file has it.
+    content.readings.sort_by_key(|(time, _)| *time);
     Ok(content)
 }
 

@@ -17,6 +17,8 @@ use super::suggestion::closest;
 const STATION: &str = "station";
 /// The section whose keys those of single stations are.
 const SITE: &str = "site";
+/// The name of the list of sections that describe sources.
+const SOURCE: &str = "source";
 
 /// A key with a good value.
 #[derive(Debug, Clone)]
@@ -61,6 +63,10 @@ impl Layer {
             let line = line(text, key, item);
             if section == STATION {
                 layer.take_stations(schema, text, line, item);
+                continue;
+            }
+            // A list of sections, each with a description of its own.
+            if section == SOURCE && item.is_array_of_tables() {
                 continue;
             }
             if !schema.sections().any(|known| known == section) {

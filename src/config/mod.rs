@@ -30,7 +30,8 @@ use rand::distr::Distribution;
 use serde::Deserialize;
 
 use forecastd_core::{Places, StationName};
-use forecastd_mqtt::{MqttSettings, SettingsError};
+use forecastd_mapping::Source;
+use forecastd_mqtt::{MqttSettings, SettingsError, check_filter};
 
 pub use fault::Fault;
 pub use password::password_faults;
@@ -82,6 +83,9 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// `[log]`: what is logged, and how.
     pub log: LogSettings,
+    /// Every `[[source]]`: what listens to the messages of other programs.
+    #[serde(skip)]
+    pub sources: Vec<Source>,
 }
 
 impl Config {
@@ -134,9 +138,18 @@ impl Config {
         for layer in &mut layers {
             faults.append(&mut layer.faults);
         }
+        let is_toml = faults.iter().all(|fault| !fault.key.is_empty());
+        let sources = Source::read_all(text).unwrap_or_else(|found| {
+            // Of a file that is no TOML, that was said already.
+            for fault in found.into_iter().filter(|_| is_toml) {
+                faults.push(Fault { key: "source".to_owned(), line: fault.line, message: fault.message });
+            }
+            Vec::new()
+        });
         // Values with faults are left out, so that the faults between the others come to light at once.
         match merge(&layers) {
             Ok(mut config) => {
+                config.sources = sources;
                 let faulty: Vec<String> = layers.iter().flat_map(|layer| layer.faulty.clone()).collect();
                 for (key, message) in config.contradictions() {
                     let cause_is_known = faulty.iter().any(|known| depends(&key, known));
@@ -186,7 +199,43 @@ impl Config {
                 }
             }
         }
+        for filter in self.sources.iter().flat_map(Source::filters) {
+            if let Err(error) = check_filter(&filter) {
+                found.push(("source".to_owned(), format!("topic {filter:?}: {error}")));
+            }
+        }
         found
+    }
+
+    /// The topic filters that the daemon subscribes to: of readings, and of every source.
+    pub fn filters(&self) -> Vec<String> {
+        let mut filters = vec![self.topics.reading.filter()];
+        for filter in self.sources.iter().flat_map(Source::filters) {
+            if !filters.contains(&filter) {
+                filters.push(filter);
+            }
+        }
+        filters
+    }
+
+    /// What is not wrong and yet should be known.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.mqtt.warnings().iter().map(ToString::to_string).collect();
+        if self.places == Places::default() {
+            warnings.push(
+                "site: it is not known where the stations stand: a model for any place cannot run; give [site] a \
+                 latitude_deg and longitude_deg, or a time_zone"
+                    .to_owned(),
+            );
+        }
+        for (precision, count) in self.places.rough() {
+            let said = precision.name();
+            warnings.push(format!(
+                "site: {count} {} known by {said} alone: good enough, but latitude_deg and longitude_deg are better",
+                if count == 1 { "place is" } else { "places are" }
+            ));
+        }
+        warnings
     }
 
     fn resolve_paths(&mut self, folder: &Path, environment: &[(String, String)]) {
@@ -460,6 +509,21 @@ path = "x"
                 "mqtt.reconnect_max_s: must be at least reconnect_min_s",
             ]
         );
+    }
+
+    #[test]
+    fn sources_are_read_beside_the_keys_with_every_fault_of_theirs() {
+        let config = load("[log]\nlevel = \"warn\"\n[[source]]\npreset = \"tasmota\"\n").unwrap();
+        assert_eq!(config.sources.len(), 1);
+        assert_eq!(config.filters(), ["weather/+/reading", "tele/+/SENSOR"]);
+        assert_eq!(load("").unwrap().filters(), ["weather/+/reading"]);
+        let text = "[[source]]\npreset = \"tasmotta\"\n[[source]]\npreset = \"weewx\"\ntopic = \"a#\"\n[log]\nlevel = 1\n";
+        let found = faults(text);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0], "line 1: source: unknown preset \"tasmotta\"; did you mean \"tasmota\"?");
+        assert!(faults("[source]\npreset = \"x\"")[0].contains("source"), "{:?}", faults("[source]"));
+        let topic = faults("[[source]]\npreset = \"weewx\"\ntopic = \"a#\"\n");
+        assert!(topic[0].starts_with("source: topic \"a#\": "), "{topic:?}");
     }
 
     #[test]

@@ -132,11 +132,14 @@ impl SiteSettings {
 }
 
 /// `[forecast]`: what a forecast is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForecastSettings {
     /// Whether a forecast is what models and reference forecasts say together.
     pub experts: bool,
+    /// A threshold beside 0 °C of which it is said how likely it becomes colder, °C.
+    #[serde(deserialize_with = "number_or_none")]
+    pub threshold_c: Option<f64>,
 }
 
 /// `[stations]`: limits.

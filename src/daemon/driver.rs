@@ -15,6 +15,7 @@ use super::engines::{Engines, WindowKey};
 use super::folder::Changes;
 use super::loader::Loaded;
 use super::recall::Recaller;
+use super::sources::{Sources, Taken};
 use crate::config::Topics;
 use crate::operations::events::{Notice, Telemetry};
 use crate::wire;
@@ -97,6 +98,7 @@ pub(super) struct Driver {
     service: Service,
     telemetry: Telemetry,
     topics: Topics,
+    sources: Sources,
     publisher: Publisher,
     journal: Option<Journal>,
     recaller: Recaller,
@@ -130,6 +132,7 @@ impl Driver {
             service,
             telemetry,
             topics,
+            sources: Sources::default(),
             publisher,
             journal,
             recaller,
@@ -143,6 +146,11 @@ impl Driver {
             last_batch: None,
             journal_is_stuck: false,
         }
+    }
+
+    /// Takes messages of other programs, too.
+    pub(super) fn listen_to(&mut self, sources: Vec<forecastd_mapping::Source>) {
+        self.sources = Sources::new(sources);
     }
 
     /// The service, to be asked.
@@ -243,6 +251,9 @@ impl Driver {
             && let Some(batch) = self.last_batch
         {
             self.handle(Input::JournalFailed(batch));
+        }
+        for input in self.sources.due(Timestamp::now()) {
+            self.handle(input);
         }
         self.handle(Input::Tick);
         self.flush();
@@ -462,6 +473,10 @@ impl Driver {
         self.telemetry.message_received();
         let Incoming { topic, payload, retain, acknowledgement } = incoming;
         let token = self.acknowledgements.arrived(acknowledgement);
+        let grid = self.service.model().manifest.window.grid();
+        if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
+            return self.taken(taken);
+        }
         let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {
             Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
             Ok(wire::message::Received::Reading { station, decoded }) => {
@@ -473,5 +488,18 @@ impl Driver {
             }
         };
         self.handle(input);
+    }
+
+    /// What a source made of a message.
+    fn taken(&mut self, taken: Taken) {
+        if let Some((station, decoded)) = &taken.decoded {
+            self.telemetry.decoded(station, decoded);
+        }
+        for token in taken.acknowledged {
+            self.acknowledgements.complete(token);
+        }
+        if let Some(input) = taken.input {
+            self.handle(input);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Config;
 
 /// The random part of the client id that was drawn at the first start.
 const CLIENT_ID: &str = "mqtt.client_id";
-/// The filter that was subscribed to last.
+/// The filters that were subscribed to last, one a line.
 const FILTER: &str = "topics.reading";
 /// The batch of settings, before those of the service.
 const SETTINGS_BATCH: u64 = 0;
@@ -67,13 +67,13 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
         keep(CLIENT_ID, &drawn);
         drawn
     });
-    let filter = config.topics.reading.filter();
-    let before = kept(&mut store, FILTER);
-    let is_other = before.as_ref() != Some(&filter);
-    if is_other {
-        keep(FILTER, &filter);
+    let filters = config.filters();
+    let before = kept(&mut store, FILTER).unwrap_or_default();
+    if before != filters.join("\n") {
+        keep(FILTER, &filters.join("\n"));
     }
-    let obsolete = before.filter(|_| is_other).into_iter().collect();
+    let obsolete = before.lines().filter(|filter| !filters.iter().any(|wanted| wanted == filter));
+    let obsolete = obsolete.map(str::to_owned).collect();
     let retention = Retention {
         readings_days: config.journal.keep_days,
         forecasts_days: config.journal.keep_forecasts_days,

@@ -10,6 +10,7 @@
 //! | `memory` | what a start reads from the journal |
 //! | `recall` | what the journal is asked for again while the daemon runs |
 //! | `observers` | what the threads tell metrics, health and log |
+//! | `sources` | messages of other programs, and the parts of readings among them |
 
 mod driver;
 mod engines;
@@ -18,6 +19,7 @@ mod loader;
 mod memory;
 mod observers;
 mod recall;
+mod sources;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,7 +187,7 @@ pub async fn run(
     mqtt.client_id = client_id;
     let purpose = Purpose {
         status: Some(Status::new(config.topics.status.topic(""))),
-        subscriptions: vec![config.topics.reading.filter()],
+        subscriptions: config.filters(),
         obsolete,
         retained_topics: TOPICS_OF_STATION * config.stations.max + 1,
     };
@@ -208,6 +210,7 @@ pub async fn run(
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
+    driver.listen_to(config.sources.clone());
     driver.restore(restored).await;
     let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
     let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled };
@@ -332,6 +335,7 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         has_journal: journal.is_some(),
         earliest: EARLIEST,
         experts: config.forecast.experts,
+        threshold_c: config.forecast.threshold_c.map(|threshold_c| threshold_c as f32),
     }
 }
 

@@ -16,11 +16,11 @@ use crate::daemon::{self, DaemonError, Overrides};
 use crate::demo::broker::{Broker, BrokerError};
 use crate::operations::events::Notice;
 use forecastd_core::{LeadTotals, Source};
-use forecastd_core::{Readiness, humanize};
+use forecastd_core::{Place, Readiness, Site, humanize};
 use forecastd_core::{StationName, StationNameError};
 use forecastd_mqtt::{MqttSettings, PublishError, Purpose, Session, SessionError, TopicError};
-use forecastd_record::Simulation;
 use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
+use forecastd_record::{SITE, Simulation};
 
 /// The daemon has nothing left to do when it issued nothing for so long.
 const QUIET: Duration = Duration::from_secs(1);
@@ -96,6 +96,8 @@ pub enum DemoError {
 /// Where readings come from.
 struct Feedstock {
     station: StationName,
+    /// Where the station stands, if that is known.
+    site: Option<Site>,
     rows: Box<dyn Iterator<Item = Row> + Send>,
     origin: String,
 }
@@ -127,6 +129,12 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     config.model.path = find_model(&options.model);
     config.model.folder = None;
     config.journal.enabled = false;
+    config.places.default = feedstock.site.map(Place::given);
+    if feedstock.site.is_none() {
+        println!(
+            "place      not known: a mapping with the site lets the model run; reference forecasts until then"
+        );
+    }
     config.stations.max_reading_ahead_s = 3600;
     let http = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("metrics    http://{}/metrics", http.local_addr()?);
@@ -243,6 +251,7 @@ fn feedstock(options: &DemoOptions) -> Result<Feedstock, DemoError> {
     let start = Timestamp::from_second(start.as_second() / 600 * 600).unwrap_or(start);
     Ok(Feedstock {
         station: StationName::new("simulated")?,
+        site: Some(SITE),
         rows: Box::new(Simulation::new(start, 1).take_while(|(time, _)| *time <= Timestamp::now())),
         origin: "SIMULATED station (no real weather): seasons, days and fronts, two years up to now"
             .to_owned(),
@@ -254,13 +263,15 @@ fn from_csv(path: &Path, mapping: Option<&Path>) -> Result<Feedstock, DemoError>
     let name =
         mapping.as_ref().and_then(|mapping| mapping.station.clone()).unwrap_or_else(|| "jena".to_owned());
     let reader = CsvReader::open(path, mapping.as_ref())?;
+    let site = reader.site();
     let mut rows: Vec<Row> = reader.filter_map(Result::ok).collect();
     rows.sort_by_key(|(time, _)| *time);
     let (Some((first, _)), Some((last, _))) = (rows.first(), rows.last()) else {
         return Err(DemoError::Nothing(path.to_owned()));
     };
     let origin = format!("{} ({} readings, {first} to {last})", path.display(), rows.len());
-    Ok(Feedstock { station: StationName::new(&name)?, rows: Box::new(rows.into_iter()), origin })
+    let station = StationName::new(&name)?;
+    Ok(Feedstock { station, site, rows: Box::new(rows.into_iter()), origin })
 }
 
 /// The lines that a person watches.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use forecastd_core::Forecast;
+use forecastd_core::{Below, DayAhead, Forecast};
 
 #[derive(Serialize)]
 struct Payload<'a> {
@@ -16,6 +16,52 @@ struct Payload<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
     leads: Vec<Lead>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day_ahead: Option<Day>,
+}
+
+/// The lowest and the highest temperature of the hours ahead, and how likely it becomes colder than a threshold.
+#[derive(Serialize)]
+struct Day {
+    hours: u32,
+    lowest_c: f64,
+    lowest_low_c: f64,
+    lowest_high_c: f64,
+    highest_c: f64,
+    highest_low_c: f64,
+    highest_high_c: f64,
+    frost_probability: Option<f64>,
+    below: Vec<Threshold>,
+}
+
+#[derive(Serialize)]
+struct Threshold {
+    threshold_c: f64,
+    probability: f64,
+}
+
+impl From<&DayAhead> for Day {
+    fn from(day: &DayAhead) -> Day {
+        let probability = |below: &Below| (f64::from(below.probability) * 1000.0).round() / 1000.0;
+        let frost = day.below.iter().find(|below| below.threshold_c == 0.0);
+        let others = day.below.iter().filter(|below| below.threshold_c != 0.0);
+        Day {
+            hours: day.hours,
+            lowest_c: hundredths(day.lowest.temperature_c),
+            lowest_low_c: hundredths(day.lowest.interval_c.0),
+            lowest_high_c: hundredths(day.lowest.interval_c.1),
+            highest_c: hundredths(day.highest.temperature_c),
+            highest_low_c: hundredths(day.highest.interval_c.0),
+            highest_high_c: hundredths(day.highest.interval_c.1),
+            frost_probability: frost.map(probability),
+            below: others
+                .map(|below| Threshold {
+                    threshold_c: hundredths(below.threshold_c),
+                    probability: probability(below),
+                })
+                .collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -52,6 +98,7 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
         temperature_24h_c: forecast.at(24).map(|lead| hundredths(lead.temperature_c)),
         stale: is_stale,
         leads,
+        day_ahead: forecast.day_ahead.as_ref().map(Day::from),
     };
     serde_json::to_string(&payload).expect("strings and finite numbers are JSON")
 }
@@ -85,6 +132,7 @@ mod tests {
                 lead(1, "2020-01-01T01:10:00Z", 0.714, Some((-0.2, 1.6))),
                 lead(24, "2020-01-02T00:10:00Z", 3.1, None),
             ],
+            day_ahead: None,
         };
         assert_eq!(
             super::encode(&forecast, false),
@@ -95,6 +143,27 @@ mod tests {
                 r#"{"lead_h":24,"valid_at":"2020-01-02T00:10:00Z","temperature_c":3.1}]}"#
             )
         );
+        let extreme = |temperature_c: f32| forecastd_core::Extreme {
+            temperature_c,
+            interval_c: (temperature_c - 1.5, temperature_c + 2.0),
+        };
+        let below = |threshold_c, probability| forecastd_core::Below { threshold_c, probability };
+        let with_extremes = Forecast {
+            day_ahead: Some(forecastd_core::DayAhead {
+                hours: 24,
+                lowest: extreme(-2.0),
+                highest: extreme(5.5),
+                below: vec![below(0.0, 0.875), below(2.0, 0.99)],
+            }),
+            ..forecast.clone()
+        };
+        let payload = super::encode(&with_extremes, false);
+        let expected = concat!(
+            r#","day_ahead":{"hours":24,"lowest_c":-2.0,"lowest_low_c":-3.5,"lowest_high_c":0.0,"highest_c":5.5,"#,
+            r#""highest_low_c":4.0,"highest_high_c":7.5,"frost_probability":0.875,"#,
+            r#""below":[{"threshold_c":2.0,"probability":0.99}]}}"#
+        );
+        assert!(payload.ends_with(expected), "{payload}");
         let stale = super::encode(&forecast, true);
         assert!(stale.contains(r#""temperature_24h_c":3.1,"stale":true,"leads""#), "{stale}");
     }

@@ -1,6 +1,8 @@
 //! What arrives on the topic of readings: a reading, or the wish that a station be forgotten.
 
-use forecastd_core::StationName;
+use forecastd_core::{Quantity, StationName};
+use forecastd_mapping::{DecodeError, Message, Source};
+use jiff::Timestamp;
 
 use super::reading::{self, Decoded};
 use crate::config::TopicTemplate;
@@ -56,9 +58,71 @@ pub fn decode(
     }
 }
 
+/// Takes a message of another program apart, by the source whose topic it is on; `None` where it is none that the source is
+/// there for: a battery, another sensor.
+///
+/// # Errors
+/// [`NotTaken`] when it should be a reading and is none.
+pub fn decode_source(
+    source: &Source,
+    topic: &str,
+    payload: &[u8],
+    arrival: Timestamp,
+) -> Result<Option<(StationName, Decoded)>, NotTaken> {
+    let shown = || topic.chars().take(120).collect::<String>().escape_debug().to_string();
+    let decoded = match source.decode(&Message { topic, payload, arrival }) {
+        Ok(decoded) => decoded,
+        Err(DecodeError::NotWanted(_) | DecodeError::NoValues | DecodeError::OtherTopic) => return Ok(None),
+        Err(error) => {
+            let reason = match error {
+                DecodeError::TooLarge(_) => "too_large",
+                DecodeError::NotUtf8(_) => "not_utf8",
+                DecodeError::BadTime(_) => "bad_time",
+                DecodeError::BadValue { .. } => "bad_value",
+                DecodeError::NoStation => "bad_station",
+                _ => "empty",
+            };
+            return Err(NotTaken { station: None, reason, detail: format!("{}: {error}", shown()) });
+        }
+    };
+    let name = decoded.station.as_deref().unwrap_or_default();
+    let station = StationName::new(name).map_err(|error| {
+        let detail = format!("{}: {error}", shown());
+        NotTaken { station: None, reason: "bad_station", detail }
+    })?;
+    // Metrics and log know values by the keys of the canonical reading.
+    let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
+    let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
+    let decoded = Decoded { time: decoded.time, values: decoded.values, unreadable, unknown: Vec::new() };
+    Ok(Some((station, decoded)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_of_another_program_is_a_reading_or_none_of_ours_or_says_why_not() {
+        let sources = "[[source]]\npreset = \"tasmota\"\ntime = { time_zone = \"UTC\" }\n";
+        let source = Source::read_all(sources).unwrap().remove(0);
+        let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
+        let decode = |topic: &str, payload: &str| decode_source(&source, topic, payload.as_bytes(), arrival);
+        let reading =
+            r#"{"Time":"2026-11-25T13:08:41","BME280":{"Temperature":7.2,"Humidity":"wet"},"TempUnit":"C"}"#;
+        let (station, decoded) = decode("tele/roof/SENSOR", reading).unwrap().unwrap();
+        assert_eq!((station.as_str(), decoded.time.to_string().as_str()), ("roof", "2026-11-25T13:08:41Z"));
+        assert_eq!(decoded.unreadable, [("relative_humidity_pct", "wet".to_owned())]);
+        assert_eq!(
+            decode("tele/plug/SENSOR", r#"{"Time":"2026-11-25T13:08:41","ENERGY":{"Power":3}}"#),
+            Ok(None)
+        );
+        let no_time =
+            decode("tele/roof/SENSOR", r#"{"Time":"today","DS18B20":{"Temperature":1},"TempUnit":"C"}"#);
+        assert_eq!(no_time.unwrap_err().reason, "bad_time");
+        let no_station = decode("tele/ro of/SENSOR", reading).unwrap().unwrap().0;
+        assert_eq!(no_station.as_str(), "ro of");
+        assert_eq!(decode("tele//SENSOR", reading).unwrap_err().reason, "bad_station");
+    }
 
     #[test]
     fn an_empty_retained_message_forgets_and_an_empty_one_alone_is_refused() {

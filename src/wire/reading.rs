@@ -15,6 +15,7 @@ use jiff::civil::DateTime;
 use serde_json::Value;
 
 use forecastd_core::{Quantity, Values};
+use forecastd_mapping::{parse_json, since_epoch, since_epoch_with_fraction};
 
 use super::near_key::nearest_key;
 
@@ -181,72 +182,18 @@ pub fn encode(time: Timestamp, values: &Values) -> String {
     json
 }
 
-/// Parses JSON; where that fails, once more with bare non-numbers taken for `null`.
+/// Parses JSON; a bare `NaN` in it is `null`.
 fn parse(text: &str) -> Result<Value, PayloadError> {
-    serde_json::from_str(text).or_else(|error| {
-        let not_json = || PayloadError::NotJson(error.to_string());
-        let mended = without_bare_non_numbers(text).ok_or_else(not_json)?;
-        serde_json::from_str(&mended).map_err(|_| not_json())
-    })
-}
-
-/// The text with every `NaN` and `Infinity` outside of strings, as programs in C, JavaScript and Python write them,
-/// replaced by `null`; `None` when there is none.
-fn without_bare_non_numbers(text: &str) -> Option<String> {
-    let is_non_number = |word: &str| {
-        let unsigned = word.strip_prefix(['-', '+']).unwrap_or(word);
-        ["nan", "inf", "infinity"].iter().any(|non_number| unsigned.eq_ignore_ascii_case(non_number))
-    };
-    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_');
-    let bytes = text.as_bytes();
-    let mut mended = String::with_capacity(text.len() + 8);
-    let (mut copied, mut at) = (0, 0);
-    while let Some(&byte) = bytes.get(at) {
-        let rest = &bytes[at + 1..];
-        let length = 1 + match byte {
-            // To the quote that ends the string: one with an even number of backslashes before it.
-            b'"' => {
-                let mut is_escaped = false;
-                let end = rest.iter().position(|&byte| {
-                    let ends = byte == b'"' && !is_escaped;
-                    is_escaped = byte == b'\\' && !is_escaped;
-                    ends
-                });
-                end.map_or(rest.len(), |end| end + 1)
-            }
-            byte if is_of_word(byte) => rest.iter().take_while(|&&byte| is_of_word(byte)).count(),
-            _ => 0,
-        };
-        // What a word starts and ends with is ASCII, so these are borders of characters.
-        if is_of_word(byte) && text.get(at..at + length).is_some_and(is_non_number) {
-            mended.push_str(&text[copied..at]);
-            mended.push_str("null");
-            copied = at + length;
-        }
-        at += length;
-    }
-    (copied > 0).then(|| mended + &text[copied..])
+    parse_json(text).map_err(|error| PayloadError::NotJson(error.to_string()))
 }
 
 /// A finite number, as a number or in a string; there with a decimal comma too.
 fn number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => {
-            let text = text.trim();
-            text.parse().ok().or_else(|| with_decimal_comma(text))?
-        }
-        _ => return None,
-    };
-    // Values are of single precision, in which 10³⁹ is infinite.
-    (number as f32).is_finite().then_some(number)
-}
-
-/// `7,1` is 7.1; with a point beside it, a comma would group thousands, and nobody knows.
-fn with_decimal_comma(text: &str) -> Option<f64> {
-    let (whole, fraction) = text.split_once(',')?;
-    let is_digits = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    (is_digits && !whole.contains('.')).then(|| format!("{whole}.{fraction}").parse().ok())?
+    match value {
+        Value::Number(number) => number.as_f64().filter(|number| (*number as f32).is_finite()),
+        Value::String(text) => forecastd_mapping::number(text),
+        _ => None,
+    }
 }
 
 fn decode_time(value: &Value) -> Result<Timestamp, TimeFault> {
@@ -257,47 +204,19 @@ fn decode_time(value: &Value) -> Result<Timestamp, TimeFault> {
                 return Ok(time);
             }
             let of_epoch = match text.parse() {
-                Ok(integer) => since_epoch(integer),
-                Err(_) => text.parse().ok().and_then(since_epoch_with_fraction),
+                Ok(integer) => since_epoch(integer, None),
+                Err(_) => text.parse().ok().and_then(|count| since_epoch_with_fraction(count, None)),
             };
             let is_civil = || text.parse::<DateTime>().is_ok();
             of_epoch.ok_or_else(|| if is_civil() { TimeFault::NoOffset } else { TimeFault::NoTime })
         }
         Value::Number(number) => match number.as_i64() {
-            Some(integer) => since_epoch(integer),
-            None => number.as_f64().and_then(since_epoch_with_fraction),
+            Some(integer) => since_epoch(integer, None),
+            None => number.as_f64().and_then(|count| since_epoch_with_fraction(count, None)),
         }
         .ok_or(TimeFault::NoTime),
         _ => Err(TimeFault::NoTime),
     }
-}
-
-/// The magnitude from which a time is not in seconds but in milliseconds, from which in microseconds, and from which in
-/// nanoseconds: each is 1973 in the finer unit and the year 5138 in the coarser, and no clock means that.
-const FINER_FROM: [i64; 3] = [100_000_000_000, 100_000_000_000_000, 100_000_000_000_000_000];
-
-fn since_epoch(integer: i64) -> Option<Timestamp> {
-    let [milliseconds, microseconds, nanoseconds] = FINER_FROM.map(i64::cast_unsigned);
-    let magnitude = integer.unsigned_abs();
-    let time = if magnitude < milliseconds {
-        Timestamp::from_second(integer)
-    } else if magnitude < microseconds {
-        Timestamp::from_millisecond(integer)
-    } else if magnitude < nanoseconds {
-        Timestamp::from_microsecond(integer)
-    } else {
-        Timestamp::from_nanosecond(i128::from(integer))
-    };
-    time.ok()
-}
-
-/// A number with a fraction has no more than the digits of a double: milliseconds are kept.
-fn since_epoch_with_fraction(number: f64) -> Option<Timestamp> {
-    let finer = FINER_FROM.iter().filter(|&&from| number.abs() >= from as f64).count();
-    let seconds = number / 1000_f64.powi(finer as i32);
-    let milliseconds = (seconds * 1000.0).round();
-    // No time is further from 1970 than 3.8e14 ms.
-    (milliseconds.abs() < 1e15).then(|| Timestamp::from_millisecond(milliseconds as i64).ok())?
 }
 
 /// Whether a key looks as if the time of the measurement stood under it.
@@ -536,14 +455,6 @@ mod tests {
         #[test]
         fn no_text_makes_the_decoder_panic(text in "(\\{|\\}|\"|:|,|nan|NaN|-inf|\\\\|é|time|air_temperature_c|[0-9]| ){0,60}") {
             let _ = decode(text.as_bytes());
-            let _ = without_bare_non_numbers(&text);
-        }
-
-        #[test]
-        fn only_what_is_no_json_is_mended(text in "(\\{|\\}|\"|:|,|nan|NaN|-inf|\\\\|é|null|[0-9]| ){0,60}") {
-            if serde_json::from_str::<Value>(&text).is_ok() {
-                prop_assert_eq!(without_bare_non_numbers(&text), None);
-            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod hostile;
 mod models;
 mod readings;
 mod scrape;
+mod sources;
 mod specialists;
 
 use std::collections::{BTreeMap, BTreeSet};

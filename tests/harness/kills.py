@@ -91,8 +91,9 @@ class Replay:
     def __init__(self, options, csv, broker):
         self.resumed, self.is_over = 0, False
         self._log = csv.parent / f"{csv.stem}.log"
+        # With --quiet it would not say where to go on.
         self._command = [options.binary, "replay", "--csv", csv, "--broker", f"mqtt://127.0.0.1:{broker.port}",
-                         "--speed", options.speed, "--quiet"]
+                         "--speed", options.speed]
         self._process = None
         self._lines = []
         self._start([])

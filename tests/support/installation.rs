@@ -17,13 +17,18 @@ use forecastd_testkit::patience::{PATIENCE, until};
 pub struct Installation {
     folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
+    /// Whether there is a configuration file.
+    has_file: bool,
 }
 
 impl Installation {
     /// An installation for the broker on `port` of 127.0.0.1, whose model file holds `model`.
     pub fn new(port: u16, model: &[u8]) -> Installation {
-        let installation =
-            Installation { folder: Arc::new(TempDir::new().unwrap()), environment: Vec::new() };
+        let installation = Installation {
+            folder: Arc::new(TempDir::new().unwrap()),
+            environment: Vec::new(),
+            has_file: false,
+        };
         installation.write_model(model);
         let (model_path, journal_path) = (installation.model_path(), installation.journal_path());
         let specialists_path = installation.specialists_path();
@@ -38,6 +43,8 @@ impl Installation {
             .set("model.engine", "tract")
             .set("model.watch_s", 0)
             .set("journal.path", journal_path.display())
+            // What a forecast is made of is then known: the model, or the newest temperature.
+            .set("forecast.experts", false)
             .set("http.listen", "127.0.0.1:0")
     }
 
@@ -45,6 +52,13 @@ impl Installation {
     pub fn set(self, key: &str, value: impl Display) -> Installation {
         let name = format!("FORECASTD__{}", key.replace('.', "__").to_uppercase());
         self.environment(&name, value)
+    }
+
+    /// Gives it a configuration file.
+    pub fn file(mut self, text: &str) -> Installation {
+        std::fs::write(self.folder.path().join("forecastd.toml"), text).unwrap();
+        self.has_file = true;
+        self
     }
 
     /// Sets an environment variable.
@@ -124,6 +138,7 @@ impl Installation {
         // What the environment of the test run says to forecastd, or to its log, is not meant for this one.
         let mut child = Command::new(env!("CARGO_BIN_EXE_forecastd"))
             .arg("run")
+            .args(if self.has_file { &["--config", "forecastd.toml"][..] } else { &[] })
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())

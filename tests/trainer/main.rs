@@ -10,6 +10,7 @@ mod learning;
 mod refit;
 mod refused;
 mod resume;
+mod world;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +43,8 @@ pub fn invented(folder: &std::path::Path) -> PathBuf {
     let start: jiff::civil::DateTime = "2001-01-01T00:00:00".parse().unwrap();
     for hour in 0..3000_i64 {
         let time = start + SignedDuration::from_hours(hour);
-        let day = (hour as f64 / 24.0 * std::f64::consts::TAU).sin();
+        // Warmest at three, as the sun has it: another time of day would be asked about.
+        let day = ((hour - 9) as f64 / 24.0 * std::f64::consts::TAU).sin();
         let front = (hour as f64 / 70.0).sin() + (hour as f64 / 31.0).cos();
         text += &format!(
             "{},{:.2},{:.2},{:.2},{:.1},{:.2}\n",

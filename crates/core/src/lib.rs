@@ -26,6 +26,7 @@ pub const PROGRAM: &str = "forecastd";
 
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
+pub use forecast::day_ahead::{Below, DayAhead, Extreme, from_thousandths, to_thousandths};
 pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
@@ -50,6 +51,7 @@ pub use station::{
     Adopted, Completed, ModelWindow, Next, Observed, Readiness, Rejected, Setup, Station, humanize,
 };
 pub use weather::place::{Place, PlaceError, Places, Precision};
+pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};
 pub use weather::reading::{Reading, StationName, StationNameError};
 pub use weather::site::{Site, SiteError};

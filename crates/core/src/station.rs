@@ -184,7 +184,19 @@ pub struct Setup {
     pub runs_anywhere: bool,
     /// Whether forecasts are what experts say together; else the model or persistence alone forecasts.
     pub has_experts: bool,
+    /// A threshold beside 0 °C of which it is said how likely it becomes colder, °C.
+    pub threshold_c: Option<f32>,
 }
+
+impl Setup {
+    /// The thresholds of which it is said how likely it becomes colder, °C: frost, and the user's own.
+    fn thresholds_c(self) -> impl Iterator<Item = f32> {
+        std::iter::once(FROST_C).chain(self.threshold_c)
+    }
+}
+
+/// Below this it is frost, °C.
+const FROST_C: f32 = 0.0;
 
 /// One station.
 #[derive(Debug, Clone)]
@@ -692,6 +704,7 @@ impl Station {
             },
             source,
             leads,
+            day_ahead: None,
         }
     }
 

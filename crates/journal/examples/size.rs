@@ -72,6 +72,7 @@ fn pair(numbers: &mut Numbers, station: &StationName, time: Timestamp) -> [Entry
         model: "jena-climate@0123456789ab".to_owned(),
         source: Source::Model,
         leads: leads.collect(),
+        day_ahead: None,
     };
     let reading = Entry::Reading {
         station: station.clone(),

@@ -8,7 +8,9 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::{Value, ValueRef};
 
-use forecastd_core::{LeadForecast, Quantity, Values};
+use forecastd_core::{
+    Below, DayAhead, Extreme, LeadForecast, Quantity, Values, from_thousandths, to_thousandths,
+};
 
 /// Bytes of one lead.
 pub(crate) const LEAD_BYTES: usize = 7;
@@ -133,6 +135,50 @@ pub(crate) fn lead(
 /// The leads, if they rise.
 pub(crate) fn rising(leads: Vec<LeadForecast>) -> Option<Vec<LeadForecast>> {
     leads.is_sorted_by(|one, next| one.lead_h < next.lead_h).then_some(leads)
+}
+
+/// The most bytes of extremes.
+pub(crate) const MAX_DAY_AHEAD_BYTES: usize = 13 + 4 * 16;
+
+/// The extremes as a BLOB, or `None` when a temperature does not fit: the hours as one byte; median, lower and upper end of
+/// the lowest temperature, then of the highest; then threshold and probability in thousandths for each threshold. Every
+/// number has two bytes, big endian.
+pub(crate) fn encode_day_ahead(day_ahead: &DayAhead) -> Option<Vec<u8>> {
+    let mut blob = vec![u8::try_from(day_ahead.hours).ok()?];
+    for Extreme { temperature_c, interval_c: (low_c, high_c) } in [day_ahead.lowest, day_ahead.highest] {
+        for temperature_c in [temperature_c, low_c, high_c] {
+            blob.extend_from_slice(&hundredths(temperature_c)?.to_be_bytes());
+        }
+    }
+    for below in &day_ahead.below {
+        blob.extend_from_slice(&hundredths(below.threshold_c)?.to_be_bytes());
+        blob.extend_from_slice(&to_thousandths(below.probability).to_be_bytes());
+    }
+    (blob.len() <= MAX_DAY_AHEAD_BYTES).then_some(blob)
+}
+
+/// The extremes of a BLOB, or `None` when it cannot be one.
+pub(crate) fn decode_day_ahead(blob: &[u8]) -> Option<DayAhead> {
+    let (&hours, rest) = blob.split_first()?;
+    let (numbers, []) = rest.as_chunks::<2>() else { return None };
+    let degrees = |bytes: [u8; 2]| from_hundredths(i64::from(i16::from_be_bytes(bytes)));
+    let extreme = |own: &[[u8; 2]]| Extreme {
+        temperature_c: degrees(own[0]),
+        interval_c: (degrees(own[1]), degrees(own[2])),
+    };
+    let (extremes, thresholds) = numbers.split_at_checked(6)?;
+    let (pairs, []) = thresholds.as_chunks::<2>() else { return None };
+    let below = pairs.iter().map(|&[threshold, probability]| {
+        let thousandths = u16::from_be_bytes(probability);
+        let probability = from_thousandths(thousandths);
+        (thousandths <= 1000).then(|| Below { threshold_c: degrees(threshold), probability })
+    });
+    Some(DayAhead {
+        hours: u32::from(hours),
+        lowest: extreme(&extremes[..3]),
+        highest: extreme(&extremes[3..]),
+        below: below.collect::<Option<_>>()?,
+    })
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ fn forecast(row: &Row<'_>, station: &StationName) -> rusqlite::Result<Option<For
             model: text(cells.2)?.to_owned(),
             source: source(text(cells.1)?)?,
             leads: leads(text(cells.4)?, origin)?,
+            day_ahead: None,
         })
     };
     Ok(decoded())

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 
 use forecastd_core::{Forecast, Recall, Restored, StationName, Values};
 
-use crate::encoding::{self, LEAD_BYTES, MAX_LEADS};
+use crate::encoding::{self, LEAD_BYTES, MAX_DAY_AHEAD_BYTES, MAX_LEADS};
 use crate::error::is_damage;
 use crate::rows::{Rows, integer, source, station_id, text, timestamp};
 use crate::{legacy, schema};
@@ -86,7 +86,8 @@ fn readings_sql(order: &str) -> String {
 fn forecasts_sql(order: &str) -> String {
     format!(
         "SELECT f.origin, f.issued_after_s, f.temperature_c,
-             CASE WHEN length(f.leads) <= {} THEN f.leads END, m.source, m.name
+             CASE WHEN length(f.leads) <= {} THEN f.leads END, m.source, m.name,
+             CASE WHEN length(f.day_ahead) <= {MAX_DAY_AHEAD_BYTES} THEN f.day_ahead END
          FROM stored_forecast AS f LEFT JOIN model AS m ON m.id = f.model
          WHERE f.station = ? AND f.origin >= ? ORDER BY f.origin {order}",
         LEAD_BYTES * MAX_LEADS
@@ -359,6 +360,7 @@ fn forecast(row: &Row<'_>, station: &StationName) -> rusqlite::Result<Option<For
         row.get_ref(3)?,
         row.get_ref(4)?,
         row.get_ref(5)?,
+        row.get_ref(6)?,
     );
     let decoded = || {
         let origin = timestamp(cells.0)?;
@@ -373,6 +375,11 @@ fn forecast(row: &Row<'_>, station: &StationName) -> rusqlite::Result<Option<For
             model: text(cells.5)?.to_owned(),
             source: source(text(cells.4)?)?,
             leads: encoding::decode_leads(leads, origin)?,
+            // What cannot be read of the extremes costs the extremes.
+            day_ahead: match cells.6 {
+                ValueRef::Blob(day_ahead) => encoding::decode_day_ahead(day_ahead),
+                _ => None,
+            },
         })
     };
     Ok(decoded())

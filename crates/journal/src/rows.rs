@@ -74,8 +74,8 @@ pub(crate) fn insert_forecast(
     let Some(leads) = encoding::encode_leads(&forecast.leads) else { return Ok(false) };
     let model = model_number(connection, forecast.source.name(), &forecast.model)?;
     let mut insert = connection.prepare_cached(&format!(
-        "{verb} INTO stored_forecast (station, origin, issued_after_s, model, temperature_c, leads)
-         VALUES (?, ?, ?, ?, ?, ?)"
+        "{verb} INTO stored_forecast (station, origin, issued_after_s, model, temperature_c, leads, day_ahead)
+         VALUES (?, ?, ?, ?, ?, ?, ?)"
     ))?;
     let origin = forecast.origin.as_second();
     let issued_after_s = forecast.issued_at.as_second() - origin;
@@ -86,6 +86,7 @@ pub(crate) fn insert_forecast(
         model,
         encoding::cell(Some(forecast.temperature_c)),
         leads,
+        forecast.day_ahead.as_ref().and_then(encoding::encode_day_ahead),
     ))?;
     Ok(true)
 }

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | 1 | tables `reading` and `forecast` by the station's name, leads as JSON |
 //! | 2 | stations and models by number, values and leads as in [`crate::encoding`], a station's state, settings; later also
-//! its experts, in a table that is added where it is missing and that an earlier program does not mind |
+//! its experts and the extremes of a forecast, in a table and a column that are added where they are missing and that an
+//! earlier program does not mind |
 //!
 //! The step from 1 to 2 renames the tables and lists their stations, which takes as long for 5 GB as for 5 kB; the rows are
 //! moved later, bit by bit ([`crate::legacy`]), and are read where they lie until then.
@@ -101,12 +102,12 @@ fn tables() -> Vec<Table> {
         Table {
             name: "stored_forecast",
             key: &["station", "origin"],
-            rest: vec!["issued_after_s", "model", "temperature_c", "leads"],
+            rest: vec!["issued_after_s", "model", "temperature_c", "leads", "day_ahead"],
             sql: "CREATE TABLE stored_forecast (
                  station INTEGER NOT NULL, origin INTEGER NOT NULL, issued_after_s INTEGER NOT NULL,
                  model INTEGER NOT NULL, temperature_c
                  /* hundredths where INTEGER, else REAL; the view forecast_lead has numbers to read */,
-                 leads BLOB NOT NULL, PRIMARY KEY (station, origin)) WITHOUT ROWID"
+                 leads BLOB NOT NULL, day_ahead BLOB, PRIMARY KEY (station, origin)) WITHOUT ROWID"
                 .to_owned(),
         },
     ]

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use forecastd_core::Quantity;
 use forecastd_core::{Dropped, Implausible};
 
+use crate::csv::reader::UnreadableValues;
+use crate::order::WrongClock;
+
 /// Values of one quantity that were dropped for one reason.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DroppedValues {
@@ -33,6 +36,10 @@ pub struct Faults {
     pub unsorted: u64,
     /// Readings of a slot that had one already.
     pub repeated: u64,
+    /// Readings that were left out, as their clock was wrong.
+    pub wrong_clock: WrongClock,
+    /// Texts that are no values, by quantity; the other values of their rows are kept.
+    pub unreadable: Vec<UnreadableValues>,
     /// Values that could not be true, by quantity and reason.
     pub dropped: Vec<DroppedValues>,
 }
@@ -50,7 +57,9 @@ impl Faults {
 
     /// Whether there was nothing.
     pub fn is_empty(&self) -> bool {
-        self.broken + self.unsorted + self.repeated == 0 && self.dropped.is_empty()
+        self.broken + self.unsorted + self.repeated + self.wrong_clock.count == 0
+            && self.dropped.is_empty()
+            && self.unreadable.is_empty()
     }
 
     /// What was dropped of one quantity, as a clause for a message; empty if nothing was.
@@ -115,7 +124,13 @@ impl fmt::Display for Faults {
         };
         clause(self.unsorted, "readings out of order");
         clause(self.repeated, "readings of a time slot that had one");
+        if let WrongClock { count: count @ 1.., first: Some(first), last: Some(last) } = self.wrong_clock {
+            clauses.push(format!("{count} readings left out, their clock was wrong ({first} to {last})"));
+        }
         let readings = self.readings;
+        for UnreadableValues { quantity, count, first } in &self.unreadable {
+            clauses.push(format!("{count} values of {quantity} that are no numbers, the first {first:?}"));
+        }
         clauses.extend(self.dropped.iter().map(|dropped| Described { dropped, readings }.to_string()));
         if self.broken > 0 {
             let first = self.first_broken.as_deref().unwrap_or_default();

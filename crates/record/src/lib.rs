@@ -3,12 +3,16 @@
 
 mod csv;
 mod faults;
+mod judge;
+mod order;
 mod record;
 mod simulation;
 
 pub use csv::error::CsvError;
-pub use csv::mapping::{CsvMapping, JENA_SITE, QuantityColumn, TimeColumn};
-pub use csv::reader::{CsvReader, Row};
+pub use csv::mapping::{CsvMapping, JENA_SITE};
+pub use csv::reader::{CsvReader, Row, UnreadableValues};
 pub use faults::{DroppedValues, Faults};
+pub use judge::Suspicion;
+pub use order::WrongClock;
 pub use record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordFacts, RecordSource, sha256_of};
 pub use simulation::{SITE, Simulation};

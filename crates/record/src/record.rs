@@ -8,6 +8,7 @@
 //! target of a later part is ever seen by training. So the cases of a part are the same for every model, however far
 //! its window reaches, and errors of different models are comparable case by case.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -17,7 +18,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::csv::reader::files;
 use crate::faults::Faults;
+use crate::judge::{Judged, Suspicion, judge};
+use crate::order;
 use crate::{CsvError, CsvMapping, CsvReader};
 use forecastd_core::Screening;
 use forecastd_core::Site;
@@ -34,7 +38,7 @@ const MAX_SLOTS: i64 = 8_000_000;
 /// How the record of a file is read.
 #[derive(Debug, Clone, Default)]
 pub struct RecordSource {
-    /// The CSV file.
+    /// The CSV file, or a folder of files of one station.
     pub path: PathBuf,
     /// How its columns are to be understood, where its header does not say.
     pub mapping: Option<CsvMapping>,
@@ -119,6 +123,25 @@ pub enum RecordError {
         /// What is wrong with the first.
         first_broken: String,
     },
+    /// Columns look as if they were something else than the mapping says.
+    #[error(
+        "{path}: {}; mend the mapping, or say in it that all is right: sure = [{}]",
+        .suspicions.iter().map(Suspicion::to_string).collect::<Vec<_>>().join("; "),
+        .suspicions.iter().map(|suspicion| format!("{:?}", suspicion.about)).collect::<Vec<_>>().join(", "),
+        path = .path.display()
+    )]
+    Suspicious {
+        /// Which file.
+        path: PathBuf,
+        /// What looks wrong.
+        suspicions: Vec<Suspicion>,
+    },
+    /// There is one reading a day.
+    #[error("{path}: one reading a day: daily values, where a forecast by the hour needs readings of every hour or more", path = .path.display())]
+    Daily {
+        /// Which file.
+        path: PathBuf,
+    },
     /// First and last reading are further apart than any record.
     #[error(
         "{path}: readings from {first} to {last}, more than {MAX_SLOTS} steps of the time grid ({step_s} s); is a time \
@@ -185,12 +208,12 @@ impl Record {
         required: &[Quantity],
     ) -> Result<Record, RecordError> {
         let path = &source.path;
-        let reader = CsvReader::open(path, source.mapping.as_ref())?;
+        let mut reader = CsvReader::open(path, source.mapping.as_ref())?;
         let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
         let site = reader.site();
         let mut readings = Vec::new();
         let (mut broken, mut first_broken) = (0_u64, None);
-        for row in reader {
+        for row in reader.by_ref() {
             match row {
                 Ok(reading) => readings.push(reading),
                 // What comes after a failure of the disk is not known.
@@ -210,18 +233,39 @@ impl Record {
             return Err(RecordError::Broken { path: path.clone(), broken, rows, first_broken });
         }
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let unsorted = order::unsorted(&readings);
+        let wrong_clock = order::sort(&mut readings, Timestamp::now());
+        if is_daily(&readings) {
+            return Err(RecordError::Daily { path: path.clone() });
+        }
+        let others: Vec<_> = reader.other_columns().cloned().collect();
+        let elevation_m = reader.mapping().elevation_m();
+        let mut suspicions = judge(&Judged { readings: &readings, site, elevation_m, others: &others });
+        suspicions.retain(|suspicion| !reader.mapping().is_sure_of(suspicion.about));
+        if !suspicions.is_empty() {
+            return Err(RecordError::Suspicious { path: path.clone(), suspicions });
+        }
         let mut record =
             Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings, grid))?;
         (record.facts.file, record.facts.sha256) = (file, sha256);
-        (record.facts.faults.broken, record.facts.faults.first_broken) = (broken, first_broken);
+        let faults = &mut record.facts.faults;
+        (faults.broken, faults.first_broken) = (broken, first_broken);
+        (faults.unsorted, faults.wrong_clock) = (unsorted, wrong_clock);
+        faults.unreadable = reader.unreadable().to_vec();
         record = record.at_site(site);
         record.check(path, &readings, required)?;
         Ok(record)
     }
 
-    /// Puts readings into a history, in the order in which they are given; `None` when there is none or they span
-    /// more than a record can.
+    /// Puts readings into a history in the order of time, those of one time as they are given: whether a value leaps is seen
+    /// from the one before it. `None` when there is none or they span more than a record can.
     pub fn of(readings: &[(Timestamp, Values)], grid: Grid, quantities: &[Quantity]) -> Option<Record> {
+        let unsorted = order::unsorted(readings);
+        let mut in_order = Cow::Borrowed(readings);
+        if unsorted > 0 {
+            in_order.to_mut().sort_by_key(|(time, _)| *time);
+        }
+        let readings = in_order.as_ref();
         let times = || readings.iter().map(|(time, _)| *time);
         let (first, last) = (times().min()?, times().max()?);
         let slots = grid.slot(last) - grid.slot(first) + 1;
@@ -232,8 +276,7 @@ impl Record {
         // The newest slot first, so that no reading of an unsorted file is too old for the buffer.
         history.insert(last, &Values::NONE);
         let mut screening = Screening::default();
-        let mut faults = Faults { readings: readings.len() as u64, ..Faults::default() };
-        let mut newest = Timestamp::MIN;
+        let mut faults = Faults { readings: readings.len() as u64, unsorted, ..Faults::default() };
         let mut seen = vec![false; slots as usize];
         for (time, values) in readings {
             let intake = intake::take(&mut screening, *time, *values);
@@ -242,8 +285,6 @@ impl Record {
             }
             let inserted = history.insert(*time, &intake.derived);
             debug_assert!(!matches!(inserted, Inserted::TooOld(_)), "the history spans all readings");
-            faults.unsorted += u64::from(*time < newest);
-            newest = newest.max(*time);
             let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
             faults.repeated += u64::from(std::mem::replace(seen, true));
         }
@@ -298,6 +339,13 @@ impl Record {
     /// Where the station stands, where the file or its mapping says.
     pub fn site(&self) -> Option<Site> {
         self.site
+    }
+
+    /// The same record by another name than its file's.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Record {
+        self.facts.file = name.to_owned();
+        self
     }
 
     /// The same record with another site, or none.
@@ -403,20 +451,33 @@ fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> Reco
     RecordError::Span { path: path.to_owned(), first, last, step_s: grid.step_s() }
 }
 
-/// SHA-256 of a file, hexadecimal.
+/// Whether sorted readings come once a day.
+fn is_daily(readings: &[(Timestamp, Values)]) -> bool {
+    const ENOUGH: usize = 5;
+    let distance = |pair: &[(Timestamp, Values)]| pair[1].0.duration_since(pair[0].0).as_secs();
+    let mut distances: Vec<i64> =
+        readings.windows(2).map(distance).filter(|distance| *distance > 0).collect();
+    distances.sort_unstable();
+    readings.len() >= ENOUGH && distances.get(distances.len() / 2).is_some_and(|median| *median >= 20 * 3600)
+}
+
+/// SHA-256 of a file, hexadecimal; of a folder, that of its files one behind the other.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When a file cannot be read.
 pub fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(hasher.finalize())),
-            count => hasher.update(&buffer[..count]),
+    for path in files(path).map_err(std::io::Error::other)? {
+        let mut file = File::open(path)?;
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                count => hasher.update(&buffer[..count]),
+            }
         }
     }
+    Ok(hex::encode(hasher.finalize()))
 }
 
 #[cfg(test)]
@@ -502,10 +563,12 @@ mod tests {
         assert!(read(header).unwrap_err().contains("no reading in it"));
         let broken = read(&format!("{header}yesterday,1,2\n")).unwrap_err();
         assert!(broken.contains("no reading in it; first fault") && broken.contains(":2: "), "{broken}");
-        let commas = "01.01.2009 00:10:00,\"996,5\",\"1,5\"\n".repeat(3);
         let one = "01.01.2009 00:20:00,996.5,1.5\n";
-        let mixed = read(&format!("{header}{commas}{one}")).unwrap_err();
-        assert!(mixed.contains("3 of 4 rows") && mixed.contains("decimal comma"), "{mixed}");
+        let texts = "01.01.2009 00:10:00,high,warm\n".repeat(3);
+        let mixed = read(&format!("{header}{texts}{one}")).unwrap_err();
+        assert!(mixed.contains("3 of 4 rows") && mixed.contains("\"high\", not a number"), "{mixed}");
+        let commas = "01.01.2009 00:10:00,\"996,5\",\"1,25\"\n";
+        assert_eq!(read(&format!("{header}{commas}{one}")).unwrap(), 2, "decimal commas in quotes are read");
         let constant = read(&format!("{header}{one}01.01.2009 00:30:00,996.6,1.5\n")).unwrap_err();
         assert!(constant.contains("1.5 °C in all 2 readings"), "{constant}");
         let no_pressure = read("Date Time,T (degC)\n01.01.2009 00:10:00,1\n01.01.2009 00:20:00,2\n");
@@ -519,7 +582,15 @@ mod tests {
         assert_eq!(open.unwrap(), 2, "a quote that is not closed costs its row");
         let split = read(&format!("{header}{}", "01.01.2009 00:10:00,996,5,1,5\n".repeat(3))).unwrap_err();
         assert!(split.contains(":2: 5 cells where the header has 3; decimal commas?"), "{split}");
-        let span = read(&format!("{header}{one}01.01.9009 00:30:00,996.6,1.4\n")).unwrap_err();
+        let ahead = read(&format!("{header}{one}01.01.9009 00:30:00,996.6,1.4\n"));
+        assert_eq!(ahead.unwrap(), 1, "a year that has not come is left out");
+        std::fs::write(
+            &path,
+            format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\n{}", one.replace("2009", "1991")),
+        )
+        .unwrap();
+        let source = RecordSource { path: path.clone(), mapping: None };
+        let span = Record::read(&source, Grid::new(60).unwrap(), &quantities).unwrap_err().to_string();
         assert!(span.contains("is a time wrong, or the grid too fine?"), "{span}");
         std::fs::write(&path, format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
         let source = RecordSource { path: path.clone(), mapping: None };

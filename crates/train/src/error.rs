@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use forecastd_atomic_file::{SameFileError, WriteError};
-use forecastd_core::WindowSpecError;
+use forecastd_core::{StationNameError, WindowSpecError};
+use forecastd_journal::JournalError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
@@ -23,6 +24,25 @@ pub enum TrainError {
     /// No pool of stations was given.
     #[error("{0} learns from many stations: --pool FOLDER")]
     NoPool(&'static str),
+    /// The journal cannot be read.
+    #[error("journal {path}", path = .path.display())]
+    Journal {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: JournalError,
+    },
+    /// There are no readings of the station.
+    #[error("journal {path}: no reading of {station}", path = .path.display())]
+    NoStation {
+        /// Which file.
+        path: PathBuf,
+        /// Which station.
+        station: String,
+    },
+    /// That is no station's name.
+    #[error("--station {0:?}: {1}")]
+    StationName(String, StationNameError),
     /// No model to go on from was given.
     #[error("{0} goes on from the model for any place: --from FILE")]
     NoBase(&'static str),

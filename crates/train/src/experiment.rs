@@ -426,11 +426,11 @@ fn own() -> Method {
     Method::Own(OwnRecipe {
         own: OwnSettings { prior_days: 300.0, fine_tuned_from_days: 365.0, penalty: 1e-2, blocks: 6 },
         fit: FitSettings {
-            epochs: 4,
+            epochs: 3,
             steps: None,
             batch: 256,
             optimiser: OptimiserKind::AdamW { weight_decay: 0.0 },
-            learning_rate: 3e-4,
+            learning_rate: 1e-4,
             schedule: Schedule::Cosine { warm_up: 50 },
             clip_norm: Some(1.0),
             averaging: Some(0.99),

@@ -15,8 +15,14 @@ use super::network::CellKind;
 pub struct TrainOptions {
     /// The station's history: a CSV file in the format of the Jena climate data set, in forecastd's own, or in any other
     /// with --mapping.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb", "pool"], help_heading = "Record")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb", "pool", "journal"], help_heading = "Record")]
     pub csv: Option<PathBuf>,
+    /// The daemon's journal, whose readings of --station are the history; for the experiment own.
+    #[arg(long, value_name = "FILE", requires = "station", conflicts_with = "csv", help_heading = "Record")]
+    pub journal: Option<PathBuf>,
+    /// The station of the journal.
+    #[arg(long, value_name = "NAME", requires = "journal", help_heading = "Record")]
+    pub station: Option<String>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub mapping: Option<PathBuf>,
@@ -38,6 +44,15 @@ pub struct TrainOptions {
         help_heading = "Record"
     )]
     pub longitude: Option<f64>,
+    /// Where the station stands, metres above sea level.
+    #[arg(
+        long,
+        value_name = "METRES",
+        requires = "latitude",
+        allow_negative_numbers = true,
+        help_heading = "Record"
+    )]
+    pub elevation: Option<f64>,
     /// Seconds between two slots of the time grid; readings that come more often are thinned to it.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Record")]
     pub grid_step_s: u32,

@@ -93,7 +93,8 @@ pub(super) fn walk(
     let manifest = &artefact.manifest;
     let mut engine = Engine::load(runtime, artefact)?;
     let name = StationName::new("record").expect("a good name");
-    let setup = Setup { place: Some(Place::given(site)), runs_anywhere: true, has_experts: true };
+    let setup =
+        Setup { place: Some(Place::given(site)), runs_anywhere: true, has_experts: true, threshold_c: None };
     let mut station = Station::new(name, Arc::new(artefact.description())).set_up(setup);
     let grid = record.history().grid();
     let mut issued: Vec<Issued> = Vec::new();

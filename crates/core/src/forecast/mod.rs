@@ -2,12 +2,15 @@
 
 pub(crate) mod baseline;
 pub(crate) mod cholesky;
+pub(crate) mod day_ahead;
 pub(crate) mod experts;
 pub(crate) mod quantiles;
 pub(crate) mod score;
 pub(crate) mod verification;
 
 use jiff::Timestamp;
+
+use day_ahead::DayAhead;
 
 use crate::weather::reading::StationName;
 
@@ -67,6 +70,8 @@ pub struct Forecast {
     pub source: Source,
     /// By lead, rising.
     pub leads: Vec<LeadForecast>,
+    /// The lowest and the highest temperature ahead, where the model forecasts them.
+    pub day_ahead: Option<DayAhead>,
 }
 
 impl Forecast {

@@ -78,6 +78,8 @@ pub struct Settings {
     pub earliest: Timestamp,
     /// Whether forecasts are what experts say together; else the model or persistence alone forecasts.
     pub experts: bool,
+    /// A threshold beside 0 °C of which it is said how likely it becomes colder, °C.
+    pub threshold_c: Option<f32>,
 }
 
 /// A station, and what was last published of it.
@@ -349,8 +351,13 @@ impl Service {
     }
 
     fn setup(&self, station: &StationName) -> Setup {
-        let Settings { places, runs_anywhere, experts, .. } = &self.settings;
-        Setup { place: places.of(station), runs_anywhere: *runs_anywhere, has_experts: *experts }
+        let Settings { places, runs_anywhere, experts, threshold_c, .. } = &self.settings;
+        Setup {
+            place: places.of(station),
+            runs_anywhere: *runs_anywhere,
+            has_experts: *experts,
+            threshold_c: *threshold_c,
+        }
     }
 
     /// The specialists that a station uses: none without experts.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Origin, Station, degrees};
+use crate::forecast::day_ahead::DayAhead;
 use crate::forecast::verification::Score;
 use crate::forecast::{Forecast, Source};
 use crate::model::Model;
@@ -107,7 +108,7 @@ impl Station {
         let InFlight { origin, arrived, asked, .. } = self.in_flight.pop_front()?;
         // A forecast that is being made again for the same origin is not the one to be verified.
         let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
-        let forecast = match self.experts {
+        let mut forecast = match self.experts {
             Some(_) => self.combined_forecast(&origin, &asked, is_superseded),
             None => {
                 let own = asked.iter().find(|asked| asked.model.id == self.model.id);
@@ -120,6 +121,11 @@ impl Station {
                 }
             }
         };
+        // The main model's, or that of the first specialist which forecasts it.
+        forecast.day_ahead = asked.iter().find_map(|asked| {
+            let thresholds_c: Vec<f32> = self.setup.thresholds_c().collect();
+            DayAhead::decode(&asked.model.manifest, origin.newest_c, asked.outputs()?, &thresholds_c)
+        });
         let scores = self.completed(&origin, &forecast, is_superseded);
         Some(Completed { forecast, scores, arrived })
     }

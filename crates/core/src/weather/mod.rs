@@ -1,6 +1,7 @@
 //! What a weather station measures, and what physics says of it.
 
 pub(crate) mod place;
+pub(crate) mod pressure;
 pub(crate) mod quantity;
 pub(crate) mod reading;
 pub(crate) mod site;

@@ -3,6 +3,11 @@
 //! Saturation vapour pressure is the Magnus form over water with the coefficients 6.1078 hPa, 17.08085 and
 //! 234.175 °C (Deutscher Wetterdienst, Vorschriften und Betriebsunterlagen Nr. 3), which is also what the Jena
 //! station computes with; the rest are the definitions of the AMS Glossary of Meteorology.
+//!
+//! From temperature, pressure and relative humidity the other columns of 52,696 rows of 2020 come out within what the
+//! rounding of the file (0.01 of every column) leaves open, in 99.9 % of the rows or more of every column; the largest
+//! residuals are 0.009 hPa, 0.010 °C, 0.007 g/kg, 0.009 mmol/mol, 0.015 K and 0.046 g/m³. Until 2020-05-05 12:20 UTC the
+//! station took 273.16 K for 0 °C in potential temperature and density. `tests/jena.rs` holds this.
 
 use crate::weather::quantity::{Quantity, Values};
 
@@ -11,8 +16,9 @@ const MAGNUS_FACTOR: f64 = 17.08085;
 const MAGNUS_TEMPERATURE_C: f64 = 234.175;
 /// Ratio of the molar masses of water and dry air.
 const MOLAR_MASS_RATIO: f64 = 0.622;
-/// Specific gas constant of dry air, J/(kg K).
-const DRY_AIR_GAS_CONSTANT: f64 = 287.05;
+/// Specific gas constant of dry air, J/(kg K): the molar gas constant 8.314462618 J/(mol K) (CODATA 2018) by the molar mass
+/// 28.9644 g/mol (U.S. Standard Atmosphere, 1976).
+const DRY_AIR_GAS_CONSTANT: f64 = 287.058;
 /// R/c_p of dry air.
 const POISSON_EXPONENT: f64 = 0.286;
 const ZERO_CELSIUS_K: f64 = 273.15;

@@ -114,6 +114,7 @@ pub(crate) fn settings() -> Settings {
         runs_anywhere: false,
         earliest: at(-365 * 24 * HOUR),
         experts: false,
+        threshold_c: None,
     }
 }
 

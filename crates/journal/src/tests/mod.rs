@@ -62,6 +62,7 @@ fn forecast(station: &str, origin: i64) -> Forecast {
         model: "jena@0".to_owned(),
         source: Source::Model,
         leads: vec![lead(1, Some((-2.25, 2.5))), lead(24, None)],
+        day_ahead: None,
     }
 }
 

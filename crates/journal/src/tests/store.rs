@@ -9,6 +9,7 @@ use super::*;
 use crate::legacy::Step;
 use crate::tidying::Tidying;
 use crate::{Opened, Retention, forget, recall};
+use forecastd_core::{Below, DayAhead, Extreme};
 
 #[test]
 fn what_was_written_is_restored_by_station_from_where_its_state_says() {
@@ -411,6 +412,20 @@ impl Model {
     }
 }
 
+fn day_ahead(temperature_c: f32) -> DayAhead {
+    let extreme = |cents: f32| {
+        let degrees = |cents: f32| (f64::from(cents.round()) / 100.0) as f32;
+        Extreme { temperature_c: degrees(cents), interval_c: (degrees(cents - 150.0), degrees(cents + 80.0)) }
+    };
+    let probability = forecastd_core::from_thousandths((temperature_c.abs() * 10.0) as u16);
+    DayAhead {
+        hours: 24,
+        lowest: extreme(temperature_c * 90.0),
+        highest: extreme(temperature_c * 100.0 + 500.0),
+        below: vec![Below { threshold_c: 0.0, probability }],
+    }
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
     let station = prop::sample::select(vec!["a", "b", "ß c"]).prop_map(name);
     let second = (0_i64..40).prop_map(|second| at(second * 60));
@@ -443,6 +458,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                     model: if model { "jena@1" } else { "persistence" }.to_owned(),
                     source: if model { Source::Model } else { Source::Persistence },
                     leads: leads.collect(),
+                    day_ahead: model.then(|| day_ahead(temperature_c)),
                 }))
             });
     prop_oneof![

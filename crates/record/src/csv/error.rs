@@ -25,15 +25,49 @@ pub enum CsvError {
         message: String,
     },
     /// The header is none that is known.
-    #[error(
-        "{path}: header is neither of the Jena climate data set nor forecastd's; found columns {found}; \
-         give a mapping file (--mapping)", path = .path.display()
-    )]
+    #[error("{path}: header is of no preset; found columns {found}; give a mapping file (--mapping)", path = .path.display())]
     UnknownHeader {
         /// Which file.
         path: PathBuf,
         /// The columns found.
         found: String,
+    },
+    /// The header is that of a preset which needs to be told something.
+    #[error(
+        "{path}: this is {preset:?} ({title}): {message}; give a mapping file (--mapping) with preset = {preset:?}",
+        path = .path.display()
+    )]
+    Preset {
+        /// Which file.
+        path: PathBuf,
+        /// The preset.
+        preset: &'static str,
+        /// What it is for.
+        title: &'static str,
+        /// What is needed.
+        message: String,
+    },
+    /// The columns are those of daily values.
+    #[error(
+        "{path}: these are daily values ({found}), one a day; a forecast by the hour needs readings of every hour or more",
+        path = .path.display()
+    )]
+    Daily {
+        /// Which file.
+        path: PathBuf,
+        /// The columns found.
+        found: String,
+    },
+    /// There is no file in a folder.
+    #[error("{path}: no file in it", path = .0.display())]
+    EmptyFolder(PathBuf),
+    /// The times are of no form that the mapping names, or of several.
+    #[error("{path}: {message}", path = .path.display())]
+    Times {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// A column that is needed is not there.
     #[error("{path}: no column {column:?}; found {found}", path = .path.display())]

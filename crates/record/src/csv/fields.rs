@@ -2,8 +2,48 @@
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
+/// What stands between two cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delimiter {
+    /// This byte; cells may be quoted.
+    Byte(u8),
+    /// Any run of blanks.
+    Blank,
+}
+
+impl Delimiter {
+    /// Reads a delimiter as a mapping names it.
+    ///
+    /// # Errors
+    /// Another name.
+    pub(crate) fn parse(name: &str) -> Result<Delimiter, String> {
+        match name {
+            "tab" | "\t" => Ok(Delimiter::Byte(b'\t')),
+            "blank" | "blanks" | "space" | " " => Ok(Delimiter::Blank),
+            other => match other.as_bytes() {
+                [byte] if byte.is_ascii_punctuation() && *byte != b'"' => Ok(Delimiter::Byte(*byte)),
+                _ => Err(format!(
+                    "delimiter {other:?} is neither one character such as \";\" nor \"tab\" nor \"blank\""
+                )),
+            },
+        }
+    }
+
+    /// What a line has most of.
+    pub(crate) fn guess(line: &[u8]) -> Delimiter {
+        let count = |delimiter: u8| line.iter().filter(|&&byte| byte == delimiter).count();
+        let most = [b',', b';', b'\t', b'|'].into_iter().max_by_key(|&byte| (count(byte), byte == b','));
+        match most {
+            Some(byte) if count(byte) > 0 => Delimiter::Byte(byte),
+            _ if line.trim_ascii().contains(&b' ') => Delimiter::Blank,
+            _ => Delimiter::Byte(b','),
+        }
+    }
+}
+
 /// Takes lines apart, and holds the cells of the last one.
 pub(crate) struct Fields {
+    delimiter: Delimiter,
     reader: Reader,
     text: Vec<u8>,
     /// Where each cell ends in `text`.
@@ -13,9 +53,13 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// For cells with `delimiter` between them; quotes are `"`.
-    pub(crate) fn new(delimiter: u8) -> Fields {
-        let reader = ReaderBuilder::new().delimiter(delimiter).build();
-        Fields { reader, text: Vec::new(), ends: Vec::new(), count: 0 }
+    pub(crate) fn new(delimiter: Delimiter) -> Fields {
+        let byte = match delimiter {
+            Delimiter::Byte(byte) => byte,
+            Delimiter::Blank => b' ',
+        };
+        let reader = ReaderBuilder::new().delimiter(byte).build();
+        Fields { delimiter, reader, text: Vec::new(), ends: Vec::new(), count: 0 }
     }
 
     /// Takes a line apart, without its end.
@@ -25,6 +69,10 @@ impl Fields {
     pub(crate) fn split(&mut self, line: &[u8]) -> Result<(), String> {
         self.count = 0;
         if line.is_empty() {
+            return Ok(());
+        }
+        if self.delimiter == Delimiter::Blank {
+            self.split_at_blanks(line);
             return Ok(());
         }
         self.reader.reset();
@@ -46,9 +94,14 @@ impl Fields {
         Err("a quote is not closed".to_owned())
     }
 
-    /// Forgets the last line.
-    pub(crate) fn clear(&mut self) {
-        self.count = 0;
+    fn split_at_blanks(&mut self, line: &[u8]) {
+        self.text.clear();
+        self.ends.clear();
+        for cell in line.split(u8::is_ascii_whitespace).filter(|cell| !cell.is_empty()) {
+            self.text.extend_from_slice(cell);
+            self.ends.push(self.text.len());
+        }
+        self.count = self.ends.len();
     }
 
     /// A cell without the space around it.
@@ -71,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn split(line: &str) -> Result<Vec<String>, String> {
-        let mut fields = Fields::new(b',');
+        let mut fields = Fields::new(Delimiter::Byte(b','));
         fields.split(line.as_bytes())?;
         Ok(fields.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())
     }
@@ -82,6 +135,31 @@ mod tests {
         assert_eq!(split("").unwrap(), [""; 0]);
         assert!(split("a,\"b,c").unwrap_err().contains("not closed"));
         assert_eq!(split("5\" of rain,b").unwrap(), ["5\" of rain", "b"], "a quote within a cell is one");
+    }
+
+    #[test]
+    fn blanks_between_cells_count_once() {
+        let mut fields = Fields::new(Delimiter::Blank);
+        fields.split(b"  2024-01-10\t00:00   1.9 ").unwrap();
+        assert_eq!(fields.iter().collect::<Vec<_>>(), [&b"2024-01-10"[..], b"00:00", b"1.9"]);
+        fields.split(b"   ").unwrap();
+        assert_eq!(fields.iter().count(), 0);
+    }
+
+    #[test]
+    fn the_delimiter_is_what_a_header_has_most_of() {
+        for (line, delimiter) in [
+            ("a,b;c,d", Delimiter::Byte(b',')),
+            ("time;Temp ;Hum", Delimiter::Byte(b';')),
+            ("a\tb c", Delimiter::Byte(b'\t')),
+            ("Station|Year|Month", Delimiter::Byte(b'|')),
+            ("date  time temp", Delimiter::Blank),
+            ("time", Delimiter::Byte(b',')),
+        ] {
+            assert_eq!(Delimiter::guess(line.as_bytes()), delimiter, "{line}");
+        }
+        assert_eq!(Delimiter::parse("tab"), Ok(Delimiter::Byte(b'\t')));
+        assert!(Delimiter::parse("semicolon").is_err() && Delimiter::parse("\"").is_err());
     }
 
     proptest! {

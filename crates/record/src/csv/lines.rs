@@ -10,7 +10,6 @@ pub(crate) struct Lines<R> {
     input: R,
     line: Vec<u8>,
     number: u64,
-    position: u64,
     /// Whether the last line ended with CR, so that an LF behind it is no line of its own.
     after_cr: bool,
 }
@@ -27,17 +26,12 @@ pub(crate) enum Line<'a> {
 impl<R: BufRead> Lines<R> {
     /// Reads from `input`.
     pub(crate) fn new(input: R) -> Lines<R> {
-        Lines { input, line: Vec::new(), number: 0, position: 0, after_cr: false }
+        Lines { input, line: Vec::new(), number: 0, after_cr: false }
     }
 
     /// The number of the line read last, counted from 1.
     pub(crate) fn number(&self) -> u64 {
         self.number
-    }
-
-    /// How many bytes were read.
-    pub(crate) fn position(&self) -> u64 {
-        self.position
     }
 
     /// The next line, or `None` at the end.
@@ -77,7 +71,6 @@ impl<R: BufRead> Lines<R> {
                 is_over = true;
             }
             self.input.consume(used);
-            self.position += used as u64;
         }
         self.number += 1;
         Ok(Some(if length > MAX_LINE { Line::TooLong } else { Line::Whole(&self.line) }))
@@ -101,7 +94,6 @@ mod tests {
             };
             all.push((lines.number(), line));
         }
-        assert_eq!(lines.position(), text.len() as u64);
         all
     }
 

@@ -1,141 +1,206 @@
-//! A station's history as CSV: the Jena climate format, forecastd's own, or any other by a [mapping](super::mapping).
+//! A station's history as CSV: the Jena climate format, forecastd's own, that of a preset, or any other by a
+//! [mapping](super::mapping); in one file or several, compressed by gzip or not.
 //!
 //! A row is a line. One that cannot be read is an error of its own with its line; the rows after it are still read.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
-use forecastd_core::{Quantity, Values};
-use forecastd_core::{Site, Unit};
+use forecastd_core::{Quantity, Site, Values};
+use forecastd_mapping::{BindError, Mapping, Table};
 
 use super::error::CsvError;
-use super::fields::Fields;
+use super::fields::{Delimiter, Fields};
+use super::layout::{self, list};
 use super::lines::{Line, Lines, MAX_LINE};
 use super::mapping::CsvMapping;
+use super::source;
 
 /// What one row says: when, and what was measured.
 pub type Row = (Timestamp, Values);
 
-/// Reads a CSV file row by row.
+/// Texts of one quantity that are no values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableValues {
+    /// Of which quantity: its name.
+    pub quantity: &'static str,
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: String,
+}
+
+/// Reads CSV files row by row, one after the other.
 pub struct CsvReader {
+    file: OpenFile,
+    /// The files that are still to be read.
+    next: VecDeque<PathBuf>,
+    mapping: Option<Mapping>,
+    quantities: Vec<Quantity>,
+    site: Option<Site>,
+    unreadable: Vec<UnreadableValues>,
+    /// How many bytes the files have, and those that are read to the end.
+    len: u64,
+    done: u64,
+}
+
+/// One file that is being read.
+struct OpenFile {
     path: PathBuf,
     lines: Lines<Box<dyn std::io::BufRead + Send>>,
     fields: Fields,
-    /// How many columns the header has.
-    width: usize,
-    time_column: usize,
-    time_format: Option<String>,
-    offset: Offset,
-    /// Position, quantity and unit of each column that is read.
-    columns: Vec<(usize, Quantity, Option<Unit>)>,
-    /// Where the station stands, if the mapping says so.
-    site: Option<Site>,
-    /// How many bytes the file has, for progress.
+    delimiter: Delimiter,
+    header: Vec<String>,
+    table: Table,
+    mapping: Mapping,
+    /// Columns that the mapping does not read, with their different texts while those are few.
+    others: Vec<OtherColumn>,
+    position: Arc<AtomicU64>,
     len: u64,
 }
 
-impl CsvReader {
-    /// Opens a file; without a mapping, the header must be one that is known.
-    ///
-    /// # Errors
-    /// [`CsvError`] when the file cannot be read or lacks the columns.
-    pub fn open(path: &Path, mapping: Option<&CsvMapping>) -> Result<CsvReader, CsvError> {
+/// A column that no one reads: where it says who measured, there may be several stations in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OtherColumn {
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    pub(crate) texts: BTreeSet<String>,
+}
+
+/// A column with more different texts than this says nothing of stations.
+const MOST_STATIONS: usize = 50;
+
+impl OpenFile {
+    fn open(path: &Path, mapping: Option<&Mapping>, is_part: bool) -> Result<OpenFile, CsvError> {
         let failed = |source| CsvError::File { path: path.to_owned(), source };
-        let other = |message: &str| failed(std::io::Error::other(message.to_owned()));
-        let metadata = std::fs::metadata(path).map_err(failed)?;
-        // A pipe would be waited for; and a file is read twice, once for its hash.
-        if !metadata.is_file() {
-            return Err(other("not a regular file"));
-        }
-        let mut file = File::open(path).map_err(failed)?;
-        let mut head = Vec::new();
-        file.by_ref().take(4096).read_to_end(&mut head).map_err(failed)?;
-        // A damaged row has NUL bytes; where the header has them it is because each character has more than one byte.
-        let first_line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || first_line.contains(&0) {
-            return Err(other("no text: encoded in UTF-16 or UTF-32 or binary; save it as UTF-8"));
-        }
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).to_vec();
-        let input = BufReader::with_capacity(1 << 16, std::io::Cursor::new(text).chain(file));
-        let mut lines = Lines::new(Box::new(input) as Box<dyn std::io::BufRead + Send>);
-        let (mut fields, header) = loop {
-            match lines.next_line().map_err(failed)? {
-                None => return Err(CsvError::Empty(path.to_owned())),
-                Some(Line::TooLong) => return Err(other(&format!("header of more than {MAX_LINE} bytes"))),
-                Some(Line::Whole(line)) if line.trim_ascii().is_empty() => {}
-                Some(Line::Whole(line)) => {
-                    let mut fields = Fields::new(delimiter(line));
-                    let header: Vec<String> = match fields.split(line) {
-                        Ok(()) => fields.iter().map(|name| decode(name).into_owned()).collect(),
-                        Err(message) => return Err(other(&format!("header: {message}"))),
-                    };
-                    break (fields, header);
-                }
+        let source = source::open(path).map_err(failed)?;
+        let layout = layout::look(path, &source.head, mapping, is_part)?;
+        let mut lines = Lines::new(source.text);
+        while lines.number() < layout.lines && lines.next_line().map_err(failed)?.is_some() {}
+        let found = || list(&layout.header);
+        let bound = layout.mapping.bind(&layout.header, &layout.rows, layout.zone.clone());
+        let table = bound.map_err(|error| match error {
+            BindError::MissingColumn(column) => {
+                CsvError::MissingColumn { path: path.to_owned(), column, found: found() }
             }
-        };
-        fields.clear();
-        if header.iter().all(String::is_empty) {
-            return Err(CsvError::Empty(path.to_owned()));
-        }
-        let is_given = mapping.is_some();
-        let detected;
-        let mapping = match mapping {
-            Some(mapping) => mapping,
-            None => {
-                detected = known(&header)
-                    .ok_or_else(|| CsvError::UnknownHeader { path: path.to_owned(), found: list(&header) })?;
-                &detected
+            BindError::RepeatedColumn(column) => CsvError::RepeatedColumn { path: path.to_owned(), column },
+            BindError::Time(message) => CsvError::Times { path: path.to_owned(), message },
+            error @ (BindError::NoColumns | BindError::NoTime) => {
+                CsvError::Mapping { path: path.to_owned(), message: format!("{error}; found {}", found()) }
             }
+        })?;
+        let read = table.columns();
+        let other = |(index, name): (usize, &String)| OtherColumn {
+            index,
+            name: name.clone(),
+            texts: BTreeSet::new(),
         };
-        let missing = |column: &str| CsvError::MissingColumn {
-            path: path.to_owned(),
-            column: column.to_owned(),
-            found: list(&header),
-        };
-        let position = |name: &str| -> Result<Option<usize>, CsvError> {
-            let mut positions = (0..header.len()).filter(|&index| header[index] == name);
-            let first = positions.next();
-            match positions.next() {
-                Some(_) => Err(CsvError::RepeatedColumn { path: path.to_owned(), column: name.to_owned() }),
-                None => Ok(first),
-            }
-        };
-        let time_column = position(&mapping.time.column)?.ok_or_else(|| missing(&mapping.time.column))?;
-        let compiled =
-            mapping.compile().map_err(|message| CsvError::Mapping { path: path.to_owned(), message })?;
-        let mut columns = Vec::new();
-        for (name, quantity, unit) in &compiled.columns {
-            match position(name)? {
-                Some(index) => columns.push((index, *quantity, *unit)),
-                // Known formats have columns that not every file has; who writes a mapping says what is there.
-                None if is_given || *quantity == Quantity::AirTemperature => return Err(missing(name)),
-                None => {}
-            }
-        }
-        Ok(CsvReader {
+        let others = layout.header.iter().enumerate().filter(|(index, _)| !read.contains(index)).map(other);
+        Ok(OpenFile {
             path: path.to_owned(),
             lines,
-            fields,
-            width: header.len(),
-            time_column,
-            time_format: mapping.time.format.clone(),
-            offset: compiled.offset,
-            columns,
-            site: mapping.site,
-            len: metadata.len(),
+            fields: Fields::new(layout.delimiter),
+            delimiter: layout.delimiter,
+            others: others.collect(),
+            header: layout.header,
+            table,
+            mapping: layout.mapping,
+            position: source.position,
+            len: source.len,
         })
     }
 
-    /// The quantities that the file has columns for.
+    /// The row that stands in the fields; `None` where the mapping wants nothing of it.
+    fn row(&mut self, unreadable: &mut Vec<UnreadableValues>) -> Result<Option<Row>, String> {
+        let width = self.header.len();
+        let found = self.fields.iter().count();
+        // Cells that are too many and empty are delimiters at the end of the line.
+        let is_wider = found > width && self.fields.iter().skip(width).any(|cell| !cell.is_empty());
+        if is_wider && self.delimiter != Delimiter::Blank {
+            let hint = if found >= 2 * width - 1 { "; decimal commas?" } else { "" };
+            return Err(format!("{found} cells where the header has {width}{hint}"));
+        }
+        let fields = &self.fields;
+        let cell = |index: usize| -> Option<&str> {
+            Some(std::str::from_utf8(fields.get(index)?).unwrap_or("\u{fffd}"))
+        };
+        let row = match self.table.row(&cell) {
+            Ok(None) => return Ok(None),
+            Ok(Some(row)) => row,
+            // Where files were put one behind the other, the header comes again.
+            Err(_) if self.fields.iter().map(source::decode).eq(self.header.iter().cloned()) => {
+                return Ok(None);
+            }
+            Err(error) => {
+                let message = error.to_string();
+                // In quotes, a comma may also group thousands: only where no comma is between cells it is taken.
+                let is_comma = message.contains("not a number") && message.contains(',');
+                return Err(if is_comma { format!("{message}: decimal comma?") } else { message });
+            }
+        };
+        for (quantity, text) in row.unreadable {
+            match unreadable.iter_mut().find(|known| known.quantity == quantity) {
+                Some(known) => known.count += 1,
+                None => unreadable.push(UnreadableValues { quantity, count: 1, first: text }),
+            }
+        }
+        for other in &mut self.others {
+            if other.texts.len() <= MOST_STATIONS
+                && let Some(text) =
+                    self.fields.get(other.index).and_then(|text| std::str::from_utf8(text).ok())
+                && !text.is_empty()
+                && !other.texts.contains(text)
+            {
+                other.texts.insert(text.to_owned());
+            }
+        }
+        Ok(Some((row.time, row.values)))
+    }
+}
+
+impl CsvReader {
+    /// Opens a file, or all files of a folder; without a mapping, the header must be that of a preset.
+    ///
+    /// # Errors
+    /// [`CsvError`] when a file cannot be read or lacks the columns.
+    pub fn open(path: &Path, mapping: Option<&CsvMapping>) -> Result<CsvReader, CsvError> {
+        CsvReader::open_all(&files(path)?, mapping)
+    }
+
+    /// Opens files of one station, that are read one after the other.
+    ///
+    /// # Errors
+    /// [`CsvError`] when one cannot be read or lacks the columns, or none has the temperature.
+    pub fn open_all(paths: &[PathBuf], mapping: Option<&CsvMapping>) -> Result<CsvReader, CsvError> {
+        let mapping = mapping.map(|mapping| mapping.mapping().clone());
+        let is_part = paths.len() > 1;
+        let open = |path: &PathBuf| OpenFile::open(path, mapping.as_ref(), is_part);
+        let first = paths.first().ok_or_else(|| CsvError::EmptyFolder(PathBuf::new()))?;
+        let file = open(first)?;
+        let (mut quantities, mut site, mut len) = (file.table.quantities(), file.mapping.site(), file.len);
+        for path in &paths[1..] {
+            let other = open(path)?;
+            quantities.extend(other.table.quantities());
+            site = site.or(other.mapping.site());
+            len += other.len;
+        }
+        quantities.sort_unstable();
+        quantities.dedup();
+        if !quantities.contains(&Quantity::AirTemperature) {
+            let column = file.mapping.temperature_column().unwrap_or_default();
+            return Err(CsvError::MissingColumn { path: first.clone(), column, found: list(&file.header) });
+        }
+        let next = paths[1..].iter().cloned().collect();
+        Ok(CsvReader { file, next, mapping, quantities, site, unreadable: Vec::new(), len, done: 0 })
+    }
+
+    /// The quantities that the files have columns for.
     pub fn quantities(&self) -> impl Iterator<Item = Quantity> + '_ {
-        self.columns.iter().map(|(_, quantity, _)| *quantity)
+        self.quantities.iter().copied()
     }
 
     /// Where the station stands, if the mapping says so or the header is that of a station whose place is known.
@@ -143,51 +208,30 @@ impl CsvReader {
         self.site
     }
 
-    /// How much of the file has been read, from 0 to 1.
+    /// The name of the preset by which the file is read, if it is one.
+    pub fn preset(&self) -> Option<&str> {
+        self.file.mapping.name()
+    }
+
+    /// Texts that were no values, in the rows read so far.
+    pub fn unreadable(&self) -> &[UnreadableValues] {
+        &self.unreadable
+    }
+
+    /// The mapping of the file that is read.
+    pub(crate) fn mapping(&self) -> &Mapping {
+        &self.file.mapping
+    }
+
+    /// Columns of the file that nobody reads, with their texts where those are few and several.
+    pub(crate) fn other_columns(&self) -> impl Iterator<Item = &OtherColumn> {
+        self.file.others.iter().filter(|other| (2..=MOST_STATIONS).contains(&other.texts.len()))
+    }
+
+    /// How much of the files has been read, from 0 to 1.
     pub fn progress(&self) -> f64 {
-        self.lines.position() as f64 / self.len.max(1) as f64
-    }
-
-    fn row(&self) -> Result<Row, String> {
-        let found = self.fields.iter().count();
-        // Cells that are too many and empty are delimiters at the end of the line.
-        if found > self.width && self.fields.iter().skip(self.width).any(|cell| !cell.is_empty()) {
-            let (width, hint) =
-                (self.width, if found >= 2 * self.width - 1 { "; decimal commas?" } else { "" });
-            return Err(format!("{found} cells where the header has {width}{hint}"));
-        }
-        let cell = |index: usize, name: &str| -> Result<&str, String> {
-            let bytes = self.fields.get(index).ok_or_else(|| format!("row ends before {name}"))?;
-            std::str::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))
-        };
-        let text = cell(self.time_column, "the time")?;
-        let time = self.time(text)?;
-        let mut values = Values::NONE;
-        for &(index, quantity, unit) in &self.columns {
-            let text = cell(index, quantity.name())?;
-            if is_missing(text) {
-                continue;
-            }
-            let number: f64 = text.parse().map_err(|_| match text.contains(',') {
-                true => format!("{quantity} is {:?}: decimal comma, a point is needed", shortened(text)),
-                false => format!("{quantity} is {:?}, not a number", shortened(text)),
-            })?;
-            let value = match unit {
-                Some(unit) => unit.to_canonical(quantity, number).map_err(|error| error.to_string())?,
-                None => number as f32,
-            };
-            values.set(quantity, value);
-        }
-        Ok((time, values))
-    }
-
-    fn time(&self, text: &str) -> Result<Timestamp, String> {
-        let Some(format) = &self.time_format else {
-            return text.parse().map_err(|_| format!("time {:?} is not RFC 3339", shortened(text)));
-        };
-        let civil = DateTime::strptime(format, text)
-            .map_err(|_| format!("time {:?} is not of the form {format:?}", shortened(text)))?;
-        self.offset.to_timestamp(civil).map_err(|error| format!("time {text:?}: {error}"))
+        let read = self.done + self.file.position.load(Ordering::Relaxed);
+        (read as f64 / self.len.max(1) as f64).min(1.0)
     }
 }
 
@@ -196,79 +240,63 @@ impl Iterator for CsvReader {
 
     fn next(&mut self) -> Option<Result<Row, CsvError>> {
         loop {
-            let split = match self.lines.next_line() {
-                Ok(None) => return None,
+            let file = &mut self.file;
+            let split = match file.lines.next_line() {
+                Ok(None) => {
+                    let next = self.next.pop_front()?;
+                    self.done += self.file.len;
+                    match OpenFile::open(&next, self.mapping.as_ref(), true) {
+                        Ok(file) => self.file = file,
+                        Err(error) => return Some(Err(error)),
+                    }
+                    continue;
+                }
                 Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => continue,
-                Ok(Some(Line::Whole(line))) => self.fields.split(line),
+                // A comment among the rows.
+                Ok(Some(Line::Whole(line))) if line.trim_ascii_start().starts_with(b"#") => continue,
+                Ok(Some(Line::Whole(line))) => file.fields.split(line),
                 Ok(Some(Line::TooLong)) => Err(format!("more than {MAX_LINE} bytes in a line")),
                 Err(error) => {
                     // A disk that fails would fail for ever: end after this error.
-                    self.lines = Lines::new(Box::new(std::io::empty()));
-                    return Some(Err(CsvError::File { path: self.path.clone(), source: error }));
+                    file.lines = Lines::new(Box::new(std::io::empty()));
+                    self.next.clear();
+                    return Some(Err(CsvError::File { path: file.path.clone(), source: error }));
                 }
             };
             // A row of delimiters alone is one of spreadsheets.
-            if split.is_ok() && self.fields.iter().all(<[u8]>::is_empty) {
+            if split.is_ok() && file.fields.iter().all(<[u8]>::is_empty) {
                 continue;
             }
-            let row = split.and_then(|()| self.row());
-            let line = self.lines.number();
-            return Some(row.map_err(|message| CsvError::Row { path: self.path.clone(), line, message }));
+            let row = split.and_then(|()| file.row(&mut self.unreadable));
+            let line = file.lines.number();
+            match row {
+                Ok(None) => {}
+                Ok(Some(row)) => return Some(Ok(row)),
+                Err(message) => return Some(Err(CsvError::Row { path: file.path.clone(), line, message })),
+            }
         }
     }
 }
 
-/// The mapping of a header that is known.
-fn known(header: &[String]) -> Option<CsvMapping> {
-    let has = |name: &String| header.contains(name);
-    let jena = CsvMapping::jena();
-    if has(&jena.time.column) {
-        return Some(jena);
+/// The file, or the files of a folder by name, without those that are hidden.
+///
+/// # Errors
+/// [`CsvError`] when the folder cannot be read or has no file.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, CsvError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
     }
-    // Many files have a column called `time`.
-    let canonical = CsvMapping::canonical();
-    (has(&canonical.time.column) && canonical.columns.keys().any(has)).then_some(canonical)
-}
-
-/// Whether a cell says that nothing was measured.
-fn is_missing(text: &str) -> bool {
-    const MARKS: [&str; 9] = ["", "na", "n/a", "nan", "null", "none", "-", "--", "---"];
-    MARKS.iter().any(|mark| text.eq_ignore_ascii_case(mark))
-}
-
-/// What stands between the columns of a header: what is in it most often.
-fn delimiter(header: &[u8]) -> u8 {
-    let count = |delimiter: u8| header.iter().filter(|&&byte| byte == delimiter).count();
-    [b',', b';', b'\t'].into_iter().max_by_key(|&byte| (count(byte), byte == b',')).unwrap_or(b',')
-}
-
-/// A name in UTF-8, or else in Latin-1, as the Jena station's own files have it, where µ and ° are: each byte is its code
-/// point.
-fn decode(name: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(name) {
-        Ok(name) => Cow::Borrowed(name),
-        Err(_) => Cow::Owned(name.iter().copied().map(char::from).collect()),
+    let failed = |source| CsvError::File { path: path.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?.path();
+        let is_hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if entry.is_file() && !is_hidden {
+            files.push(entry);
+        }
     }
-}
-
-/// A text for a message: not more of it than a person reads.
-fn shortened(text: &str) -> Cow<'_, str> {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => Cow::Owned(format!("{}\u{2026}", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
-/// The columns of a header for a message.
-fn list(header: &[String]) -> String {
-    const MOST: usize = 30;
-    let mut names: Vec<String> =
-        header.iter().take(MOST).map(|name| format!("{:?}", shortened(name))).collect();
-    if header.len() > MOST {
-        names.push(format!("and {} more", header.len() - MOST));
-    }
-    names.join(", ")
+    files.sort();
+    if files.is_empty() { Err(CsvError::EmptyFolder(path.to_owned())) } else { Ok(files) }
 }
 
 #[cfg(test)]
@@ -307,28 +335,39 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_row_is_named_by_its_line_and_the_next_is_read() {
+    fn a_broken_row_is_named_by_its_line_and_a_broken_value_costs_itself() {
         let text = "Date Time,T (degC),rh (%)\n\
                     01.01.2009 00:10:00,1,50\n\
                     01.01.2009 00:20:00,warm,50\n\
                     32.01.2009 00:30:00,1,50\n\
                     01.01.2009 00:40:00,1\n\
-                    01.01.2009 00:50:00,\"1,5\",50\n\
+                    01.01.2009 00:50:00,warm,\n\
                     01.01.2009 01:00:00,,50\n";
         let rows = read(text, None).unwrap();
         assert!(rows[0].is_ok());
-        for (row, line, fault) in [
-            (1, 3, "\"warm\", not a number"),
-            (2, 4, "32.01.2009"),
-            (3, 5, "row ends"),
-            (4, 6, "decimal comma"),
-        ] {
+        let temperature = |row: usize| rows[row].clone().unwrap().1.get(Quantity::AirTemperature);
+        let humidity = |row: usize| rows[row].clone().unwrap().1.get(Quantity::RelativeHumidity);
+        assert_eq!((temperature(1), humidity(1)), (None, Some(50.0)));
+        for (row, line, fault) in
+            [(2, 4, "32.01.2009"), (3, 5, "row ends"), (4, 6, "air_temperature is \"warm\", not a number")]
+        {
             let error = rows[row].clone().unwrap_err();
             assert!(error.contains(&format!("record.csv:{line}: ")) && error.contains(fault), "{error}");
         }
-        let (_, values) = rows[5].clone().unwrap();
-        assert_eq!(values.get(Quantity::AirTemperature), None);
-        assert_eq!(values.get(Quantity::RelativeHumidity), Some(50.0));
+        assert_eq!((temperature(5), humidity(5)), (None, Some(50.0)));
+    }
+
+    #[test]
+    fn texts_that_are_no_values_are_counted_with_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.csv");
+        let text = "Date Time,T (degC),rh (%)\n01.01.2009 00:10:00,1,wet\n01.01.2009 00:20:00,2,dry\n";
+        std::fs::write(&path, text).unwrap();
+        let mut reader = CsvReader::open(&path, None).unwrap();
+        assert_eq!(reader.by_ref().filter(Result::is_ok).count(), 2);
+        let expected = UnreadableValues { quantity: "relative_humidity", count: 2, first: "wet".to_owned() };
+        assert_eq!(reader.unreadable(), [expected]);
+        assert!((reader.progress() - 1.0).abs() < 1e-9);
     }
 
     #[test]
@@ -373,13 +412,16 @@ mod tests {
 
     #[test]
     fn a_column_that_a_mapping_names_and_the_file_lacks_is_said() {
-        let mut mapping = CsvMapping::jena();
         let text = "Date Time,p (mbar),T (degC)\n01.01.2009 00:10:00,996.52,-8.02\n";
-        mapping.columns.retain(|name, _| ["p (mbar)", "T (degC)"].contains(&name.as_str()));
-        assert_eq!(read(text, Some(&mapping)).unwrap().len(), 1);
-        let pressure = mapping.columns.remove("p (mbar)").unwrap();
-        mapping.columns.insert("pressure".to_owned(), pressure);
-        let error = read(text, Some(&mapping)).unwrap_err();
+        let mapping = |pressure: &str| {
+            let time = "time = { column = \"Date Time\", format = \"%d.%m.%Y %H:%M:%S\" }";
+            let columns = format!(
+                "\"T (degC)\".quantity = \"air_temperature\"\n\"{pressure}\".quantity = \"air_pressure\""
+            );
+            CsvMapping::parse(&format!("{time}\n[columns]\n{columns}\n")).unwrap()
+        };
+        assert_eq!(read(text, Some(&mapping("p (mbar)"))).unwrap().len(), 1);
+        let error = read(text, Some(&mapping("pressure"))).unwrap_err();
         assert!(error.contains("no column \"pressure\"; found \"Date Time\", \"p (mbar)\""), "{error}");
     }
 

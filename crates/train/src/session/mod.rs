@@ -235,7 +235,9 @@ impl Session<'_> {
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
         match (self.options.latitude, self.options.longitude) {
-            (Some(latitude_deg), Some(longitude_deg)) => Ok(Site::new(latitude_deg, longitude_deg)),
+            (Some(latitude_deg), Some(longitude_deg)) => {
+                Ok(Site { elevation_m: self.options.elevation, ..Site::new(latitude_deg, longitude_deg) })
+            }
             _ => record.site().ok_or(TrainError::NoSite),
         }
     }

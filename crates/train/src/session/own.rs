@@ -1,9 +1,14 @@
 //! What a station's own history adds to the model for any place: a specialist, where it gains anything.
 
+use std::path::Path;
+
 use burn::tensor::Device;
+use jiff::Timestamp;
 
 use forecastd_atomic_file as atomic_file;
-use forecastd_core::{FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Refit, Training};
+use forecastd_core::{
+    FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Recall, Refit, StationName, Training,
+};
 use forecastd_model::Artefact;
 use forecastd_record::{DEFAULT_SPLIT, Record};
 
@@ -27,7 +32,10 @@ impl Session<'_> {
             .map_err(|source| TrainError::BaseFile { path: path.clone(), source: Box::new(source) })?;
         let device = Device::flex().autodiff();
         let (network, scaling) = read_base(&artefact, &device).map_err(base)?;
-        let record = Record::read_for(&self.source()?, &window(3600))?;
+        let record = match &self.options.journal {
+            Some(path) => self.journalled(path)?,
+            None => Record::read_for(&self.source()?, &window(3600))?,
+        };
         self.check_interrupted()?;
         self.describe(&record);
         let site = self.site(&record)?;
@@ -83,6 +91,22 @@ impl Session<'_> {
         atomic_file::write(&out, &Artefact::assemble(model, &manifest)?)?;
         self.summary.written = Some(out);
         Ok(())
+    }
+
+    /// The readings of a station that the daemon has kept.
+    fn journalled(&self, path: &Path) -> Result<Record, TrainError> {
+        let name = self.options.station.clone().unwrap_or_default();
+        let station =
+            StationName::new(&name).map_err(|error| TrainError::StationName(name.clone(), error))?;
+        let wanted = Recall { station, readings_from: Timestamp::MIN, forecasts_from: Timestamp::MAX };
+        let failed = |source| TrainError::Journal { path: path.to_owned(), source };
+        let found = forecastd_journal::recall(path, &[wanted]).map_err(failed)?;
+        let spec = window(3600);
+        let readings = found.into_iter().next().map(|restored| restored.readings).unwrap_or_default();
+        let record = Record::of(&readings, spec.grid(), &spec.quantities());
+        record
+            .map(|record| record.called(&name))
+            .ok_or_else(|| TrainError::NoStation { path: path.to_owned(), station: name })
     }
 
     fn say(&mut self, what: &str, specialist: &Specialist) {

@@ -1,0 +1,43 @@
+//! How text becomes quantities: one description, written in TOML, for the payloads of MQTT, the columns of files, and imports.
+//!
+//! A [`Description`] says where values stand (JSON pointers, topics, columns), what they are, in which unit, and how time is
+//! written; a [`Mapping`] is one whose names are looked up. [`Mapping::decode`] reads a message, [`Mapping::bind`] makes a
+//! [`Table`] that reads rows. [`PRESETS`] are the descriptions of what the programs of the field write. A [`Source`] is
+//! what a configuration listens to; [`SlotMerger`] makes one reading of many.
+//!
+//! No file, no socket and no clock: the arrival of a message is passed in.
+
+mod auto;
+mod clock;
+mod description;
+mod header;
+mod json;
+mod mapping;
+mod measured;
+mod merge;
+mod names;
+mod payload;
+mod place;
+mod preset;
+mod source;
+mod table;
+mod text;
+mod time;
+mod value;
+
+pub use auto::{Auto, Candidate, detect_table};
+pub use clock::WallClock;
+pub use description::{
+    Column, Conditions, Description, OneOrMany, StationRule, TableRule, TimeRule, UnitRule, ValueRule,
+};
+pub use json::parse_json;
+pub use mapping::{Mapping, MappingError};
+pub use measured::Measured;
+pub use merge::{Merged, SlotMerger};
+pub use names::{ListedQuantity, NameError, list, quantity, unit};
+pub use payload::{DecodeError, Decoded, MAX_PAYLOAD_BYTES, Message, TimeSource};
+pub use preset::{PRESETS, Preset, PresetKind};
+pub use source::{Source, SourceFault};
+pub use table::{BindError, RowError, Table, TableRow};
+pub use text::{Text, compass_point, is_missing, number};
+pub use time::{Written, since_epoch, since_epoch_with_fraction};

@@ -1,0 +1,156 @@
+//! What arrives on a broker, what each preset makes of it, and the `[[source]]` for it: what a new user runs first.
+
+mod findings;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::Config;
+use findings::Findings;
+use forecastd_mapping::{Auto, Message};
+use forecastd_mqtt::{DisconnectReason, News, Purpose, Session, SessionError, SessionEvent};
+
+/// How long the goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What is listened to.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListenOptions {
+    /// The topic filter
+    #[arg(long, default_value = "#", value_name = "FILTER")]
+    pub topic: String,
+    /// How long, in seconds; an interrupt ends it sooner
+    #[arg(long, default_value_t = 60, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+    /// The zone of local times, as Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// Height of the station above the sea in metres, for pressure that is reduced to sea level
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    pub elevation_m: Option<f64>,
+    /// Append the [[source]] of the preset that fits best, or of --preset, to this configuration file
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// The preset to write
+    #[arg(long, value_name = "NAME", requires = "write")]
+    pub preset: Option<String>,
+    /// The station to write, where there are several
+    #[arg(long, value_name = "NAME", requires = "write")]
+    pub station: Option<String>,
+}
+
+/// Why nothing can be listened to, or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The zone is none.
+    #[error("{0}")]
+    Zone(forecastd_mapping::MappingError),
+    /// The session cannot start.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// No connection came about.
+    #[error("no broker at {address}: {reason}")]
+    NoBroker {
+        /// Where it was looked for.
+        address: String,
+        /// The last reason.
+        reason: DisconnectReason,
+    },
+    /// Nothing that was asked for was heard.
+    #[error("nothing to write: no message was a reading of {0}")]
+    NothingToWrite(String),
+    /// The file cannot be written.
+    #[error("{path}", path = .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The output is gone.
+    #[error(transparent)]
+    Output(#[from] std::io::Error),
+}
+
+/// Listens for a time or until `interrupted`: prints a line for each topic as it comes, then what was heard of each station, and
+/// writes the source that was chosen.
+///
+/// # Errors
+/// [`ListenError`] when there is no broker, or the file cannot be written.
+pub async fn run(
+    config: &Config,
+    options: &ListenOptions,
+    output: &mut impl Write,
+    interrupted: impl Future<Output = ()>,
+) -> Result<(), ListenError> {
+    let auto = Auto::new(options.time_zone.as_deref(), options.elevation_m).map_err(ListenError::Zone)?;
+    let mut settings = config.mqtt.clone();
+    settings.client_id = format!("forecastd-listen-{:08x}", rand::random::<u32>());
+    // Nothing is to be kept for this client.
+    settings.session_expiry_s = 1;
+    let address = settings.address();
+    let purpose = Purpose::subscribing(vec![options.topic.clone()]);
+    let (_publisher, mut inbox, handle) = Session::start(&settings, purpose)?;
+    writeln!(output, "listening to {:?} at {address} for {} s", options.topic, options.seconds)?;
+    let mut findings = Findings::default();
+    let (mut was_connected, mut lost) = (false, None);
+    let end = tokio::time::sleep(Duration::from_secs(u64::from(options.seconds)));
+    tokio::pin!(end, interrupted);
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = &mut interrupted => break,
+            () = &mut end => break,
+            event = inbox.recv() => event,
+        };
+        match event {
+            None => break,
+            Some(SessionEvent::Message(message)) => {
+                let (topic, payload) = (message.topic.as_str(), &message.payload[..]);
+                let heard = Message { topic, payload, arrival: Timestamp::now() };
+                if let Some(line) = findings.add(&heard, auto.candidates(&heard)) {
+                    writeln!(output, "{line}")?;
+                }
+                message.acknowledgement.complete();
+            }
+            Some(SessionEvent::News(News::Subscribed)) => was_connected = true,
+            Some(SessionEvent::News(News::Disconnected { reason, .. })) => {
+                if reason.is_permanent() {
+                    return Err(ListenError::NoBroker { address, reason });
+                }
+                lost = Some(reason);
+            }
+            Some(SessionEvent::News(_)) => {}
+        }
+    }
+    handle.stop(GOODBYE).await;
+    if let Some(reason) = lost.filter(|_| !was_connected) {
+        return Err(ListenError::NoBroker { address, reason });
+    }
+    findings.print(options.time_zone.as_deref(), options.elevation_m, output)?;
+    if let Some(path) = &options.write {
+        let chosen =
+            findings.choose(options.preset.as_deref(), options.station.as_deref()).ok_or_else(|| {
+                let asked =
+                    [&options.preset, &options.station].into_iter().flatten().cloned().collect::<Vec<_>>();
+                ListenError::NothingToWrite(if asked.is_empty() {
+                    "any preset".to_owned()
+                } else {
+                    asked.join(", ")
+                })
+            })?;
+        let source = chosen.source(options.time_zone.as_deref(), options.elevation_m);
+        let write = || {
+            let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+            write!(file, "\n{source}")?;
+            file.sync_all()
+        };
+        write().map_err(|source| ListenError::Write { path: path.clone(), source })?;
+        writeln!(output, "\nwritten to {}", path.display())?;
+    }
+    Ok(())
+}

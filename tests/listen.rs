@@ -1,0 +1,121 @@
+//! `forecastd listen` against a real mosquitto: what is heard is written as a source that a configuration takes.
+
+use std::path::Path;
+
+use forecastd::command::listen::{self, ListenError, ListenOptions};
+use forecastd::config::Config;
+use forecastd_mqtt::{Message, News, Purpose, Session, SessionEvent};
+use forecastd_testkit::mosquitto::{Mosquitto, Options};
+use forecastd_testkit::patience::PATIENCE;
+use tokio::sync::mpsc;
+
+const TASMOTA: &str =
+    r#"{"Time":"2026-11-25T14:08:41","BME280":{"Temperature":7.25,"Humidity":81.0},"TempUnit":"C"}"#;
+
+/// A terminal that tells when a topic was shown.
+struct Screen {
+    text: String,
+    awaited: &'static str,
+    shown: mpsc::UnboundedSender<()>,
+}
+
+impl std::io::Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.text += std::str::from_utf8(bytes).unwrap();
+        if self.text.contains(self.awaited) {
+            let _ = self.shown.send(());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn config(port: u16) -> Config {
+    let environment =
+        [("FORECASTD__MQTT__HOST", "127.0.0.1".to_owned()), ("FORECASTD__MQTT__PORT", port.to_string())];
+    Config::from_text("", Path::new(""), environment).unwrap()
+}
+
+fn options(write: Option<&Path>) -> ListenOptions {
+    ListenOptions {
+        topic: "#".to_owned(),
+        seconds: 3600,
+        time_zone: Some("Europe/Berlin".to_owned()),
+        elevation_m: None,
+        write: write.map(Path::to_owned),
+        preset: None,
+        station: None,
+    }
+}
+
+async fn retain(mosquitto: &Mosquitto, messages: &[(&str, &str)]) {
+    let (publisher, mut inbox, handle) =
+        Session::start(&mosquitto.settings("setup"), Purpose::default()).unwrap();
+    while !matches!(inbox.recv().await, Some(SessionEvent::News(News::Subscribed))) {}
+    for (topic, payload) in messages {
+        let message = Message::retained((*topic).to_owned(), (*payload).to_owned());
+        let number = publisher.publish_wait(message).await.unwrap();
+        tokio::time::timeout(PATIENCE, publisher.wait_settled(number + 1)).await.unwrap().unwrap();
+    }
+    handle.stop(PATIENCE).await;
+}
+
+/// Listens until the topic `zzz` was shown.
+async fn hear(mosquitto: &Mosquitto, options: &ListenOptions) -> (String, Result<(), ListenError>) {
+    let (shown, mut seen) = mpsc::unbounded_channel();
+    let mut screen = Screen { text: String::new(), awaited: "zzz last", shown };
+    let interrupted = async move {
+        tokio::time::timeout(PATIENCE, seen.recv()).await.expect("the last topic is shown");
+    };
+    let result = listen::run(&config(mosquitto.port()), options, &mut screen, interrupted).await;
+    (screen.text, result)
+}
+
+#[tokio::test]
+async fn what_is_heard_is_written_as_a_source_that_a_configuration_takes() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    retain(&mosquitto, &[("tele/roof/LWT", "Online"), ("tele/roof/SENSOR", TASMOTA), ("zzz", "last")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forecastd.toml");
+    std::fs::write(&path, "[log]\nlevel = \"warn\"\n").unwrap();
+    let (text, result) = hear(&mosquitto, &options(Some(&path))).await;
+    result.unwrap();
+    for part in [
+        "tele/roof/SENSOR {\"Time\":\"2026-11-25T14:08:41\"",
+        "roof: 1 message on 1 topic, by preset \"tasmota\"",
+        "tele/roof/LWT Online (no preset)",
+        "written to ",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    let config = Config::from_text(&written, folder.path(), [("", ""); 0]).unwrap();
+    assert_eq!(config.sources.len(), 1);
+    assert_eq!(config.filters(), ["weather/+/reading", "tele/roof/SENSOR"]);
+}
+
+#[tokio::test]
+async fn a_preset_that_was_not_heard_is_not_written() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    retain(&mosquitto, &[("zzz", "last")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forecastd.toml");
+    let asked = ListenOptions { preset: Some("davis".to_owned()), ..options(Some(&path)) };
+    let (_, result) = hear(&mosquitto, &asked).await;
+    assert_eq!(result.unwrap_err().to_string(), "nothing to write: no message was a reading of davis");
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_an_error() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let port = mosquitto.port();
+    drop(mosquitto);
+    let listening = ListenOptions { seconds: 1, ..options(None) };
+    let never = std::future::pending();
+    let error = listen::run(&config(port), &listening, &mut Vec::new(), never).await.unwrap_err();
+    assert!(error.to_string().contains("no broker at mqtt://127.0.0.1"), "{error}");
+}

@@ -1,0 +1,133 @@
+//! The model for any place, from a pool of stations that were made up, to a file that a station runs; and what the history
+//! of one station adds to it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use forecastd_core::{Next, Place, Quantity, Setup, Site, Station, StationName, Values};
+use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
+use forecastd_train::{TrainOptions, run};
+use jiff::Timestamp;
+
+/// Hours of every station: enough to choose and judge by.
+const HOURS: i64 = 2200;
+const BEGIN_S: i64 = 1_546_300_800;
+
+/// Temperature with a daily wave by the sun at the longitude, fronts, and a climate of the latitude, °C.
+fn temperature(site: Site, hour: i64, seed: i64) -> f64 {
+    let local = hour as f64 + site.longitude_deg / 15.0;
+    let day = ((local - 15.0) / 24.0 * std::f64::consts::TAU).cos();
+    let front = (hour as f64 / 37.0 + seed as f64).sin() + (hour as f64 / 61.0 + 2.0 * seed as f64).cos();
+    let wide = 2.0 + (seed % 7) as f64;
+    28.0 - site.latitude_deg.abs() * 0.45 + wide * day + 2.5 * front
+}
+
+/// A folder of stations in the format of a pool: temperature, and pressure at every other one.
+fn write_pool(folder: &Path, stations: i64) {
+    let mut list = String::from(
+        "id,name,country,group,latitude_deg,longitude_deg,elevation_m,first_unix_s,rows,tmy,step_h,pressure,licence,source\n",
+    );
+    let file = std::fs::File::create(folder.join("hourly.bin.xz")).unwrap();
+    let mut encoder = liblzma::write::XzEncoder::new(file, 1);
+    for station in 0..stations {
+        let site = Site::new(-55.0 + (station * 17 % 120) as f64, -170.0 + (station * 53 % 340) as f64);
+        writeln!(
+            list,
+            "s{station},S{station},X,G,{},{},{},{BEGIN_S},{HOURS},0,1,station,none,made up",
+            site.latitude_deg,
+            site.longitude_deg,
+            station * 10
+        )
+        .unwrap();
+        let missing = vec![i16::MIN; HOURS as usize];
+        let temperatures = (0..HOURS).map(|hour| (temperature(site, hour, station) * 10.0) as i16);
+        let pressures = (0..HOURS).map(|hour| (10_000.0 + 50.0 * (hour as f64 / 37.0).cos()) as i16);
+        let pressures = if station % 2 == 0 { pressures.collect() } else { missing.clone() };
+        let columns =
+            [temperatures.collect(), pressures, missing.clone(), missing.clone(), missing.clone(), missing];
+        for column in columns {
+            let mut before = 0_i16;
+            for value in column {
+                encoder.write_all(&value.wrapping_sub(before).to_le_bytes()).unwrap();
+                before = value;
+            }
+        }
+    }
+    encoder.finish().unwrap();
+    std::fs::write(folder.join("stations.csv"), list).unwrap();
+}
+
+#[test]
+fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_history_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pool(folder.path(), 90);
+    let out = folder.path().join("world.onnx");
+    let card = folder.path().join("card.md");
+    let options = TrainOptions {
+        experiment: vec!["world".to_owned()],
+        pool: vec![folder.path().display().to_string()],
+        out: Some(out.clone()),
+        report: Some(card.clone()),
+        epochs: Some(2),
+        steps: Some(150),
+        batch: Some(128),
+        head: vec![64, 64],
+        ..TrainOptions::default()
+    };
+    let summary = run(&options, &AtomicBool::default(), &mut ()).unwrap();
+    assert_eq!(summary.written.as_deref(), Some(out.as_path()));
+    let artefact = Artefact::read(&out).unwrap();
+    assert_eq!(artefact.manifest.window.site, None);
+    assert_eq!((artefact.manifest.quantiles.len(), artefact.manifest.extremes_h), (7, Some(24)));
+    let judged = &artefact.manifest.scores[0];
+    assert!(judged.leads.iter().all(|lead| lead.mae < lead.persistence_mae), "{:?}", judged.leads);
+    let text = std::fs::read_to_string(&card).unwrap();
+    assert!(text.contains("| temperature alone | 26 |") && text.contains("0 h of history"), "{text}");
+
+    // A station at a place that was not in the pool speaks with its first reading.
+    let site = Site::new(41.5, 12.5);
+    let setup = Setup { place: Some(Place::given(site)), ..Setup::default() };
+    let name = StationName::new("roof").unwrap();
+    let mut station = Station::new(name, Arc::new(artefact.description())).set_up(setup);
+    let mut engine = Engine::load(&Runtime::start(EngineChoice::Tract, None).unwrap(), &artefact).unwrap();
+    let mut values = Values::NONE;
+    values.set(Quantity::AirTemperature, 15.0);
+    let time = Timestamp::from_second(BEGIN_S).unwrap();
+    let next = station.observe(time, values, time, Duration::ZERO).unwrap().next;
+    let Next::Infer(number, windows) = next else { panic!("{next:?}") };
+    let outputs = engine.run(&windows[0].window, 1).unwrap();
+    station.answer(number, &artefact.id(), Some(outputs));
+    let forecast = station.next_completed().unwrap().forecast;
+    assert_eq!(forecast.leads.len(), 24);
+    let day = forecast.day_ahead.unwrap();
+    assert!(day.lowest.temperature_c < day.highest.temperature_c, "{day:?}");
+
+    // What its own history of two months adds: its days are wider than any in the pool.
+    let csv = folder.path().join("own.csv");
+    let mut rows = String::from("time,air_temperature_c\n");
+    for hour in 0..24 * 70 {
+        let wave = 4.0 * ((hour as f64 - 3.0) / 24.0 * std::f64::consts::TAU).cos();
+        let time = Timestamp::from_second(BEGIN_S + hour * 3600).unwrap();
+        writeln!(rows, "{time},{:.1}", temperature(site, hour, 6) + wave).unwrap();
+    }
+    std::fs::write(&csv, rows).unwrap();
+    let own = folder.path().join("own.onnx");
+    let options = TrainOptions {
+        experiment: vec!["own".to_owned()],
+        from: Some(out),
+        csv: Some(csv),
+        latitude: Some(site.latitude_deg),
+        longitude: Some(site.longitude_deg),
+        out: Some(own.clone()),
+        ..TrainOptions::default()
+    };
+    run(&options, &AtomicBool::default(), &mut ()).unwrap();
+    let specialist = Artefact::read(&own).unwrap();
+    assert_eq!(specialist.manifest.window.site, Some(site));
+    let mae = |lead: usize| specialist.manifest.scores[0].leads[lead].mae;
+    assert!(mae(11) < specialist.manifest.scores[0].leads[11].persistence_mae);
+}
