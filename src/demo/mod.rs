@@ -35,7 +35,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
     /// Model file
-    #[arg(long, value_name = "FILE", default_value = "models/jena.onnx")]
+    #[arg(long, value_name = "FILE", default_value = "models/world.onnx")]
     pub model: PathBuf,
     /// How many times as fast as real time, or "max"
     #[arg(long, value_name = "SPEED", default_value = "500000")]

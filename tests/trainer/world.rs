@@ -100,7 +100,7 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     let next = station.observe(time, values, time, Duration::ZERO).unwrap().next;
     let Next::Infer(number, windows) = next else { panic!("{next:?}") };
     let outputs = engine.run(&windows[0].window, 1).unwrap();
-    station.answer(number, &artefact.id(), Some(outputs));
+    assert_eq!(station.answer(number, &windows[0].model.id, Some(outputs)), Some(true));
     let forecast = station.next_completed().unwrap().forecast;
     assert_eq!(forecast.leads.len(), 24);
     let day = forecast.day_ahead.unwrap();

@@ -110,6 +110,7 @@ mod tests {
                 mean: 0.0,
                 standard_deviation: 1.0,
             },
+            stations: Vec::new(),
             lead_h: vec![1],
             quantiles: vec![0.1, 0.25, 0.5, 0.75, 0.9],
             extremes_h,

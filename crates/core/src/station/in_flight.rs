@@ -108,6 +108,7 @@ impl Station {
         let InFlight { origin, arrived, asked, .. } = self.in_flight.pop_front()?;
         // A forecast that is being made again for the same origin is not the one to be verified.
         let is_superseded = self.in_flight.iter().any(|asked| asked.origin.slot == origin.slot);
+        let day_ahead = self.day_ahead(&origin, &asked);
         let mut forecast = match self.experts {
             Some(_) => self.combined_forecast(&origin, &asked, is_superseded),
             None => {
@@ -121,12 +122,16 @@ impl Station {
                 }
             }
         };
-        // The main model's, or that of the first specialist which forecasts it.
-        forecast.day_ahead = asked.iter().find_map(|asked| {
-            let thresholds_c: Vec<f32> = self.setup.thresholds_c().collect();
-            DayAhead::decode(&asked.model.manifest, origin.newest_c, asked.outputs()?, &thresholds_c)
-        });
+        forecast.day_ahead = day_ahead;
         let scores = self.completed(&origin, &forecast, is_superseded);
         Some(Completed { forecast, scores, arrived })
+    }
+
+    /// What the first model with good outputs, the main one if it has any, says of the extremes ahead.
+    fn day_ahead(&self, origin: &Origin, asked: &[Asked]) -> Option<DayAhead> {
+        let thresholds_c: Vec<f32> = self.setup.thresholds_c().collect();
+        asked.iter().find_map(|asked| {
+            DayAhead::decode(&asked.model.manifest, origin.newest_c, asked.outputs()?, &thresholds_c)
+        })
     }
 }

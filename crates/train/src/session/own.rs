@@ -156,6 +156,7 @@ impl Session<'_> {
         Manifest {
             format_version: FORMAT_VERSION,
             name,
+            stations: self.options.station.iter().cloned().collect(),
             window,
             normalisation: normalisation(),
             training: Some(Training {
@@ -174,7 +175,6 @@ impl Session<'_> {
             }),
             scores: vec![scores],
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
-            stations: Vec::new(),
             graph_sha256: None,
             ..base.manifest.clone()
         }

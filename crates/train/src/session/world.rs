@@ -155,13 +155,13 @@ impl Session<'_> {
                 mean: 0.0,
                 standard_deviation: 1.0,
             },
+            stations: Vec::new(),
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),
             training,
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
-            stations: Vec::new(),
             graph_sha256: None,
         }
     }

@@ -223,13 +223,13 @@ mod tests {
                 mean: 0.0,
                 standard_deviation: 1.0,
             },
+            stations: Vec::new(),
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),
-            stations: Vec::new(),
             graph_sha256: None,
         }
     }
