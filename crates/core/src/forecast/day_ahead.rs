@@ -117,7 +117,6 @@ mod tests {
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),
-            stations: Vec::new(),
             graph_sha256: None,
         }
     }
