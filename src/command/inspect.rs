@@ -57,6 +57,10 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
         foreign(&manifest.tool)
     )?;
     writeln!(output, "sha256     {}", artefact.sha256)?;
+    if !manifest.stations.is_empty() {
+        let stations = excerpt(&manifest.stations.join(", "), QUOTED);
+        writeln!(output, "stations   {stations}, where it stands beside another model")?;
+    }
     if let Some(graph) = &artefact.model().graph {
         let shown = graph.node.iter().take(MAX_OPERATIONS).map(|node| excerpt(&node.op_type, 32));
         let mut operations: Vec<String> = shown.collect();

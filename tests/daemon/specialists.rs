@@ -146,6 +146,33 @@ async fn a_bad_file_in_the_folder_is_said_once_and_costs_the_other_models_nothin
     );
 }
 
+/// The specialist ends its engine on air above 25 °C, and on nothing that it is tried on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_specialist_that_ends_its_engine_again_and_again_is_left_out() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5))
+        .set("forecast.experts", true);
+    installation.write_specialist("poisonous.onnx", &forecastd_testkit::hostile::poisonous());
+    let daemon = installation.start().await;
+    daemon.says(&["specialist joins"]).await;
+    assert_eq!(daemon.counts("forecastd_model_info").len(), 2);
+    for (hour, temperature_c) in (0..).zip([20.0, 20.0, 20.0, 26.0, 27.0]) {
+        home.read("roof", hour * HOUR, temperature_c).await;
+        let forecast = home.forecast("roof", hour * HOUR).await;
+        let is_main = forecast["model"].as_str().unwrap().starts_with("linear@");
+        assert_eq!(is_main, hour >= 2, "{forecast}");
+    }
+    daemon.says(&["ERROR", "model ends its engine too often"]).await;
+    daemon.says(&["specialist is not used any more"]).await;
+    assert_eq!(daemon.counts("forecastd_model_info").len(), 1);
+    // Only who asks for it has it tried again.
+    daemon.signal("HUP");
+    daemon.says(&["specialist is not usable, the other models go on", "poisonous.onnx"]).await;
+    home.read("roof", 5 * HOUR, 28.0).await;
+    assert_eq!(home.forecast("roof", 5 * HOUR).await["source"], "model");
+}
+
 #[test]
 fn check_names_each_file_of_the_folder_that_is_not_usable() {
     let installation = Installation::new(1, &artefact::trend_file(SAMPLES, 0.5));
