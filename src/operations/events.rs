@@ -28,7 +28,7 @@ pub enum Notice {
     /// A forecast was issued.
     Issued {
         /// The forecast.
-        forecast: Forecast,
+        forecast: Box<Forecast>,
         /// Whether the station's window is complete.
         readiness: Readiness,
         /// The scores of the station since the beginning, at the longest lead.
@@ -178,7 +178,7 @@ impl Telemetry {
                     self.metrics.station_forecast(&forecast);
                 }
                 if self.watcher.is_some() {
-                    self.notice(Notice::Issued { forecast: *forecast, readiness, lifetime });
+                    self.notice(Notice::Issued { forecast, readiness, lifetime });
                 }
             }
             Event::InferenceFailed { station, model, error } => {

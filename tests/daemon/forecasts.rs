@@ -16,7 +16,7 @@ async fn a_warm_up_is_said_openly_and_then_the_model_speaks() {
     assert!(model.starts_with("linear@"), "{model}");
     let expected = json!({
         "station": "roof", "state": "warming_up", "missing_hours": 2.0, "missing": "air_temperature",
-        "newest_reading": "2020-01-01T00:00:00Z", "place": {"precision": "missing"}, "model": model,
+        "newest_reading": "2020-01-01T00:00:00Z", "place": {"latitude_deg": 50.91, "longitude_deg": 11.57, "precision": "given"}, "model": model,
     });
     assert_eq!(status, expected);
     daemon.reaches("forecastd_station_missing_seconds{station=\"roof\"}", 7200.0).await;
@@ -58,7 +58,7 @@ async fn a_warm_up_is_said_openly_and_then_the_model_speaks() {
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), forecast);
     let kept = Client::retained(&mosquitto, "later-still", "forecast/roof/status").await;
     let expected = json!({
-        "station": "roof", "state": "ready", "newest_reading": "2020-01-01T02:00:00Z", "place": {"precision": "missing"}, "model": model,
+        "station": "roof", "state": "ready", "newest_reading": "2020-01-01T02:00:00Z", "place": {"latitude_deg": 50.91, "longitude_deg": 11.57, "precision": "given"}, "model": model,
     });
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), expected);
 }

@@ -43,6 +43,8 @@ impl Installation {
             .set("model.engine", "tract")
             .set("model.watch_s", 0)
             .set("journal.path", journal_path.display())
+            .set("site.latitude_deg", 50.91)
+            .set("site.longitude_deg", 11.57)
             // What a forecast is made of is then known: the model, or the newest temperature.
             .set("forecast.experts", false)
             .set("http.listen", "127.0.0.1:0")

@@ -22,6 +22,9 @@ pub enum BaseError {
     Graph,
 }
 
+/// Shape and numbers of a constant.
+type Constant = (Vec<i64>, Vec<f32>);
+
 /// The network of an artefact, with what its inputs and outputs are scaled by.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(crate) fn read(artefact: &Artefact, device: &Device) -> Result<(Network, Sca
         let number = tensor.name.strip_prefix(what).and_then(|rest| rest.strip_prefix('_'));
         number.is_some_and(|number| number.parse::<usize>().is_ok())
     };
-    let all = |what: &str| -> Result<Vec<(Vec<i64>, Vec<f32>)>, BaseError> {
+    let all = |what: &str| -> Result<Vec<Constant>, BaseError> {
         let own = constants.iter().filter(|tensor| is_named(tensor, what));
         own.map(|tensor| Some((tensor.dims.clone(), tensor.floats()?)))
             .collect::<Option<_>>()
