@@ -53,9 +53,10 @@ impl Daemon {
     fn start(engine: &str, mosquitto: &Mosquitto) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         let http_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx");
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world.onnx");
         let configuration = format!(
-            "[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:{http_port}\"\n[model]\npath = {model:?}\nengine = \
+            "[mqtt]\nport = {}\n[http]\nlisten = \"127.0.0.1:{http_port}\"\n[site]\nlatitude_deg = 50.91\n\
+             longitude_deg = 11.57\n[model]\npath = {model:?}\nengine = \
              \"{engine}\"\n[journal]\npath = {:?}\n",
             mosquitto.port(),
             folder.path().join("journal.db"),

@@ -67,10 +67,14 @@ fn compare() {
 
 fn time(choice: EngineChoice) {
     let runtime = Runtime::start(choice, None).expect("the engine starts");
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx");
+    let shipped = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+        Artefact::read(&path).expect("a shipped model is an artefact")
+    };
     let networks = [
         ("GRU 32, 240 × 14", Artefact::parse(&gru()).expect("the graph is an artefact")),
-        ("shipped", Artefact::read(&shipped).expect("the shipped model is an artefact")),
+        ("world", shipped("world.onnx")),
+        ("jena", shipped("jena.onnx")),
     ];
     for (name, artefact) in networks {
         let mut engine = Engine::load(&runtime, &artefact).expect("the engine takes the graph");
