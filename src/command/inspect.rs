@@ -86,12 +86,12 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
         Some(site) => writeln!(output, "site       {}° N, {}° E", site.latitude_deg, site.longitude_deg)?,
         None => writeln!(output, "site       any: the station's own")?,
     }
-    writeln!(output, "features   {:<34} {:>6} {:>12} {:>12}", "", "unit", "mean", "deviation")?;
+    writeln!(output, "features   {:<42} {:>6} {:>12} {:>12}", "", "unit", "mean", "deviation")?;
     let statistics = manifest.normalisation.mean.iter().zip(&manifest.normalisation.standard_deviation);
     for (feature, (mean, deviation)) in window.features.iter().zip(statistics) {
         writeln!(
             output,
-            "           {:<34} {:>6} {mean:>12.4} {deviation:>12.4}",
+            "           {:<42} {:>6} {mean:>12.4} {deviation:>12.4}",
             feature.to_string(),
             feature.unit()
         )?;
