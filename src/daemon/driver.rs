@@ -365,9 +365,16 @@ impl Driver {
                     false => self.deliver(forecast.station, message),
                 }
             }
-            Publication::Status { station, state, newest_reading, place, model } => {
+            Publication::Status { station, state, newest_reading, place, model_distance_km, model } => {
                 let topic = topics.station_status.topic(station.as_str());
-                let payload = wire::status::encode_status(&station, state, newest_reading, place, &model);
+                let payload = wire::status::encode_status(
+                    &station,
+                    state,
+                    newest_reading,
+                    place,
+                    model_distance_km,
+                    &model,
+                );
                 self.hand_in(message(topic, payload));
             }
             Publication::Verification { station, model, verified_until, scores, experts } => {

@@ -193,8 +193,11 @@ impl Telemetry {
                     error!(%station, %model, unsaid, "outputs of the model are no temperatures, others instead");
                 }
             }
-            Event::StateChanged { station, state, is_news } => self.state_changed(&station, state, is_news),
-            Event::Stations { known, ready, stale, oldest } => {
+            Event::StateChanged { station, state, is_news, model_distance_km } => {
+                self.state_changed(&station, state, is_news, model_distance_km);
+            }
+            Event::Stations { known, ready, stale, without_place, elsewhere, oldest } => {
+                self.metrics.stations_without_model(without_place, elsewhere);
                 self.metrics.stations(known, ready, stale, oldest);
             }
             Event::Restored { stations, ready, stale, owed, undelivered, omitted } => {
@@ -262,7 +265,13 @@ impl Telemetry {
         }
     }
 
-    fn state_changed(&mut self, station: &StationName, state: StationState, is_news: bool) {
+    fn state_changed(
+        &mut self,
+        station: &StationName,
+        state: StationState,
+        is_news: bool,
+        model_distance_km: Option<u32>,
+    ) {
         let missing = match state {
             StationState::Fresh(Readiness::WarmingUp(missing)) => Some(missing),
             _ => None,
@@ -276,7 +285,13 @@ impl Telemetry {
         }
         let missing_hours = missing.and_then(|missing| status::missing_hours(Readiness::WarmingUp(missing)));
         match state {
-            StationState::Fresh(Readiness::Ready) => info!(%station, "station is ready"),
+            StationState::Fresh(Readiness::Ready) => match model_distance_km {
+                None => info!(%station, "station is ready"),
+                Some(distance_km) => warn!(
+                    %station, distance_km,
+                    "station is ready, with a model that is for another site, as model.anywhere says"
+                ),
+            },
             StationState::Fresh(Readiness::WarmingUp(missing)) if is_news => info!(
                 %station, missing_hours, quantity = %missing.quantity,
                 "station is warming up, reference forecasts are published meanwhile"

@@ -40,6 +40,8 @@ pub struct Metrics {
     stations: IntGauge,
     stations_ready: IntGauge,
     stations_stale: IntGauge,
+    stations_without_place: IntGauge,
+    stations_elsewhere: IntGauge,
     oldest_reading: IntGauge,
     no_readings: IntGauge,
     clock_behind: IntGauge,
@@ -210,6 +212,14 @@ impl Metrics {
             stations_stale: make.gauge(
                 "stations_stale",
                 "Stations that have sent nothing new for longer than stations.stale_after_s.",
+            ),
+            stations_without_place: make.gauge(
+                "stations_without_place",
+                "Stations of which it is not known where they stand, as the model must know.",
+            ),
+            stations_elsewhere: make.gauge(
+                "stations_elsewhere",
+                "Stations that stand elsewhere than the one site that the model is for.",
             ),
             oldest_reading: make.gauge(
                 "oldest_reading_age_seconds",
@@ -422,6 +432,12 @@ impl Metrics {
         self.stations_ready.set(ready as i64);
         self.stations_stale.set(stale as i64);
         self.oldest_reading.set(oldest.as_secs().max(0));
+    }
+
+    /// How many stations the model cannot run for, or is not for.
+    pub fn stations_without_model(&self, without_place: usize, elsewhere: usize) {
+        self.stations_without_place.set(without_place as i64);
+        self.stations_elsewhere.set(elsewhere as i64);
     }
 
     /// A station's newest reading.

@@ -15,7 +15,7 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    distance_km: Option<u32>,
+    model_distance_km: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     newest_reading: Option<String>,
     place: Where,
@@ -71,6 +71,7 @@ pub fn encode_status(
     state: StationState,
     newest_reading: Option<Timestamp>,
     place: Option<Place>,
+    model_distance_km: Option<u32>,
     model: &str,
 ) -> String {
     let readiness = match state {
@@ -85,10 +86,7 @@ pub fn encode_status(
             Some(Readiness::WarmingUp(missing)) => Some(missing.quantity.name().to_owned()),
             _ => None,
         },
-        distance_km: match readiness {
-            Some(Readiness::Elsewhere(distance_km)) => Some(distance_km),
-            _ => None,
-        },
+        model_distance_km,
         newest_reading: newest_reading.map(|time| time.to_string()),
         place: place.into(),
         model,
@@ -206,16 +204,23 @@ mod tests {
         let state = StationState::Fresh(Readiness::WarmingUp(missing));
         let place = Place::of_time_zone("America/Denver").unwrap();
         assert_eq!(
-            encode_status(&station, state, None, None, "jena@0"),
+            encode_status(&station, state, None, None, None, "jena@0"),
             concat!(
                 r#"{"station":"roof","state":"warming_up","missing_hours":1.6,"missing":"relative_humidity","#,
                 r#""place":{"precision":"missing"},"model":"jena@0"}"#
             )
         );
         assert_eq!(
-            encode_status(&station, StationState::Stale, Some(Timestamp::UNIX_EPOCH), Some(place), "jena@0"),
+            encode_status(
+                &station,
+                StationState::Stale,
+                Some(Timestamp::UNIX_EPOCH),
+                Some(place),
+                Some(8390),
+                "jena@0"
+            ),
             concat!(
-                r#"{"station":"roof","state":"stale","newest_reading":"1970-01-01T00:00:00Z","#,
+                r#"{"station":"roof","state":"stale","model_distance_km":8390,"newest_reading":"1970-01-01T00:00:00Z","#,
                 r#""place":{"latitude_deg":39.74,"longitude_deg":-104.98,"precision":"time_zone"},"model":"jena@0"}"#
             )
         );

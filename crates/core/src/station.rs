@@ -278,6 +278,12 @@ impl Station {
         self
     }
 
+    /// How far away the one site is that the main model is for, where it runs or would run elsewhere, km.
+    pub fn model_distance_km(&self) -> Option<u32> {
+        let own = self.setup.place.map(|place| place.site);
+        self.model.manifest.window.too_far_km(own).map(|distance_km| distance_km.round() as u32)
+    }
+
     /// Where it stands, if that is known.
     pub fn place(&self) -> Option<Place> {
         self.setup.place

@@ -148,6 +148,8 @@ pub enum Publication {
         newest_reading: Option<Timestamp>,
         /// Where it stands, if that is known.
         place: Option<Place>,
+        /// How far away the one site is that the model is for, where the station stands elsewhere, km.
+        model_distance_km: Option<u32>,
         /// The main model.
         model: Arc<str>,
     },
@@ -263,6 +265,8 @@ pub enum Event {
         state: StationState,
         /// Whether the state is of another kind than before, rather than another hour of it.
         is_news: bool,
+        /// How far away the one site is that the model is for, where the station stands elsewhere, km.
+        model_distance_km: Option<u32>,
     },
     /// How many stations are in which state, and the age of the readings.
     Stations {
@@ -272,6 +276,10 @@ pub enum Event {
         ready: usize,
         /// Of these, those that are stale.
         stale: usize,
+        /// Of these, those of which it is not known where they stand, as the model must know.
+        without_place: usize,
+        /// Of these, those that the model is not for.
+        elsewhere: usize,
         /// The longest time since a station sent something new.
         oldest: SignedDuration,
     },

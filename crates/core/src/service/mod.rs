@@ -643,8 +643,10 @@ impl Service {
             self.ready = self.ready + count(StateKind::Ready) - count_before(StateKind::Ready);
             self.stale = self.stale + count(StateKind::Stale) - count_before(StateKind::Stale);
         }
+        let model_distance_km = entry.station.model_distance_km();
         if before != said {
-            effects.push(Effect::Emit(Event::StateChanged { station: name.clone(), state, is_news }));
+            let station = name.clone();
+            effects.push(Effect::Emit(Event::StateChanged { station, state, is_news, model_distance_km }));
         }
         let turned_stale = is_news && is_stale && self.is_subscribed;
         if let Some(forecast) = entry.station.newest_forecast().filter(|_| turned_stale) {
@@ -656,6 +658,7 @@ impl Service {
             state,
             newest_reading: entry.station.newest().map(|(time, _)| time),
             place: entry.station.place(),
+            model_distance_km,
             model: Arc::clone(&self.models.main().id),
         }));
     }
@@ -896,10 +899,16 @@ impl Service {
         self.sweep(now, effects);
         let oldest = self.stations.values().map(|entry| now.uptime.as_nanos() as i128 - entry.active_uptime);
         let oldest = oldest.max().unwrap_or(0);
+        let of_kind = |wanted: StateKind| {
+            let is_wanted = |entry: &&StationEntry| entry.published.is_some_and(|(kind, _)| kind == wanted);
+            self.stations.values().filter(is_wanted).count()
+        };
         effects.push(Effect::Emit(Event::Stations {
             known: self.stations.len(),
             ready: self.ready,
             stale: self.stale,
+            without_place: of_kind(StateKind::NoPlace),
+            elsewhere: of_kind(StateKind::Elsewhere),
             oldest: SignedDuration::from_nanos_i128(oldest.max(0)),
         }));
     }

@@ -38,7 +38,9 @@ fn a_silent_station_becomes_stale_and_its_forecast_is_marked() {
         Some(Publication::Forecast { is_stale: true, .. })
     ));
     let counts = world.events.iter().rev().find_map(|event| match event {
-        Event::Stations { known, ready, stale, oldest } => Some((*known, *ready, *stale, oldest.as_hours())),
+        Event::Stations { known, ready, stale, oldest, .. } => {
+            Some((*known, *ready, *stale, oldest.as_hours()))
+        }
         _ => None,
     });
     assert_eq!(counts, Some((1, 0, 1, 3)));

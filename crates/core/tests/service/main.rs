@@ -4,6 +4,7 @@ mod clock;
 mod experts;
 mod faults;
 mod models;
+mod places;
 mod restart;
 mod station;
 mod world;

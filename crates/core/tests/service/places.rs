@@ -1,0 +1,79 @@
+//! Where a station stands, and whether the model is for that place.
+
+use std::sync::Arc;
+
+use forecastd_core::{Event, Model, Place, Publication, Readiness, Settings, Site, Source, StationState};
+
+use crate::world::{HOUR, World, model, settings, temperature};
+
+/// State and distance of the model's site, as they were last published.
+fn status(world: &World) -> (StationState, Option<u32>) {
+    let status = world.retained(|publication| match publication {
+        Publication::Status { state, model_distance_km, .. } => Some((*state, *model_distance_km)),
+        _ => None,
+    });
+    status.unwrap()
+}
+
+/// Stations without a place and elsewhere, as they were last counted.
+fn counted(world: &World) -> (usize, usize) {
+    let counts = world.events.iter().rev().find_map(|event| match event {
+        Event::Stations { without_place, elsewhere, .. } => Some((*without_place, *elsewhere)),
+        _ => None,
+    });
+    counts.unwrap()
+}
+
+fn sources(world: &World) -> Vec<Source> {
+    world.published_forecasts().iter().map(|forecast| forecast.source).collect()
+}
+
+fn after_some_hours(settings: Settings, model: Arc<Model>) -> World {
+    let mut world = World::with(settings, model);
+    for hour in 0..6 {
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+        world.settle_all();
+    }
+    world.tick();
+    world
+}
+
+#[test]
+fn a_model_for_one_site_does_not_run_elsewhere_unless_that_is_asked_for_and_then_it_is_said() {
+    let mut settings = settings();
+    // Jena's model at the Cape: 9,456.6 km along the great circle, worked out apart.
+    settings.places.default = Some(Place::given(Site::new(-33.92, 18.42)));
+    let world = after_some_hours(settings.clone(), model(4));
+    let (state, distance_km) = status(&world);
+    assert_eq!(state, StationState::Fresh(Readiness::Elsewhere(9457)));
+    assert_eq!(distance_km, Some(9457));
+    assert_eq!(counted(&world), (0, 1));
+    assert!(sources(&world).iter().all(|source| *source == Source::Persistence));
+
+    let world = after_some_hours(Settings { runs_anywhere: true, ..settings.clone() }, model(4));
+    assert_eq!(status(&world), (StationState::Fresh(Readiness::Ready), distance_km));
+    assert_eq!(counted(&world), (0, 0));
+    assert!(sources(&world).contains(&Source::Model));
+
+    // Thirty kilometres are the same weather.
+    settings.places.default = Some(Place::given(Site::new(50.91, 12.0)));
+    assert_eq!(status(&after_some_hours(settings, model(4))), (StationState::Fresh(Readiness::Ready), None));
+}
+
+#[test]
+fn a_model_for_any_place_waits_until_it_is_known_where_the_station_stands() {
+    let for_any = |model: &Model| {
+        let mut manifest = model.manifest.clone();
+        manifest.window.site = None;
+        Arc::new(Model { manifest, id: Arc::clone(&model.id) })
+    };
+    let mut settings = settings();
+    let world = after_some_hours(settings.clone(), for_any(&model(4)));
+    assert_eq!(status(&world), (StationState::Fresh(Readiness::NoPlace), None));
+    assert_eq!(counted(&world), (1, 0));
+
+    settings.places.default = Some(Place::of_time_zone("Africa/Johannesburg").unwrap());
+    let world = after_some_hours(settings, for_any(&model(4)));
+    assert_eq!(status(&world), (StationState::Fresh(Readiness::Ready), None));
+    assert!(sources(&world).contains(&Source::Model));
+}
