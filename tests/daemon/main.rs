@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use forecastd_testkit::artefact;
 use forecastd_testkit::client::{Client, at, reading};
 use forecastd_testkit::mosquitto::{Mosquitto, Options};
-use forecastd_testkit::patience::until;
+use forecastd_testkit::patience::{PATIENCE, until};
 use forecastd_testkit::scripted_broker;
 use serde_json::{Value, json};
 use support::installation::Installation;
