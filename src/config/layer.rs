@@ -50,19 +50,20 @@ impl Layer {
     /// What the text of a file sets.
     pub(super) fn of_file(schema: &Schema, text: &str) -> Layer {
         let mut layer = Layer::default();
+        let lines = Lines::new(text);
         let document = match Document::parse(text) {
             Ok(document) => document,
             Err(error) => {
-                let line = error.span().map(|span| line_of(text, &span));
+                let line = error.span().map(|span| lines.at(&span));
                 let message = error.message().trim().replace('\n', ", ");
                 layer.faults.push(Fault::of_file(line, format!("is no TOML: {message}")));
                 return layer;
             }
         };
         for (section, key, item) in entries(document.as_table()) {
-            let line = line(text, key, item);
+            let line = lines.of(key, item);
             if section == STATION {
-                layer.take_stations(schema, text, line, item);
+                layer.take_stations(schema, &lines, line, item);
                 continue;
             }
             // A list of sections, each with a description of its own.
@@ -80,7 +81,7 @@ impl Layer {
                 continue;
             };
             for (name, key, item) in entries(table) {
-                let line = self::line(text, key, item);
+                let line = lines.of(key, item);
                 let key = format!("{section}.{name}");
                 match schema.kind(&key) {
                     None => {
@@ -115,13 +116,13 @@ impl Layer {
     }
 
     /// What the tables of single stations set: the keys of `[site]`, each for one station.
-    fn take_stations(&mut self, schema: &Schema, text: &str, line: Option<usize>, item: &Item) {
+    fn take_stations(&mut self, schema: &Schema, lines: &Lines, line: Option<usize>, item: &Item) {
         let Some(stations) = item.as_table_like() else {
             let message = format!("must be a section by station, [{STATION}.NAME], not {}", name_of(item));
             return self.refuse(STATION, STATION, line, message);
         };
         for (station, key, item) in entries(stations) {
-            let line = self::line(text, key, item);
+            let line = lines.of(key, item);
             let section = format!("{STATION}.{station}");
             let Some(table) = item.as_table_like().filter(|_| StationName::new(station).is_ok()) else {
                 let message = match StationName::new(station) {
@@ -132,7 +133,7 @@ impl Layer {
                 continue;
             };
             for (name, key, item) in entries(table) {
-                let line = self::line(text, key, item);
+                let line = lines.of(key, item);
                 let named = format!("{section}.{name}");
                 let like = format!("{SITE}.{name}");
                 let Some(kind) = schema.kind(&like) else {
@@ -247,14 +248,52 @@ fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&str, Option<&Key>, &
     table.iter().map(|(name, item)| (name, table.key(name), item))
 }
 
-/// Where a key stands, or at least its value.
-fn line(text: &str, key: Option<&Key>, item: &Item) -> Option<usize> {
-    let span = key.and_then(Key::span).or_else(|| item.span())?;
-    Some(line_of(text, &span))
+/// Where the lines of a text begin, so that the line of each of very many keys costs no walk over the text.
+struct Lines {
+    /// The places of the line feeds, rising.
+    ends: Vec<usize>,
 }
 
-/// The line of a place in a text, counted from 1.
-fn line_of(text: &str, span: &Range<usize>) -> usize {
-    let before = &text.as_bytes()[..span.start.min(text.len())];
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+impl Lines {
+    fn new(text: &str) -> Lines {
+        let bytes = text.bytes().enumerate();
+        Lines { ends: bytes.filter(|(_, byte)| *byte == b'\n').map(|(place, _)| place).collect() }
+    }
+
+    /// Where a key stands, or at least its value.
+    fn of(&self, key: Option<&Key>, item: &Item) -> Option<usize> {
+        let span = key.and_then(Key::span).or_else(|| item.span())?;
+        Some(self.at(&span))
+    }
+
+    /// The line of a place, counted from 1.
+    fn at(&self, span: &Range<usize>) -> usize {
+        self.ends.partition_point(|end| *end < span.start) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_on_the_line_after_the_line_feeds_before_it() {
+        let text = "\na = 1\r\n\n[b]\nü = 2";
+        let lines = Lines::new(text);
+        for start in 0..=text.len() {
+            let feeds = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(lines.at(&(start..start)), feeds + 1, "byte {start}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_hundred_thousand_stations_is_read_with_the_line_of_each_key() {
+        let sections = (0..100_000).map(|number| format!("[station.s{number}]\nlatitude_deg = 50\n"));
+        let layer = Layer::of_file(&Schema::of_default(), &sections.collect::<String>());
+        assert_eq!((layer.faults.len(), layer.stations.len()), (0, 100_000));
+        for number in [0, 1, 99_999] {
+            let [entry] = &layer.stations[&format!("s{number}")][..] else { panic!("station {number}") };
+            assert_eq!(entry.line, Some(2 * number + 2));
+        }
+    }
 }

@@ -20,6 +20,7 @@ import time
 
 from rig import Broker, Daemon, HarnessError, publish, wait
 
+
 def readings(options, minutes_ago):
     """One reading of every station."""
     time_s = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=minutes_ago)
@@ -32,10 +33,23 @@ def readings(options, minutes_ago):
 
 
 def count(daemon, name):
-    """The sum over the series of a counter."""
-    daemon.check()
-    samples = daemon.metrics().items()
-    return sum(float(value) for series, value in samples if series.split("{")[0] == name)
+    """The sum over the series of a counter, as soon as a scrape is answered."""
+    samples = {}
+    while not samples:
+        daemon.check()
+        samples = daemon.metrics()
+    return sum(float(value) for series, value in samples.items() if series.split("{")[0] == name)
+
+
+def with_places(options, folder):
+    """A configuration with a place for every station, all over the inhabited latitudes."""
+    lines = []
+    for number in range(options.stations):
+        latitude, longitude = number * 0.618034 % 1 * 110 - 45, number * 0.754878 % 1 * 360 - 180
+        lines.append(f"[station.s{number}]\nlatitude_deg = {latitude:.4f}\nlongitude_deg = {longitude:.4f}\n")
+    path = folder / "places.toml"
+    path.write_text("".join(lines))
+    return path
 
 
 def transactions(daemon):
@@ -56,9 +70,10 @@ def measure(options, folder):
     broker = Broker(folder)
     daemon = None
     options.set += [f"stations.max={options.stations}"]
+    more = ["--config", with_places(options, folder)] if options.places else []
     try:
-        daemon = Daemon(options, folder, broker)
-        wait(daemon.is_ready, 60, "the first start")
+        daemon = Daemon(options, folder, broker, more)
+        wait(daemon.is_ready, options.patience, "the first start")
         for minutes_ago in (50, 40, 30):
             send(options, broker, daemon, minutes_ago)
         print(f"filled: {options.stations} stations, journal {daemon.journal.stat().st_size / 2**20:.0f} MiB", flush=True)
@@ -68,6 +83,8 @@ def measure(options, folder):
         daemon.start()
         wait(lambda: daemon.check() or daemon.is_ready(), options.patience, "the restart", every=0.02)
         ready_s, cpu_s = time.monotonic() - began, daemon.cpu_s()
+        # The gauges are set once a second.
+        wait(lambda: count(daemon, "forecastd_stations") > 0, 60, "the stations", every=0.1)
         served = count(daemon, "forecastd_stations")
         print(f"restored: {served:.0f} stations ready in {ready_s:.1f} s, {cpu_s:.1f} s of processor time, "
               f"peak {memory(daemon)}", flush=True)
@@ -96,6 +113,7 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, default=root / "models/jena.onnx")
     parser.add_argument("--stations", type=int, default=100_000, help="how many [100000]")
     parser.add_argument("--engine", default="tract", help="model.engine [tract]")
+    parser.add_argument("--places", action="store_true", help="a configuration with a place for every station")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the configuration")
     parser.add_argument("--patience", type=float, default=600, help="seconds until anything must be done [600]")
     options = parser.parse_args()

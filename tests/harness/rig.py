@@ -264,10 +264,10 @@ class Broker:
 class Daemon:
     """A forecastd that can be killed and started again."""
 
-    def __init__(self, options, folder, broker):
+    def __init__(self, options, folder, broker, arguments=()):
         self.journal = folder / "journal.sqlite"
         self.kills = 0
-        self._binary, self._folder = options.binary, folder
+        self._folder, self._command = folder, [options.binary, "run", *arguments]
         self._http_port = free_port()
         settings = {
             "mqtt.host": "127.0.0.1", "mqtt.port": broker.port, "mqtt.reconnect_min_s": 0.02,
@@ -285,7 +285,7 @@ class Daemon:
         """Starts it, and does not wait for anything."""
         with open(self._folder / "forecastd.log", "ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, "run"], cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
+                self._command, cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log,
             )
 
