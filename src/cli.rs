@@ -87,7 +87,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         arguments: Vec<std::ffi::OsString>,
     },
-    /// Score a model on a record, beside the forecasts that cost nothing
+    /// Score a model on a record, beside the reference forecasts
     Evaluate(evaluate::EvaluateOptions),
     /// Print what is in a model file
     Inspect {

@@ -8,5 +8,6 @@ pub mod config;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod error_chain;
 pub mod operations;
 pub mod wire;

@@ -10,6 +10,7 @@ use forecastd_journal::JournalError;
 use forecastd_train::{TrainError, TrainOptions, run};
 
 use crate::config::Config;
+use crate::error_chain::chain;
 
 /// Why nothing can be trained.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub enum RetrainError {
     Interrupted,
 }
 
-/// What came of one station.
+/// The outcome for one station.
 #[derive(Debug)]
 enum Outcome {
     /// A model was written.
@@ -130,16 +131,6 @@ fn file_stem(station: &StationName) -> String {
         }
     }
     stem
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    line
 }
 
 #[cfg(test)]

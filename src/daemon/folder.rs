@@ -304,7 +304,7 @@ fn list(folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, DaemonError> {
 pub(super) fn check(folder: &Path, main: Option<Arc<Model>>, options: &EngineOptions) -> Vec<String> {
     let files = match list(folder) {
         Ok(files) => files,
-        Err(error) => return vec![super::chain(&error)],
+        Err(error) => return vec![crate::error_chain::chain(&error)],
     };
     let mut messages = Vec::new();
     let mut found: Vec<(PathBuf, Arc<Model>)> = Vec::new();

@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Fault};
+use crate::error_chain::chain;
 use crate::operations::events::{Notice, Telemetry};
 use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
@@ -348,17 +349,6 @@ fn summary(service: &Service, is_connected: bool) -> String {
         service.model().id,
         if is_connected { "connected" } else { "away" }
     )
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    line
 }
 
 /// What a start would stumble over beyond the keys of the configuration: files that are not there or not usable.

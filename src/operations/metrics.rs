@@ -307,7 +307,7 @@ impl Metrics {
                 .counter("engine_restarts_total", "Times that the engine ended and was started again."),
             verified: make.counters(
                 "forecasts_verified_total",
-                "Forecasts scored against what came, by lead.",
+                "Forecasts scored against observations, by lead.",
                 "lead_h",
                 &[],
             ),

@@ -90,11 +90,10 @@ async fn a_model_that_fails_on_the_window_of_a_station_is_not_taken() {
     assert_eq!((&forecast["source"], lead_c(&forecast, 24)), (&json!("model"), 32.0));
 }
 
-/// Every hostile model in the place of the running one, in its turn. `HOSTILE_MODELS` says how many.
+/// Hostile models in the place of the running one, each in its turn. `HOSTILE_MODELS=500` takes all of them, in half a minute.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: cargo test --test daemon -- --ignored hostile --nocapture"]
 async fn no_hostile_model_that_is_swapped_in_ends_the_daemon_or_costs_a_forecast() {
-    let count = std::env::var("HOSTILE_MODELS").map_or(500, |count| count.parse().unwrap());
+    let count = std::env::var("HOSTILE_MODELS").map_or(40, |count| count.parse().unwrap());
     let mosquitto = Mosquitto::start(&Options::default());
     let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
     let good = artefact::trend_file(SAMPLES, 0.5);

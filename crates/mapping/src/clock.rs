@@ -135,7 +135,7 @@ const GUESS_WITHIN_S: i64 = 120;
 /// of an hour, brings it to the arrival of the message, within two minutes.
 ///
 /// # Errors
-/// When no offset does: the message was under way for longer, or the clock is wrong.
+/// When no offset does: the message took longer, or the clock is wrong.
 pub(crate) fn near_arrival(civil: DateTime, arrival: Timestamp) -> Result<Timestamp, String> {
     const QUARTER_S: i64 = 900;
     let as_utc = Offset::UTC.to_datetime(arrival);

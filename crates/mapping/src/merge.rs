@@ -7,7 +7,7 @@
 use forecastd_core::{Grid, Quantity, Slot, Values};
 use jiff::Timestamp;
 
-/// What came of a part of a reading.
+/// The outcome for a part of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Merged {
     /// The slot before is over: its reading.

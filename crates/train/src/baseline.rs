@@ -1,4 +1,4 @@
-//! The forecasts that cost nothing, over the cases that a network of the notebook is validated on.
+//! The reference forecasts, over the cases that a network of the notebook is validated on.
 
 use forecastd_core::ErrorSum;
 use forecastd_core::Quantity;

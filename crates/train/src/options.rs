@@ -147,13 +147,13 @@ pub struct TrainOptions {
     /// Writes what happens as JSON lines.
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub log: Option<PathBuf>,
-    /// Writes a page of pictures: the record, losses, errors by lead, hour and month, forecasts beside what came.
+    /// Writes a page of pictures: the record, losses, errors by lead, hour and month, forecasts beside observations.
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub report: Option<PathBuf>,
     /// Shows nothing but the result.
     #[arg(long, short, help_heading = "Results")]
     pub quiet: bool,
-    /// Writes the model even if it is no better than forecasts that cost nothing.
+    /// Writes the model even if it is no better than the reference forecasts.
     #[arg(long, visible_alias = "force", help_heading = "Results")]
     pub ship_anyway: bool,
 }

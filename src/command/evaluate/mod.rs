@@ -1,4 +1,4 @@
-//! How good a model is, beside the forecasts that cost nothing: on the parts of its training file that it did not learn
+//! How good a model is, beside the reference forecasts: on the parts of its training file that it did not learn
 //! from, or on any other record.
 //!
 //! A case is an issue time and a lead. It counts when there was a reading at the issue time, the model's window was
@@ -64,7 +64,7 @@ pub struct EvaluateOptions {
     /// How the scores are printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: EvaluationFormat,
-    /// Writes every forecast, with what came and the baselines, as CSV.
+    /// Writes every forecast, with the observations and the reference forecasts, as CSV.
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
     /// Writes a page of pictures.

@@ -1,7 +1,6 @@
 //! Learning the world's network: pinball loss of every row and quantile, stations weighted alike, windows drawn anew for
 //! every step.
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
@@ -14,7 +13,7 @@ use crate::parameters::numbers;
 
 use super::example::{AUXILIARY, Cutter, Observed, Origin, ROWS};
 use super::mask::Mask;
-use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling, pinball_loss};
 use super::pool::PoolStation;
 use super::split::Role;
 use super::window::{self, LEADS};
@@ -264,15 +263,11 @@ impl Task for WorldTask<'_> {
         );
         let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [count, width]), &self.device);
         let (output, auxiliary) = model.forward_all(inputs, Some(generator));
-        let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
-        let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &self.device);
-        // The pinball loss: τ·r + max(−r, 0) with r = observed − quantile.
         let (targets, weights) = goals.tensors(&self.device);
-        let residual = targets - output;
-        let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
+        let loss = pinball_loss(output, targets, weights);
         let (targets, auxiliary_weights) = auxiliary_goals.tensors(&self.device);
         let auxiliary_loss = (targets - auxiliary).abs() * auxiliary_weights;
-        (loss * weights).sum() + auxiliary_loss.sum()
+        loss + auxiliary_loss.sum()
     }
 
     fn validate(&self, model: &Network) -> Validation {

@@ -4,7 +4,7 @@
 //! median's side, through a softplus, so that quantiles are in order whatever the weights are.
 
 use burn::module::Module;
-use burn::tensor::activation::{silu, softplus};
+use burn::tensor::activation::{relu, silu, softplus};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
@@ -187,6 +187,16 @@ impl Network {
         let forecast = graph.node("Mul", &[&ordered, &units], Vec::new());
         graph.finish(&forecast, [SAMPLES, FEATURES.len()], &[ROWS, quantiles])
     }
+}
+
+/// The weighted sum of the pinball losses of outputs `[batch, row · quantile]`: τ·r + max(−r, 0) with r = target − output
+/// (Koenker and Bassett 1978).
+pub(super) fn pinball_loss(output: Tensor<2>, targets: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
+    let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
+    let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &output.device());
+    let residual = targets - output;
+    let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
+    (loss * weights).sum()
 }
 
 /// What the last layer gives, `[batch, row · quantile]`, as quantiles in order.

@@ -5,7 +5,6 @@
 //! all layers are trained further, with a penalty on how far they leave the world's. What is gained is measured on blocks of
 //! the history that were left out; the intervals are refitted by what was forecast for those.
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
@@ -20,7 +19,7 @@ use crate::interval::Distances;
 use crate::parameters::numbers;
 
 use super::example::{Observed, ROWS, observed_after};
-use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling, pinball_loss};
 use super::window::{self, LEADS};
 
 /// How it is learned from a station's own history.
@@ -284,11 +283,7 @@ impl Task for OwnTask<'_> {
             Tensor::<2>::from_data(TensorData::new(numbers, [count, OUTPUTS]), &self.device)
         };
         let output = model.forward(self.history.inputs_of(&indices, &self.device), Some(generator));
-        let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
-        let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &self.device);
-        let residual = tensor(targets) - output;
-        let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
-        let mut loss = (loss * tensor(weights)).sum();
+        let mut loss = pinball_loss(output, tensor(targets), tensor(weights));
         for (own, base) in model.layers().zip(self.base.layers()) {
             let away = own.weight.val() - base.weight.val();
             loss = loss + (away.clone() * away).sum() * self.penalty;

@@ -55,6 +55,9 @@ pub(super) const FEATURES: [Feature; 20] = [
     Feature::Elevation,
 ];
 
+/// From this position on, features are given to the network of the newest sample alone.
+const OF_NOW: usize = 12;
+
 /// Statistics of the features. Differences and what says whether something is there have no mean, so that a difference that
 /// is not known is none.
 pub(crate) fn normalisation() -> Normalisation {
@@ -105,16 +108,7 @@ pub(super) fn inputs() -> Vec<usize> {
     // The sun now and at every hour that is forecast.
     let sun: Vec<usize> = (0..=LEADS).collect();
     add(Feature::SolarElevation { ahead_h: LEADS as u16 }, &sun);
-    for feature in [
-        Feature::TimeOfDay(Wave::Sin),
-        Feature::TimeOfDay(Wave::Cos),
-        Feature::Season(Wave::Sin),
-        Feature::Season(Wave::Cos),
-        Feature::Quantity(T),
-        Feature::Quantity(D),
-        Feature::Latitude,
-        Feature::Elevation,
-    ] {
+    for &feature in &FEATURES[OF_NOW..] {
         add(feature, &[0]);
     }
     positions
