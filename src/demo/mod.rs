@@ -368,13 +368,10 @@ impl Screen {
         let Some(Line { station, totals, .. }) = &self.last else { return };
         match (totals.mae(), totals.persistence_mae(), totals.yesterday_mae(), totals.skill()) {
             (Some(mae), Some(persistence), Some(_), Some(skill)) => {
-                println!(
-                    "{station}: {} of them were checked against what came 24 hours later.",
-                    totals.count() as u64
-                );
-                println!("  mean error of the model        {mae:.2} °C");
+                println!("{station}: {} of them were verified 24 hours later.", totals.count() as u64);
+                println!("  mean error of the forecast     {mae:.2} °C");
                 println!("  mean error of \"same as now\"    {persistence:.2} °C");
-                println!("  the model is {}", verdict(skill));
+                println!("  the forecast is {}", verdict(skill));
                 if let Some(coverage) = totals.coverage() {
                     println!("  {:.0} % of outcomes lay within the interval", 100.0 * coverage);
                 }
