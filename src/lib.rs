@@ -9,5 +9,8 @@ pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod error_chain;
+mod model_location;
 pub mod operations;
 pub mod wire;
+
+pub use model_location::{BUILT_IN, ModelLocation};

@@ -5,6 +5,7 @@ pub mod forget;
 pub mod healthcheck;
 pub mod inspect;
 pub mod listen;
+pub mod manual;
 pub mod probe;
 pub mod quantities;
 pub mod replay;

@@ -83,7 +83,10 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
         let has_data = |experiment: &Experiment| match experiment.method {
             Method::Reviews(_) => options.imdb.is_some(),
             Method::World(_) => !options.pool.is_empty(),
-            Method::Own(_) => (options.csv.is_some() || options.journal.is_some()) && options.from.is_some(),
+            Method::Own(_) => {
+                let has_base = options.from.is_some() || options.built_in.is_some();
+                has_base && (options.csv.is_some() || options.journal.is_some())
+            }
             _ => options.csv.is_some(),
         };
         return Ok(experiment::all().into_iter().filter(has_data).collect());
