@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use forecastd::config::{self, KeyGroup};
+use forecastd::operations::metrics::Metrics;
 use forecastd::wire::{forecast, status};
 use forecastd_core::{
     Below, DayAhead, Extreme, Forecast, LeadForecast, LeadStanding, Place, Readiness, Score, Scores, Site,
@@ -25,7 +26,12 @@ const FIELDS: [(&str, &str, &str, &str); 55] = [
         "the time of the newest reading that the forecast is made from",
     ),
     ("forecast", "model", "name@hash", "the model, or that of the reference forecast"),
-    ("forecast", "source", "word", "`model`, or `reference` where no model can run"),
+    (
+        "forecast",
+        "source",
+        "word",
+        "`model`, or `reference` where no model can run (without `forecast.experts`, `persistence`)",
+    ),
     ("forecast", "temperature_c", "°C", "the temperature now"),
     ("forecast", "temperature_24h_c", "°C", "that of the lead of 24 hours, for those who want one number"),
     ("forecast", "stale", "true", "the station has been silent for `stations.stale_after_s`; absent else"),
@@ -241,7 +247,13 @@ fn metrics(text: &mut String) {
         "`GET /metrics` on `http.listen`, in Prometheus' text format; `/healthz` is 200 while the daemon makes progress, \
          `/readyz` while it can take readings.\n\n| metric | type | labels | |\n| --- | --- | --- | --- |\n",
     );
-    let scrape = include_str!("snapshots/characterisation__metrics.snap");
+    // The recorded daemon has no experts.
+    let with_experts = Metrics::new();
+    let leads = vec![LeadStanding { lead_h: 24, weight: 1.0, mae_c: Some(1.0) }];
+    let expert = Standing { name: "world".to_owned(), is_asleep: false, leads };
+    with_experts.station_experts(&StationName::new("roof").unwrap(), &[expert]);
+    let recorded = include_str!("snapshots/characterisation__metrics.snap");
+    let scrape = &format!("{recorded}\n{}", with_experts.encode());
     let help: BTreeMap<&str, &str> = prefixed(scrape, "# HELP ");
     let kinds: BTreeMap<&str, &str> = prefixed(scrape, "# TYPE ");
     assert!(help.len() > 50 && help.len() == kinds.len(), "the recorded scrape is not read");
