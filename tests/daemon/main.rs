@@ -12,6 +12,7 @@ mod hostile;
 mod models;
 mod readings;
 mod scrape;
+mod shutdown;
 mod sources;
 mod specialists;
 
