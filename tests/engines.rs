@@ -166,15 +166,15 @@ fn every_network_gives_the_same_in_burn_and_in_tract() {
         let Method::Network(recipe) = experiment.method else { continue };
         let recipe = recipe.with_options(&options, 1);
         let mut chance = Pcg64::seed_from_u64(7);
-        let lead_h = recipe.problem.target().lead_h;
+        let lead_h = recipe.task.target().lead_h;
         let outputs = lead_h.len();
-        let size = [recipe.problem.samples, FEATURES];
+        let size = [recipe.task.samples, FEATURES];
         let network = recipe.network.init(size, outputs, &device, &mut chance);
         let mut graph = GraphBuilder::new();
         let last = network.export(&mut graph, Artefact::INPUT, &vec![1.0; outputs]);
         let model: Model = graph.finish(&last, size, &[outputs]);
         let mut manifest = Manifest { lead_h, quantiles: Vec::new(), ..template.clone() };
-        manifest.window.samples = recipe.problem.samples;
+        manifest.window.samples = recipe.task.samples;
         manifest.window.features = vec![Feature::Quantity(Quantity::AirTemperature); FEATURES];
         manifest.normalisation =
             Normalisation { mean: vec![0.0; FEATURES], standard_deviation: vec![1.0; FEATURES] };

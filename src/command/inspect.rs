@@ -122,7 +122,7 @@ pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), Inspe
                 Refit::Validation => "the validation part too",
                 Refit::Whole => "the whole record",
             };
-            writeln!(output, "           learned once more, from {part}, after it had been chosen")?;
+            writeln!(output, "           refitted on {part} after it had been chosen")?;
         }
         writeln!(output, "           sha256 {}", foreign(&training.sha256))?;
     }

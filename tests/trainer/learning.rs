@@ -55,15 +55,15 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd_train::dataset::{Dataset, TargetSpec};
     use forecastd_train::fit::{FitSettings, Schedule, StopRule, fit};
     use forecastd_train::optimiser::OptimiserKind;
-    use forecastd_train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
-    use forecastd_train::terms;
+    use forecastd_train::pair::{BranchKind, BranchObjective, Pair, PairData, PairSettings};
+    use forecastd_train::predictors;
 
     let shipped = shipped();
     // The year has the wind's direction, the eight years have not.
     for (name, with_direction) in [("jena_2009_2016_hourly.csv", false), ("jena_2020_10min.csv", true)] {
         let Some(path) = data(name) else { return };
         let spec =
-            WindowSpec { features: terms::features(with_direction), ..shipped.manifest.window.clone() };
+            WindowSpec { features: predictors::features(with_direction), ..shipped.manifest.window.clone() };
         let record =
             Record::read(&RecordSource { path, mapping: None }, spec.grid(), &spec.quantities()).unwrap();
         let target = TargetSpec {
@@ -88,11 +88,13 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
             seed: 1,
         };
         let device = Device::flex().autodiff();
-        let task = BranchTask::new(&data, &settings, device.clone());
+        let objective = BranchObjective::new(&data, &settings, device.clone());
         // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
         let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
             let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
-            fit(&task, branch, &fitting, StopRule::Best, None, &Default::default(), &mut ()).unwrap().model
+            fit(&objective, branch, &fitting, StopRule::Best, None, &Default::default(), &mut ())
+                .unwrap()
+                .model
         });
         let (pair, _) = Pair::calibrated(&data, branches);
         let mut manifest = shipped.manifest.clone();
@@ -122,8 +124,8 @@ fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
     use forecastd_core::TargetKind;
     use forecastd_record::DEFAULT_SPLIT;
     use forecastd_train::dataset::{Dataset, Examples, TargetSpec};
-    use forecastd_train::fit::Task;
-    use forecastd_train::pair::{BranchKind, BranchTask, PairData, PairSettings};
+    use forecastd_train::fit::Objective;
+    use forecastd_train::pair::{BranchKind, BranchObjective, PairData, PairSettings};
     use rand::SeedableRng;
 
     let folder = tempfile::tempdir().unwrap();
@@ -147,13 +149,13 @@ fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
     let data = PairData::new(&dataset, &record);
     let settings = PairSettings { hidden: vec![16], units: 8, dropout: 0.0, state_dropout: 0.0, noise: 0.0 };
     let device = Device::flex().autodiff();
-    let task = BranchTask::new(&data, &settings, device.clone());
+    let objective = BranchObjective::new(&data, &settings, device.clone());
     let all: Vec<usize> = (0..100).collect();
     for kind in [BranchKind::Dense, BranchKind::Recurrent] {
         let mut generator = rand_pcg::Pcg64::seed_from_u64(3);
         let branch = data.branch(kind, &settings, &device, &mut generator);
-        let learned: f32 = task.loss(&branch, &all, &mut generator).into_scalar();
-        let validated = task.validate(&branch.valid()).loss;
+        let learned: f32 = objective.loss(&branch, &all, &mut generator).into_scalar();
+        let validated = objective.validate(&branch.valid()).loss;
         assert!((f64::from(learned) - validated).abs() < 1e-5 * validated, "{learned}, {validated}");
     }
 }
@@ -174,9 +176,9 @@ fn the_ridge_regression_is_where_the_gradient_is_zero() {
     let source = RecordSource { path: invented(folder.path()), mapping: None };
     let Method::Ridge(recipe) = by_name("ridge").unwrap().method else { panic!("ridge is another method") };
     let grid = forecastd_core::Grid::new(600).unwrap();
-    let record = Record::read(&source, grid, &recipe.problem.quantities(&Quantity::ALL)).unwrap();
-    let spec = recipe.problem.window(&record, Site::new(50.9, 11.6));
-    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.problem.target(), None).unwrap();
+    let record = Record::read(&source, grid, &recipe.task.quantities(&Quantity::ALL)).unwrap();
+    let spec = recipe.task.window(&record, Site::new(50.9, 11.6));
+    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.task.target(), None).unwrap();
     let penalty = 0.01;
     let ridge = Ridge::fit(&dataset, &[penalty]).unwrap();
     let leads = dataset.lead_h.len();

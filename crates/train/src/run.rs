@@ -1,4 +1,4 @@
-//! A run of the trainer, from what a user asks for to what came of it.
+//! A run of the trainer, from the options to the results.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ fn run_all(
     Ok(session.into_summary())
 }
 
-/// Runs what the options say, shows how it goes in the terminal and prints what came of it.
+/// Runs what the options say, shows the progress in the terminal and prints the results.
 ///
 /// # Errors
 /// [`TrainError`], the first met.

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use flate2::write::GzEncoder;
 use forecastd_train::fit::{FitSettings, Fitted, Schedule, StopRule, fit};
+use forecastd_train::imdb::objective::{
+    ReviewNetwork, ReviewObjective, ReviewSettings, binary_cross_entropy,
+};
 use forecastd_train::imdb::reviews::{ReviewError, Reviews};
-use forecastd_train::imdb::task::{ReviewNetwork, ReviewSettings, ReviewTask, binary_cross_entropy};
 use forecastd_train::imdb::vocabulary::Vocabulary;
 use forecastd_train::network::{CellKind, Direction, RecurrentSettings};
 use forecastd_train::optimiser::OptimiserKind;
@@ -334,9 +336,9 @@ fn a_review_is_cut_at_its_end_after_it_is_reversed() {
     let reviews = Reviews::read(&folder).unwrap();
     let sequences = |reversed: bool, length: usize| {
         let settings = ReviewSettings { reversed, ..settings(Direction::Forward, [10, length, 2, 2]) };
-        let task = ReviewTask::new(&reviews, &settings, Device::flex());
-        assert_eq!((task.train.len(), task.validation.len()), (1, 1));
-        let mut both = [task.train.words(0).to_vec(), task.validation.words(0).to_vec()];
+        let objective = ReviewObjective::new(&reviews, &settings, Device::flex());
+        assert_eq!((objective.train.len(), objective.validation.len()), (1, 1));
+        let mut both = [objective.train.words(0).to_vec(), objective.validation.words(0).to_vec()];
         both.sort();
         both
     };
@@ -353,12 +355,15 @@ fn what_one_word_tells_is_learned_and_the_same_seed_gives_the_same_weights() {
     let device = Device::flex().autodiff();
     for direction in [Direction::Forward, Direction::Bidirectional] {
         let settings = settings(direction, [16, 14, 8, 8]);
-        let task = ReviewTask::new(&reviews, &settings, device.clone());
-        assert_eq!((task.train.len(), task.validation.len(), task.distinct_words), (200, 50, 11));
+        let objective = ReviewObjective::new(&reviews, &settings, device.clone());
+        assert_eq!(
+            (objective.train.len(), objective.validation.len(), objective.distinct_words),
+            (200, 50, 11)
+        );
         let trained = |seed: u64| -> Fitted<ReviewNetwork> {
             let fitting = fitting(seed);
             let model = settings.init(&device, &mut fitting.initial_generator());
-            fit(&task, model, &fitting, StopRule::Best, None, &AtomicBool::default(), &mut ()).unwrap()
+            fit(&objective, model, &fitting, StopRule::Best, None, &AtomicBool::default(), &mut ()).unwrap()
         };
         let first = trained(1);
         assert!(

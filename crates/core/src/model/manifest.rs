@@ -72,7 +72,7 @@ pub struct Split {
     pub validation: f64,
 }
 
-/// How far a model learned once more after it had been chosen.
+/// What a model was refitted on after it had been chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refit {
@@ -108,7 +108,7 @@ pub struct Training {
     pub last: Timestamp,
     /// How it was split.
     pub split: Split,
-    /// How far the model learned once more, for as long, after the split had chosen it.
+    /// What the model was refitted on, for as long, after the split had chosen it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
     /// What the generator of random numbers started from.

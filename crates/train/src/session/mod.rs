@@ -1,8 +1,8 @@
 //! What a run works with: the record, where states are kept, what is best so far.
 
+mod export;
 mod learning;
 mod own;
-mod shipping;
 mod world;
 
 use std::rc::Rc;
@@ -21,19 +21,19 @@ use forecastd_record::{CsvMapping, CsvReader};
 use forecastd_record::{DEFAULT_SPLIT, Part, Record, RecordSource};
 
 use crate::baseline::Baseline;
-use crate::candidate::{Candidate, Draft};
+use crate::candidate::{Candidate, CandidateFacts};
 use crate::checkpoint::CheckpointPlan;
 use crate::dataset::{Dataset, TargetSpec};
 use crate::epoch::Ending;
 use crate::error::TrainError;
 use crate::experiment::{self, Experiment, Method, ReviewRecipe};
-use crate::fit::{FitSettings, Fitted, StopRule, Task, fit};
+use crate::fit::{FitSettings, Fitted, Objective, StopRule, fit};
+use crate::imdb::objective::ReviewObjective;
 use crate::imdb::reviews::Reviews;
-use crate::imdb::task::ReviewTask;
 use crate::options::{Protocol, TrainOptions};
-use crate::problem::Problem;
 use crate::progress::{Event, Observer};
 use crate::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
+use crate::task::Task;
 
 /// A run that is under way.
 pub(super) struct Session<'a> {
@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What came of the run.
+    /// The results so far.
     pub(super) fn into_summary(self) -> TrainSummary {
         self.summary
     }
@@ -146,24 +146,24 @@ impl Session<'_> {
     fn film_reviews(&mut self, experiment: &Experiment, recipe: &ReviewRecipe) -> Result<(), TrainError> {
         let reviews = self.reviews(experiment)?;
         let device = Device::flex().autodiff();
-        let task = ReviewTask::new(&reviews, &recipe.network, device.clone());
+        let objective = ReviewObjective::new(&reviews, &recipe.network, device.clone());
         self.note(&format!(
             "{} reviews to learn from, {} to choose by, {} different words",
-            task.train.len(),
-            task.validation.len(),
-            task.distinct_words,
+            objective.train.len(),
+            objective.validation.len(),
+            objective.distinct_words,
         ));
         let model = recipe.network.init(&device, &mut recipe.fit.initial_generator());
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let plan = self.plan(experiment.name, recipe.fit.seed, "", &format!("{} {settings}", reviews.sha256));
-        let fitted = self.fit(&task, model, &recipe.fit, StopRule::Best, plan)?;
+        let fitted = self.fit(&objective, model, &recipe.fit, StopRule::Best, plan)?;
         self.summary.reviews.push(ReviewResult {
             name: experiment.name,
             seed: recipe.fit.seed,
             accuracy: 1.0 - fitted.best.score,
             notebook_accuracy: recipe.notebook_accuracy,
             loss: fitted.best.loss,
-            fit: FitRecord::of("", &fitted),
+            fit: FitRecord::new("", &fitted),
         });
         Ok(())
     }
@@ -257,15 +257,15 @@ impl Session<'_> {
     }
 
     /// Trains to a good end.
-    fn fit<T: Task>(
+    fn fit<T: Objective>(
         &mut self,
-        task: &T,
+        objective: &T,
         model: T::Model,
         settings: &FitSettings,
         until: StopRule,
         plan: Option<CheckpointPlan>,
     ) -> Result<Fitted<T::Model>, TrainError> {
-        let fitted = fit(task, model, settings, until, plan.as_ref(), self.interrupted, self.observer)?;
+        let fitted = fit(objective, model, settings, until, plan.as_ref(), self.interrupted, self.observer)?;
         if fitted.ending == Ending::Interrupted {
             return Err(TrainError::Interrupted(self.options.checkpoint.clone()));
         }
@@ -298,11 +298,16 @@ impl Session<'_> {
     }
 
     /// Keeps a network, if one is wanted and there was none better on the validation part.
-    fn candidate(&mut self, draft: Draft, model: impl FnOnce() -> onnx::Model, on: (&Dataset, &Rc<Record>)) {
+    fn candidate(
+        &mut self,
+        facts: CandidateFacts,
+        model: impl FnOnce() -> onnx::Model,
+        on: (&Dataset, &Rc<Record>),
+    ) {
         let wanted = self.options.out.is_some() || self.options.report.is_some();
-        let is_best = self.candidate.as_ref().is_none_or(|best| draft.skill > best.draft.skill);
+        let is_best = self.candidate.as_ref().is_none_or(|best| facts.skill > best.facts.skill);
         if wanted && is_best {
-            self.candidate = Some(Candidate::new(draft, model(), on.0, on.1));
+            self.candidate = Some(Candidate::new(facts, model(), on.0, on.1));
         }
     }
 
@@ -331,15 +336,11 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn dataset(
-        &mut self,
-        problem: &Problem,
-        refit: Option<Refit>,
-    ) -> Result<(Dataset, Rc<Record>), TrainError> {
+    fn dataset(&mut self, task: &Task, refit: Option<Refit>) -> Result<(Dataset, Rc<Record>), TrainError> {
         let in_file = self.quantities_of_file()?;
-        let record = self.record(&problem.quantities(&in_file))?;
-        let spec = problem.window(&record, self.site(&record)?);
-        let dataset = self.windows(&record, &spec, &problem.target(), refit)?;
+        let record = self.record(&task.quantities(&in_file))?;
+        let spec = task.window(&record, self.site(&record)?);
+        let dataset = self.windows(&record, &spec, &task.target(), refit)?;
         Ok((dataset, record))
     }
 
@@ -366,7 +367,7 @@ impl Session<'_> {
     }
 }
 
-/// What came of an experiment, but for what its record tells.
+/// The result of an experiment, without what its record tells.
 struct Scored {
     seed: Option<u64>,
     lead_h: u32,
