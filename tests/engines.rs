@@ -1,11 +1,11 @@
 //! Every network that the trainer makes gives the same temperatures in burn, in tract and in ONNX Runtime.
 //!
 //! A process has one engine: tract runs here, ONNX Runtime in `forecastd evaluate`, with the library that
-//! `FORECASTD_TEST_ONNXRUNTIME` names; what needs it says so when it is absent.
+//! `FORECASTD_TEST_ONNXRUNTIME` names; what needs it is ignored where nobody asks for it.
 
 #![cfg(feature = "train")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -15,6 +15,7 @@ use forecastd_core::{Manifest, Normalisation};
 use forecastd_model::onnx::{Attribute, Model};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_record::Simulation;
+use forecastd_testkit::needed;
 use forecastd_train::dense::Dense;
 use forecastd_train::experiment::{self, Experiment, Method};
 use forecastd_train::graph::GraphBuilder;
@@ -147,15 +148,6 @@ fn assert_same(name: &str, by_burn: &[f32], by_tract: &[f32]) {
     for (burn, tract) in by_burn.iter().zip(by_tract) {
         assert!((burn - tract).abs() * UNIT_C < TOLERANCE_C, "{name}: {burn} in burn, {tract} in tract");
     }
-}
-
-/// The library of ONNX Runtime.
-fn library() -> Option<PathBuf> {
-    let library = std::env::var_os("FORECASTD_TEST_ONNXRUNTIME").filter(|path| !path.is_empty());
-    if library.is_none() {
-        eprintln!("SKIPPED: FORECASTD_TEST_ONNXRUNTIME does not name an ONNX Runtime library");
-    }
-    library.map(PathBuf::from)
 }
 
 #[test]
@@ -311,8 +303,9 @@ fn write_simulated(csv: &Path, days: usize) {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
 fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
-    let Some(library) = library() else { return };
+    let library = needed::onnxruntime();
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("simulated.csv");
     write_simulated(&csv, 120);
@@ -342,8 +335,9 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
 fn every_recurrent_layer_is_run_by_both_engines_alike() {
-    let Some(library) = library() else { return };
+    let library = needed::onnxruntime();
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("simulated.csv");
     write_simulated(&csv, 8);
@@ -356,15 +350,10 @@ fn every_recurrent_layer_is_run_by_both_engines_alike() {
 }
 
 #[test]
+#[ignore = "needs the real records and ONNX Runtime: FORECASTD_DATA, FORECASTD_TEST_ONNXRUNTIME"]
 fn the_shipped_model_gives_the_same_by_both_engines_on_a_year_of_readings() {
-    let Some(library) = library() else { return };
-    let folder =
-        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let csv = folder.join("jena_2020_10min.csv");
-    if !csv.exists() {
-        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", csv.display());
-        return;
-    }
+    let library = needed::onnxruntime();
+    let csv = needed::record("jena_2020_10min.csv");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx");
     assert!(compare("shipped", &model, &csv, &library) > 50_000);
 }

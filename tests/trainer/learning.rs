@@ -14,11 +14,14 @@ use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_record::CsvReader;
 use forecastd_record::{Record, RecordSource};
 
-use crate::{data, invented, shipped};
+use forecastd_testkit::needed;
+
+use crate::{invented, shipped};
 
 #[test]
+#[ignore = "needs the real records: FORECASTD_DATA"]
 fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
-    let Some(path) = data("jena_2020_10min.csv") else { return };
+    let path = needed::record("jena_2020_10min.csv");
     let artefact = std::sync::Arc::new(shipped());
     let spec = artefact.manifest.window.clone();
     let site = spec.site.unwrap();
@@ -48,6 +51,7 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
 }
 
 #[test]
+#[ignore = "needs the real records: FORECASTD_DATA"]
 fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd_core::TargetKind;
     use forecastd_core::WindowSpec;
@@ -61,7 +65,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     let shipped = shipped();
     // The year has the wind's direction, the eight years have not.
     for (name, with_direction) in [("jena_2009_2016_hourly.csv", false), ("jena_2020_10min.csv", true)] {
-        let Some(path) = data(name) else { return };
+        let path = needed::record(name);
         let spec =
             WindowSpec { features: predictors::features(with_direction), ..shipped.manifest.window.clone() };
         let record =

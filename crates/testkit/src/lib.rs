@@ -9,6 +9,7 @@ pub mod events;
 #[cfg(feature = "artefact")]
 pub mod hostile;
 pub mod mosquitto;
+pub mod needed;
 pub mod patience;
 pub mod promtool;
 pub mod scripted_broker;

@@ -1,7 +1,6 @@
 //! The experiments on film reviews: reading them, the network, a whole run.
 //!
-//! The dataset lies in the folder that `FORECASTD_DATA` names, by default `../shared/data`; the test that needs it says so
-//! when it is absent.
+//! The test that needs the real reviews is ignored where nobody asks for it: see `forecastd_testkit::needed`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use flate2::write::GzEncoder;
+use forecastd_testkit::needed;
 use forecastd_train::fit::{FitSettings, Fitted, Schedule, StopRule, fit};
 use forecastd_train::imdb::objective::{
     ReviewNetwork, ReviewObjective, ReviewSettings, binary_cross_entropy,
@@ -192,14 +192,9 @@ fn what_cannot_be_read_is_explained_in_one_line() {
 /// The figures are those of a separate implementation in Python; the ranks and the count of different words are also
 /// those of Keras' own index (`imdb.get_word_index`) and `Tokenizer`.
 #[test]
+#[ignore = "needs the real reviews: FORECASTD_DATA"]
 fn the_real_reviews_are_indexed_as_by_an_independent_implementation() {
-    let folder =
-        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = folder.join("aclImdb.tar.xz");
-    if !path.exists() {
-        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", path.display());
-        return;
-    }
+    let path = needed::record("aclImdb.tar.xz");
     let reviews = Reviews::read(&path).unwrap().reviews;
     assert_eq!(reviews.len(), 25_000);
     assert_eq!(reviews.iter().filter(|review| review.positive).count(), 12_500);
