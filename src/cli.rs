@@ -13,7 +13,7 @@ use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 #[cfg(feature = "demo")]
 use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
-    command::{evaluate, forget, healthcheck, inspect, listen, probe, quantities, replay},
+    command::{evaluate, forget, healthcheck, import, inspect, listen, probe, quantities, replay},
     daemon,
     operations::descriptors,
 };
@@ -70,6 +70,9 @@ enum Command {
         #[command(flatten)]
         options: listen::ListenOptions,
     },
+    /// Bring the history that another program has of a station into the journal
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// List the quantities, units and presets that a mapping can name
     Quantities,
     /// Replay a CSV as a live sensor feed over MQTT
@@ -146,6 +149,7 @@ impl Arguments {
                 let mut output = std::io::stdout();
                 runtime()?.block_on(listen::run(&config, &options, &mut output, terminated()))?;
             }
+            Command::Import(command) => return import_history(&command),
             Command::Quantities => {
                 let mut text = Vec::new();
                 quantities::run(&mut text)?;
@@ -286,6 +290,18 @@ fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
+fn import_history(command: &import::ImportCommand) -> anyhow::Result<ExitCode> {
+    let options = ConfigOptions { config: command.options().config.clone() };
+    let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(faults) => return Ok(print_faults(&options, &faults)),
+    };
+    start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+    let (interrupted, _runtime) = interruption()?;
+    let summary = import::run(command, &config, &interrupted, &mut std::io::stdout())?;
+    Ok(if summary.is_interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
 fn station_name(text: &str) -> Result<StationName, String> {
     StationName::new(text).map_err(|error| error.to_string())
 }
@@ -370,7 +386,6 @@ fn start_log(settings: &LogSettings) {
 }
 
 /// What is set when the process is asked to end, with the runtime that waits for that.
-#[cfg(feature = "train")]
 fn interruption() -> anyhow::Result<(std::sync::Arc<std::sync::atomic::AtomicBool>, tokio::runtime::Runtime)>
 {
     use std::sync::Arc;

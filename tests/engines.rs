@@ -314,7 +314,7 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
         let is_trained = !experiment.is_free();
         let model = folder.path().join(format!("{name}.onnx"));
         let options = TrainOptions {
-            csv: Some(csv.clone()),
+            csv: vec![csv.clone()],
             latitude: Some(50.0),
             longitude: Some(10.0),
             experiment: vec![experiment.name.to_owned()],

@@ -3,6 +3,7 @@
 pub mod evaluate;
 pub mod forget;
 pub mod healthcheck;
+pub mod import;
 pub mod inspect;
 pub mod listen;
 pub mod probe;

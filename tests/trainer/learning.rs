@@ -25,7 +25,7 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
     let artefact = std::sync::Arc::new(shipped());
     let spec = artefact.manifest.window.clone();
     let site = spec.site.unwrap();
-    let source = RecordSource { path: path.clone(), mapping: None };
+    let source = RecordSource::new(path.clone(), None);
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let name = StationName::new("jena").unwrap();
     let mut station = Station::new(name, Arc::new(artefact.description()));
@@ -68,8 +68,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
         let path = needed::record(name);
         let spec =
             WindowSpec { features: predictors::features(with_direction), ..shipped.manifest.window.clone() };
-        let record =
-            Record::read(&RecordSource { path, mapping: None }, spec.grid(), &spec.quantities()).unwrap();
+        let record = Record::read(&RecordSource::new(path, None), spec.grid(), &spec.quantities()).unwrap();
         let target = TargetSpec {
             kind: TargetKind::DifferenceToNewest,
             lead_h: (1..=24).collect(),
@@ -133,7 +132,7 @@ fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
     use rand::SeedableRng;
 
     let folder = tempfile::tempdir().unwrap();
-    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let source = RecordSource::new(invented(folder.path()), None);
     let spec = shipped().manifest.window;
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let target = TargetSpec {
@@ -177,7 +176,7 @@ fn the_ridge_regression_is_where_the_gradient_is_zero() {
     use forecastd_train::ridge::Ridge;
 
     let folder = tempfile::tempdir().unwrap();
-    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let source = RecordSource::new(invented(folder.path()), None);
     let Method::Ridge(recipe) = by_name("ridge").unwrap().method else { panic!("ridge is another method") };
     let grid = forecastd_core::Grid::new(600).unwrap();
     let record = Record::read(&source, grid, &recipe.task.quantities(&Quantity::ALL)).unwrap();
@@ -226,7 +225,7 @@ fn what_is_learned_from_shares_no_outcome_with_the_block_that_is_left_out() {
     use forecastd_train::dataset::{Dataset, TargetSpec};
 
     let folder = tempfile::tempdir().unwrap();
-    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let source = RecordSource::new(invented(folder.path()), None);
     let spec = shipped().manifest.window;
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let target =

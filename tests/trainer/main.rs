@@ -51,7 +51,7 @@ pub fn invented(folder: &std::path::Path) -> PathBuf {
 /// A run of a few steps on the invented climate.
 pub fn few_steps(csv: &std::path::Path, experiments: &[&str]) -> TrainOptions {
     TrainOptions {
-        csv: Some(csv.to_owned()),
+        csv: vec![csv.to_owned()],
         experiment: experiments.iter().map(|&name| name.to_owned()).collect(),
         name: Some("few".to_owned()),
         epochs: Some(3),

@@ -212,7 +212,7 @@ impl Store {
         self.path == Path::new(":memory:")
     }
 
-    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+    pub(crate) fn connection(&mut self) -> Result<&mut Connection, Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -233,7 +233,7 @@ impl Store {
         error
     }
 
-    fn named(&self, failure: Failure) -> JournalError {
+    pub(crate) fn named(&self, failure: Failure) -> JournalError {
         let path = self.path.clone();
         match failure {
             Failure::Sqlite(source) => JournalError::Sqlite { path, source },
@@ -326,7 +326,7 @@ pub fn recall(path: &Path, wanted: &[Recall]) -> Result<Vec<Restored>, JournalEr
 }
 
 /// A [`JournalError`] that does not know its file yet.
-enum Failure {
+pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
     File(io::Error),
     Schema(i64),

@@ -83,8 +83,10 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
         let has_data = |experiment: &Experiment| match experiment.method {
             Method::Reviews(_) => options.imdb.is_some(),
             Method::World(_) => !options.pool.is_empty(),
-            Method::Own(_) => (options.csv.is_some() || options.journal.is_some()) && options.from.is_some(),
-            _ => options.csv.is_some(),
+            Method::Own(_) => {
+                (!options.csv.is_empty() || options.journal.is_some()) && options.from.is_some()
+            }
+            _ => !options.csv.is_empty(),
         };
         return Ok(experiment::all().into_iter().filter(has_data).collect());
     }
@@ -107,7 +109,7 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
         let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
         return Err(TrainError::NotExportable(names.join(", ")));
     }
-    if options.report.is_some() && options.csv.is_none() && options.pool.is_empty() {
+    if options.report.is_some() && options.csv.is_empty() && options.pool.is_empty() {
         return Err(TrainError::ReportWithoutRecord);
     }
     if options.out.is_some() {

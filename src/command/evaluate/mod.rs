@@ -37,9 +37,10 @@ pub struct EvaluateOptions {
     /// The model, an ONNX file with a manifest.
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// The record, a CSV file.
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
+    /// The record: a CSV file, compressed by gzip or not. Several files, folders of them or patterns ("data/*.csv.gz") are
+    /// read as one.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub csv: Vec<PathBuf>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
@@ -154,7 +155,7 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
     let artefact = Artefact::read(&options.model)
         .map_err(|source| EvaluateError::Model { path: options.model.clone(), source })?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-    let source = RecordSource { path: options.csv.clone(), mapping };
+    let source = RecordSource { paths: options.csv.clone(), mapping };
     let spec = &artefact.manifest.window;
     let record = Record::read_for(&source, spec)?;
     let record = match (options.latitude, options.longitude) {
@@ -179,8 +180,9 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
 
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
 fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
-    let read = [Some(("--model", &options.model)), Some(("--csv", &options.csv))];
-    let read = read.into_iter().chain([options.mapping.as_ref().map(|path| ("--mapping", path))]);
+    let read = options.csv.iter().map(|path| Some(("--csv", path)));
+    let read = read
+        .chain([Some(("--model", &options.model)), options.mapping.as_ref().map(|path| ("--mapping", path))]);
     let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
     let written = written.map(|(option, path)| path.map(|path| (option, path)));
     atomic_file::ensure_distinct(read.chain(written).flatten())?;

@@ -27,7 +27,7 @@ const VERSION_1: &str = "
     PRAGMA user_version = 1;
     COMMIT;";
 
-fn version_1(path: &std::path::Path, without: &[Quantity]) -> Connection {
+pub(super) fn version_1(path: &std::path::Path, without: &[Quantity]) -> Connection {
     let columns: String = Quantity::ALL
         .iter()
         .filter(|quantity| !without.contains(quantity))
@@ -38,7 +38,7 @@ fn version_1(path: &std::path::Path, without: &[Quantity]) -> Connection {
     connection
 }
 
-fn fill(connection: &Connection, station: &str, times: std::ops::Range<i64>) {
+pub(super) fn fill(connection: &Connection, station: &str, times: std::ops::Range<i64>) {
     connection.execute_batch("BEGIN").unwrap();
     for time in times.map(|slot| slot * 600) {
         connection

@@ -1,6 +1,7 @@
 //! Tests of the journal as a whole, and what they share.
 
 mod hostile;
+mod import;
 mod migration;
 mod store;
 mod writer;

@@ -90,7 +90,7 @@ impl Session<'_> {
             let names: Vec<&str> = all.iter().filter(is_review).map(|experiment| experiment.name).collect();
             self.note(&format!("left out, for want of --imdb: {}", names.join(", ")));
         }
-        if self.options.all && self.options.csv.is_none() {
+        if self.options.all && self.options.csv.is_empty() {
             self.note("left out, for want of --csv: all that forecast a temperature");
         }
     }
@@ -187,15 +187,17 @@ impl Session<'_> {
     }
 
     fn source(&self) -> Result<RecordSource, TrainError> {
-        let path = self.options.csv.clone().ok_or(TrainError::NoCsv)?;
+        if self.options.csv.is_empty() {
+            return Err(TrainError::NoCsv);
+        }
         let mapping = self.options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-        Ok(RecordSource { path, mapping })
+        Ok(RecordSource { paths: self.options.csv.clone(), mapping })
     }
 
     /// The quantities of the file, and those that follow from them.
     fn quantities_of_file(&self) -> Result<Vec<Quantity>, TrainError> {
         let source = self.source()?;
-        let reader = CsvReader::open(&source.path, source.mapping.as_ref())?;
+        let reader = CsvReader::open_all(&source.files()?, source.mapping.as_ref())?;
         let mut values = Values::NONE;
         for quantity in reader.quantities() {
             let (low, high) = quantity.plausible_range();
