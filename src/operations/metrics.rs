@@ -94,6 +94,7 @@ pub struct Metrics {
     mqtt_published: IntCounter,
     mqtt_acknowledged: IntCounter,
     mqtt_in_flight: IntGauge,
+    discovery_overwritten: IntCounter,
     session: Mutex<Option<Arc<SessionStatistics>>>,
 }
 
@@ -389,6 +390,10 @@ impl Metrics {
             ),
             mqtt_in_flight: make
                 .gauge("mqtt_messages_in_flight", "Messages that wait to be sent or acknowledged."),
+            discovery_overwritten: make.counter(
+                "discovery_overwritten_total",
+                "Messages by which another program told Home Assistant something under the id of a station.",
+            ),
             session: Mutex::new(None),
             registry,
         }
@@ -613,6 +618,11 @@ impl Metrics {
     /// Rows of the journal cannot be.
     pub fn journal_rows_skipped(&self, rows: u64) {
         self.journal_skipped.inc_by(rows);
+    }
+
+    /// Another program told Home Assistant something under the id of a station.
+    pub fn discovery_overwritten(&self) {
+        self.discovery_overwritten.inc();
     }
 
     /// Whose counters are shown.

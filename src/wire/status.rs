@@ -53,6 +53,9 @@ pub fn missing_hours(readiness: Readiness) -> Option<f64> {
     }
 }
 
+/// Every word for a state.
+pub const STATE_NAMES: [&str; 6] = ["ready", "warming_up", "stale", "silent", "no_place", "elsewhere"];
+
 /// The word for a state in payloads and logs.
 pub fn state_name(state: StationState) -> &'static str {
     match state {
