@@ -262,7 +262,7 @@ pub async fn run(
             }
             _ = tick.tick() => {
                 driver.tick(session.statistics().is_connected());
-                tell_health(&health, &driver, &session.statistics());
+                tell_health(&health, &metrics, &driver, &session.statistics());
                 if started.elapsed() >= READY_WITHOUT_BROKER {
                     ready.say(driver.service());
                 }
@@ -273,7 +273,7 @@ pub async fn run(
             }
             // Last: there may always be a message.
             happened = driver.turn(&mut inputs) => {
-                tell_health(&health, &driver, &session.statistics());
+                tell_health(&health, &metrics, &driver, &session.statistics());
                 if happened == Happened::Subscribed {
                     ready.say(driver.service());
                 }
@@ -379,8 +379,9 @@ pub fn check(config: &Config) -> Vec<Fault> {
 }
 
 /// Tells the signs of life of this turn.
-fn tell_health(health: &Health, driver: &Driver, statistics: &SessionStatistics) {
+fn tell_health(health: &Health, metrics: &Metrics, driver: &Driver, statistics: &SessionStatistics) {
     health.loop_alive();
+    metrics.journal_lags(driver.journal_owes_since().map_or(Duration::ZERO, |since| since.elapsed()));
     health.set_journal_owes(driver.journal_owes_since());
     health.set_broker_connected(statistics.is_connected());
     health.set_subscription_refused(statistics.subscriptions_refused_now.get() > 0);

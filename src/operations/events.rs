@@ -298,6 +298,7 @@ impl Telemetry {
         if self.has_series(station) {
             let seconds = missing.map_or(0, |missing| missing.remaining.as_secs());
             self.metrics.station_missing(station, seconds);
+            self.metrics.station_state(station, status::state_name(state));
         }
         if self.is_restoring {
             return;
