@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use forecastd_core::{Batch, Effect, Input, Now, Publication, Restored, Service, StationName, Token};
 use forecastd_journal::Journal;
 use forecastd_model::Inference;
-use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent, Settlement};
+use forecastd_mqtt::{
+    Acknowledgement, Inbox, Incoming, Message, News, Publisher, Refusal, SessionEvent, Settlement,
+};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::engines::{Engines, WindowKey};
 use super::folder::Changes;
+use super::home_assistant::{HomeAssistant, Said};
 use super::loader::Loaded;
 use super::recall::Recaller;
 use super::sources::{Sources, Taken};
-use crate::config::Topics;
+use crate::config::{DiscoveryTopics, Topics};
 use crate::operations::events::{Notice, Telemetry};
 use crate::wire;
 
@@ -98,6 +101,7 @@ pub(super) struct Driver {
     service: Service,
     telemetry: Telemetry,
     topics: Topics,
+    home_assistant: HomeAssistant,
     sources: Sources,
     publisher: Publisher,
     journal: Option<Journal>,
@@ -132,6 +136,7 @@ impl Driver {
             service,
             telemetry,
             topics,
+            home_assistant: HomeAssistant::default(),
             sources: Sources::default(),
             publisher,
             journal,
@@ -151,6 +156,15 @@ impl Driver {
     /// Takes messages of other programs, too.
     pub(super) fn listen_to(&mut self, sources: Vec<forecastd_mapping::Source>) {
         self.sources = Sources::new(sources);
+    }
+
+    /// Tells Home Assistant of stations on these topics; takes back what was told on the topics of before.
+    pub(super) fn tell_home_assistant(
+        &mut self,
+        topics: Option<DiscoveryTopics>,
+        before: Option<DiscoveryTopics>,
+    ) {
+        self.home_assistant = HomeAssistant { topics, before };
     }
 
     /// The service, to be asked.
@@ -256,6 +270,9 @@ impl Driver {
             self.handle(input);
         }
         self.handle(Input::Tick);
+        if self.service.waits_to_discover() && self.publisher.has_room() {
+            self.handle(Input::Discover);
+        }
         self.flush();
     }
 
@@ -383,13 +400,23 @@ impl Driver {
                     wire::status::encode_verification(&station, &model, verified_until, &scores, &experts);
                 self.hand_in(message(topic, payload));
             }
+            Publication::Discovery(discovery) => {
+                let payload = wire::discovery::encode(&discovery, topics);
+                if let Some(topic) = self.home_assistant.topic(&discovery.station) {
+                    self.hand_in(message(topic, payload));
+                }
+            }
+            Publication::WithdrawDiscovery(station) => {
+                if let Some(topic) = self.home_assistant.topic_before(&station) {
+                    self.hand_in(Message::clearing(topic));
+                }
+            }
             Publication::Clear(station) => {
                 self.lost.retain(|undelivered| undelivered.station != station);
-                for template in [&topics.forecast, &topics.station_status, &topics.verification] {
-                    let message = Message::clearing(template.topic(station.as_str()));
-                    if let Err(error) = self.publisher.publish(message) {
-                        self.telemetry.not_published(&error);
-                    }
+                let own = [&topics.forecast, &topics.station_status, &topics.verification];
+                let own = own.map(|template| template.topic(station.as_str()));
+                for topic in own.into_iter().chain(self.home_assistant.topic(&station)) {
+                    self.hand_in(Message::clearing(topic));
                 }
             }
         }
@@ -462,6 +489,11 @@ impl Driver {
                 self.handle(Input::Disconnected);
             }
             // The session has logged and counted these.
+            SessionEvent::News(News::Refused(Refusal::Publication { topic, .. }))
+                if self.home_assistant.is_own(&topic) =>
+            {
+                self.handle(Input::DiscoveryRefused);
+            }
             SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
             SessionEvent::Message(incoming) => self.message(incoming),
         }
@@ -477,8 +509,19 @@ impl Driver {
     }
 
     fn message(&mut self, incoming: Incoming) {
-        self.telemetry.message_received();
         let Incoming { topic, payload, retain, acknowledgement } = incoming;
+        if let Some(said) = self.home_assistant.listen(&topic, &payload) {
+            match said {
+                Said::Started => self.handle(Input::HomeAssistantStarted),
+                Said::Overwritten { station, by } => {
+                    self.handle(Input::DiscoveryOverwritten { station, by });
+                }
+                Said::Nothing => {}
+            }
+            acknowledgement.complete();
+            return;
+        }
+        self.telemetry.message_received();
         let token = self.acknowledgements.arrived(acknowledgement);
         let grid = self.service.model().manifest.window.grid();
         if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {

@@ -262,6 +262,25 @@ impl Telemetry {
                     false => info!("messages come"),
                 }
             }
+            Event::DiscoveryFull { announced } => warn!(
+                announced,
+                "there are more stations than home_assistant.stations_max: the others are served, and Home Assistant is \
+                 not told of them"
+            ),
+            Event::DiscoveryRefused => warn!(
+                "the broker does not take what Home Assistant is to be told: it is told nothing until the next start; \
+                 let this user write to the topics of home_assistant.prefix, or set home_assistant.discovery = false"
+            ),
+            Event::DiscoveryOverwritten { station, by } => {
+                self.metrics.discovery_overwritten();
+                if let Some(unsaid) = self.log.say("discovery", Some(&station), Instant::now()) {
+                    warn!(
+                        %station, by, unsaid,
+                        "another program tells Home Assistant of a station with this name: give one of the two another \
+                         name, or another home_assistant.prefix"
+                    );
+                }
+            }
         }
     }
 
@@ -279,6 +298,7 @@ impl Telemetry {
         if self.has_series(station) {
             let seconds = missing.map_or(0, |missing| missing.remaining.as_secs());
             self.metrics.station_missing(station, seconds);
+            self.metrics.station_state(station, status::state_name(state));
         }
         if self.is_restoring {
             return;

@@ -22,6 +22,7 @@ use forecastd_mqtt::SessionStatistics;
 use jiff::SignedDuration;
 
 use crate::wire::reading::PayloadError;
+use crate::wire::status::STATE_NAMES;
 
 /// Reasons of refusal beyond those of payloads and stations.
 const OTHER_REASONS: [&str; 3] = ["unknown_topic", "bad_station", "too_many_stations"];
@@ -94,6 +95,14 @@ pub struct Metrics {
     mqtt_published: IntCounter,
     mqtt_acknowledged: IntCounter,
     mqtt_in_flight: IntGauge,
+    discovery_overwritten: IntCounter,
+    forecast_low: GaugeVec,
+    forecast_high: GaugeVec,
+    forecast_lowest: GaugeVec,
+    forecast_highest: GaugeVec,
+    frost_probability: GaugeVec,
+    station_state: GaugeVec,
+    journal_lag: Gauge,
     session: Mutex<Option<Arc<SessionStatistics>>>,
 }
 
@@ -389,6 +398,44 @@ impl Metrics {
             ),
             mqtt_in_flight: make
                 .gauge("mqtt_messages_in_flight", "Messages that wait to be sent or acknowledged."),
+            discovery_overwritten: make.counter(
+                "discovery_overwritten_total",
+                "Messages by which another program told Home Assistant something under the id of a station.",
+            ),
+            forecast_low: make.gauges(
+                "forecast_interval_low_celsius",
+                "The lower end of the interval of a station's newest forecast.",
+                &["station", "lead_h"],
+            ),
+            forecast_high: make.gauges(
+                "forecast_interval_high_celsius",
+                "The upper end of the interval of a station's newest forecast.",
+                &["station", "lead_h"],
+            ),
+            forecast_lowest: make.gauges(
+                "forecast_lowest_celsius",
+                "The lowest temperature of the next day of a station's newest forecast.",
+                &["station"],
+            ),
+            forecast_highest: make.gauges(
+                "forecast_highest_celsius",
+                "The highest temperature of the next day of a station's newest forecast.",
+                &["station"],
+            ),
+            frost_probability: make.gauges(
+                "forecast_frost_probability_ratio",
+                "How likely the next day of a station's newest forecast has frost, of 1.",
+                &["station"],
+            ),
+            station_state: make.gauges(
+                "station_state",
+                "How a station is: 1 for the state that it is in, 0 for the others.",
+                &["station", "state"],
+            ),
+            journal_lag: make.register(Gauge::new(
+                "forecastd_journal_lag_seconds",
+                "For how long the oldest entry that is not durable has waited for the disk.",
+            )),
             session: Mutex::new(None),
             registry,
         }
@@ -460,7 +507,31 @@ impl Metrics {
             let labels = [forecast.station.as_str(), &lead_h];
             self.forecast_temperature.with_label_values(&labels).set(f64::from(lead.temperature_c));
             self.forecast_valid.with_label_values(&labels).set(lead.valid_at.as_second() as f64);
+            if let Some((low_c, high_c)) = lead.interval_c {
+                self.forecast_low.with_label_values(&labels).set(f64::from(low_c));
+                self.forecast_high.with_label_values(&labels).set(f64::from(high_c));
+            }
         }
+        let station = [forecast.station.as_str()];
+        let Some(day) = &forecast.day_ahead else { return };
+        self.forecast_lowest.with_label_values(&station).set(f64::from(day.lowest.temperature_c));
+        self.forecast_highest.with_label_values(&station).set(f64::from(day.highest.temperature_c));
+        if let Some(frost) = day.below.iter().find(|below| below.threshold_c == 0.0) {
+            self.frost_probability.with_label_values(&station).set(f64::from(frost.probability));
+        }
+    }
+
+    /// A station is in this state.
+    pub fn station_state(&self, name: &StationName, state: &str) {
+        for known in STATE_NAMES {
+            let is_it = f64::from(u8::from(known == state));
+            self.station_state.with_label_values(&[name.as_str(), known]).set(is_it);
+        }
+    }
+
+    /// For how long the journal has owed an answer.
+    pub fn journal_lags(&self, lag: Duration) {
+        self.journal_lag.set(lag.as_secs_f64());
     }
 
     /// How a station's experts stand, at the leads that have histograms. Those that are not there any more lose their series.
@@ -490,15 +561,28 @@ impl Metrics {
 
     /// A station is gone, and its series with it.
     pub fn forget_station(&self, name: &StationName) {
-        for gauges in [&self.last_reading, &self.temperature, &self.missing] {
+        let of_station = [
+            &self.last_reading,
+            &self.temperature,
+            &self.missing,
+            &self.forecast_lowest,
+            &self.forecast_highest,
+            &self.frost_probability,
+        ];
+        for gauges in of_station {
             let _ = gauges.remove_label_values(&[name.as_str()]);
+        }
+        for state in STATE_NAMES {
+            let _ = self.station_state.remove_label_values(&[name.as_str(), state]);
         }
         let experts = lock(&self.experts).remove(name).unwrap_or_default();
         experts.iter().for_each(|expert| self.forget_expert(name, expert));
         for lead_h in HISTOGRAM_LEADS_H {
             let labels = [name.as_str(), &lead_h.to_string()];
             let _ = self.forecast_temperature.remove_label_values(&labels);
-            let _ = self.forecast_valid.remove_label_values(&labels);
+            for gauges in [&self.forecast_valid, &self.forecast_low, &self.forecast_high] {
+                let _ = gauges.remove_label_values(&labels);
+            }
         }
     }
 
@@ -613,6 +697,11 @@ impl Metrics {
     /// Rows of the journal cannot be.
     pub fn journal_rows_skipped(&self, rows: u64) {
         self.journal_skipped.inc_by(rows);
+    }
+
+    /// Another program told Home Assistant something under the id of a station.
+    pub fn discovery_overwritten(&self) {
+        self.discovery_overwritten.inc();
     }
 
     /// Whose counters are shown.
@@ -768,7 +857,41 @@ mod tests {
         let name = StationName::new("roof").unwrap();
         metrics.station_reading(&name, Timestamp::UNIX_EPOCH, Some(1.0));
         metrics.station_missing(&name, 60);
-        assert!(metrics.encode().contains("station=\"roof\""));
+        metrics.station_state(&name, "warming_up");
+        metrics.station_state(&name, "ready");
+        let extreme = |temperature_c| forecastd_core::Extreme { temperature_c, interval_c: (0.0, 1.0) };
+        metrics.station_forecast(&Forecast {
+            station: name.clone(),
+            issued_at: Timestamp::UNIX_EPOCH,
+            origin: Timestamp::UNIX_EPOCH,
+            temperature_c: 1.0,
+            model: "test@0".to_owned(),
+            source: Source::Model,
+            leads: vec![forecastd_core::LeadForecast {
+                lead_h: 24,
+                valid_at: Timestamp::UNIX_EPOCH,
+                temperature_c: 2.0,
+                interval_c: Some((1.5, 3.5)),
+            }],
+            day_ahead: Some(forecastd_core::DayAhead {
+                hours: 24,
+                lowest: extreme(-4.0),
+                highest: extreme(6.0),
+                below: vec![forecastd_core::Below { threshold_c: 0.0, probability: 0.75 }],
+            }),
+        });
+        let text = metrics.encode();
+        for series in [
+            "station_state{state=\"ready\",station=\"roof\"} 1",
+            "station_state{state=\"warming_up\",station=\"roof\"} 0",
+            "forecast_interval_low_celsius{lead_h=\"24\",station=\"roof\"} 1.5",
+            "forecast_interval_high_celsius{lead_h=\"24\",station=\"roof\"} 3.5",
+            "forecast_lowest_celsius{station=\"roof\"} -4",
+            "forecast_highest_celsius{station=\"roof\"} 6",
+            "forecast_frost_probability_ratio{station=\"roof\"} 0.75",
+        ] {
+            assert!(text.contains(&format!("forecastd_{series}\n")), "{series}: {text}");
+        }
         metrics.forget_station(&name);
         assert!(!metrics.encode().contains("station=\"roof\""));
     }

@@ -113,6 +113,15 @@ mod tests {
     use forecastd_core::StationName;
     use forecastd_core::{Forecast, LeadForecast, Source};
 
+    /// What dashboards and flows are checked against.
+    fn reviewed(name: &str, payload: &str) {
+        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+        let pretty = serde_json::to_string_pretty(&payload).unwrap();
+        insta::with_settings!({ snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, pretty);
+        });
+    }
+
     #[test]
     fn the_payload_is_the_one_of_the_contract() {
         let lead = |lead_h: u32, valid_at: &str, temperature_c, interval_c| LeadForecast {
@@ -164,6 +173,7 @@ mod tests {
             r#""below":[{"threshold_c":2.0,"probability":0.99}]}}"#
         );
         assert!(payload.ends_with(expected), "{payload}");
+        reviewed("payload_forecast", &payload);
         let stale = super::encode(&forecast, true);
         assert!(stale.contains(r#""temperature_24h_c":3.1,"stale":true,"leads""#), "{stale}");
     }

@@ -53,6 +53,9 @@ pub fn missing_hours(readiness: Readiness) -> Option<f64> {
     }
 }
 
+/// Every word for a state.
+pub const STATE_NAMES: [&str; 6] = ["ready", "warming_up", "stale", "silent", "no_place", "elsewhere"];
+
 /// The word for a state in payloads and logs.
 pub fn state_name(state: StationState) -> &'static str {
     match state {
@@ -196,6 +199,32 @@ mod tests {
     use forecastd_core::{LeadStanding, Missing, Quantity, Score};
     use jiff::SignedDuration;
 
+    /// What dashboards and flows are checked against.
+    fn reviewed(name: &str, payload: &str) {
+        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+        let pretty = serde_json::to_string_pretty(&payload).unwrap();
+        insta::with_settings!({ snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, pretty);
+        });
+    }
+
+    #[test]
+    fn every_state_has_its_word_in_the_list_and_no_other() {
+        let missing = Missing { remaining: SignedDuration::ZERO, quantity: Quantity::AirTemperature };
+        let readiness = [
+            Readiness::Silent,
+            Readiness::WarmingUp(missing),
+            Readiness::Ready,
+            Readiness::NoPlace,
+            Readiness::Elsewhere(51),
+        ];
+        let states = readiness.map(StationState::Fresh).into_iter().chain([StationState::Stale]);
+        let mut words: Vec<&str> = states.map(state_name).collect();
+        let mut listed = STATE_NAMES.to_vec();
+        (words.sort_unstable(), listed.sort_unstable());
+        assert_eq!(words, listed);
+    }
+
     #[test]
     fn a_warm_up_says_what_is_missing_and_for_how_long() {
         let missing =
@@ -203,6 +232,8 @@ mod tests {
         let station = StationName::new("roof").unwrap();
         let state = StationState::Fresh(Readiness::WarmingUp(missing));
         let place = Place::of_time_zone("America/Denver").unwrap();
+        let time = Some(Timestamp::UNIX_EPOCH);
+        reviewed("payload_status", &encode_status(&station, state, time, Some(place), Some(8390), "jena@0"));
         assert_eq!(
             encode_status(&station, state, None, None, None, "jena@0"),
             concat!(
@@ -241,8 +272,10 @@ mod tests {
         let station = StationName::new("roof").unwrap();
         let lead = LeadStanding { lead_h: 24, weight: 0.25, mae_c: None };
         let standing = Standing { name: "persistence".to_owned(), is_asleep: false, leads: vec![lead] };
+        let payload = encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing]);
+        reviewed("payload_verification", &payload);
         assert_eq!(
-            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing]),
+            payload,
             concat!(
                 r#"{"station":"roof","model":"jena@0","verified_until":"1970-01-01T00:00:00Z","rolling_days":30,"#,
                 r#""leads":[{"lead_h":24,"forecasts":1,"mae_c":1.0,"rmse_c":1.0,"bias_c":1.0,"#,

@@ -8,6 +8,7 @@ mod support;
 mod broker;
 mod durability;
 mod forecasts;
+mod home_assistant;
 mod hostile;
 mod models;
 mod readings;

@@ -46,7 +46,10 @@ pub use model::manifest::{
 pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
 pub use model::set::{Models, SpecialistError};
-pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
+pub use service::{
+    Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationState,
+    Token,
+};
 pub use station::{
     Adopted, Completed, ModelWindow, Next, Observed, Readiness, Rejected, Setup, Station, humanize,
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::discovery::Discovery;
 use crate::forecast::Forecast;
 use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
@@ -95,6 +96,19 @@ pub enum Input {
     Disconnected,
     /// Another forecast of the station has reached the broker, in the order of publication. A stale one does not count.
     Delivered(StationName),
+    /// Home Assistant has started, and wants to be told of all stations again.
+    HomeAssistantStarted,
+    /// There is room to tell Home Assistant of some stations that wait for it.
+    Discover,
+    /// The broker does not take what Home Assistant is to be told.
+    DiscoveryRefused,
+    /// Somebody else told Home Assistant something under the id of a station.
+    DiscoveryOverwritten {
+        /// Which.
+        station: StationName,
+        /// What it says.
+        by: String,
+    },
     /// Time has passed: once a second.
     Tick,
 }
@@ -166,6 +180,10 @@ pub enum Publication {
         /// How its experts stand, by rising name; empty without experts.
         experts: Vec<Standing>,
     },
+    /// What Home Assistant is told of the station.
+    Discovery(Discovery),
+    /// What Home Assistant was told of the station by an earlier run is to be cleared.
+    WithdrawDiscovery(StationName),
     /// All that stands on the station's topics is to be cleared.
     Clear(StationName),
 }
@@ -348,4 +366,18 @@ pub enum Event {
     },
     /// Whether no message has come since the subscription, for too long.
     NoReadings(bool),
+    /// There are more stations than Home Assistant is told of.
+    DiscoveryFull {
+        /// Of so many it is.
+        announced: usize,
+    },
+    /// The broker does not take what Home Assistant is to be told: it is not told anything any more.
+    DiscoveryRefused,
+    /// Somebody else told Home Assistant something under the id of a station.
+    DiscoveryOverwritten {
+        /// Which.
+        station: StationName,
+        /// What it says.
+        by: String,
+    },
 }

@@ -6,6 +6,7 @@
 //! | `mod` | the state machine |
 //! | `io` | what goes in and what comes out |
 //! | `clock` | whether the clock can be believed |
+//! | `discovery` | what Home Assistant is told of the stations, and in which turn |
 //!
 //! The rules that a restart relies on:
 //! - What a reading changes is made durable in one batch with the reading: the state of its station, what is owed for it.
@@ -18,6 +19,7 @@
 //!   after a restart is the same, bit for bit.
 
 mod clock;
+mod discovery;
 mod io;
 
 use std::collections::{HashMap, VecDeque};
@@ -38,6 +40,8 @@ use crate::weather::reading::StationName;
 use crate::window::history::Inserted;
 
 use clock::ClockWatch;
+use discovery::Announcements;
+pub use discovery::{Discovery, DiscoverySettings};
 pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
 
 /// The most windows in flight; no reading is accepted while there are.
@@ -80,6 +84,8 @@ pub struct Settings {
     pub experts: bool,
     /// A threshold beside 0 °C of which it is said how likely it becomes colder, °C.
     pub threshold_c: Option<f32>,
+    /// Whether Home Assistant is told of the stations.
+    pub discovery: DiscoverySettings,
 }
 
 /// A station, and what was last published of it.
@@ -171,6 +177,7 @@ pub struct Service {
     ready: usize,
     stale: usize,
     restored: RestoreCount,
+    announcements: Announcements,
 }
 
 #[derive(Debug, Default)]
@@ -186,6 +193,7 @@ impl Service {
     pub fn new(settings: Settings, models: Models) -> Service {
         Service {
             clock: ClockWatch::new(settings.earliest),
+            announcements: Announcements::new(settings.discovery),
             settings,
             models,
             waiting_models: None,
@@ -253,6 +261,18 @@ impl Service {
                     entry.is_delivery_dirty = true;
                 }
             }
+            Input::HomeAssistantStarted => self.announcements.again(),
+            Input::Discover => self.discover(effects),
+            Input::DiscoveryRefused => {
+                if self.announcements.refused() {
+                    effects.push(Effect::Emit(Event::DiscoveryRefused));
+                }
+            }
+            Input::DiscoveryOverwritten { station, by } => {
+                if self.announcements.has_announced(&station) {
+                    effects.push(Effect::Emit(Event::DiscoveryOverwritten { station, by }));
+                }
+            }
             Input::Tick => self.tick(now, effects),
         }
     }
@@ -269,6 +289,11 @@ impl Service {
     /// Whether forecasts wait until the broker is subscribed to.
     pub fn waits_for_broker(&self) -> bool {
         !self.is_subscribed
+    }
+
+    /// Whether Home Assistant is to be told of stations: with [`Input::Discover`], when there is room.
+    pub fn waits_to_discover(&self) -> bool {
+        self.is_subscribed && self.announcements.waits()
     }
 
     /// How many windows are in flight.
@@ -701,6 +726,7 @@ impl Service {
             Some(StateKind::Stale) => self.stale -= 1,
             _ => {}
         }
+        self.announcements.gone(name);
         self.held -= entry.held.len();
         effects.extend(entry.held.iter().map(|reading| Effect::Acknowledge(reading.token)));
         // Its windows may still be in flight; their answers find no station.
@@ -721,7 +747,23 @@ impl Service {
             held: VecDeque::new(),
         };
         self.sweep.push_back(name.clone());
+        self.announcements.wanted(&name);
         self.stations.insert(name, entry);
+    }
+
+    /// Tells Home Assistant of some of the stations that wait for it.
+    fn discover(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_subscribed {
+            return;
+        }
+        let publications = self.announcements.next(|name| {
+            let entry = self.stations.get(name)?;
+            Some(Discovery::new(&entry.station, self.models.main(), self.settings.stale_after))
+        });
+        effects.extend(publications.into_iter().map(Effect::Publish));
+        if let Some(announced) = self.announcements.is_full_now() {
+            effects.push(Effect::Emit(Event::DiscoveryFull { announced }));
+        }
     }
 
     fn mark_dirty(&mut self, name: &StationName) {
@@ -798,6 +840,7 @@ impl Service {
             return;
         }
         self.restored.stations += 1;
+        self.announcements.restored(&name);
         // A specialist that came while the service was not there may look further back than was read.
         if has_specialists && station.has_room_for_older() {
             effects.push(Effect::Recall(station.recall_readings()));
@@ -859,6 +902,10 @@ impl Service {
             }
             self.mark_dirty(&name);
             self.update_state(now, &name, true, effects);
+            if let Some(entry) = self.stations.get(&name) {
+                let told = Discovery::new(&entry.station, self.models.main(), self.settings.stale_after);
+                self.announcements.changed(&told);
+            }
         }
         self.tell_specialists(Some(&before), effects);
     }

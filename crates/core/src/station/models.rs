@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::model::set;
 use crate::weather::quantity::Quantity;
+use crate::weather::site::Site;
 use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::History;
@@ -127,18 +128,31 @@ impl Station {
         (windows, readiness)
     }
 
+    /// Over how many hours ahead its forecasts say the lowest and the highest temperature, once a window is complete; `None`
+    /// where no model that may run for the station says them.
+    pub fn extremes_h(&self) -> Option<u32> {
+        let main = Some(&self.model).filter(|model| site(&model.manifest, self.setup).is_ok());
+        let specialists = self.experts.iter().flat_map(|_| &self.specialists);
+        main.into_iter().chain(specialists).find_map(|model| model.manifest.extremes_h)
+    }
+
     pub(super) fn measure_readiness(&mut self) {
         self.readiness = self.history.newest().map_or(Readiness::Silent, |newest| self.windows(newest).1);
     }
 }
 
-/// The normalised window of a station that is set up like this.
-fn window(manifest: &Manifest, setup: Setup, history: &History, slot: Slot) -> Result<Vec<f32>, Unready> {
+/// The site that a model is given of a station that is set up like this.
+fn site(manifest: &Manifest, setup: Setup) -> Result<Site, Unready> {
     let own = setup.place.map(|place| place.site);
     if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !setup.runs_anywhere) {
         return Err(Unready::Elsewhere(distance_km.round() as u32));
     }
-    let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
+    manifest.window.site_for(own).ok_or(Unready::NoPlace)
+}
+
+/// The normalised window of a station that is set up like this.
+fn window(manifest: &Manifest, setup: Setup, history: &History, slot: Slot) -> Result<Vec<f32>, Unready> {
+    let site = site(manifest, setup)?;
     let mut window = vec![0.0; manifest.window.len()];
     manifest.window.fill(history, site, slot, &mut window)?;
     manifest.normalisation.apply(&mut window);

@@ -1,6 +1,7 @@
 //! The service as a whole, without I/O: days of stations with kills, backlogs, clock steps and slow answers.
 
 mod clock;
+mod discovery;
 mod experts;
 mod faults;
 mod models;

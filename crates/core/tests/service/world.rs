@@ -115,6 +115,7 @@ pub(crate) fn settings() -> Settings {
         earliest: at(-365 * 24 * HOUR),
         experts: false,
         threshold_c: None,
+        discovery: Default::default(),
     }
 }
 
