@@ -85,6 +85,7 @@ impl Candidate {
             lead_h: self.lead_h.clone(),
             quantiles: draft.quantiles.clone(),
             extremes_h: None,
+            ranges: None,
             training: Some(Training {
                 file: facts.file.clone(),
                 sha256: facts.sha256.clone(),

@@ -1,9 +1,11 @@
 //! The service as a whole, without I/O: days of stations with kills, backlogs, clock steps and slow answers.
 
 mod clock;
+mod days;
 mod experts;
 mod faults;
 mod models;
+mod moves;
 mod places;
 mod restart;
 mod station;
