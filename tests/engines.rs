@@ -115,6 +115,7 @@ fn artefact_of_leads(networks: &[(String, Network)]) -> Vec<u8> {
         lead_h: (1..=leads as u32).collect(),
         quantiles: Vec::new(),
         extremes_h: None,
+        ranges: None,
         training: None,
         scores: Vec::new(),
         ..template

@@ -77,6 +77,7 @@ fn populate(metrics: &Metrics) {
         valid_at: issued_at + SignedDuration::from_hours(i64::from(lead_h)),
         temperature_c: 3.0,
         interval_c: None,
+        quantiles_c: None,
     };
     let forecast = Forecast {
         station,

@@ -382,7 +382,7 @@ impl Driver {
                     false => self.deliver(forecast.station, message),
                 }
             }
-            Publication::Status { station, state, newest_reading, place, model_distance_km, model } => {
+            Publication::Status { station, state, newest_reading, place, model_distance_km, odd, model } => {
                 let topic = topics.station_status.topic(station.as_str());
                 let payload = wire::status::encode_status(
                     &station,
@@ -390,14 +390,21 @@ impl Driver {
                     newest_reading,
                     place,
                     model_distance_km,
+                    &odd,
                     &model,
                 );
                 self.hand_in(message(topic, payload));
             }
-            Publication::Verification { station, model, verified_until, scores, experts } => {
+            Publication::Verification { station, model, verified_until, scores, experts, day_ahead } => {
                 let topic = topics.verification.topic(station.as_str());
-                let payload =
-                    wire::status::encode_verification(&station, &model, verified_until, &scores, &experts);
+                let payload = wire::status::encode_verification(
+                    &station,
+                    &model,
+                    verified_until,
+                    &scores,
+                    &experts,
+                    day_ahead.as_ref(),
+                );
                 self.hand_in(message(topic, payload));
             }
             Publication::Discovery(discovery) => {
@@ -531,7 +538,13 @@ impl Driver {
             Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
             Ok(wire::message::Received::Reading { station, decoded }) => {
                 self.telemetry.decoded(&station, &decoded);
-                Input::Reading { station, time: decoded.time, values: decoded.values, token }
+                Input::Reading {
+                    station,
+                    time: decoded.time,
+                    values: decoded.values,
+                    site: decoded.site,
+                    token,
+                }
             }
             Err(wire::message::NotTaken { station, reason, detail }) => {
                 Input::Unreadable { station, reason, detail, token }

@@ -13,8 +13,8 @@ use prometheus::{
 use std::sync::Arc;
 
 use forecastd_core::{
-    Dropped, Forecast, Implausible, Inserted, LeadScores, LeadTotals, Quantity, Rejected, Score, Scores,
-    Source, Standing, StationName,
+    DayScores, Dropped, Forecast, Implausible, Inserted, LeadScores, LeadTotals, Oddity, Quantity, Rejected,
+    Score, Scores, Source, Standing, StationName,
 };
 use forecastd_journal::JournalError;
 use forecastd_model::EngineKind;
@@ -37,6 +37,7 @@ pub struct Metrics {
     taken: IntCounterVec,
     rejected: IntCounterVec,
     dropped: IntCounterVec,
+    odd: IntCounterVec,
     unreadable: IntCounterVec,
     stations: IntGauge,
     stations_ready: IntGauge,
@@ -70,6 +71,9 @@ pub struct Metrics {
     mean_absolute_error: GaugeVec,
     skill: GaugeVec,
     coverage: GaugeVec,
+    extreme_pinball: GaugeVec,
+    extreme_coverage: GaugeVec,
+    brier: GaugeVec,
     lifetime_mean_absolute_error: GaugeVec,
     /// As last told; made into gauges at a scrape.
     scores: Mutex<BTreeMap<u32, LeadScores>>,
@@ -243,6 +247,12 @@ impl Metrics {
                 "1 while the clock is behind what stations say, and their readings wait.",
             ),
             clock_jumps: make.counter("clock_jumps_total", "Jumps of the clock."),
+            odd: make.counters(
+                "stations_odd_total",
+                "Stations about which something is odd, counted once each, moves each time.",
+                "reason",
+                Oddity::NAMES,
+            ),
             future_dropped: make.counter(
                 "stations_future_dropped_total",
                 "Stations whose newest readings were dropped because they lay in the future.",
@@ -335,6 +345,23 @@ impl Metrics {
                 "forecast_interval_coverage_ratio",
                 "Fraction of the observations scored lately that lay within the interval.",
                 &["lead_h"],
+            ),
+            extreme_pinball: make.gauges(
+                "forecast_extreme_pinball_loss_celsius",
+                "Mean pinball loss of the quantiles of the lowest and the highest temperature ahead, and of the station's own \
+                 last days, scored lately.",
+                &["extreme", "forecast"],
+            ),
+            extreme_coverage: make.gauges(
+                "forecast_extreme_coverage_ratio",
+                "Fraction of the lowest and highest temperatures scored lately that lay within the interval of 80 %.",
+                &["extreme"],
+            ),
+            brier: make.gauges(
+                "forecast_brier_score_ratio",
+                "Mean Brier score of the probability of frost, or of becoming colder than forecast.threshold_c, and of the \
+                 station's own frequency, scored lately.",
+                &["event", "forecast"],
             ),
             lifetime_mean_absolute_error: make.gauges(
                 "forecast_lifetime_mean_absolute_error_celsius",
@@ -460,6 +487,11 @@ impl Metrics {
     /// A message was not taken.
     pub fn reading_rejected(&self, reason: &str) {
         self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// Something is odd about a station that was not said before.
+    pub fn station_odd(&self, oddity: &Oddity) {
+        self.odd.with_label_values(&[oddity.name()]).inc();
     }
 
     /// A value was not believed.
@@ -630,6 +662,26 @@ impl Metrics {
             if let Some(yesterday_c) = score.yesterday_c {
                 observe("yesterday", yesterday_c);
             }
+        }
+    }
+
+    /// What was said of days ahead was scored; these are the scores of all stations.
+    pub fn days_scored(&self, scores: &DayScores) {
+        let rolling = &scores.rolling;
+        let set = |gauges: &GaugeVec, labels: &[&str], value: Option<f64>| {
+            if let Some(value) = value {
+                gauges.with_label_values(labels).set(value);
+            }
+        };
+        for (extreme, totals) in [("lowest", &rolling.lowest), ("highest", &rolling.highest)] {
+            set(&self.extreme_pinball, &[extreme, "model"], totals.pinball_c());
+            set(&self.extreme_pinball, &[extreme, "own_days"], totals.reference_pinball_c());
+            set(&self.extreme_coverage, &[extreme], totals.coverage());
+        }
+        for below in &rolling.below {
+            let event = if below.threshold_c() == 0.0 { "frost" } else { "below_threshold" };
+            set(&self.brier, &[event, "model"], below.brier_score());
+            set(&self.brier, &[event, "own_days"], below.reference_brier_score());
         }
     }
 

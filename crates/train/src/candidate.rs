@@ -90,6 +90,7 @@ impl Candidate {
             lead_h: self.lead_h.clone(),
             quantiles: facts.quantiles.clone(),
             extremes_h: None,
+            ranges: None,
             training: Some(Training {
                 file: record.file.clone(),
                 sha256: record.sha256.clone(),

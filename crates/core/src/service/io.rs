@@ -7,15 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::discovery::Discovery;
 use crate::forecast::Forecast;
+use crate::forecast::day_verification::DayScores;
 use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;
 use crate::journal::{Batch, Recall, Restored};
 use crate::model::set::{Models, SpecialistError};
-use crate::station::Readiness;
+use crate::station::{Oddity, Readiness};
 use crate::weather::place::Place;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
+use crate::weather::site::Site;
 use crate::window::history::Inserted;
 
 /// The time at which an input is handled.
@@ -41,6 +43,8 @@ pub enum Input {
         time: Timestamp,
         /// What was measured.
         values: Values,
+        /// Where it was measured, if the message says so.
+        site: Option<Site>,
         /// What acknowledges it.
         token: Token,
     },
@@ -164,6 +168,8 @@ pub enum Publication {
         place: Option<Place>,
         /// How far away the one site is that the model is for, where the station stands elsewhere, km.
         model_distance_km: Option<u32>,
+        /// What is odd about it, as words.
+        odd: Vec<&'static str>,
         /// The main model.
         model: Arc<str>,
     },
@@ -179,6 +185,8 @@ pub enum Publication {
         scores: Scores,
         /// How its experts stand, by rising name; empty without experts.
         experts: Vec<Standing>,
+        /// How good what was said of the days ahead has been, once one is over.
+        day_ahead: Option<DayScores>,
     },
     /// What Home Assistant is told of the station.
     Discovery(Discovery),
@@ -223,6 +231,13 @@ pub enum Event {
         /// Its temperature, °C.
         temperature_c: Option<f32>,
     },
+    /// Something is odd about a station, as was not said of it before.
+    StationOdd {
+        /// Which.
+        station: StationName,
+        /// What.
+        oddity: Oddity,
+    },
     /// A message was not taken.
     ReadingRefused {
         /// Whose, if that is known.
@@ -248,6 +263,8 @@ pub enum Event {
     },
     /// The scores of all stations together, as they were restored.
     ScoresRestored(Scores),
+    /// What was said of a day ahead was scored: the scores of all stations together, also as they were restored.
+    DaysScored(DayScores),
     /// A forecast was issued.
     ForecastIssued {
         /// The forecast.

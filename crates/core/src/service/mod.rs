@@ -29,14 +29,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::Forecast;
+use crate::forecast::day_verification::DayScores;
 use crate::forecast::verification::{Score, Scores};
 use crate::journal::{Batch, Entry, Restored};
 use crate::model::Model;
 use crate::model::set::Models;
-use crate::station::{Adopted, Completed, ModelWindow, Next, Readiness, Rejected, Setup, Station};
-use crate::weather::place::Places;
+use crate::station::{
+    Adopted, Completed, ModelWindow, Next, Oddity, Readiness, Rejected, Setup, Sighting, Station,
+};
+use crate::weather::place::{Place, Places};
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
+use crate::weather::site::Site;
 use crate::window::history::Inserted;
 
 use clock::ClockWatch;
@@ -106,6 +110,8 @@ struct StationEntry {
     is_delivery_dirty: bool,
     /// Readings that wait for the forecasts in flight.
     held: VecDeque<HeldReading>,
+    /// What is odd about it and was said.
+    odd: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -113,6 +119,7 @@ struct HeldReading {
     station: StationName,
     time: Timestamp,
     values: Values,
+    site: Option<Site>,
     token: Token,
     arrived: Duration,
 }
@@ -174,6 +181,7 @@ pub struct Service {
     says_no_readings: bool,
     /// The scores of all stations together.
     scores: Scores,
+    day_scores: DayScores,
     ready: usize,
     stale: usize,
     restored: RestoreCount,
@@ -216,6 +224,7 @@ impl Service {
             has_message: false,
             says_no_readings: false,
             scores: Scores::default(),
+            day_scores: DayScores::default(),
             ready: 0,
             stale: 0,
             restored: RestoreCount::default(),
@@ -225,10 +234,11 @@ impl Service {
     /// Handles what happened. Effects are to be carried out in their order.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Reading { station, time, values, token } => {
+            Input::Reading { station, time, values, site, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
-                self.reading(now, HeldReading { station, time, values, token, arrived: now.uptime }, effects);
+                let reading = HeldReading { station, time, values, site, token, arrived: now.uptime };
+                self.reading(now, reading, effects);
             }
             Input::Unreadable { station, reason, detail, token } => {
                 self.message_came(effects);
@@ -385,9 +395,9 @@ impl Service {
         }
     }
 
-    /// The specialists that a station uses: none without experts.
-    fn specialists(&self, station: &StationName) -> Box<[Arc<Model>]> {
-        let site = self.settings.places.of(station).map(|place| place.site);
+    /// The specialists that a station uses where it stands: none without experts.
+    fn specialists(&self, station: &StationName, place: Option<Place>) -> Box<[Arc<Model>]> {
+        let site = place.map(|place| place.site);
         if self.settings.experts { self.models.of_station(station, site) } else { Box::default() }
     }
 
@@ -421,7 +431,7 @@ impl Service {
         }
         self.clock.on_time(&reading.station);
         if let Some(entry) = self.stations.get_mut(&reading.station)
-            && (!entry.held.is_empty() || entry.station.must_wait(reading.time))
+            && (!entry.held.is_empty() || must_wait(&entry.station, &reading))
         {
             self.held += 1;
             entry.held.push_back(reading);
@@ -432,7 +442,7 @@ impl Service {
 
     /// Takes a reading that waits for nothing any more.
     fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
-        let HeldReading { station: name, time, values, token, arrived } = reading;
+        let HeldReading { station: name, time, values, site, token, arrived } = reading;
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
@@ -445,14 +455,27 @@ impl Service {
                 return self.refuse(Some(name), "too_many_stations", detail, token, effects);
             }
             None => {
+                let setup = self.setup(&name);
                 let station = Station::new(name.clone(), Arc::clone(self.models.main()))
-                    .set_up(self.setup(&name))
-                    .with_specialists(self.specialists(&name));
+                    .set_up(setup)
+                    .with_specialists(self.specialists(&name, setup.place));
                 (unseated.insert(station), false)
             }
         };
         if is_known {
             drop_future(station, limit, &mut self.entries, effects);
+        }
+        if let Some(site) = site
+            && station.sighted(time, Some(site)) != Sighting::Nothing
+        {
+            station.sight(time, site);
+            let specialists = match self.settings.experts {
+                true => self.models.of_station(&name, station.place().map(|place| place.site)),
+                false => Box::default(),
+            };
+            if station.adopt(Arc::clone(self.models.main()), specialists) == Adopted::MoreHistory {
+                effects.push(Effect::Recall(station.recall_readings()));
+            }
         }
         let observed = match station.observe(time, values, now.wall, arrived) {
             Ok(observed) => observed,
@@ -499,7 +522,24 @@ impl Service {
             }
         }
         self.say_newest(&name, effects);
-        self.update_state(now, &name, false, effects);
+        let is_odd = self.say_oddities(&name, effects);
+        self.update_state(now, &name, is_odd, effects);
+    }
+
+    /// Says what is odd about a station, each thing once, but for its moves; whether there was anything.
+    fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
+        let Some(entry) = self.stations.get_mut(name) else { return false };
+        let before = effects.len();
+        for oddity in entry.station.take_oddities() {
+            let is_known = entry.odd.contains(&oddity.name());
+            if !is_known {
+                entry.odd.push(oddity.name());
+            }
+            if !is_known || matches!(oddity, Oddity::Moved { .. }) {
+                effects.push(Effect::Emit(Event::StationOdd { station: name.clone(), oddity }));
+            }
+        }
+        effects.len() > before
     }
 
     /// Has models run for a forecast.
@@ -565,7 +605,7 @@ impl Service {
     fn release_held(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
         loop {
             let Some(entry) = self.stations.get_mut(name) else { return };
-            let can_go = entry.held.front().is_some_and(|reading| !entry.station.must_wait(reading.time));
+            let can_go = entry.held.front().is_some_and(|reading| !must_wait(&entry.station, reading));
             if !can_go {
                 return;
             }
@@ -577,7 +617,12 @@ impl Service {
 
     /// Publishes and journals a forecast.
     fn issue(&mut self, forecast: Forecast, delay: Option<Duration>, effects: &mut Vec<Effect>) {
-        if let Some(entry) = self.stations.get(&forecast.station) {
+        if let Some(entry) = self.stations.get_mut(&forecast.station) {
+            let day_scores = entry.station.take_day_scores();
+            day_scores.iter().for_each(|score| self.day_scores.add(score));
+            if !day_scores.is_empty() {
+                effects.push(Effect::Emit(Event::DaysScored(self.day_scores.clone())));
+            }
             let longest_h = self.models.main().manifest.max_lead_h();
             effects.push(Effect::Emit(Event::ForecastIssued {
                 forecast: Box::new(forecast.clone()),
@@ -627,6 +672,7 @@ impl Service {
                 verified_until,
                 scores: entry.station.scores().clone(),
                 experts,
+                day_ahead: entry.station.day_scores().cloned(),
             }));
         }
     }
@@ -684,6 +730,7 @@ impl Service {
             newest_reading: entry.station.newest().map(|(time, _)| time),
             place: entry.station.place(),
             model_distance_km,
+            odd: entry.odd.clone(),
             model: Arc::clone(&self.models.main().id),
         }));
     }
@@ -745,6 +792,7 @@ impl Service {
             is_dirty: false,
             is_delivery_dirty: false,
             held: VecDeque::new(),
+            odd: Vec::new(),
         };
         self.sweep.push_back(name.clone());
         self.announcements.wanted(&name);
@@ -821,10 +869,11 @@ impl Service {
     fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
         let setup = self.setup(&restored.station);
-        let specialists = self.specialists(&restored.station);
+        let place = Station::restored_place(setup, restored);
+        let specialists = self.specialists(&restored.station, place);
         let has_specialists = !specialists.is_empty();
         let main = Arc::clone(self.models.main());
-        let (station, next, undelivered) = Station::restore(main, specialists, setup, restored, limit);
+        let (mut station, next, undelivered) = Station::restore(main, specialists, setup, restored, limit);
         let name = station.name().clone();
         self.clock.shown(station.active_at());
         if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {
@@ -846,6 +895,9 @@ impl Service {
             effects.push(Effect::Recall(station.recall_readings()));
         }
         self.scores.merge(station.scores());
+        // Those that came of what was owed are among them.
+        station.take_day_scores();
+        station.day_scores().into_iter().for_each(|scores| self.day_scores.merge(scores));
         self.seat(now, station);
         if let Some(entry) = self.stations.get_mut(&name) {
             entry.active_uptime = now.uptime.as_nanos() as i128 - inactive.as_nanos();
@@ -868,6 +920,9 @@ impl Service {
     fn restore_ended(&mut self, omitted: usize, effects: &mut Vec<Effect>) {
         let RestoreCount { stations, owed, undelivered, omitted: own } = std::mem::take(&mut self.restored);
         effects.push(Effect::Emit(Event::ScoresRestored(self.scores.clone())));
+        if !self.day_scores.is_empty() {
+            effects.push(Effect::Emit(Event::DaysScored(self.day_scores.clone())));
+        }
         effects.push(Effect::Emit(Event::Restored {
             stations,
             ready: self.ready,
@@ -893,7 +948,8 @@ impl Service {
         }
         let names: Vec<StationName> = self.stations.keys().cloned().collect();
         for name in names {
-            let specialists = self.specialists(&name);
+            let place = self.stations.get(&name).and_then(|entry| entry.station.place());
+            let specialists = self.specialists(&name, place);
             let Some(entry) = self.stations.get_mut(&name) else { continue };
             match entry.station.adopt(Arc::clone(self.models.main()), specialists) {
                 Adopted::Nothing => continue,
@@ -1009,6 +1065,13 @@ impl Service {
             self.update_state(now, &name, false, effects);
         }
     }
+}
+
+/// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
+/// models.
+fn must_wait(station: &Station, reading: &HeldReading) -> bool {
+    let stands_elsewhere = || station.sighted(reading.time, reading.site) != Sighting::Nothing;
+    station.must_wait(reading.time) || station.in_flight() > 0 && stands_elsewhere()
 }
 
 fn drop_future(

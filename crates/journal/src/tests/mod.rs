@@ -54,6 +54,7 @@ fn forecast(station: &str, origin: i64) -> Forecast {
         valid_at: at(origin + 3600 * i64::from(lead_h)),
         temperature_c: -1.5,
         interval_c,
+        quantiles_c: None,
     };
     Forecast {
         station: name(station),

@@ -227,12 +227,7 @@ impl Session<'_> {
             self.note(&facts.faults.to_string());
         }
         let learned = years * DEFAULT_SPLIT.train;
-        let verdict = match learned {
-            ..1.0 => "seasons cannot be learned from that, expect little until there are four years in all",
-            ..2.0 => "enough to begin with; every further year will help",
-            _ => "enough",
-        };
-        self.note(&format!("{learned:.1} years of it are learned from: {verdict}"));
+        self.note(&format!("{learned:.1} years of it are learned from: {}", advice(learned)));
     }
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
@@ -368,6 +363,19 @@ impl Session<'_> {
         Ok(dataset)
     }
 }
+
+/// What so many years of a station's readings are good for, by what was measured at Jena (`models/README.md`).
+fn advice(learned_years: f64) -> &'static str {
+    if learned_years < JENA_OWN_YEARS {
+        "a model of its own from 5.7 years at Jena had 2.21 °C at 24 h in 2020, the model for any place 2.23 °C, so that less is \
+         better used by --experiment own, which adds it to that one: there half a year gained 0.5 %, one 1.4 %, two 2.4 %"
+    } else {
+        "enough for a model of its own, which from 5.7 years at Jena had 2.21 °C at 24 h in 2020, the model for any place 2.23 °C"
+    }
+}
+
+/// The years that the model of its own at Jena learned from: 300,000 of 420,551 rows of eight years.
+const JENA_OWN_YEARS: f64 = 5.7;
 
 /// The result of an experiment, without what its record tells.
 struct Scored {

@@ -159,6 +159,7 @@ impl Session<'_> {
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),
+            ranges: None,
             training,
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
