@@ -194,6 +194,11 @@ impl Daemon {
         (header.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
+    /// Where it serves HTTP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `/metrics`.
     pub fn scrape(&self) -> String {
         let (status, body) = self.get("/metrics");

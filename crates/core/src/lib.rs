@@ -31,6 +31,7 @@ pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
 };
+pub use forecast::past::{DayScore, Observations, PastForecast, day_scores};
 pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
@@ -46,7 +47,10 @@ pub use model::manifest::{
 pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
 pub use model::set::{Models, SpecialistError};
-pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
+pub use service::{
+    Effect, Event, Input, Now, Publication, Service, Settings, StationList, StationQuery, StationState,
+    StationView, Token,
+};
 pub use station::{
     Adopted, Completed, ModelWindow, Next, Observed, Readiness, Rejected, Setup, Station, humanize,
 };

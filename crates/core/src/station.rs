@@ -13,10 +13,12 @@
 //! | `in_flight` | forecasts that models were asked for, and what they become |
 //! | `models` | the models of the station, and the history that serves them all |
 //! | `experts` | what its experts forecast together |
+//! | `view` | what it shows of itself |
 
 mod experts;
 mod in_flight;
 mod models;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -18,10 +18,12 @@
 //! | `tidying` | what is old, or belongs to nobody, removed a little at a time |
 //! | `store` | the file: opened, moved aside, opened anew |
 //! | `restore` | what is read from it at the start |
+//! | `history` | what it holds between two times, read while another writes |
 //! | `writer` | the thread |
 
 mod encoding;
 mod error;
+mod history;
 mod legacy;
 mod restore;
 mod rows;
@@ -34,6 +36,7 @@ mod transaction;
 mod writer;
 
 pub use error::{JournalError, NotWritten};
+pub use history::{History, Span};
 pub use restore::{RestoreLimits, RestoreReport};
 pub use store::{Opened, Store, forget, recall, stations};
 pub use tidying::Retention;

@@ -4,6 +4,7 @@ pub(crate) mod baseline;
 pub(crate) mod cholesky;
 pub(crate) mod day_ahead;
 pub(crate) mod experts;
+pub(crate) mod past;
 pub(crate) mod quantiles;
 pub(crate) mod score;
 pub(crate) mod verification;

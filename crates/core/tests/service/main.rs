@@ -7,4 +7,5 @@ mod models;
 mod places;
 mod restart;
 mod station;
+mod view;
 mod world;
