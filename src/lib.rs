@@ -9,5 +9,6 @@ pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod error_chain;
+pub mod http;
 pub mod operations;
 pub mod wire;

@@ -20,6 +20,7 @@ use super::loader::Loaded;
 use super::recall::Recaller;
 use super::sources::{Sources, Taken};
 use crate::config::{DiscoveryTopics, Topics};
+use crate::http::{Live, Question};
 use crate::operations::events::{Notice, Telemetry};
 use crate::wire;
 
@@ -49,6 +50,8 @@ pub(super) struct Inputs {
     pub(super) journal: mpsc::UnboundedReceiver<JournalNews>,
     /// What the journal was asked for again.
     pub(super) recalled: mpsc::UnboundedReceiver<Vec<Restored>>,
+    /// What clients of HTTP want to know.
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// What the driver noticed that the daemon should know.
@@ -100,6 +103,7 @@ struct Undelivered {
 pub(super) struct Driver {
     service: Service,
     telemetry: Telemetry,
+    live: Live,
     topics: Topics,
     home_assistant: HomeAssistant,
     sources: Sources,
@@ -135,6 +139,7 @@ impl Driver {
         Driver {
             service,
             telemetry,
+            live: Live::default(),
             topics,
             home_assistant: HomeAssistant::default(),
             sources: Sources::default(),
@@ -165,6 +170,11 @@ impl Driver {
         before: Option<DiscoveryTopics>,
     ) {
         self.home_assistant = HomeAssistant { topics, before };
+    }
+
+    /// What happens, for those who listen.
+    pub(super) fn live(&self) -> &Live {
+        &self.live
     }
 
     /// The service, to be asked.
@@ -218,6 +228,11 @@ impl Driver {
                 Happened::Routine
             }
             Ok(()) = self.publisher.room(), if !accepts && !self.publisher.has_room() => Happened::Routine,
+            // One with each turn, which takes messages besides: however many ask, readings come.
+            Some(question) = inputs.questions.recv() => {
+                question(&self.service, self.now());
+                Happened::Routine
+            }
             Some(event) = inputs.inbox.recv(), if accepts => self.session_event(event),
             else => std::future::pending().await,
         };
@@ -322,8 +337,12 @@ impl Driver {
         closed.unwrap_or(Ok(()))
     }
 
+    fn now(&self) -> Now {
+        Now { wall: Timestamp::now(), uptime: self.started.elapsed() }
+    }
+
     fn handle(&mut self, input: Input) {
-        let now = Now { wall: Timestamp::now(), uptime: self.started.elapsed() };
+        let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
         self.service.handle(now, input, &mut effects);
         self.effects = effects;
@@ -353,7 +372,10 @@ impl Driver {
                     let in_use = self.engines.switch(&models);
                     self.telemetry.models_in_use(&in_use);
                 }
-                Effect::Emit(event) => self.telemetry.emit(event),
+                Effect::Emit(event) => {
+                    self.live.event(&event);
+                    self.telemetry.emit(event);
+                }
             }
         }
         // The vector is used again.
@@ -368,6 +390,7 @@ impl Driver {
     }
 
     fn publish(&mut self, publication: Publication) {
+        self.live.publication(&publication);
         let topics = &self.topics;
         let message = |topic: String, payload: String| Message::retained(topic, payload);
         match publication {

@@ -37,10 +37,11 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, DiscoveryTopics, Fault};
 use crate::error_chain::chain;
+use crate::http::{self, Providers};
 use crate::operations::events::{Notice, Telemetry};
 use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
-use crate::operations::{descriptors, http, systemd};
+use crate::operations::{descriptors, systemd};
 
 use driver::{Driver, Happened, Inputs};
 use engines::Engines;
@@ -199,17 +200,6 @@ pub async fn run(
     let (publisher, inbox, session) = Session::start(&mqtt, purpose)?;
     metrics.watch_session(session.statistics());
 
-    let (http_end, http_ended) = oneshot::channel::<()>();
-    let http_server = tokio::spawn(http::serve(
-        listener,
-        Arc::clone(&metrics),
-        Arc::clone(&health),
-        http_limits(&config),
-        async move {
-            let _ = http_ended.await;
-        },
-    ));
-
     let settings = service_settings(&config, journal.as_ref(), told_before.is_some());
     let service = Service::new(settings, models);
     let (found, recalled) = mpsc::unbounded_channel();
@@ -218,9 +208,21 @@ pub async fn run(
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
     driver.listen_to(config.sources.clone());
     driver.tell_home_assistant(config.home_assistant.topics(), told_before);
+    let (questions, asked) = http::questions();
+    let providers = Providers {
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        questions,
+        live: driver.live().listening(),
+        journal: config.journal.enabled.then(|| config.journal.path.clone()),
+    };
+    let (http_end, http_ended) = oneshot::channel::<()>();
+    let http_server = tokio::spawn(http::serve(listener, providers, http_limits(&config), async move {
+        let _ = http_ended.await;
+    }));
     driver.restore(restored).await;
     let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
-    let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled };
+    let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled, questions: asked };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = tokio::time::Instant::now();

@@ -911,7 +911,11 @@ mod tests {
         metrics.station_missing(&name, 60);
         metrics.station_state(&name, "warming_up");
         metrics.station_state(&name, "ready");
-        let extreme = |temperature_c| forecastd_core::Extreme { temperature_c, interval_c: (0.0, 1.0) };
+        let extreme = |temperature_c| forecastd_core::Extreme {
+            temperature_c,
+            interval_c: (0.0, 1.0),
+            quantiles_c: None,
+        };
         metrics.station_forecast(&Forecast {
             station: name.clone(),
             issued_at: Timestamp::UNIX_EPOCH,
@@ -924,6 +928,7 @@ mod tests {
                 valid_at: Timestamp::UNIX_EPOCH,
                 temperature_c: 2.0,
                 interval_c: Some((1.5, 3.5)),
+                quantiles_c: None,
             }],
             day_ahead: Some(forecastd_core::DayAhead {
                 hours: 24,

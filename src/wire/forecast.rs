@@ -121,7 +121,7 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
 }
 
 /// A temperature to a hundredth of a degree, without a negative zero.
-fn hundredths(value: f32) -> f64 {
+pub(crate) fn hundredths(value: f32) -> f64 {
     (f64::from(value) * 100.0).round() / 100.0 + 0.0
 }
 

@@ -1,5 +1,6 @@
 //! Every payload, in and out.
 
+pub mod api;
 pub mod discovery;
 pub mod forecast;
 pub mod message;

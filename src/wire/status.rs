@@ -292,7 +292,8 @@ mod tests {
         let states = readiness.map(StationState::Fresh).into_iter().chain([StationState::Stale]);
         let mut words: Vec<&str> = states.map(state_name).collect();
         let mut listed = STATE_NAMES.to_vec();
-        (words.sort_unstable(), listed.sort_unstable());
+        words.sort_unstable();
+        listed.sort_unstable();
         assert_eq!(words, listed);
     }
 
@@ -304,7 +305,10 @@ mod tests {
         let state = StationState::Fresh(Readiness::WarmingUp(missing));
         let place = Place::of_time_zone("America/Denver").unwrap();
         let time = Some(Timestamp::UNIX_EPOCH);
-        reviewed("payload_status", &encode_status(&station, state, time, Some(place), Some(8390), &[], "jena@0"));
+        reviewed(
+            "payload_status",
+            &encode_status(&station, state, time, Some(place), Some(8390), &[], "jena@0"),
+        );
         assert_eq!(
             encode_status(&station, state, None, None, None, &[], "jena@0"),
             concat!(
@@ -345,7 +349,8 @@ mod tests {
         let station = StationName::new("roof").unwrap();
         let lead = LeadStanding { lead_h: 24, weight: 0.25, mae_c: None };
         let standing = Standing { name: "persistence".to_owned(), is_asleep: false, leads: vec![lead] };
-        let payload = encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing], None);
+        let payload =
+            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing], None);
         reviewed("payload_verification", &payload);
         assert_eq!(
             payload,

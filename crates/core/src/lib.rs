@@ -34,6 +34,7 @@ pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
 };
+pub use forecast::past::{DailyScore, Observations, PastForecast, daily_scores};
 pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
@@ -51,8 +52,8 @@ pub use model::outputs::{DecodedLead, decode_outputs};
 pub use model::ranges::{Measure, Ranges};
 pub use model::set::{Models, SpecialistError};
 pub use service::{
-    Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationState,
-    Token,
+    Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationList,
+    StationQuery, StationState, StationView, Token, VerificationView,
 };
 pub use station::{
     Adopted, Completed, ModelWindow, Next, Observed, Oddity, Readiness, Rejected, Setup, Sighting, Station,

@@ -15,12 +15,14 @@
 //! | `experts` | what its experts forecast together |
 //! | `moves` | where it stands, as its payload has it, and what becomes of it when it stands elsewhere |
 //! | `character` | what its days are like, and what is odd about them |
+//! | `view` | what it shows of itself |
 
 mod character;
 mod experts;
 mod in_flight;
 mod models;
 mod moves;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

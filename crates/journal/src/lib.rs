@@ -19,10 +19,12 @@
 //! | `import` | readings of another program's history, brought in beside a daemon that runs |
 //! | `store` | the file: opened, moved aside, opened anew |
 //! | `restore` | what is read from it at the start |
+//! | `history` | what it holds between two times, read while another writes |
 //! | `writer` | the thread |
 
 mod encoding;
 mod error;
+mod history;
 mod import;
 mod legacy;
 mod restore;
@@ -36,6 +38,7 @@ mod transaction;
 mod writer;
 
 pub use error::{JournalError, NotWritten};
+pub use history::{History, Span};
 pub use import::{ImportReading, Imported, Importer};
 pub use restore::{RestoreLimits, RestoreReport};
 pub use store::{Opened, Store, forget, recall, stations};

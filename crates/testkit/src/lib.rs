@@ -4,6 +4,7 @@
 
 #[cfg(feature = "artefact")]
 pub mod artefact;
+pub mod browser;
 pub mod client;
 pub mod events;
 #[cfg(feature = "artefact")]

@@ -5,6 +5,7 @@ pub(crate) mod cholesky;
 pub(crate) mod day_ahead;
 pub(crate) mod day_verification;
 pub(crate) mod experts;
+pub(crate) mod past;
 pub(crate) mod quantiles;
 pub(crate) mod score;
 pub(crate) mod verification;

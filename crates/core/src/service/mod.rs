@@ -7,6 +7,7 @@
 //! | `io` | what goes in and what comes out |
 //! | `clock` | whether the clock can be believed |
 //! | `discovery` | what Home Assistant is told of the stations, and in which turn |
+//! | `view` | what is said of stations to whoever asks |
 //!
 //! The rules that a restart relies on:
 //! - What a reading changes is made durable in one batch with the reading: the state of its station, what is owed for it.
@@ -21,6 +22,7 @@
 mod clock;
 mod discovery;
 mod io;
+mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -47,6 +49,7 @@ use clock::ClockWatch;
 use discovery::Announcements;
 pub use discovery::{Discovery, DiscoverySettings};
 pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
+pub use view::{StationList, StationQuery, StationView, VerificationView};
 
 /// The most windows in flight; no reading is accepted while there are.
 const MAX_IN_FLIGHT: usize = 256;
@@ -112,6 +115,17 @@ struct StationEntry {
     held: VecDeque<HeldReading>,
     /// What is odd about it and was said.
     odd: Vec<&'static str>,
+}
+
+impl StationEntry {
+    /// How the station is now.
+    fn state(&self, now: Now, stale_after: SignedDuration) -> StationState {
+        let silent_for = now.uptime.as_nanos() as i128 - self.active_uptime;
+        match silent_for > stale_after.as_nanos() {
+            true => StationState::Stale,
+            false => StationState::Fresh(self.station.readiness()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -688,10 +702,8 @@ impl Service {
     /// hour has passed, or when it `must` be said.
     fn update_state(&mut self, now: Now, name: &StationName, must: bool, effects: &mut Vec<Effect>) {
         let Some(entry) = self.stations.get_mut(name) else { return };
-        let silent_for = now.uptime.as_nanos() as i128 - entry.active_uptime;
-        let is_stale = silent_for > self.settings.stale_after.as_nanos();
-        let readiness = entry.station.readiness();
-        let state = if is_stale { StationState::Stale } else { StationState::Fresh(readiness) };
+        let state = entry.state(now, self.settings.stale_after);
+        let is_stale = state == StationState::Stale;
         let missing_hours = match state {
             StationState::Fresh(Readiness::WarmingUp(missing)) => {
                 Some((missing.remaining.as_secs() + 3599) / 3600)

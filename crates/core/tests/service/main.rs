@@ -10,4 +10,5 @@ mod moves;
 mod places;
 mod restart;
 mod station;
+mod view;
 mod world;

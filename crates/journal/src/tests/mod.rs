@@ -1,5 +1,6 @@
 //! Tests of the journal as a whole, and what they share.
 
+mod history;
 mod hostile;
 mod import;
 mod migration;
