@@ -136,7 +136,8 @@ fn the_things_of_openhab_read_what_is_published_and_the_items_are_linked_to_them
         match path.strip_prefix(filtered) {
             Some(key) => {
                 let leads = at(&payload(&topic), "leads");
-                let lead = leads.as_array().unwrap().iter().find(|lead| lead["lead_h"] == 24).unwrap().clone();
+                let lead =
+                    leads.as_array().unwrap().iter().find(|lead| lead["lead_h"] == 24).unwrap().clone();
                 assert!(lead.get(key).is_some(), "{topic}: {pattern}");
             }
             None => assert!(!at(&payload(&topic), path).is_null(), "{topic}: {pattern}"),
@@ -168,10 +169,10 @@ fn the_settings_of_weewx_read_what_is_published_and_write_what_the_daemon_takes(
         read += 1;
     }
     assert!(read >= 4);
-    let canonical: BTreeSet<&str> = forecastd_core::Quantity::ALL.iter().map(|quantity| quantity.key()).collect();
+    let canonical: BTreeSet<&str> =
+        forecastd_core::Quantity::ALL.iter().map(|quantity| quantity.key()).collect();
     let inputs = settings.split("[[[inputs]]]").nth(1).unwrap().split("# ---").next().unwrap();
-    let names: Vec<&str> =
-        inputs.lines().filter_map(|line| line.trim().strip_prefix("name = ")).collect();
+    let names: Vec<&str> = inputs.lines().filter_map(|line| line.trim().strip_prefix("name = ")).collect();
     assert!(names.contains(&"time") && names.contains(&"air_temperature_c"));
     for name in names {
         assert!(name == "time" || canonical.contains(name), "{name}");

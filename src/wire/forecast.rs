@@ -173,7 +173,7 @@ mod tests {
             r#""below":[{"threshold_c":2.0,"probability":0.99}]}}"#
         );
         assert!(payload.ends_with(expected), "{payload}");
-        reviewed("payload_forecast", &payload);
+        reviewed("payload_forecast", &super::encode(&with_extremes, true));
         let stale = super::encode(&forecast, true);
         assert!(stale.contains(r#""temperature_24h_c":3.1,"stale":true,"leads""#), "{stale}");
     }
