@@ -539,18 +539,15 @@ impl Metrics {
             let labels = [forecast.station.as_str(), &lead_h];
             self.forecast_temperature.with_label_values(&labels).set(f64::from(lead.temperature_c));
             self.forecast_valid.with_label_values(&labels).set(lead.valid_at.as_second() as f64);
-            if let Some((low_c, high_c)) = lead.interval_c {
-                self.forecast_low.with_label_values(&labels).set(f64::from(low_c));
-                self.forecast_high.with_label_values(&labels).set(f64::from(high_c));
-            }
+            set_or_remove(&self.forecast_low, &labels, lead.interval_c.map(|(low_c, _)| low_c));
+            set_or_remove(&self.forecast_high, &labels, lead.interval_c.map(|(_, high_c)| high_c));
         }
         let station = [forecast.station.as_str()];
-        let Some(day) = &forecast.day_ahead else { return };
-        self.forecast_lowest.with_label_values(&station).set(f64::from(day.lowest.temperature_c));
-        self.forecast_highest.with_label_values(&station).set(f64::from(day.highest.temperature_c));
-        if let Some(frost) = day.below.iter().find(|below| below.threshold_c == 0.0) {
-            self.frost_probability.with_label_values(&station).set(f64::from(frost.probability));
-        }
+        let day = forecast.day_ahead.as_ref();
+        set_or_remove(&self.forecast_lowest, &station, day.map(|day| day.lowest.temperature_c));
+        set_or_remove(&self.forecast_highest, &station, day.map(|day| day.highest.temperature_c));
+        let frost = day.and_then(|day| day.below.iter().find(|below| below.threshold_c == 0.0));
+        set_or_remove(&self.frost_probability, &station, frost.map(|below| below.probability));
     }
 
     /// A station is in this state.
@@ -828,6 +825,15 @@ impl Metrics {
     }
 }
 
+/// Sets a series, or takes it away where the newest forecast does not say it: else the one before would seem to.
+fn set_or_remove(gauges: &GaugeVec, labels: &[&str], value: Option<f32>) {
+    match value {
+        Some(value) => gauges.with_label_values(labels).set(f64::from(value)),
+        // It may not be there.
+        None => drop(gauges.remove_label_values(labels)),
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Metrics {
         Metrics::new()
@@ -916,7 +922,7 @@ mod tests {
             interval_c: (0.0, 1.0),
             quantiles_c: None,
         };
-        metrics.station_forecast(&Forecast {
+        let forecast = Forecast {
             station: name.clone(),
             issued_at: Timestamp::UNIX_EPOCH,
             origin: Timestamp::UNIX_EPOCH,
@@ -936,7 +942,8 @@ mod tests {
                 highest: extreme(6.0),
                 below: vec![forecastd_core::Below { threshold_c: 0.0, probability: 0.75 }],
             }),
-        });
+        };
+        metrics.station_forecast(&forecast);
         let text = metrics.encode();
         for series in [
             "station_state{state=\"ready\",station=\"roof\"} 1",
@@ -949,6 +956,8 @@ mod tests {
         ] {
             assert!(text.contains(&format!("forecastd_{series}\n")), "{series}: {text}");
         }
+        metrics.station_forecast(&Forecast { day_ahead: None, ..forecast });
+        assert!(!metrics.encode().contains("forecastd_forecast_lowest_celsius{"));
         metrics.forget_station(&name);
         assert!(!metrics.encode().contains("station=\"roof\""));
     }

@@ -197,7 +197,7 @@ mod tests {
         with_quantiles.day_ahead.as_mut().unwrap().highest.quantiles_c =
             Some([3.5, 4.0, 5.0, 5.5, 6.0, 7.5, -0.001]);
         let payload = super::encode(&with_quantiles, false);
-        reviewed("payload_forecast", &payload);
+        reviewed("payload_forecast", &super::encode(&with_quantiles, true));
         for expected in [
             r#""temperature_24h_c":3.1,"quantiles":[0.05,0.1,0.25,0.5,0.75,0.9,0.95],"leads":["#,
             r#""high_c":1.6,"quantiles_c":[-0.7,-0.2,0.3,0.71,1.1,1.6,2.0]},{"lead_h":24,"#,

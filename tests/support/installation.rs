@@ -184,6 +184,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Where it serves HTTP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Status and body of an HTTP answer.
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
