@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio::sync::mpsc;
 
 use forecastd::command::replay::ReplayOptions;
@@ -13,12 +14,16 @@ use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 #[cfg(feature = "demo")]
 use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
-    command::{evaluate, forget, healthcheck, import, inspect, listen, probe, quantities, replay},
+    ModelLocation,
+    command::{evaluate, forget, healthcheck, import, inspect, listen, manual, probe, quantities, replay},
     daemon,
     operations::descriptors,
 };
 use forecastd_core::StationName;
 use forecastd_model::EngineProgram;
+
+/// The name that shells know the program by.
+const PROGRAM: &str = "forecastd";
 
 /// The exit code of what an interrupt ended, as shells have it: 128 and the number of the signal.
 const INTERRUPTED: u8 = 130;
@@ -92,23 +97,43 @@ enum Command {
     },
     /// Score a model on a record, beside the reference forecasts
     Evaluate(evaluate::EvaluateOptions),
-    /// Print what is in a model file
+    /// Print what is in a model
     Inspect {
-        /// The model file
-        file: PathBuf,
+        /// The model file [default: the model that is built in]
+        file: Option<PathBuf>,
         /// Print the manifest as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Try a model file in a process of its own: whether it runs, how fast, in how much memory
+    /// Try a model in a process of its own: whether it runs, how fast, in how much memory
     Probe(probe::ProbeOptions),
     /// The Jena climate record
     #[command(subcommand)]
     Data(DataCommand),
+    /// Print what completes commands and options in a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of every command and of the configuration
+    #[command(after_help = "Without a folder: forecastd man | man --local-file -")]
+    Man {
+        /// The folder that the pages go into
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Serve as the engine of the process that starts this
     #[command(hide = true)]
     Engine,
 }
+
+/// Where shells look for completions.
+const COMPLETIONS_HELP: &str = "\
+For one user:
+  bash  forecastd completions bash > ~/.local/share/bash-completion/completions/forecastd
+  fish  forecastd completions fish > ~/.config/fish/completions/forecastd.fish
+  zsh   forecastd completions zsh > FOLDER/_forecastd, with a FOLDER of $fpath";
 
 #[derive(Debug, clap::Args)]
 struct ConfigOptions {
@@ -168,7 +193,10 @@ impl Arguments {
             #[cfg(feature = "train")]
             Command::Retrain(options) => return retrain(&options),
             #[cfg(feature = "train")]
-            Command::Train(options) => return train(&options),
+            Command::Train(mut options) => {
+                options.built_in = Some(forecastd::BUILT_IN);
+                return train(&options);
+            }
             #[cfg(not(feature = "train"))]
             Command::Train { .. } => {
                 anyhow::bail!("this build has no trainer: cargo run --release --features train -- train …");
@@ -177,7 +205,12 @@ impl Arguments {
                 // A model may end the process that loads it, and an evaluation has better things to say than SIGABRT.
                 // What is wrong with the file itself, it says.
                 let library = options.onnxruntime_library.as_deref();
-                let tried = probe::start(&options.model, options.engine, library, EngineProgram::itself());
+                let tried = probe::start(
+                    &options.model.clone().into(),
+                    options.engine,
+                    library,
+                    EngineProgram::itself(),
+                );
                 if let Err(error @ probe::ProbeError::Engine { .. }) = tried {
                     return Err(error.into());
                 }
@@ -191,14 +224,29 @@ impl Arguments {
             }
             Command::Inspect { file, json } => {
                 let mut text = Vec::new();
-                inspect::run(&file, json, &mut text)
-                    .with_context(|| format!("{} cannot be shown", file.display()))?;
+                let location = ModelLocation::from(file);
+                inspect::run(&location, json, &mut text)
+                    .with_context(|| format!("{location} cannot be shown"))?;
                 std::io::Write::write_all(&mut std::io::stdout(), &text)?;
             }
             Command::Probe(options) => {
                 let mut text = Vec::new();
                 probe::run(&options, EngineProgram::itself(), &mut text)?;
                 std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+            }
+            Command::Completions { shell } => {
+                let mut text = Vec::new();
+                clap_complete::generate(shell, &mut Arguments::command(), PROGRAM, &mut text);
+                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+            }
+            Command::Man { folder: None } => {
+                let mut text = Vec::new();
+                manual::print(Arguments::command(), &mut text)?;
+                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+            }
+            Command::Man { folder: Some(folder) } => {
+                manual::write(Arguments::command(), &folder)
+                    .with_context(|| format!("manual pages cannot be written to {}", folder.display()))?;
             }
             Command::Engine => {
                 start_engine_log();

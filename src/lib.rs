@@ -10,5 +10,8 @@ pub mod daemon;
 pub mod demo;
 mod error_chain;
 pub mod http;
+mod model_location;
 pub mod operations;
 pub mod wire;
+
+pub use model_location::{BUILT_IN, ModelLocation};

@@ -79,3 +79,84 @@ fn check_says_every_fault_in_one_go_and_what_works_but_should_not_be_so() {
     compare("check_bad_model", &check(&format!("{model}[mqtt]\ntls = true\nca_file = \"nowhere.pem\"\n")));
     compare("check_no_file", &said(folder.path(), &["check", "--config", "nowhere.toml"]));
 }
+
+/// What follows the program's name in the lines of `--help` that list commands.
+fn commands(folder: &Path) -> Vec<String> {
+    let help = said(folder, &["--help"]);
+    let (_, list) = help.split_once("Commands:\n").unwrap();
+    let (list, _) = list.split_once("\n\n").unwrap();
+    let first_words = list.lines().map(|line| line.split_whitespace().next().unwrap().to_owned());
+    first_words.filter(|command| command != "help").collect()
+}
+
+#[test]
+fn every_command_and_the_configuration_have_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = said(folder.path(), &["man", "pages"]);
+    assert_eq!(answer, "--- standard error\n--- exit code 0\n");
+    let page = |name: &str| std::fs::read_to_string(folder.path().join("pages").join(name)).expect(name);
+    for command in commands(folder.path()) {
+        let help = said(folder.path(), &[&command, "--help"]);
+        let page = page(&format!("forecastd-{command}.1"));
+        assert!(page.contains(".SH NAME\n"), "{page}");
+        // What the page leaves out of a command, nobody finds.
+        let options = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+        let is_name =
+            |option: &&str| option.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
+        for option in options.filter(is_name).filter(|option| !option.is_empty()) {
+            assert!(page.contains(&option.replace('-', "\\-")), "forecastd-{command}(1) has no --{option}");
+        }
+    }
+    assert!(!folder.path().join("pages/forecastd-engine.1").exists(), "it is nobody's command");
+    let configuration = page("forecastd.toml.5");
+    for group in forecastd::config::reference() {
+        for (key, _) in &group.keys {
+            assert!(configuration.contains(&format!("\\fB{key}\\fR = ")), "forecastd.toml(5) has no {key}");
+        }
+    }
+    let printed = said(folder.path(), &["man"]);
+    assert!(printed.starts_with(&page("forecastd.1")), "{printed}");
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let script =
+        Command::new(env!("CARGO_BIN_EXE_forecastd")).args(["completions", "bash"]).output().unwrap();
+    std::fs::write(folder.path().join("completions"), script.stdout).unwrap();
+    let completed = |words: &str| {
+        let place = words.split(' ').count() - 1;
+        let (_, last) = words.rsplit_once(' ').unwrap();
+        let asks = format!(
+            "source ./completions; COMP_WORDS=({words}) COMP_CWORD={place}; _forecastd forecastd '{last}' ''; \
+             echo \"${{COMPREPLY[*]}}\""
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &asks]).current_dir(folder.path()).output();
+        String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(completed("forecastd che"), "check");
+    assert_eq!(completed("forecastd check --con"), "--config");
+    for command in commands(folder.path()) {
+        assert!(
+            completed(&format!("forecastd {command}")).split(' ').any(|word| word == command),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn a_program_alone_has_a_model_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world.onnx");
+    let shipped = said(folder.path(), &["inspect", shipped.to_str().unwrap()]);
+    assert_eq!(said(folder.path(), &["inspect"]), shipped);
+    let probed = said(folder.path(), &["probe", "--engine", "tract"]);
+    assert!(probed.contains("finite for every window") && probed.ends_with("exit code 0\n"), "{probed}");
+    std::fs::write(
+        folder.path().join("forecastd.toml"),
+        "[site]\nlatitude_deg = 50.9\nlongitude_deg = 11.6\n",
+    )
+    .unwrap();
+    let checked = said(folder.path(), &["check", "--config", "forecastd.toml"]);
+    assert_eq!(checked, "configuration is good\n--- standard error\n--- exit code 0\n");
+}

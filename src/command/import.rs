@@ -13,9 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use forecastd_core::{StationName, StationNameError};
 use forecastd_import::{Destination, Entity, ImportError, Origin, Summary, read, write};
 use forecastd_mapping::Description;
-use forecastd_model::{Artefact, ArtefactError};
+use forecastd_model::ArtefactError;
 use forecastd_record::{CsvError, CsvMapping, RecordSource};
 
+use crate::ModelLocation;
 use crate::config::Config;
 
 /// Where a history is.
@@ -128,10 +129,10 @@ pub enum ImportCommandError {
     #[error(transparent)]
     Csv(#[from] CsvError),
     /// The model's time grid is not known.
-    #[error("model {path}: its time grid decides which readings are kept", path = .path.display())]
+    #[error("model {location}: its time grid decides which readings are kept")]
     Model {
-        /// The model's file.
-        path: PathBuf,
+        /// Where it is.
+        location: ModelLocation,
         /// Why.
         source: Box<ArtefactError>,
     },
@@ -166,8 +167,8 @@ pub fn run(
     };
     let name = options.station.clone().or(of_mapping).ok_or(ImportCommandError::NoStation)?;
     let station = StationName::new(&name).map_err(|source| ImportCommandError::Station { name, source })?;
-    let artefact = Artefact::read(&config.model.path).map_err(|source| ImportCommandError::Model {
-        path: config.model.path.clone(),
+    let artefact = config.model.path.read().map_err(|source| ImportCommandError::Model {
+        location: config.model.path.clone(),
         source: Box::new(source),
     })?;
     let grid = artefact.manifest.window.grid();

@@ -1,10 +1,10 @@
 //! What is in a model file, for a person.
 
 use std::io::Write;
-use std::path::Path;
 
+use crate::ModelLocation;
 use forecastd_core::{Refit, excerpt};
-use forecastd_model::{Artefact, ArtefactError};
+use forecastd_model::ArtefactError;
 
 /// Why a model cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +35,12 @@ fn parameters(graph: &forecastd_model::onnx::Graph) -> Option<u64> {
     })
 }
 
-/// Prints the graph and the manifest of a model file; with `json`, the manifest alone.
+/// Prints the graph and the manifest of a model; with `json`, the manifest alone.
 ///
 /// # Errors
 /// [`InspectError`].
-pub fn run(path: &Path, json: bool, output: &mut impl Write) -> Result<(), InspectError> {
-    let artefact = Artefact::read(path)?;
+pub fn run(location: &ModelLocation, json: bool, output: &mut impl Write) -> Result<(), InspectError> {
+    let artefact = location.read()?;
     let manifest = &artefact.manifest;
     if json {
         serde_json::to_writer_pretty(&mut *output, manifest)?;

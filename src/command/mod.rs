@@ -6,6 +6,7 @@ pub mod healthcheck;
 pub mod import;
 pub mod inspect;
 pub mod listen;
+pub mod manual;
 pub mod probe;
 pub mod quantities;
 pub mod replay;

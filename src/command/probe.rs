@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::ModelLocation;
 use forecastd_core::excerpt;
 use forecastd_model::{
     Artefact, ArtefactError, EngineChoice, EngineError, EngineOptions, EngineProcess, EngineProgram,
@@ -13,8 +14,8 @@ use forecastd_model::{
 /// What is to be tried.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ProbeOptions {
-    /// The model file
-    pub file: PathBuf,
+    /// The model file [default: the model that is built in]
+    pub file: Option<PathBuf>,
     /// The engine that runs the network: auto, tract or onnxruntime
     #[arg(long, default_value = "auto", value_name = "ENGINE")]
     pub engine: EngineChoice,
@@ -27,18 +28,18 @@ pub struct ProbeOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The file is no artefact.
-    #[error("{}", path.display())]
+    #[error("{location}")]
     Artefact {
-        /// Which file.
-        path: PathBuf,
+        /// Which one.
+        location: ModelLocation,
         /// Why.
         source: ArtefactError,
     },
     /// The engine does not run it.
-    #[error("{}", path.display())]
+    #[error("{location}")]
     Engine {
-        /// Which file.
-        path: PathBuf,
+        /// Which one.
+        location: ModelLocation,
         /// Why.
         source: EngineError,
     },
@@ -59,10 +60,11 @@ pub fn run(
     program: EngineProgram,
     output: &mut impl Write,
 ) -> Result<(), ProbeError> {
-    let named = |source| ProbeError::Engine { path: options.file.clone(), source };
+    let location = ModelLocation::from(options.file.clone());
+    let named = |source| ProbeError::Engine { location: location.clone(), source };
     let began = Instant::now();
     let (artefact, mut engine) =
-        start(&options.file, options.engine, options.onnxruntime_library.as_deref(), program)?;
+        start(&location, options.engine, options.onnxruntime_library.as_deref(), program)?;
     let loaded_in = began.elapsed();
     let window = vec![0.0; artefact.manifest.window.len()];
     let mut times = Vec::with_capacity(TIMED);
@@ -99,19 +101,19 @@ pub fn run(
     Ok(())
 }
 
-/// Reads a model file and starts it in a process of its own, which tries it.
+/// Reads a model and starts it in a process of its own, which tries it.
 ///
 /// # Errors
 /// [`ProbeError`] when the model is not usable.
 pub fn start(
-    path: &Path,
+    location: &ModelLocation,
     engine: EngineChoice,
     library: Option<&Path>,
     program: EngineProgram,
 ) -> Result<(Arc<Artefact>, EngineProcess), ProbeError> {
-    let artefact = Artefact::read(path).map(Arc::new);
-    let artefact = artefact.map_err(|source| ProbeError::Artefact { path: path.to_owned(), source })?;
+    let artefact = location.read().map(Arc::new);
+    let artefact = artefact.map_err(|source| ProbeError::Artefact { location: location.clone(), source })?;
     let options = EngineOptions::new(engine, library.map(Path::to_owned), program);
     let engine = EngineProcess::start(Arc::clone(&artefact), &options);
-    Ok((artefact, engine.map_err(|source| ProbeError::Engine { path: path.to_owned(), source })?))
+    Ok((artefact, engine.map_err(|source| ProbeError::Engine { location: location.clone(), source })?))
 }

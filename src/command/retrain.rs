@@ -9,6 +9,7 @@ use forecastd_core::{Place, StationName};
 use forecastd_journal::JournalError;
 use forecastd_train::{TrainError, TrainOptions, run};
 
+use crate::BUILT_IN;
 use crate::config::Config;
 use crate::error_chain::chain;
 
@@ -97,7 +98,8 @@ fn train_one(
     let out = folder.join(format!("{}.onnx", file_stem(station)));
     let options = TrainOptions {
         experiment: vec!["own".to_owned()],
-        from: Some(config.model.path.clone()),
+        from: config.model.path.path().map(Path::to_owned),
+        built_in: Some(BUILT_IN),
         journal: Some(config.journal.path.clone()),
         station: Some(station.to_string()),
         latitude: Some(site.latitude_deg),

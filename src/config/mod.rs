@@ -9,6 +9,7 @@
 //! | `home_assistant` | whether Home Assistant is told of the stations, and where |
 //! | `topic` | topic templates with `{station}` |
 //! | `password` | the broker's password, looked at before a start |
+//! | `reference` | the explanation of every key, for manuals |
 //! | `fault` | one thing that is wrong |
 //! | `suggestion` | what somebody who mistyped a key may have meant |
 //!
@@ -19,6 +20,7 @@ mod fault;
 mod home_assistant;
 mod layer;
 mod password;
+mod reference;
 mod rules;
 mod schema;
 mod settings;
@@ -38,6 +40,7 @@ use forecastd_mqtt::{MqttSettings, SettingsError, check_filter};
 pub use fault::Fault;
 pub use home_assistant::{DiscoveryTopics, HomeAssistantSettings};
 pub use password::password_faults;
+pub use reference::{KeyGroup, reference};
 pub use settings::{
     ForecastSettings, HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings,
     ModelSettings, SiteSettings, StationSettings, Topics,
@@ -374,6 +377,7 @@ fn state_directory(environment: &[(String, String)]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ModelLocation;
     use forecastd_core::{Precision, Site};
 
     const NOTHING: [(&str, &str); 0] = [];
@@ -693,7 +697,8 @@ path = "x"
         let text = "[model]\npath = \"nowhere.onnx\"\nfolder = \"own\"\nonnxruntime_library = \"lib/ort.so\"\n[mqtt]\nusername = \"u\"\n\
                     password_file = \"/run/password\"\n[journal]\npath = \"j.sqlite\"\n";
         let config = load(text).unwrap();
-        assert_eq!(config.model.path, Path::new("/etc/forecastd/nowhere.onnx"));
+        assert_eq!(config.model.path.path().unwrap(), Path::new("/etc/forecastd/nowhere.onnx"));
+        assert_eq!(load("").unwrap().model.path, ModelLocation::BuiltIn);
         assert_eq!(config.model.folder.unwrap(), Path::new("/etc/forecastd/own"));
         assert_eq!(config.model.onnxruntime_library.unwrap(), Path::new("/etc/forecastd/lib/ort.so"));
         assert_eq!(config.mqtt.password_file.unwrap(), Path::new("/run/password"));

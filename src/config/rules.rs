@@ -27,7 +27,7 @@ pub(super) enum Rule {
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 40] = [
+static RULES: [(&str, Rule); 39] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
     ("mqtt.keep_alive_s", Rule::Within(1..=65_535)),
@@ -53,7 +53,6 @@ static RULES: [(&str, Rule); 40] = [
     ("site.longitude_deg", Rule::Measure(-180.0..=180.0)),
     ("site.elevation_m", Rule::Measure(-450.0..=9000.0)),
     ("forecast.threshold_c", Rule::Measure(-60.0..=60.0)),
-    ("model.path", Rule::NotEmpty),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
     ("model.watch_s", Rule::Within(0..=86_400)),
     ("stations.max", Rule::Within(1..=1_000_000)),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use super::topic::TopicTemplate;
+use crate::ModelLocation;
 use forecastd_core::{Place, Site};
 use forecastd_model::EngineChoice;
 
@@ -42,8 +43,8 @@ impl Topics {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
-    /// The model file, as configured; [`super::Config::load`] makes it the file found.
-    pub path: PathBuf,
+    /// Where the model is, as configured; [`super::Config::load`] makes a relative path that of the file found.
+    pub path: ModelLocation,
     /// The folder of specialists; none = there are none.
     #[serde(deserialize_with = "path_or_none")]
     pub folder: Option<PathBuf>,
@@ -78,11 +79,12 @@ impl ModelSettings {
         candidates
     }
 
-    /// The first candidate that exists, or the first of all.
-    pub(super) fn find(path: &Path, folder: &Path) -> PathBuf {
+    /// The first candidate that exists, or the first of all, where the model is in a file.
+    pub(super) fn find(location: &ModelLocation, folder: &Path) -> ModelLocation {
+        let ModelLocation::File(path) = location else { return ModelLocation::BuiltIn };
         let mut candidates = ModelSettings::candidates(path, folder);
         let found = candidates.iter().position(|candidate| candidate.exists());
-        candidates.swap_remove(found.unwrap_or(0))
+        ModelLocation::File(candidates.swap_remove(found.unwrap_or(0)))
     }
 }
 

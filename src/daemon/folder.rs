@@ -15,6 +15,7 @@ use super::DaemonError;
 use super::loader::{
     Loaded, Stamp, WindowsWanted, chain_with_file, on_own_thread, pause, read, run, stamp_of, try_on_stations,
 };
+use crate::ModelLocation;
 
 /// The most specialists: each has a process of some 30 MiB.
 pub(super) const MAX_SPECIALISTS: usize = 32;
@@ -259,17 +260,19 @@ impl Trial {
     }
 
     async fn try_out(&self) -> Result<Option<Loaded>, (Option<String>, DaemonError)> {
-        let path = self.path.clone();
-        let artefact = on_own_thread(move || read(&path)).await.flatten().map_err(|error| (None, error))?;
+        let location = ModelLocation::File(self.path.clone());
+        let name = location.to_string();
+        let artefact =
+            on_own_thread(move || read(&location)).await.flatten().map_err(|error| (None, error))?;
         let sha256 = artefact.sha256.clone();
         if self.used.as_ref() == Some(&sha256) || self.unusable.contains(&sha256) {
             return Ok(None);
         }
         let failed = |error| (Some(sha256), error);
-        let (path, options) = (self.path.clone(), self.options.clone());
-        let started = on_own_thread(move || run(&path, artefact, &options)).await.flatten();
+        let (file, options) = (name.clone(), self.options.clone());
+        let started = on_own_thread(move || run(&file, artefact, &options)).await.flatten();
         match started {
-            Ok(loaded) => try_on_stations(&self.path, loaded, &self.windows).await.map(Some).map_err(failed),
+            Ok(loaded) => try_on_stations(&name, loaded, &self.windows).await.map(Some).map_err(failed),
             Err(error) => Err(failed(error)),
         }
     }

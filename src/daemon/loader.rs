@@ -5,13 +5,14 @@
 //! it sees that the daemon is gone.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::DaemonError;
+use crate::ModelLocation;
 use crate::config::ModelSettings;
 use forecastd_core::Model;
 use forecastd_model::{Artefact, EngineError, EngineOptions, EngineProcess, EngineProgram};
@@ -27,7 +28,7 @@ pub(super) struct Loaded {
 /// Loads the model at the start, again when asked or when its file changes, and the one before when a model turns out to
 /// be unusable.
 pub(super) struct Loader {
-    path: PathBuf,
+    location: ModelLocation,
     watch_s: u64,
     options: EngineOptions,
     current: Arc<Artefact>,
@@ -71,12 +72,12 @@ impl Loader {
     ) -> Result<(Loader, Loaded), DaemonError> {
         let options = engine_options(settings, program);
         let loaded = {
-            let (path, options) = (settings.path.clone(), options.clone());
-            on_own_thread(move || run(&path, read(&path)?, &options)).await??
+            let (location, options) = (settings.path.clone(), options.clone());
+            on_own_thread(move || run(&location.to_string(), read(&location)?, &options)).await??
         };
         let (asks, asked) = mpsc::unbounded_channel();
         let loader = Loader {
-            path: settings.path.clone(),
+            location: settings.path.clone(),
             watch_s: settings.watch_s,
             options,
             current: Arc::clone(&loaded.artefact),
@@ -86,9 +87,9 @@ impl Loader {
         Ok((loader, loaded))
     }
 
-    /// The model's file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where the model is.
+    pub(super) fn location(&self) -> &ModelLocation {
+        &self.location
     }
 
     /// Asks for the file to be loaded again, changed or not.
@@ -111,7 +112,7 @@ impl Loader {
     ) {
         let Some(asked) = self.asked.take() else { return };
         let watch = Watch {
-            path: self.path.clone(),
+            location: self.location.clone(),
             watch_s: self.watch_s,
             options: self.options.clone(),
             current: Arc::clone(&self.current),
@@ -125,7 +126,7 @@ impl Loader {
 
 /// The task that watches.
 struct Watch {
-    path: PathBuf,
+    location: ModelLocation,
     watch_s: u64,
     options: EngineOptions,
     /// The model that was sent last.
@@ -144,7 +145,7 @@ impl Watch {
         mut asked: mpsc::UnboundedReceiver<Ask>,
         models: mpsc::Sender<Result<Loaded, DaemonError>>,
     ) {
-        let mut stamp = stamp(&self.path).await;
+        let mut stamp = stamp(&self.location).await;
         loop {
             let ask = tokio::select! {
                 ask = asked.recv() => ask,
@@ -154,7 +155,7 @@ impl Watch {
             let loaded = match ask {
                 Some(Ask::Revert(sha256)) => self.revert(&sha256).await,
                 ask => {
-                    let found = self::stamp(&self.path).await;
+                    let found = self::stamp(&self.location).await;
                     let was_asked = ask.is_some();
                     if found == stamp && !was_asked {
                         continue;
@@ -172,8 +173,8 @@ impl Watch {
 
     /// Loads the file; `None` when it holds what runs already, or what is known to be unusable.
     async fn load(&mut self, was_asked: bool) -> Option<Result<Loaded, DaemonError>> {
-        let path = self.path.clone();
-        let artefact = match on_own_thread(move || read(&path)).await.flatten() {
+        let location = self.location.clone();
+        let artefact = match on_own_thread(move || read(&location)).await.flatten() {
             Ok(artefact) => artefact,
             Err(error) => return Some(Err(error)),
         };
@@ -206,21 +207,21 @@ impl Watch {
     }
 
     async fn start(&self, artefact: Arc<Artefact>) -> Result<Loaded, DaemonError> {
-        let (path, options) = (self.path.clone(), self.options.clone());
-        let loaded = on_own_thread(move || run(&path, artefact, &options)).await.flatten()?;
-        try_on_stations(&self.path, loaded, &self.windows).await
+        let (name, options) = (self.location.to_string(), self.options.clone());
+        let loaded = on_own_thread(move || run(&name, artefact, &options)).await.flatten()?;
+        try_on_stations(&self.location.to_string(), loaded, &self.windows).await
     }
 }
 
 /// Tries a model on windows of some stations, if there are any.
 pub(super) async fn try_on_stations(
-    path: &Path,
+    name: &str,
     loaded: Loaded,
     windows: &mpsc::Sender<WindowsWanted>,
 ) -> Result<Loaded, DaemonError> {
     let windows = windows_for(&loaded.artefact, windows).await;
-    let path = path.to_owned();
-    on_own_thread(move || try_on(&path, loaded, &windows)).await.flatten()
+    let name = name.to_owned();
+    on_own_thread(move || try_on(&name, loaded, &windows)).await.flatten()
 }
 
 /// Windows of some stations; none when the daemon is ending.
@@ -261,15 +262,18 @@ pub(super) fn check(
     faults
 }
 
-fn check_main(path: &Path, options: &EngineOptions) -> Result<Arc<Model>, (&'static str, String)> {
-    let artefact = Artefact::read(path).map_err(|error| ("model.path", chain_with_file(path, &error)))?;
+fn check_main(
+    location: &ModelLocation,
+    options: &EngineOptions,
+) -> Result<Arc<Model>, (&'static str, String)> {
+    let artefact = location.read().map_err(|error| ("model.path", format!("{location}: {error}")))?;
     let model = Arc::new(artefact.description());
     match EngineProcess::start(Arc::new(artefact), options) {
         Ok(_) => Ok(model),
         Err(error @ EngineError::NoLibrary) => Err(("model.engine", error.to_string())),
         Err(error @ EngineError::Library(_)) => Err(("model.onnxruntime_library", error.to_string())),
         Err(error @ EngineError::Start(_)) => Err(("model.engine", error.to_string())),
-        Err(error) => Err(("model.path", chain_with_file(path, &error))),
+        Err(error) => Err(("model.path", format!("{location}: {error}"))),
     }
 }
 
@@ -286,8 +290,9 @@ pub(super) async fn pause(seconds: u64) {
     }
 }
 
-async fn stamp(path: &Path) -> Option<Stamp> {
-    let path: PathBuf = path.to_owned();
+/// The state of the model's file; that of the program never changes while it runs.
+async fn stamp(location: &ModelLocation) -> Option<Stamp> {
+    let path = location.path()?.to_owned();
     on_own_thread(move || stamp_of(&path)).await.ok().flatten()
 }
 
@@ -312,34 +317,34 @@ pub(super) async fn on_own_thread<T: Send + 'static>(
     done.await.map_err(|_| DaemonError::Thread(std::io::Error::other("the thread of the model panicked")))
 }
 
-/// Reads a model file.
-pub(super) fn read(path: &Path) -> Result<Arc<Artefact>, DaemonError> {
-    let named = |source| DaemonError::Model { path: path.display().to_string(), source };
-    Artefact::read(path).map(Arc::new).map_err(named)
+/// Reads a model.
+pub(super) fn read(location: &ModelLocation) -> Result<Arc<Artefact>, DaemonError> {
+    let named = |source| DaemonError::Model { path: location.to_string(), source };
+    location.read().map(Arc::new).map_err(named)
 }
 
-/// Starts the process of a model, which tries it.
+/// Starts the process of a model, which tries it; `name` says where it is from.
 pub(super) fn run(
-    path: &Path,
+    name: &str,
     artefact: Arc<Artefact>,
     options: &EngineOptions,
 ) -> Result<Loaded, DaemonError> {
-    let engine = EngineProcess::start(Arc::clone(&artefact), options).map_err(|error| named(path, error))?;
+    let engine = EngineProcess::start(Arc::clone(&artefact), options).map_err(|error| named(name, error))?;
     Ok(Loaded { artefact, engine })
 }
 
 /// Tries a model on windows of stations.
-fn try_on(path: &Path, mut loaded: Loaded, windows: &[f32]) -> Result<Loaded, DaemonError> {
-    loaded.engine.probe(windows).map_err(|error| named(path, error))?;
+fn try_on(name: &str, mut loaded: Loaded, windows: &[f32]) -> Result<Loaded, DaemonError> {
+    loaded.engine.probe(windows).map_err(|error| named(name, error))?;
     Ok(loaded)
 }
 
-fn named(path: &Path, source: EngineError) -> DaemonError {
+fn named(name: &str, source: EngineError) -> DaemonError {
     match source {
         // The file has no part in these.
         EngineError::NoLibrary | EngineError::Library(_) | EngineError::Start(_) => {
             DaemonError::Engine(source)
         }
-        source => DaemonError::Network { path: path.display().to_string(), source },
+        source => DaemonError::Network { path: name.to_owned(), source },
     }
 }

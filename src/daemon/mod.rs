@@ -162,7 +162,7 @@ pub async fn run(
 
     let (mut loader, loaded) = Loader::start(&config.model, EngineProgram::itself()).await?;
     let model = loaded.artefact.id();
-    info!(model, engine = loaded.engine.kind().name(), path = %loader.path().display(), "model loaded");
+    info!(model, engine = loaded.engine.kind().name(), path = %loader.location(), "model loaded");
     let specialists = config.model.folder.clone().filter(|_| config.forecast.experts);
     let options = loader::engine_options(&config.model, EngineProgram::itself());
     let (mut folder, found) = Folder::start(specialists, config.model.watch_s, options).await;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
+use crate::ModelLocation;
 use crate::command::replay::{Feed, Speed};
 use crate::config::{Config, Fault};
 use crate::daemon::{self, DaemonError, Overrides};
@@ -37,9 +38,9 @@ pub struct DemoOptions {
     /// Mapping file that names the CSV's columns and units
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
-    /// Model file
-    #[arg(long, value_name = "FILE", default_value = "models/world.onnx")]
-    pub model: PathBuf,
+    /// Model file [default: the model that is built in]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
     /// How many times as fast as real time, or "max"; 3600 is an hour each second
     #[arg(long, value_name = "SPEED", default_value = "3600")]
     pub speed: Speed,
@@ -136,7 +137,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     let mut config =
         Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
     config.mqtt = mqtt("forecastd-demo");
-    config.model.path = find_model(&options.model);
+    config.model.path = ModelLocation::from(options.model.clone());
     config.model.folder = None;
     config.journal.path = folder.path().join("forecastd.sqlite");
     // A record of years ago is not old.
@@ -149,7 +150,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     }
     config.stations.max_reading_ahead_s = 3600;
     println!("metrics    http://{address}/metrics");
-    println!("model      {}", config.model.path.display());
+    println!("model      {}", config.model.path);
     println!();
 
     let (events, mut happened) = mpsc::unbounded_channel();
@@ -225,12 +226,6 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         tracing::warn!(%error, "replay ended early");
     }
     Ok(())
-}
-
-/// The model as given, or where the package was built.
-fn find_model(path: &Path) -> PathBuf {
-    let beside_source = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if !path.exists() && beside_source.exists() { beside_source } else { path.to_owned() }
 }
 
 /// A given file, the Jena record, or the simulation.

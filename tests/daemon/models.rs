@@ -124,3 +124,20 @@ async fn a_start_without_a_model_file_ends_with_one_line_that_names_it() {
     let file = installation.model_path().display().to_string();
     assert_eq!(errors, [&format!("error: model {file}: No such file or directory (os error 2)")]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_file_the_model_that_is_built_in_forecasts_from_the_first_reading_on() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
+    let installation = Installation::new(mosquitto.port(), b"nobody reads this").set("model.path", "");
+    let daemon = installation.start().await;
+    home.read("roof", 0, 10.0).await;
+    let forecast = home.forecast("roof", 0).await;
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world.onnx");
+    let shipped = forecastd_model::Artefact::read(&shipped).unwrap();
+    assert_eq!((&forecast["source"], &forecast["model"]), (&json!("model"), &json!(shipped.id())));
+
+    daemon.says(&["model loaded", "(built in)"]).await;
+    daemon.signal("HUP");
+    daemon.says(&["model is the same as before"]).await;
+}

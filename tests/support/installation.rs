@@ -205,11 +205,6 @@ impl Daemon {
         TcpStream::connect(self.address).unwrap()
     }
 
-    /// Where it serves HTTP.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// `/metrics`.
     pub fn scrape(&self) -> String {
         let (status, body) = self.get("/metrics");

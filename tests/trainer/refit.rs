@@ -77,7 +77,7 @@ fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
     };
     let evaluate = || {
         evaluate::run(&EvaluateOptions {
-            model: out.clone(),
+            model: Some(out.clone()),
             csv: vec![csv.clone()],
             mapping: None,
             latitude: None,

@@ -91,9 +91,12 @@ pub struct TrainOptions {
     /// experiment world; several, each with --pool.
     #[arg(long, value_name = "PATH", help_heading = "Record")]
     pub pool: Vec<String>,
-    /// The model for any place that the experiment own goes on from.
+    /// The model for any place that the experiment own goes on from [default: the model that is built in].
     #[arg(long, value_name = "FILE", help_heading = "Experiments")]
     pub from: Option<PathBuf>,
+    /// The bytes of the model that is gone on from where no file is named.
+    #[arg(skip)]
+    pub built_in: Option<&'static [u8]>,
     /// Forecasts 24 hours from the newest sample (aligned) or 25, as the notebook does.
     #[arg(long, value_enum, help_heading = "Experiments")]
     pub protocol: Option<Protocol>,

@@ -84,7 +84,8 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
             Method::Reviews(_) => options.imdb.is_some(),
             Method::World(_) => !options.pool.is_empty(),
             Method::Own(_) => {
-                (!options.csv.is_empty() || options.journal.is_some()) && options.from.is_some()
+                let has_base = options.from.is_some() || options.built_in.is_some();
+                has_base && (!options.csv.is_empty() || options.journal.is_some())
             }
             _ => !options.csv.is_empty(),
         };

@@ -16,6 +16,7 @@ mod predictions;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::ModelLocation;
 use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_core::{Site, Slot};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
@@ -34,9 +35,9 @@ use predictions::Predictions;
 /// What is to be evaluated.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EvaluateOptions {
-    /// The model, an ONNX file with a manifest.
+    /// The model, an ONNX file with a manifest [default: the model that is built in].
     #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
+    pub model: Option<PathBuf>,
     /// The record: a CSV file, compressed by gzip or not. Several files, folders of them or patterns ("data/*.csv.gz") are
     /// read as one.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
@@ -152,8 +153,10 @@ struct Prepared {
 
 fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
     check_files(options)?;
-    let artefact = Artefact::read(&options.model)
-        .map_err(|source| EvaluateError::Model { path: options.model.clone(), source })?;
+    let location = ModelLocation::from(options.model.clone());
+    let artefact = location
+        .read()
+        .map_err(|source| EvaluateError::Model { path: location.to_string().into(), source })?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
     let source = RecordSource { paths: options.csv.clone(), mapping };
     let spec = &artefact.manifest.window;
@@ -181,8 +184,10 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
 fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
     let read = options.csv.iter().map(|path| Some(("--csv", path)));
-    let read = read
-        .chain([Some(("--model", &options.model)), options.mapping.as_ref().map(|path| ("--mapping", path))]);
+    let read = read.chain([
+        options.model.as_ref().map(|path| ("--model", path)),
+        options.mapping.as_ref().map(|path| ("--mapping", path)),
+    ]);
     let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
     let written = written.map(|(option, path)| path.map(|path| (option, path)));
     atomic_file::ensure_distinct(read.chain(written).flatten())?;

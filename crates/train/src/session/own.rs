@@ -1,6 +1,6 @@
 //! What a station's own history adds to the model for any place: a specialist, where it gains anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use jiff::Timestamp;
@@ -28,9 +28,13 @@ const FEWEST_DAYS: f64 = 30.0;
 impl Session<'_> {
     /// Learns from a station's own history, from the world's network on.
     pub(super) fn own(&mut self, experiment: &Experiment, recipe: &OwnRecipe) -> Result<(), TrainError> {
-        let path = self.options.from.clone().ok_or(TrainError::NoBase(experiment.name))?;
+        let (path, artefact) = match (self.options.from.clone(), self.options.built_in) {
+            (Some(path), _) => (path.clone(), Artefact::read(&path)),
+            (None, Some(bytes)) => (PathBuf::from("(built in)"), Artefact::parse(bytes)),
+            (None, None) => return Err(TrainError::NoBase(experiment.name)),
+        };
         let base = |source| TrainError::Base { path: path.clone(), source: Box::new(source) };
-        let artefact = Artefact::read(&path)
+        let artefact = artefact
             .map_err(|source| TrainError::BaseFile { path: path.clone(), source: Box::new(source) })?;
         let device = Device::flex().autodiff();
         let (network, scaling) = read_base(&artefact, &device).map_err(base)?;
