@@ -13,7 +13,7 @@ use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 #[cfg(feature = "demo")]
 use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
-    command::{evaluate, forget, healthcheck, import, inspect, listen, probe, quantities, replay},
+    command::{evaluate, forget, healthcheck, import, inspect, listen, probe, quantities, replay, windows},
     daemon,
     operations::descriptors,
 };
@@ -92,6 +92,8 @@ enum Command {
     },
     /// Score a model on a record, beside the reference forecasts
     Evaluate(evaluate::EvaluateOptions),
+    /// Write the windows of a record as arrays of NumPy, for training with anything else
+    Windows(Box<windows::WindowsOptions>),
     /// Print what is in a model file
     Inspect {
         /// The model file
@@ -189,6 +191,7 @@ impl Arguments {
                 let evaluation = evaluate::run(&options)?;
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }
+            Command::Windows(options) => println!("{}", windows::run(&options)?),
             Command::Inspect { file, json } => {
                 let mut text = Vec::new();
                 inspect::run(&file, json, &mut text)

@@ -128,7 +128,7 @@ pub enum ImportCommandError {
     #[error(transparent)]
     Csv(#[from] CsvError),
     /// The model's time grid is not known.
-    #[error("model {path}: its time grid decides which readings are kept", path = .path.display())]
+    #[error("model {path}: its time grid decides which readings are kept (--config names the configuration of the daemon)", path = .path.display())]
     Model {
         /// The model's file.
         path: PathBuf,

@@ -11,3 +11,4 @@ pub mod quantities;
 pub mod replay;
 #[cfg(feature = "train")]
 pub mod retrain;
+pub mod windows;
