@@ -15,7 +15,9 @@ use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
     ModelLocation,
-    command::{evaluate, forget, healthcheck, import, inspect, listen, manual, probe, quantities, replay},
+    command::{
+        evaluate, forget, healthcheck, import, inspect, listen, manual, probe, quantities, replay, windows,
+    },
     daemon,
     operations::descriptors,
 };
@@ -97,6 +99,8 @@ enum Command {
     },
     /// Score a model on a record, beside the reference forecasts
     Evaluate(evaluate::EvaluateOptions),
+    /// Write the windows of a record as arrays of NumPy, for training with anything else
+    Windows(Box<windows::WindowsOptions>),
     /// Print what is in a model
     Inspect {
         /// The model file [default: the model that is built in]
@@ -222,6 +226,7 @@ impl Arguments {
                 let evaluation = evaluate::run(&options)?;
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }
+            Command::Windows(options) => println!("{}", windows::run(&options)?),
             Command::Inspect { file, json } => {
                 let mut text = Vec::new();
                 let location = ModelLocation::from(file);

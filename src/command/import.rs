@@ -129,7 +129,9 @@ pub enum ImportCommandError {
     #[error(transparent)]
     Csv(#[from] CsvError),
     /// The model's time grid is not known.
-    #[error("model {location}: its time grid decides which readings are kept")]
+    #[error(
+        "model {location}: its time grid decides which readings are kept (--config names the configuration of the daemon)"
+    )]
     Model {
         /// Where it is.
         location: ModelLocation,

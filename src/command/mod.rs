@@ -12,3 +12,4 @@ pub mod quantities;
 pub mod replay;
 #[cfg(feature = "train")]
 pub mod retrain;
+pub mod windows;

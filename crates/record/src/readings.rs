@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use forecastd_core::Site;
+use forecastd_core::{Quantity, Site, Values, thermodynamics};
 
 use crate::csv::reader::OtherColumn;
 use crate::faults::Faults;
@@ -127,6 +127,22 @@ impl Readings {
         let faults = Faults { unsorted, wrong_clock, ..Faults::default() };
         Ok(Readings { rows, site, station: None, faults })
     }
+}
+
+/// The quantities that files have columns for, and those that follow from them.
+///
+/// # Errors
+/// [`CsvError`] when a file cannot be read or lacks the columns.
+pub fn known_quantities(source: &RecordSource) -> Result<Vec<Quantity>, CsvError> {
+    let reader = CsvReader::open_all(&source.files()?, source.mapping.as_ref())?;
+    let mut values = Values::NONE;
+    for quantity in reader.quantities() {
+        let (low, high) = quantity.plausible_range();
+        let usual = if quantity == Quantity::AirTemperature { 10.0 } else { low + (high - low) / 2.0 };
+        values.set(quantity, usual);
+    }
+    thermodynamics::derive(&mut values);
+    Ok(values.iter().map(|(quantity, _)| quantity).collect())
 }
 
 /// Whether sorted readings come once a day.

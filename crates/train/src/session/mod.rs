@@ -10,15 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
+use forecastd_core::Quantity;
 use forecastd_core::Refit;
 use forecastd_core::Site;
-use forecastd_core::thermodynamics;
 use forecastd_core::{Grid, Slot};
-use forecastd_core::{Quantity, Values};
 use forecastd_core::{WindowSpec, WindowSpecError};
 use forecastd_model::onnx;
-use forecastd_record::{CsvMapping, CsvReader};
-use forecastd_record::{DEFAULT_SPLIT, Part, Record, RecordSource};
+use forecastd_record::{CsvMapping, DEFAULT_SPLIT, Part, Record, RecordSource, known_quantities};
 
 use crate::baseline::Baseline;
 use crate::candidate::{Candidate, CandidateFacts};
@@ -196,18 +194,7 @@ impl Session<'_> {
 
     /// The quantities of the file, and those that follow from them.
     fn quantities_of_file(&self) -> Result<Vec<Quantity>, TrainError> {
-        let source = self.source()?;
-        let reader = CsvReader::open_all(&source.files()?, source.mapping.as_ref())?;
-        let mut values = Values::NONE;
-        for quantity in reader.quantities() {
-            let (low, high) = quantity.plausible_range();
-            values.set(
-                quantity,
-                if quantity == Quantity::AirTemperature { 10.0 } else { low + (high - low) / 2.0 },
-            );
-        }
-        thermodynamics::derive(&mut values);
-        Ok(values.iter().map(|(quantity, _)| quantity).collect())
+        Ok(known_quantities(&self.source()?)?)
     }
 
     fn describe(&mut self, record: &Record) {
