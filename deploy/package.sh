@@ -61,6 +61,17 @@ gzip --best --no-name "$staging"/man/*
 python3 deploy/third_party_notices.py --features "$features" >"$staging/third-party-notices"
 gzip --best --no-name "$staging/third-party-notices"
 
+# Debian's own changelog has one entry: what changed stands in CHANGELOG.md.
+version="$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)"
+date="$(date --utc --rfc-email --date "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")"
+cat >"$staging/changelog" <<CHANGELOG
+forecastd ($version-1) unstable; urgency=medium
+
+  * Version $version: see CHANGELOG.md.
+
+ -- forecastd contributors <forecastd@localhost>  $date
+CHANGELOG
+
 variant=()
 [[ ",$features," == *,train,* ]] && variant=(--variant train)
 cargo deb --quiet --no-build --profile dist ${target:+--target "$target"} "${variant[@]}" "${rest[@]}"

@@ -134,6 +134,9 @@ pub struct Runtime {
     environment: Environment,
 }
 
+/// Whether this program cannot load libraries, as it holds its own C library.
+const IS_STATIC: bool = cfg!(target_feature = "crt-static");
+
 /// What was started in this process. An engine's table of functions cannot be exchanged.
 static STARTED: Mutex<Option<Runtime>> = Mutex::new(None);
 
@@ -141,13 +144,20 @@ impl Runtime {
     /// Starts the engine that was chosen; the same one again if it runs already.
     ///
     /// `library` is a configured path. Without one, `ORT_DYLIB_PATH` counts, then `libonnxruntime.so` beside the
-    /// executable. `Auto` takes tract when there is none; a library that is named but does not load is an error.
+    /// executable. `Auto` takes tract when there is none; a library that is named but does not load is an error. A static
+    /// program has tract alone.
     ///
     /// # Errors
     /// [`EngineError`] when the engine cannot be had.
     pub fn start(choice: EngineChoice, library: Option<&Path>) -> Result<Runtime, EngineError> {
         let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let library = library.map(Path::to_owned).or_else(find_library);
+        let is_wanted =
+            choice == EngineChoice::OnnxRuntime || choice == EngineChoice::Auto && library.is_some();
+        if IS_STATIC && is_wanted {
+            let reason = "a static program cannot load libraries; its engine is tract";
+            return Err(EngineError::Library(reason.to_owned()));
+        }
+        let library = library.map(Path::to_owned).or_else(find_library).filter(|_| !IS_STATIC);
         let kind = match (choice, &library) {
             (EngineChoice::Tract, _) | (EngineChoice::Auto, None) => EngineKind::Tract,
             (EngineChoice::OnnxRuntime, None) => return Err(EngineError::NoLibrary),

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds the lean daemon as one static file, with the model inside.
+#
+#   deploy/build-static.sh [TARGET]        default: x86_64-unknown-linux-musl
+#
+# Needs the target's standard library (rustup target add TARGET) and a C compiler for it: musl-gcc (Debian's musl-tools),
+# TARGET's own, or cargo-zigbuild with zig. Says size and engine of what came out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+target="${1:-x86_64-unknown-linux-musl}"
+architecture="${target%%-*}"
+sysroot="$(rustc --print sysroot)"
+[[ -d $sysroot/lib/rustlib/$target ]] || {
+    echo "no standard library for $target: rustup target add $target" >&2
+    exit 1
+}
+
+build=(build)
+if command -v "$architecture-linux-musl-gcc" >/dev/null; then
+    compiler="$architecture-linux-musl-gcc"
+    name="${target//-/_}"
+    export "CC_$name=$compiler"
+    # Rust brings its own start files and libc for musl; the compiler is the linker's driver.
+    export "CARGO_TARGET_${name^^}_LINKER=$compiler"
+elif cargo zigbuild --version >/dev/null 2>&1; then
+    build=(zigbuild)
+else
+    echo "no C compiler for $target: musl-tools, $architecture-linux-musl-gcc, or cargo-zigbuild with zig" >&2
+    exit 1
+fi
+cargo "${build[@]}" --profile dist --locked --no-default-features --bin forecastd --target "$target"
+
+folder="$(cargo metadata --format-version 1 --no-deps |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
+program="$folder/$target/dist/forecastd"
+if command -v readelf >/dev/null && readelf --dynamic "$program" 2>/dev/null | grep -q NEEDED; then
+    echo "$program needs libraries: it is not static" >&2
+    exit 1
+fi
+echo "$program: $(($(stat --format %s "$program") / 1048576)) MiB"
