@@ -161,6 +161,7 @@ fn gru() -> Vec<u8> {
         lead_h: (1..=LEADS as u32).collect(),
         quantiles: Vec::new(),
         extremes_h: None,
+        ranges: None,
         training: None,
         scores: Vec::new(),
         tool: "benchmark".to_owned(),

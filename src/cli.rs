@@ -15,7 +15,9 @@ use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
 use forecastd::demo::{self, DemoOptions, fetch};
 use forecastd::{
     ModelLocation,
-    command::{evaluate, forget, healthcheck, inspect, listen, manual, probe, quantities, replay},
+    command::{
+        evaluate, forget, healthcheck, import, inspect, listen, manual, probe, quantities, replay, windows,
+    },
     daemon,
     operations::descriptors,
 };
@@ -75,6 +77,9 @@ enum Command {
         #[command(flatten)]
         options: listen::ListenOptions,
     },
+    /// Bring the history that another program has of a station into the journal
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// List the quantities, units and presets that a mapping can name
     Quantities,
     /// Replay a CSV as a live sensor feed over MQTT
@@ -94,6 +99,8 @@ enum Command {
     },
     /// Score a model on a record, beside the reference forecasts
     Evaluate(evaluate::EvaluateOptions),
+    /// Write the windows of a record as arrays of NumPy, for training with anything else
+    Windows(Box<windows::WindowsOptions>),
     /// Print what is in a model
     Inspect {
         /// The model file [default: the model that is built in]
@@ -171,6 +178,7 @@ impl Arguments {
                 let mut output = std::io::stdout();
                 runtime()?.block_on(listen::run(&config, &options, &mut output, terminated()))?;
             }
+            Command::Import(command) => return import_history(&command),
             Command::Quantities => {
                 let mut text = Vec::new();
                 quantities::run(&mut text)?;
@@ -218,6 +226,7 @@ impl Arguments {
                 let evaluation = evaluate::run(&options)?;
                 evaluation.write(options.format, &mut std::io::stdout().lock())?;
             }
+            Command::Windows(options) => println!("{}", windows::run(&options)?),
             Command::Inspect { file, json } => {
                 let mut text = Vec::new();
                 let location = ModelLocation::from(file);
@@ -334,6 +343,18 @@ fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
+fn import_history(command: &import::ImportCommand) -> anyhow::Result<ExitCode> {
+    let options = ConfigOptions { config: command.options().config.clone() };
+    let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
+        Ok(config) => config,
+        Err(faults) => return Ok(print_faults(&options, &faults)),
+    };
+    start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
+    let (interrupted, _runtime) = interruption()?;
+    let summary = import::run(command, &config, &interrupted, &mut std::io::stdout())?;
+    Ok(if summary.is_interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
 fn station_name(text: &str) -> Result<StationName, String> {
     StationName::new(text).map_err(|error| error.to_string())
 }
@@ -418,7 +439,6 @@ fn start_log(settings: &LogSettings) {
 }
 
 /// What is set when the process is asked to end, with the runtime that waits for that.
-#[cfg(feature = "train")]
 fn interruption() -> anyhow::Result<(std::sync::Arc<std::sync::atomic::AtomicBool>, tokio::runtime::Runtime)>
 {
     use std::sync::Arc;

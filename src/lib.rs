@@ -9,6 +9,7 @@ pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod error_chain;
+pub mod http;
 mod model_location;
 pub mod operations;
 pub mod wire;

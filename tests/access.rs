@@ -15,7 +15,8 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The users of the shipped file, and one of the test's own who may do everything.
-const USERS: [&str; 6] = ["roof", "garden", "forecastd", "dashboard", "operator", "everybody"];
+const USERS: [&str; 7] =
+    ["roof", "garden", "forecastd", "dashboard", "homeassistant", "operator", "everybody"];
 
 /// So many have logged in: no two have the same client id.
 static LOGINS: AtomicU32 = AtomicU32::new(0);
@@ -68,8 +69,9 @@ impl Broker {
 
     /// Whether a message that `user` publishes on `topic` is taken by the broker and reaches who may see everything.
     async fn takes(&self, user: &str, topic: &str) -> bool {
-        let mut witness =
-            self.login("everybody", &["weather/#", "forecast/#", "$SYS/broker/log/#", "end"]).await;
+        let mut witness = self
+            .login("everybody", &["weather/#", "forecast/#", "homeassistant/#", "$SYS/broker/log/#", "end"])
+            .await;
         let mut publisher = self.login(user, &[]).await;
         let number = publisher.publisher.publish_wait(Message::new(topic, "test")).await.unwrap();
         publisher.settled(number).await;
@@ -178,12 +180,23 @@ async fn a_station_sees_nothing() {
 #[tokio::test]
 async fn the_daemon_publishes_forecasts_and_nothing_else() {
     let broker = Broker::start();
-    for topic in
-        ["forecast/roof/temperature", "forecast/roof/status", "forecast/roof/verification", "forecast/status"]
-    {
+    for topic in [
+        "forecast/roof/temperature",
+        "forecast/roof/status",
+        "forecast/roof/verification",
+        "forecast/status",
+        "homeassistant/device/forecastd/roof/config",
+    ] {
         assert!(broker.takes("forecastd", topic).await, "{topic}");
     }
-    for topic in ["weather/roof/reading", "weather/forecastd/reading", "forecast/roof/other", "other"] {
+    for topic in [
+        "weather/roof/reading",
+        "weather/forecastd/reading",
+        "forecast/roof/other",
+        "homeassistant/device/other/roof/config",
+        "homeassistant/status",
+        "other",
+    ] {
         assert!(!broker.takes("forecastd", topic).await, "{topic}");
     }
 }
@@ -210,6 +223,24 @@ async fn a_dashboard_sees_forecasts_and_changes_nothing() {
     assert!(!broker.shows("dashboard", "#", "weather/roof/reading", own).await);
     for topic in ["forecast/roof/temperature", "weather/roof/reading", "weather/dashboard/reading"] {
         assert!(!broker.takes("dashboard", topic).await, "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn home_assistant_is_told_of_stations_and_may_say_that_it_has_started() {
+    let broker = Broker::start();
+    let own = "forecast/last/temperature";
+    for topic in ["homeassistant/device/forecastd/roof/config", "forecast/roof/temperature"] {
+        assert!(broker.shows("homeassistant", "#", topic, own).await, "{topic}");
+    }
+    assert!(broker.takes("homeassistant", "homeassistant/status").await);
+    assert!(
+        broker
+            .shows("forecastd", "homeassistant/status", "homeassistant/status", "weather/last/reading")
+            .await
+    );
+    for topic in ["forecast/roof/temperature", "weather/roof/reading", "weather/homeassistant/reading"] {
+        assert!(!broker.takes("homeassistant", topic).await, "{topic}");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Every network that the trainer makes gives the same temperatures in burn, in tract and in ONNX Runtime.
 //!
 //! A process has one engine: tract runs here, ONNX Runtime in `forecastd evaluate`, with the library that
-//! `FORECASTD_TEST_ONNXRUNTIME` names; what needs it says so when it is absent.
+//! `FORECASTD_TEST_ONNXRUNTIME` names; what needs it is ignored where nobody asks for it.
 
 #![cfg(feature = "train")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -15,6 +15,7 @@ use forecastd_core::{Manifest, Normalisation};
 use forecastd_model::onnx::{Attribute, Model};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_record::Simulation;
+use forecastd_testkit::needed;
 use forecastd_train::dense::Dense;
 use forecastd_train::experiment::{self, Experiment, Method};
 use forecastd_train::graph::GraphBuilder;
@@ -114,6 +115,7 @@ fn artefact_of_leads(networks: &[(String, Network)]) -> Vec<u8> {
         lead_h: (1..=leads as u32).collect(),
         quantiles: Vec::new(),
         extremes_h: None,
+        ranges: None,
         training: None,
         scores: Vec::new(),
         ..template
@@ -149,15 +151,6 @@ fn assert_same(name: &str, by_burn: &[f32], by_tract: &[f32]) {
     }
 }
 
-/// The library of ONNX Runtime.
-fn library() -> Option<PathBuf> {
-    let library = std::env::var_os("FORECASTD_TEST_ONNXRUNTIME").filter(|path| !path.is_empty());
-    if library.is_none() {
-        eprintln!("SKIPPED: FORECASTD_TEST_ONNXRUNTIME does not name an ONNX Runtime library");
-    }
-    library.map(PathBuf::from)
-}
-
 #[test]
 fn every_network_gives_the_same_in_burn_and_in_tract() {
     let device = Device::flex();
@@ -166,15 +159,15 @@ fn every_network_gives_the_same_in_burn_and_in_tract() {
         let Method::Network(recipe) = experiment.method else { continue };
         let recipe = recipe.with_options(&options, 1);
         let mut chance = Pcg64::seed_from_u64(7);
-        let lead_h = recipe.problem.target().lead_h;
+        let lead_h = recipe.task.target().lead_h;
         let outputs = lead_h.len();
-        let size = [recipe.problem.samples, FEATURES];
+        let size = [recipe.task.samples, FEATURES];
         let network = recipe.network.init(size, outputs, &device, &mut chance);
         let mut graph = GraphBuilder::new();
         let last = network.export(&mut graph, Artefact::INPUT, &vec![1.0; outputs]);
         let model: Model = graph.finish(&last, size, &[outputs]);
         let mut manifest = Manifest { lead_h, quantiles: Vec::new(), ..template.clone() };
-        manifest.window.samples = recipe.problem.samples;
+        manifest.window.samples = recipe.task.samples;
         manifest.window.features = vec![Feature::Quantity(Quantity::AirTemperature); FEATURES];
         manifest.normalisation =
             Normalisation { mean: vec![0.0; FEATURES], standard_deviation: vec![1.0; FEATURES] };
@@ -311,8 +304,9 @@ fn write_simulated(csv: &Path, days: usize) {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
 fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
-    let Some(library) = library() else { return };
+    let library = needed::onnxruntime();
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("simulated.csv");
     write_simulated(&csv, 120);
@@ -321,7 +315,7 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
         let is_trained = !experiment.is_free();
         let model = folder.path().join(format!("{name}.onnx"));
         let options = TrainOptions {
-            csv: Some(csv.clone()),
+            csv: vec![csv.clone()],
             latitude: Some(50.0),
             longitude: Some(10.0),
             experiment: vec![experiment.name.to_owned()],
@@ -342,8 +336,9 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
 }
 
 #[test]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
 fn every_recurrent_layer_is_run_by_both_engines_alike() {
-    let Some(library) = library() else { return };
+    let library = needed::onnxruntime();
     let folder = tempfile::tempdir().unwrap();
     let csv = folder.path().join("simulated.csv");
     write_simulated(&csv, 8);
@@ -356,15 +351,10 @@ fn every_recurrent_layer_is_run_by_both_engines_alike() {
 }
 
 #[test]
+#[ignore = "needs the real records and ONNX Runtime: FORECASTD_DATA, FORECASTD_TEST_ONNXRUNTIME"]
 fn the_shipped_model_gives_the_same_by_both_engines_on_a_year_of_readings() {
-    let Some(library) = library() else { return };
-    let folder =
-        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let csv = folder.join("jena_2020_10min.csv");
-    if !csv.exists() {
-        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", csv.display());
-        return;
-    }
+    let library = needed::onnxruntime();
+    let csv = needed::record("jena_2020_10min.csv");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx");
     assert!(compare("shipped", &model, &csv, &library) > 50_000);
 }

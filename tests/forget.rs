@@ -64,8 +64,11 @@ async fn forget(
 #[tokio::test]
 async fn a_stations_topics_are_emptied_and_those_of_its_neighbours_are_not() {
     let mosquitto = Mosquitto::start(&Options::default());
+    let discovery = "homeassistant/device/forecastd/roof/config";
     // Topics are given out in the order of their names; the last proves that all were.
-    for topic in ["forecast/roof/status", "forecast/roof/temperature", "forecast/roofs/status", "zzz"] {
+    for topic in
+        ["forecast/roof/status", "forecast/roof/temperature", "forecast/roofs/status", discovery, "zzz"]
+    {
         retain(&mosquitto, topic).await;
     }
     let mut daemon = Client::connect(&mosquitto, "daemon", &["weather/+/reading"]).await;
@@ -76,7 +79,7 @@ async fn a_stations_topics_are_emptied_and_those_of_its_neighbours_are_not() {
     assert!(forgotten.was_known());
     let mut held = forgotten.held.clone();
     held.sort();
-    assert_eq!(held, ["forecast/roof/status", "forecast/roof/temperature"]);
+    assert_eq!(held, ["forecast/roof/status", "forecast/roof/temperature", discovery]);
     let text = forgotten.to_string();
     assert!(text.contains("  forecast/roof/verification  (nothing was seen there)\n"), "{text}");
     assert!(text.contains("removed from the journal /j.sqlite\nroof is forgotten"), "{text}");

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forecastd::http::{self, Limits, Live, Providers};
 use forecastd::operations::health::Health;
-use forecastd::operations::http::{self, Limits};
 use forecastd::operations::metrics::Metrics;
 use forecastd_core::Implausible;
 use forecastd_core::Inserted;
@@ -39,10 +39,18 @@ async fn start_within(limits: Limits) -> Running {
     let (stop, stopped) = oneshot::channel();
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
-    let task =
-        tokio::spawn(http::serve(listener, Arc::clone(&metrics), Arc::clone(&health), limits, async {
-            let _ = stopped.await;
-        }));
+    // Nobody owns stations here: whoever asks for them is told that the daemon is starting or ending.
+    let (questions, _) = http::questions();
+    let providers = Providers {
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        questions,
+        live: Live::default().listening(),
+        journal: None,
+    };
+    let task = tokio::spawn(http::serve(listener, providers, limits, async {
+        let _ = stopped.await;
+    }));
     Running { address, metrics, health, stop, task }
 }
 
@@ -77,6 +85,7 @@ fn populate(metrics: &Metrics) {
         valid_at: issued_at + SignedDuration::from_hours(i64::from(lead_h)),
         temperature_c: 3.0,
         interval_c: None,
+        quantiles_c: None,
     };
     let forecast = Forecast {
         station,
@@ -149,6 +158,13 @@ async fn other_paths_and_methods_are_refused() {
         let (status, _, body) = server.request("HEAD", path).await;
         assert!(matches!(status, 200 | 503) && body.is_empty(), "{path}");
     }
+    for path in ["/", "/page/main.js", "/api/v1/stations"] {
+        assert_eq!(server.request("POST", path).await.0, 405, "{path}");
+    }
+    let (status, header, body) = server.request("GET", "/api/v1/stations").await;
+    assert!(status == 503 && header.contains("retry-after: 10"), "{header}");
+    assert!(body.contains("the daemon is starting or ending"), "{body}");
+    assert_eq!(server.request("GET", "/api/v1/elsewhere").await.0, 404);
     assert_eq!(server.request("GET", "/favicon.ico").await.0, 404);
     assert_eq!(server.request("GET", "/metrics/../etc/passwd").await.0, 404);
 }
@@ -161,6 +177,36 @@ async fn the_server_ends_when_told_and_frees_its_port() {
     let end = tokio::time::timeout(Duration::from_secs(10), server.task).await;
     end.expect("ended in time").unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_browser_is_told_what_it_may_do_and_asks_for_a_file_that_it_has_in_vain() {
+    let server = start().await;
+    let mut tags = Vec::new();
+    for path in ["/", "/?station=roof", "/page/main.js", "/page/style.css", "/page/icon.svg"] {
+        let (status, header, body) = server.request("GET", path).await;
+        assert!(status == 200 && !body.is_empty(), "{path}");
+        assert!(
+            header.contains("content-security-policy: default-src 'none'; script-src 'self'"),
+            "{header}"
+        );
+        assert!(!header.contains("unsafe"), "{header}");
+        assert!(header.contains("x-content-type-options: nosniff"), "{header}");
+        assert!(header.contains("cache-control: no-cache"), "{header}");
+        let tag = header.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+        tags.push(tag.to_owned());
+    }
+    tags.dedup();
+    let [tag] = &tags[..] else { panic!("files of one version: {tags:?}") };
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = format!(
+        "GET /page/main.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 304") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(server.request("GET", "/metrics").await.1.contains("x-content-type-options: nosniff"));
 }
 
 /// Limits of an hour, of which a test shortens the one it is about.

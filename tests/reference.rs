@@ -114,9 +114,18 @@ const FIELDS: [(&str, &str, &str, &str); 55] = [
 fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
     let station = StationName::new("roof").unwrap();
     let at = |hour: i64| Timestamp::from_second(1_577_836_800 + 3600 * hour).unwrap();
-    let lead =
-        LeadForecast { lead_h: 24, valid_at: at(24), temperature_c: 3.1, interval_c: Some((0.4, 5.9)) };
-    let extreme = Extreme { temperature_c: -1.0, interval_c: (-3.0, 1.0) };
+    let lead = LeadForecast {
+        lead_h: 24,
+        valid_at: at(24),
+        temperature_c: 3.1,
+        interval_c: Some((0.4, 5.9)),
+        quantiles_c: Some([-0.8, 0.4, 1.9, 3.1, 4.4, 5.9, 7.2]),
+    };
+    let extreme = Extreme {
+        temperature_c: -1.0,
+        interval_c: (-3.0, 1.0),
+        quantiles_c: Some([-3.9, -3.0, -1.8, -1.0, -0.2, 1.0, 1.7]),
+    };
     let below = |threshold_c| Below { threshold_c, probability: 0.75 };
     let forecast = Forecast {
         station: station.clone(),
@@ -141,7 +150,7 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
     };
     let statuses = [Readiness::WarmingUp(missing), Readiness::Ready].map(|readiness| {
         let state = StationState::Fresh(readiness);
-        status::encode_status(&station, state, Some(at(0)), place, Some(300), "world@01234567")
+        status::encode_status(&station, state, Some(at(0)), place, Some(300), &[], "world@01234567")
     });
     let mut scores = Scores::default();
     scores.add(&Score {
@@ -155,7 +164,8 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
     });
     let standing = LeadStanding { lead_h: 24, weight: 0.5, mae_c: Some(1.0) };
     let experts = [Standing { name: "world".to_owned(), is_asleep: true, leads: vec![standing] }];
-    let verification = status::encode_verification(&station, "world@01234567", at(24), &scores, &experts);
+    let verification =
+        status::encode_verification(&station, "world@01234567", at(24), &scores, &experts, None);
     let parse = |text: String| serde_json::from_str(&text).unwrap();
     BTreeMap::from([
         ("forecast", vec![parse(forecast::encode(&forecast, true))]),

@@ -17,7 +17,7 @@ const START: i64 = 1_577_836_800;
 
 fn options(csv: &Path, broker: &str) -> ReplayOptions {
     ReplayOptions {
-        csv: csv.to_owned(),
+        csv: vec![csv.to_owned()],
         mapping: None,
         station: None,
         broker: broker.to_owned(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::wire::discovery::object_id;
 use forecastd_core::StationName;
 use forecastd_mqtt::{
     DisconnectReason, Inbox, Message, News, PublishError, Publisher, Purpose, Refusal, Session, SessionError,
@@ -122,13 +123,16 @@ pub async fn run<E: std::error::Error + Send + 'static>(
     let reading = topics.reading.topic(name);
     let outputs =
         [&topics.forecast, &topics.station_status, &topics.verification].map(|topic| topic.topic(name));
+    let discovery = config.home_assistant.topics();
+    let discovery = discovery.map(|discovery| discovery.config.topic(&object_id(station)));
+    let outputs: Vec<String> = outputs.into_iter().chain(discovery).collect();
 
     let mut settings = config.mqtt.clone();
     settings.client_id = format!("forecastd-forget-{:08x}", rand::random::<u32>());
     // Nothing is to be kept for this client.
     settings.session_expiry_s = 1;
     let broker = settings.address();
-    let (publisher, mut inbox, handle) = Session::start(&settings, Purpose::subscribing(outputs.to_vec()))?;
+    let (publisher, mut inbox, handle) = Session::start(&settings, Purpose::subscribing(outputs.clone()))?;
     let mut emptied = vec![reading];
     emptied.extend(outputs);
     let mut held = Vec::new();

@@ -122,7 +122,7 @@ pub fn run(location: &ModelLocation, json: bool, output: &mut impl Write) -> Res
                 Refit::Validation => "the validation part too",
                 Refit::Whole => "the whole record",
             };
-            writeln!(output, "           learned once more, from {part}, after it had been chosen")?;
+            writeln!(output, "           refitted on {part} after it had been chosen")?;
         }
         writeln!(output, "           sha256 {}", foreign(&training.sha256))?;
     }

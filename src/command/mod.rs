@@ -3,6 +3,7 @@
 pub mod evaluate;
 pub mod forget;
 pub mod healthcheck;
+pub mod import;
 pub mod inspect;
 pub mod listen;
 pub mod manual;
@@ -11,3 +12,4 @@ pub mod quantities;
 pub mod replay;
 #[cfg(feature = "train")]
 pub mod retrain;
+pub mod windows;

@@ -23,7 +23,7 @@ use forecastd_mqtt::{
     DisconnectReason, Inbox, Message, MqttSettings, News, Password, PublishError, Publisher, Purpose,
     Refusal, Session, SessionError, SessionEvent, SettingsError, TopicError, check_topic,
 };
-use forecastd_record::{CsvError, CsvMapping, CsvReader, Row};
+use forecastd_record::{CsvError, CsvMapping, CsvReader, Overlap, RecordSource, Row};
 
 /// How long a broker that is away is waited for, before the first reading and in the middle.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -43,9 +43,9 @@ const STATION: &str = "{station}";
 /// What is replayed, whereto and how fast.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReplayOptions {
-    /// CSV file with the readings
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
+    /// CSV file with the readings; several files, folders of them or patterns ("data/*.csv.gz") are read as one
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub csv: Vec<PathBuf>,
     /// Mapping file that names columns and units; not needed for the Jena format and forecastd's own
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
@@ -143,10 +143,10 @@ pub enum ReplayError {
     #[error(transparent)]
     Csv(#[from] CsvError),
     /// No reading is left to send.
-    #[error("{}: no reading to send{}", path.display(), if *skipped > 0 { format!(", {skipped} rows skipped") } else { String::new() })]
+    #[error("{path}: no reading to send{}", if *skipped > 0 { format!(", {skipped} rows skipped") } else { String::new() })]
     Nothing {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the first of them.
+        path: String,
         /// Rows that could not be sent.
         skipped: u64,
     },
@@ -450,16 +450,20 @@ struct Content {
     skipped: u64,
     /// Why, of the first of them.
     named: Vec<String>,
+    /// What else is to be said of the files.
+    notes: Vec<String>,
 }
 
 fn read(options: &ReplayOptions, mapping: Option<&CsvMapping>) -> Result<Content, CsvError> {
-    let mut content = Content { readings: Vec::new(), skipped: 0, named: Vec::new() };
-    for row in CsvReader::open(&options.csv, mapping)? {
+    let mut content = Content { readings: Vec::new(), skipped: 0, named: Vec::new(), notes: Vec::new() };
+    let source = RecordSource { paths: options.csv.clone(), mapping: None };
+    let mut reader = CsvReader::open_all(&source.files()?, mapping)?;
+    for row in reader.by_ref() {
         let fault = match row {
             Ok((time, _)) if options.from.is_some_and(|from| time < from) => continue,
             Ok((time, _)) if options.to.is_some_and(|to| time > to) => continue,
             Ok((time, values)) if values.is_empty() => {
-                format!("{}: reading of {time} holds no value", options.csv.display())
+                format!("{}: reading of {time} holds no value", source.name())
             }
             Ok(reading) => {
                 content.readings.push(reading);
@@ -475,6 +479,7 @@ fn read(options: &ReplayOptions, mapping: Option<&CsvMapping>) -> Result<Content
     }
     // A live station sends what is new after what is old, in whatever order a file has it.
     content.readings.sort_by_key(|(time, _)| *time);
+    content.notes = reader.overlaps().iter().map(Overlap::to_string).collect();
     Ok(content)
 }
 
@@ -497,6 +502,9 @@ pub async fn run(
         tokio::task::spawn_blocking(move || read(&options, mapping.as_ref())).await
     };
     let content = content.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    for note in &content.notes {
+        progress.say(&format!("note: {note}"));
+    }
     for fault in &content.named {
         progress.say(&format!("skipped: {fault}"));
     }
@@ -506,7 +514,8 @@ pub async fn run(
     let (Some(&(first, _)), Some(last)) =
         (content.readings.first(), content.readings.iter().map(|(time, _)| *time).max())
     else {
-        return Err(ReplayError::Nothing { path: options.csv, skipped: content.skipped });
+        let path = RecordSource { paths: options.csv, mapping: None }.name();
+        return Err(ReplayError::Nothing { path, skipped: content.skipped });
     };
     let readings = content.readings.len() as u64;
 

@@ -6,6 +6,7 @@
 //! | `layer` | what a file or the environment sets, with every fault in it |
 //! | `schema` | the keys there are, read from the shipped default |
 //! | `rules` | what the value of a key must be, beyond its type |
+//! | `home_assistant` | whether Home Assistant is told of the stations, and where |
 //! | `topic` | topic templates with `{station}` |
 //! | `password` | the broker's password, looked at before a start |
 //! | `reference` | the explanation of every key, for manuals |
@@ -16,6 +17,7 @@
 //! there does not exist. So the documentation cannot fall behind the program.
 
 mod fault;
+mod home_assistant;
 mod layer;
 mod password;
 mod reference;
@@ -36,6 +38,7 @@ use forecastd_mapping::Source;
 use forecastd_mqtt::{MqttSettings, SettingsError, check_filter};
 
 pub use fault::Fault;
+pub use home_assistant::{DiscoveryTopics, HomeAssistantSettings};
 pub use password::password_faults;
 pub use reference::{KeyGroup, reference};
 pub use settings::{
@@ -82,6 +85,8 @@ pub struct Config {
     pub journal: JournalSettings,
     /// `[http]`: metrics and health.
     pub http: HttpSettings,
+    /// `[home_assistant]`: what Home Assistant is told.
+    pub home_assistant: HomeAssistantSettings,
     /// `[metrics]`: limits.
     pub metrics: MetricsSettings,
     /// `[log]`: what is logged, and how.
@@ -202,12 +207,23 @@ impl Config {
                 }
             }
         }
+        if self.home_assistant.discovery {
+            let contradictions = self.home_assistant.contradictions(&self.topics);
+            found.extend(
+                contradictions.into_iter().map(|message| ("home_assistant.prefix".to_owned(), message)),
+            );
+        }
         for filter in self.sources.iter().flat_map(Source::filters) {
             if let Err(error) = check_filter(&filter) {
                 found.push(("source".to_owned(), format!("topic {filter:?}: {error}")));
             }
         }
         found
+    }
+
+    /// The topic filters of what Home Assistant says, and of what others tell it in our name.
+    pub fn live_filters(&self) -> Vec<String> {
+        self.home_assistant.topics().map(|topics| topics.filters()).unwrap_or_default()
     }
 
     /// The topic filters that the daemon subscribes to: of readings, and of every source.
@@ -555,6 +571,27 @@ path = "x"
             ["line 1: topics.forecast: \"weather/{station}/reading\" and topics.reading \
               \"weather/{station}/reading\" can be the same topic"]
         );
+    }
+
+    #[test]
+    fn the_discovery_prefix_makes_topics_that_are_no_others() {
+        assert_eq!(
+            faults("home_assistant.prefix = \"home/\""),
+            [
+                "line 1: home_assistant.prefix: \"home/\" must be a topic without a slash at its end and without braces"
+            ]
+        );
+        assert_eq!(
+            faults("[home_assistant]\nprefix = \"forecast\""),
+            [
+                "line 2: home_assistant.prefix: its topic \"forecast/status\" and topics.status \"forecast/status\" can be \
+              the same topic"
+            ]
+        );
+        assert!(faults("home_assistant.prefix = \"home/#\"")[0].contains("wildcard"));
+        let off = load("home_assistant = { discovery = false, prefix = \"forecast\" }").unwrap();
+        assert!(off.live_filters().is_empty());
+        assert_eq!(load("").unwrap().live_filters()[0], "homeassistant/status");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) enum Rule {
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 37] = [
+static RULES: [(&str, Rule); 39] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
     ("mqtt.keep_alive_s", Rule::Within(1..=65_535)),
@@ -64,6 +64,8 @@ static RULES: [(&str, Rule); 37] = [
     ("http.listen", Rule::Listen),
     // Each holds a descriptor and up to some 100 KiB.
     ("http.max_connections", Rule::Within(1..=4096)),
+    ("home_assistant.prefix", Rule::NotEmpty),
+    ("home_assistant.stations_max", Rule::Within(1..=1_000_000)),
     ("metrics.station_series_max", Rule::Within(0..=10_000)),
     ("log.level", Rule::OneOf(&["error", "warn", "info", "debug", "trace"])),
     ("log.format", Rule::OneOf(&["text", "json"])),

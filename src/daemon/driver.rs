@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 use forecastd_core::{Batch, Effect, Input, Now, Publication, Restored, Service, StationName, Token};
 use forecastd_journal::Journal;
 use forecastd_model::Inference;
-use forecastd_mqtt::{Acknowledgement, Inbox, Incoming, Message, News, Publisher, SessionEvent, Settlement};
+use forecastd_mqtt::{
+    Acknowledgement, Inbox, Incoming, Message, News, Publisher, Refusal, SessionEvent, Settlement,
+};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::engines::{Engines, WindowKey};
 use super::folder::Changes;
+use super::home_assistant::{HomeAssistant, Said};
 use super::loader::Loaded;
 use super::recall::Recaller;
 use super::sources::{Sources, Taken};
-use crate::config::Topics;
+use crate::config::{DiscoveryTopics, Topics};
+use crate::http::{Live, Question};
 use crate::operations::events::{Notice, Telemetry};
 use crate::wire;
 
@@ -46,6 +50,8 @@ pub(super) struct Inputs {
     pub(super) journal: mpsc::UnboundedReceiver<JournalNews>,
     /// What the journal was asked for again.
     pub(super) recalled: mpsc::UnboundedReceiver<Vec<Restored>>,
+    /// What clients of HTTP want to know.
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// What the driver noticed that the daemon should know.
@@ -97,7 +103,9 @@ struct Undelivered {
 pub(super) struct Driver {
     service: Service,
     telemetry: Telemetry,
+    live: Live,
     topics: Topics,
+    home_assistant: HomeAssistant,
     sources: Sources,
     publisher: Publisher,
     journal: Option<Journal>,
@@ -131,7 +139,9 @@ impl Driver {
         Driver {
             service,
             telemetry,
+            live: Live::default(),
             topics,
+            home_assistant: HomeAssistant::default(),
             sources: Sources::default(),
             publisher,
             journal,
@@ -151,6 +161,20 @@ impl Driver {
     /// Takes messages of other programs, too.
     pub(super) fn listen_to(&mut self, sources: Vec<forecastd_mapping::Source>) {
         self.sources = Sources::new(sources);
+    }
+
+    /// Tells Home Assistant of stations on these topics; takes back what was told on the topics of before.
+    pub(super) fn tell_home_assistant(
+        &mut self,
+        topics: Option<DiscoveryTopics>,
+        before: Option<DiscoveryTopics>,
+    ) {
+        self.home_assistant = HomeAssistant { topics, before };
+    }
+
+    /// What happens, for those who listen.
+    pub(super) fn live(&self) -> &Live {
+        &self.live
     }
 
     /// The service, to be asked.
@@ -204,6 +228,11 @@ impl Driver {
                 Happened::Routine
             }
             Ok(()) = self.publisher.room(), if !accepts && !self.publisher.has_room() => Happened::Routine,
+            // One with each turn, which takes messages besides: however many ask, readings come.
+            Some(question) = inputs.questions.recv() => {
+                question(&self.service, self.now());
+                Happened::Routine
+            }
             Some(event) = inputs.inbox.recv(), if accepts => self.session_event(event),
             else => std::future::pending().await,
         };
@@ -256,6 +285,9 @@ impl Driver {
             self.handle(input);
         }
         self.handle(Input::Tick);
+        if self.service.waits_to_discover() && self.publisher.has_room() {
+            self.handle(Input::Discover);
+        }
         self.flush();
     }
 
@@ -305,8 +337,12 @@ impl Driver {
         closed.unwrap_or(Ok(()))
     }
 
+    fn now(&self) -> Now {
+        Now { wall: Timestamp::now(), uptime: self.started.elapsed() }
+    }
+
     fn handle(&mut self, input: Input) {
-        let now = Now { wall: Timestamp::now(), uptime: self.started.elapsed() };
+        let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
         self.service.handle(now, input, &mut effects);
         self.effects = effects;
@@ -336,7 +372,10 @@ impl Driver {
                     let in_use = self.engines.switch(&models);
                     self.telemetry.models_in_use(&in_use);
                 }
-                Effect::Emit(event) => self.telemetry.emit(event),
+                Effect::Emit(event) => {
+                    self.live.event(&event);
+                    self.telemetry.emit(event);
+                }
             }
         }
         // The vector is used again.
@@ -351,6 +390,7 @@ impl Driver {
     }
 
     fn publish(&mut self, publication: Publication) {
+        self.live.publication(&publication);
         let topics = &self.topics;
         let message = |topic: String, payload: String| Message::retained(topic, payload);
         match publication {
@@ -365,7 +405,7 @@ impl Driver {
                     false => self.deliver(forecast.station, message),
                 }
             }
-            Publication::Status { station, state, newest_reading, place, model_distance_km, model } => {
+            Publication::Status { station, state, newest_reading, place, model_distance_km, odd, model } => {
                 let topic = topics.station_status.topic(station.as_str());
                 let payload = wire::status::encode_status(
                     &station,
@@ -373,23 +413,40 @@ impl Driver {
                     newest_reading,
                     place,
                     model_distance_km,
+                    &odd,
                     &model,
                 );
                 self.hand_in(message(topic, payload));
             }
-            Publication::Verification { station, model, verified_until, scores, experts } => {
+            Publication::Verification { station, model, verified_until, scores, experts, day_ahead } => {
                 let topic = topics.verification.topic(station.as_str());
-                let payload =
-                    wire::status::encode_verification(&station, &model, verified_until, &scores, &experts);
+                let payload = wire::status::encode_verification(
+                    &station,
+                    &model,
+                    verified_until,
+                    &scores,
+                    &experts,
+                    day_ahead.as_ref(),
+                );
                 self.hand_in(message(topic, payload));
+            }
+            Publication::Discovery(discovery) => {
+                let payload = wire::discovery::encode(&discovery, topics);
+                if let Some(topic) = self.home_assistant.topic(&discovery.station) {
+                    self.hand_in(message(topic, payload));
+                }
+            }
+            Publication::WithdrawDiscovery(station) => {
+                if let Some(topic) = self.home_assistant.topic_before(&station) {
+                    self.hand_in(Message::clearing(topic));
+                }
             }
             Publication::Clear(station) => {
                 self.lost.retain(|undelivered| undelivered.station != station);
-                for template in [&topics.forecast, &topics.station_status, &topics.verification] {
-                    let message = Message::clearing(template.topic(station.as_str()));
-                    if let Err(error) = self.publisher.publish(message) {
-                        self.telemetry.not_published(&error);
-                    }
+                let own = [&topics.forecast, &topics.station_status, &topics.verification];
+                let own = own.map(|template| template.topic(station.as_str()));
+                for topic in own.into_iter().chain(self.home_assistant.topic(&station)) {
+                    self.hand_in(Message::clearing(topic));
                 }
             }
         }
@@ -462,6 +519,11 @@ impl Driver {
                 self.handle(Input::Disconnected);
             }
             // The session has logged and counted these.
+            SessionEvent::News(News::Refused(Refusal::Publication { topic, .. }))
+                if self.home_assistant.is_own(&topic) =>
+            {
+                self.handle(Input::DiscoveryRefused);
+            }
             SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
             SessionEvent::Message(incoming) => self.message(incoming),
         }
@@ -477,8 +539,19 @@ impl Driver {
     }
 
     fn message(&mut self, incoming: Incoming) {
-        self.telemetry.message_received();
         let Incoming { topic, payload, retain, acknowledgement } = incoming;
+        if let Some(said) = self.home_assistant.listen(&topic, &payload) {
+            match said {
+                Said::Started => self.handle(Input::HomeAssistantStarted),
+                Said::Overwritten { station, by } => {
+                    self.handle(Input::DiscoveryOverwritten { station, by });
+                }
+                Said::Nothing => {}
+            }
+            acknowledgement.complete();
+            return;
+        }
+        self.telemetry.message_received();
         let token = self.acknowledgements.arrived(acknowledgement);
         let grid = self.service.model().manifest.window.grid();
         if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
@@ -488,7 +561,13 @@ impl Driver {
             Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
             Ok(wire::message::Received::Reading { station, decoded }) => {
                 self.telemetry.decoded(&station, &decoded);
-                Input::Reading { station, time: decoded.time, values: decoded.values, token }
+                Input::Reading {
+                    station,
+                    time: decoded.time,
+                    values: decoded.values,
+                    site: decoded.site,
+                    token,
+                }
             }
             Err(wire::message::NotTaken { station, reason, detail }) => {
                 Input::Unreadable { station, reason, detail, token }

@@ -6,12 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
 
 use super::observers::JournalWatch;
-use crate::config::Config;
+use crate::config::{Config, HomeAssistantSettings};
 
 /// The random part of the client id that was drawn at the first start.
 const CLIENT_ID: &str = "mqtt.client_id";
 /// The filters that were subscribed to last, one a line.
 const FILTER: &str = "topics.reading";
+/// The prefix under which Home Assistant was told of stations last.
+const DISCOVERY_PREFIX: &str = "home_assistant.prefix";
 /// The batch of settings, before those of the service.
 const SETTINGS_BATCH: u64 = 0;
 
@@ -25,6 +27,8 @@ pub(super) struct Memory {
     pub(super) client_id: String,
     /// Filters that were subscribed to before and are not wanted any more.
     pub(super) obsolete: Vec<String>,
+    /// The prefix under which Home Assistant was told of stations before, and is not any more.
+    pub(super) withdrawn_prefix: Option<String>,
 }
 
 impl Memory {
@@ -53,7 +57,13 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
     if !config.journal.enabled {
         let client_id = configured.unwrap_or_else(random);
         let restored = RestoreReport::default();
-        return Ok(Memory { journal: None, restored, client_id, obsolete: Vec::new() });
+        return Ok(Memory {
+            journal: None,
+            restored,
+            client_id,
+            obsolete: Vec::new(),
+            withdrawn_prefix: None,
+        });
     }
     let mut store = Store::new(&config.journal.path);
     let restored = restore(&mut store, limits, &watch);
@@ -67,7 +77,13 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
         keep(CLIENT_ID, &drawn);
         drawn
     });
-    let filters = config.filters();
+    let mut filters = config.filters();
+    filters.extend(config.live_filters());
+    let told_before = kept(&mut store, DISCOVERY_PREFIX).unwrap_or_default();
+    let HomeAssistantSettings { discovery, prefix, .. } = &config.home_assistant;
+    let told_now = if *discovery { prefix.as_str() } else { "" };
+    let withdrawn_prefix = (told_before != told_now).then(|| keep(DISCOVERY_PREFIX, told_now));
+    let withdrawn_prefix = withdrawn_prefix.map(|()| told_before).filter(|prefix| !prefix.is_empty());
     let before = kept(&mut store, FILTER).unwrap_or_default();
     if before != filters.join("\n") {
         keep(FILTER, &filters.join("\n"));
@@ -82,7 +98,7 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
     if !entries.is_empty() {
         journal.write(Batch { id: SETTINGS_BATCH, entries });
     }
-    Ok(Memory { journal: Some(journal), restored, client_id, obsolete })
+    Ok(Memory { journal: Some(journal), restored, client_id, obsolete, withdrawn_prefix })
 }
 
 fn restore_limits(config: &Config, models: &Models) -> RestoreLimits {

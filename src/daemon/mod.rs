@@ -5,6 +5,7 @@
 //! | `mod` | start and end of everything |
 //! | `driver` | brings the service what happens and carries out what it wants |
 //! | `engines` | what runs the models |
+//! | `home_assistant` | the topics on which Home Assistant is told of stations, and what is heard there |
 //! | `loader` | the main model: loading it, and noticing a new file |
 //! | `folder` | the specialists: loading them, and noticing files that come, change and go |
 //! | `memory` | what a start reads from the journal |
@@ -15,6 +16,7 @@
 mod driver;
 mod engines;
 mod folder;
+mod home_assistant;
 mod loader;
 mod memory;
 mod observers;
@@ -24,7 +26,7 @@ mod sources;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forecastd_core::{Service, Settings};
+use forecastd_core::{DiscoverySettings, Service, Settings};
 use forecastd_journal::Journal;
 use forecastd_model::{ArtefactError, EngineError, EngineProgram};
 use forecastd_mqtt::{Purpose, Session, SessionError, SessionStatistics, Status};
@@ -33,12 +35,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Fault};
+use crate::config::{Config, DiscoveryTopics, Fault};
 use crate::error_chain::chain;
+use crate::http::{self, Providers};
 use crate::operations::events::{Notice, Telemetry};
 use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
-use crate::operations::{descriptors, http, systemd};
+use crate::operations::{descriptors, systemd};
 
 use driver::{Driver, Happened, Inputs};
 use engines::Engines;
@@ -130,7 +133,7 @@ const READY_WITHOUT_BROKER: Duration = Duration::from_secs(5);
 const TRIED_WINDOWS: usize = 64;
 
 /// Topics that a station's retained messages stand on.
-const TOPICS_OF_STATION: usize = 3;
+const TOPICS_OF_STATION: usize = 4;
 
 /// Runs the daemon until `shutdown` completes; `reload` asks for the model to be loaded anew.
 ///
@@ -182,39 +185,44 @@ pub async fn run(
     let (told, journal_news) = mpsc::unbounded_channel();
     let journal_watch = JournalWatch::new(Arc::clone(&metrics), told);
     let memory = Memory::read(&config, &models, journal_watch).await.map_err(DaemonError::Thread)?;
-    let Memory { journal, restored, client_id, obsolete } = memory;
+    let Memory { journal, restored, client_id, obsolete, withdrawn_prefix } = memory;
+    let told_before = withdrawn_prefix.and_then(|prefix| DiscoveryTopics::new(&prefix).ok());
 
     let mut mqtt = config.mqtt.clone();
     mqtt.client_id = client_id;
     let purpose = Purpose {
         status: Some(Status::new(config.topics.status.topic(""))),
         subscriptions: config.filters(),
+        live: config.live_filters(),
         obsolete,
         retained_topics: TOPICS_OF_STATION * config.stations.max + 1,
     };
     let (publisher, inbox, session) = Session::start(&mqtt, purpose)?;
     metrics.watch_session(session.statistics());
 
-    let (http_end, http_ended) = oneshot::channel::<()>();
-    let http_server = tokio::spawn(http::serve(
-        listener,
-        Arc::clone(&metrics),
-        Arc::clone(&health),
-        http_limits(&config),
-        async move {
-            let _ = http_ended.await;
-        },
-    ));
-
-    let service = Service::new(service_settings(&config, journal.as_ref()), models);
+    let settings = service_settings(&config, journal.as_ref(), told_before.is_some());
+    let service = Service::new(settings, models);
     let (found, recalled) = mpsc::unbounded_channel();
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
     driver.listen_to(config.sources.clone());
+    driver.tell_home_assistant(config.home_assistant.topics(), told_before);
+    let (questions, asked) = http::questions();
+    let providers = Providers {
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        questions,
+        live: driver.live().listening(),
+        journal: config.journal.enabled.then(|| config.journal.path.clone()),
+    };
+    let (http_end, http_ended) = oneshot::channel::<()>();
+    let http_server = tokio::spawn(http::serve(listener, providers, http_limits(&config), async move {
+        let _ = http_ended.await;
+    }));
     driver.restore(restored).await;
     let mut ready = ReadyNotifier { notifier: systemd::Notifier::from_environment(), has_said: false };
-    let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled };
+    let mut inputs = Inputs { inbox, answers, journal: journal_news, recalled, questions: asked };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = tokio::time::Instant::now();
@@ -256,7 +264,7 @@ pub async fn run(
             }
             _ = tick.tick() => {
                 driver.tick(session.statistics().is_connected());
-                tell_health(&health, &driver, &session.statistics());
+                tell_health(&health, &metrics, &driver, &session.statistics());
                 if started.elapsed() >= READY_WITHOUT_BROKER {
                     ready.say(driver.service());
                 }
@@ -267,7 +275,7 @@ pub async fn run(
             }
             // Last: there may always be a message.
             happened = driver.turn(&mut inputs) => {
-                tell_health(&health, &driver, &session.statistics());
+                tell_health(&health, &metrics, &driver, &session.statistics());
                 if happened == Happened::Subscribed {
                     ready.say(driver.service());
                 }
@@ -323,7 +331,7 @@ fn http_limits(config: &Config) -> http::Limits {
     http::Limits { connections: allowed, ..http::Limits::default() }
 }
 
-fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
+fn service_settings(config: &Config, journal: Option<&Journal>, withdraws_discovery: bool) -> Settings {
     let stations = &config.stations;
     let idle_after = SignedDuration::from_hours(24 * i64::from(stations.idle_days));
     Settings {
@@ -337,6 +345,10 @@ fn service_settings(config: &Config, journal: Option<&Journal>) -> Settings {
         earliest: EARLIEST,
         experts: config.forecast.experts,
         threshold_c: config.forecast.threshold_c.map(|threshold_c| threshold_c as f32),
+        discovery: DiscoverySettings {
+            stations_max: config.home_assistant.topics().map_or(0, |_| config.home_assistant.stations_max),
+            withdraws: withdraws_discovery,
+        },
     }
 }
 
@@ -369,8 +381,9 @@ pub fn check(config: &Config) -> Vec<Fault> {
 }
 
 /// Tells the signs of life of this turn.
-fn tell_health(health: &Health, driver: &Driver, statistics: &SessionStatistics) {
+fn tell_health(health: &Health, metrics: &Metrics, driver: &Driver, statistics: &SessionStatistics) {
     health.loop_alive();
+    metrics.journal_lags(driver.journal_owes_since().map_or(Duration::ZERO, |since| since.elapsed()));
     health.set_journal_owes(driver.journal_owes_since());
     health.set_broker_connected(statistics.is_connected());
     health.set_subscription_refused(statistics.subscriptions_refused_now.get() > 0);

@@ -111,7 +111,7 @@ impl Sources {
 }
 
 fn reading(station: &StationName, time: Timestamp, values: forecastd_core::Values, token: Token) -> Input {
-    Input::Reading { station: station.clone(), time, values, token }
+    Input::Reading { station: station.clone(), time, values, site: None, token }
 }
 
 #[cfg(test)]
@@ -142,7 +142,9 @@ mod tests {
         assert!(second.input.is_none());
         assert_eq!(second.acknowledged, [1]);
         let next = take(&mut sources, "temperature", "9.0", 3, "13:12:00");
-        let Some(Input::Reading { station, time, values, token }) = next.input else { panic!("no reading") };
+        let Some(Input::Reading { station, time, values, token, .. }) = next.input else {
+            panic!("no reading")
+        };
         assert_eq!((station.as_str(), time, token), ("roof", at("13:03:00"), 2));
         assert_eq!(values.get(Quantity::AirTemperature), Some(7.0));
         assert_eq!(values.get(Quantity::RelativeHumidity), Some(80.0));

@@ -26,6 +26,9 @@ use forecastd_record::{SITE, Simulation};
 /// The daemon has nothing left to do when it issued nothing for so long.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// So long the demo's journal keeps everything.
+const KEEP_DAYS: u32 = 36_500;
+
 /// What the demo shows.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DemoOptions {
@@ -38,9 +41,12 @@ pub struct DemoOptions {
     /// Model file [default: the model that is built in]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// How many times as fast as real time, or "max"
-    #[arg(long, value_name = "SPEED", default_value = "500000")]
+    /// How many times as fast as real time, or "max"; 3600 is an hour each second
+    #[arg(long, value_name = "SPEED", default_value = "3600")]
     pub speed: Speed,
+    /// Days of the record that are replayed at once, so that there is something to look back on
+    #[arg(long, value_name = "DAYS", default_value_t = 40)]
+    pub head_start: u16,
     /// End by itself after this time, such as 30s or 5m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
@@ -108,11 +114,15 @@ struct Feedstock {
 /// # Errors
 /// [`DemoError`] when a part does not start.
 pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Result<(), DemoError> {
+    let http = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = http.local_addr()?;
+    println!("page       http://{address}/");
     let feedstock = {
         let options = options.clone();
         tokio::task::spawn_blocking(move || feedstock(&options)).await
     };
     let feedstock = feedstock.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let folder = tempfile::Builder::new().prefix("forecastd-demo-").tempdir()?;
     let broker = Broker::start()?;
     println!("readings   {}", feedstock.origin);
     println!("broker     mqtt://{} (embedded, this machine only)", broker.address());
@@ -129,7 +139,9 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     config.mqtt = mqtt("forecastd-demo");
     config.model.path = ModelLocation::from(options.model.clone());
     config.model.folder = None;
-    config.journal.enabled = false;
+    config.journal.path = folder.path().join("forecastd.sqlite");
+    // A record of years ago is not old.
+    (config.journal.keep_days, config.journal.keep_forecasts_days) = (KEEP_DAYS, KEEP_DAYS);
     config.places.default = feedstock.site.map(Place::given);
     if feedstock.site.is_none() {
         println!(
@@ -137,8 +149,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         );
     }
     config.stations.max_reading_ahead_s = 3600;
-    let http = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("metrics    http://{}/metrics", http.local_addr()?);
+    println!("metrics    http://{address}/metrics");
     println!("model      {}", config.model.path);
     println!();
 
@@ -167,8 +178,16 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     }
 
     let (publisher, mut inbox, session) = Session::start(&mqtt("forecastd-demo-replay"), Purpose::default())?;
-    let mut feed = Feed::new(&publisher, &feedstock.station, "weather/{station}/reading", options.speed)?;
-    let replay = feed.run(feedstock.rows, |_| {});
+    let feed = |speed| Feed::new(&publisher, &feedstock.station, "weather/{station}/reading", speed);
+    let (mut head_start, mut feed) = (feed(Speed::Max)?, feed(options.speed)?);
+    let mut rows = feedstock.rows.peekable();
+    let days = SignedDuration::from_hours(24 * i64::from(options.head_start));
+    let until = rows.peek().and_then(|(first, _)| first.checked_add(days).ok());
+    let replay = async {
+        let early = std::iter::from_fn(|| rows.next_if(|(time, _)| until.is_some_and(|until| *time < until)));
+        head_start.run(early, |_| {}).await?;
+        feed.run(rows, |_| {}).await
+    };
     tokio::pin!(replay);
     let end = async {
         match options.duration {

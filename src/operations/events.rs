@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use forecastd_core::{Event, Forecast, LeadTotals, Readiness, StationName, StationState, humanize};
+use forecastd_core::{
+    Event, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
+};
 use forecastd_model::{Artefact, EngineKind};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -147,6 +149,7 @@ impl Telemetry {
                     self.metrics.station_reading(&station, time, temperature_c);
                 }
             }
+            Event::StationOdd { station, oddity } => self.station_odd(&station, oddity),
             Event::ReadingRefused { station, reason, detail } => {
                 self.metrics.reading_rejected(reason);
                 // Names beyond the seats have no end.
@@ -171,6 +174,7 @@ impl Telemetry {
                 }
             }
             Event::Scored { score, scores } => self.metrics.scored(&score, &scores),
+            Event::DaysScored(scores) => self.metrics.days_scored(&scores),
             Event::ScoresRestored(scores) => self.metrics.scores_restored(&scores),
             Event::ForecastIssued { forecast, readiness, lifetime, delay } => {
                 self.metrics.forecast_issued(&forecast, delay);
@@ -262,6 +266,62 @@ impl Telemetry {
                     false => info!("messages come"),
                 }
             }
+            Event::DiscoveryFull { announced } => warn!(
+                announced,
+                "there are more stations than home_assistant.stations_max: the others are served, and Home Assistant is \
+                 not told of them"
+            ),
+            Event::DiscoveryRefused => warn!(
+                "the broker does not take what Home Assistant is to be told: it is told nothing until the next start; \
+                 let this user write to the topics of home_assistant.prefix, or set home_assistant.discovery = false"
+            ),
+            Event::DiscoveryOverwritten { station, by } => {
+                self.metrics.discovery_overwritten();
+                if let Some(unsaid) = self.log.say("discovery", Some(&station), Instant::now()) {
+                    warn!(
+                        %station, by, unsaid,
+                        "another program tells Home Assistant of a station with this name: give one of the two another \
+                         name, or another home_assistant.prefix"
+                    );
+                }
+            }
+        }
+    }
+
+    fn station_odd(&mut self, station: &StationName, oddity: Oddity) {
+        self.metrics.station_odd(&oddity);
+        let Some(unsaid) = self.log.say(oddity.name(), Some(station), Instant::now()) else { return };
+        match oddity {
+            Oddity::Clock { peak_h } => warn!(
+                %station, peak_h, unsaid,
+                "the daily wave of temperature has its maximum at an hour of solar time at which it has it nowhere (12.7 to \
+                 16.4 h): is a sign of latitude_deg or longitude_deg wrong, or their order, or the station's clock?"
+            ),
+            Oddity::SeaLevelPressure { mean_hpa, expected_hpa } => warn!(
+                %station, mean_hpa, expected_hpa, unsaid,
+                "the pressure is that of the sea's level, not of the station's: is it reduced, or elevation_m wrong?"
+            ),
+            Oddity::OutsideTraining { measure, value, low, high } => {
+                let hint = match measure {
+                    Measure::DailyRange if value > high => "; is the thermometer in the sun?",
+                    _ => "",
+                };
+                let (name, unit) = (measure.name(), measure.unit());
+                warn!(
+                    %station, unsaid,
+                    "{name} {value:.1}{unit} is outside of what the model was trained on, {low:.1} to {high:.1}{unit}: the \
+                     experts find out what it is worth here{hint}"
+                );
+            }
+            Oddity::PlaceDiffers { distance_km } => warn!(
+                %station, distance_km, unsaid,
+                "the payload gives another place than the configuration, which counts"
+            ),
+            Oddity::Moved { distance_km } => warn!(
+                %station, distance_km, unsaid,
+                "the station stands elsewhere, as its payload says: its history and experts were of the place before and begin \
+                 anew; do two stations share the name?"
+            ),
         }
     }
 
@@ -279,6 +339,7 @@ impl Telemetry {
         if self.has_series(station) {
             let seconds = missing.map_or(0, |missing| missing.remaining.as_secs());
             self.metrics.station_missing(station, seconds);
+            self.metrics.station_state(station, status::state_name(state));
         }
         if self.is_restoring {
             return;

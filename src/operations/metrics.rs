@@ -13,8 +13,8 @@ use prometheus::{
 use std::sync::Arc;
 
 use forecastd_core::{
-    Dropped, Forecast, Implausible, Inserted, LeadScores, LeadTotals, Quantity, Rejected, Score, Scores,
-    Source, Standing, StationName,
+    DayScores, Dropped, Forecast, Implausible, Inserted, LeadScores, LeadTotals, Oddity, Quantity, Rejected,
+    Score, Scores, Source, Standing, StationName,
 };
 use forecastd_journal::JournalError;
 use forecastd_model::EngineKind;
@@ -22,6 +22,7 @@ use forecastd_mqtt::SessionStatistics;
 use jiff::SignedDuration;
 
 use crate::wire::reading::PayloadError;
+use crate::wire::status::STATE_NAMES;
 
 /// Reasons of refusal beyond those of payloads and stations.
 const OTHER_REASONS: [&str; 3] = ["unknown_topic", "bad_station", "too_many_stations"];
@@ -36,6 +37,7 @@ pub struct Metrics {
     taken: IntCounterVec,
     rejected: IntCounterVec,
     dropped: IntCounterVec,
+    odd: IntCounterVec,
     unreadable: IntCounterVec,
     stations: IntGauge,
     stations_ready: IntGauge,
@@ -69,6 +71,9 @@ pub struct Metrics {
     mean_absolute_error: GaugeVec,
     skill: GaugeVec,
     coverage: GaugeVec,
+    extreme_pinball: GaugeVec,
+    extreme_coverage: GaugeVec,
+    brier: GaugeVec,
     lifetime_mean_absolute_error: GaugeVec,
     /// As last told; made into gauges at a scrape.
     scores: Mutex<BTreeMap<u32, LeadScores>>,
@@ -94,6 +99,14 @@ pub struct Metrics {
     mqtt_published: IntCounter,
     mqtt_acknowledged: IntCounter,
     mqtt_in_flight: IntGauge,
+    discovery_overwritten: IntCounter,
+    forecast_low: GaugeVec,
+    forecast_high: GaugeVec,
+    forecast_lowest: GaugeVec,
+    forecast_highest: GaugeVec,
+    frost_probability: GaugeVec,
+    station_state: GaugeVec,
+    journal_lag: Gauge,
     session: Mutex<Option<Arc<SessionStatistics>>>,
 }
 
@@ -234,6 +247,12 @@ impl Metrics {
                 "1 while the clock is behind what stations say, and their readings wait.",
             ),
             clock_jumps: make.counter("clock_jumps_total", "Jumps of the clock."),
+            odd: make.counters(
+                "stations_odd_total",
+                "Stations about which something is odd, counted once each, moves each time.",
+                "reason",
+                Oddity::NAMES,
+            ),
             future_dropped: make.counter(
                 "stations_future_dropped_total",
                 "Stations whose newest readings were dropped because they lay in the future.",
@@ -327,6 +346,23 @@ impl Metrics {
                 "Fraction of the observations scored lately that lay within the interval.",
                 &["lead_h"],
             ),
+            extreme_pinball: make.gauges(
+                "forecast_extreme_pinball_loss_celsius",
+                "Mean pinball loss of the quantiles of the lowest and the highest temperature ahead, and of the station's own \
+                 last days, scored lately.",
+                &["extreme", "forecast"],
+            ),
+            extreme_coverage: make.gauges(
+                "forecast_extreme_coverage_ratio",
+                "Fraction of the lowest and highest temperatures scored lately that lay within the interval of 80 %.",
+                &["extreme"],
+            ),
+            brier: make.gauges(
+                "forecast_brier_score_ratio",
+                "Mean Brier score of the probability of frost, or of becoming colder than forecast.threshold_c, and of the \
+                 station's own frequency, scored lately.",
+                &["event", "forecast"],
+            ),
             lifetime_mean_absolute_error: make.gauges(
                 "forecast_lifetime_mean_absolute_error_celsius",
                 "Mean absolute error of all forecasts that were ever scored.",
@@ -389,6 +425,44 @@ impl Metrics {
             ),
             mqtt_in_flight: make
                 .gauge("mqtt_messages_in_flight", "Messages that wait to be sent or acknowledged."),
+            discovery_overwritten: make.counter(
+                "discovery_overwritten_total",
+                "Messages by which another program told Home Assistant something under the id of a station.",
+            ),
+            forecast_low: make.gauges(
+                "forecast_interval_low_celsius",
+                "The lower end of the interval of a station's newest forecast.",
+                &["station", "lead_h"],
+            ),
+            forecast_high: make.gauges(
+                "forecast_interval_high_celsius",
+                "The upper end of the interval of a station's newest forecast.",
+                &["station", "lead_h"],
+            ),
+            forecast_lowest: make.gauges(
+                "forecast_lowest_celsius",
+                "The lowest temperature of the next day of a station's newest forecast.",
+                &["station"],
+            ),
+            forecast_highest: make.gauges(
+                "forecast_highest_celsius",
+                "The highest temperature of the next day of a station's newest forecast.",
+                &["station"],
+            ),
+            frost_probability: make.gauges(
+                "forecast_frost_probability_ratio",
+                "How likely the next day of a station's newest forecast has frost, of 1.",
+                &["station"],
+            ),
+            station_state: make.gauges(
+                "station_state",
+                "How a station is: 1 for the state that it is in, 0 for the others.",
+                &["station", "state"],
+            ),
+            journal_lag: make.register(Gauge::new(
+                "forecastd_journal_lag_seconds",
+                "For how long the oldest entry that is not durable has waited for the disk.",
+            )),
             session: Mutex::new(None),
             registry,
         }
@@ -413,6 +487,11 @@ impl Metrics {
     /// A message was not taken.
     pub fn reading_rejected(&self, reason: &str) {
         self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// Something is odd about a station that was not said before.
+    pub fn station_odd(&self, oddity: &Oddity) {
+        self.odd.with_label_values(&[oddity.name()]).inc();
     }
 
     /// A value was not believed.
@@ -460,7 +539,28 @@ impl Metrics {
             let labels = [forecast.station.as_str(), &lead_h];
             self.forecast_temperature.with_label_values(&labels).set(f64::from(lead.temperature_c));
             self.forecast_valid.with_label_values(&labels).set(lead.valid_at.as_second() as f64);
+            set_or_remove(&self.forecast_low, &labels, lead.interval_c.map(|(low_c, _)| low_c));
+            set_or_remove(&self.forecast_high, &labels, lead.interval_c.map(|(_, high_c)| high_c));
         }
+        let station = [forecast.station.as_str()];
+        let day = forecast.day_ahead.as_ref();
+        set_or_remove(&self.forecast_lowest, &station, day.map(|day| day.lowest.temperature_c));
+        set_or_remove(&self.forecast_highest, &station, day.map(|day| day.highest.temperature_c));
+        let frost = day.and_then(|day| day.below.iter().find(|below| below.threshold_c == 0.0));
+        set_or_remove(&self.frost_probability, &station, frost.map(|below| below.probability));
+    }
+
+    /// A station is in this state.
+    pub fn station_state(&self, name: &StationName, state: &str) {
+        for known in STATE_NAMES {
+            let is_it = f64::from(u8::from(known == state));
+            self.station_state.with_label_values(&[name.as_str(), known]).set(is_it);
+        }
+    }
+
+    /// For how long the journal has owed an answer.
+    pub fn journal_lags(&self, lag: Duration) {
+        self.journal_lag.set(lag.as_secs_f64());
     }
 
     /// How a station's experts stand, at the leads that have histograms. Those that are not there any more lose their series.
@@ -490,15 +590,28 @@ impl Metrics {
 
     /// A station is gone, and its series with it.
     pub fn forget_station(&self, name: &StationName) {
-        for gauges in [&self.last_reading, &self.temperature, &self.missing] {
+        let of_station = [
+            &self.last_reading,
+            &self.temperature,
+            &self.missing,
+            &self.forecast_lowest,
+            &self.forecast_highest,
+            &self.frost_probability,
+        ];
+        for gauges in of_station {
             let _ = gauges.remove_label_values(&[name.as_str()]);
+        }
+        for state in STATE_NAMES {
+            let _ = self.station_state.remove_label_values(&[name.as_str(), state]);
         }
         let experts = lock(&self.experts).remove(name).unwrap_or_default();
         experts.iter().for_each(|expert| self.forget_expert(name, expert));
         for lead_h in HISTOGRAM_LEADS_H {
             let labels = [name.as_str(), &lead_h.to_string()];
             let _ = self.forecast_temperature.remove_label_values(&labels);
-            let _ = self.forecast_valid.remove_label_values(&labels);
+            for gauges in [&self.forecast_valid, &self.forecast_low, &self.forecast_high] {
+                let _ = gauges.remove_label_values(&labels);
+            }
         }
     }
 
@@ -546,6 +659,26 @@ impl Metrics {
             if let Some(yesterday_c) = score.yesterday_c {
                 observe("yesterday", yesterday_c);
             }
+        }
+    }
+
+    /// What was said of days ahead was scored; these are the scores of all stations.
+    pub fn days_scored(&self, scores: &DayScores) {
+        let rolling = &scores.rolling;
+        let set = |gauges: &GaugeVec, labels: &[&str], value: Option<f64>| {
+            if let Some(value) = value {
+                gauges.with_label_values(labels).set(value);
+            }
+        };
+        for (extreme, totals) in [("lowest", &rolling.lowest), ("highest", &rolling.highest)] {
+            set(&self.extreme_pinball, &[extreme, "model"], totals.pinball_c());
+            set(&self.extreme_pinball, &[extreme, "own_days"], totals.reference_pinball_c());
+            set(&self.extreme_coverage, &[extreme], totals.coverage());
+        }
+        for below in &rolling.below {
+            let event = if below.threshold_c() == 0.0 { "frost" } else { "below_threshold" };
+            set(&self.brier, &[event, "model"], below.brier_score());
+            set(&self.brier, &[event, "own_days"], below.reference_brier_score());
         }
     }
 
@@ -613,6 +746,11 @@ impl Metrics {
     /// Rows of the journal cannot be.
     pub fn journal_rows_skipped(&self, rows: u64) {
         self.journal_skipped.inc_by(rows);
+    }
+
+    /// Another program told Home Assistant something under the id of a station.
+    pub fn discovery_overwritten(&self) {
+        self.discovery_overwritten.inc();
     }
 
     /// Whose counters are shown.
@@ -684,6 +822,15 @@ impl Metrics {
                 }
             }
         }
+    }
+}
+
+/// Sets a series, or takes it away where the newest forecast does not say it: else the one before would seem to.
+fn set_or_remove(gauges: &GaugeVec, labels: &[&str], value: Option<f32>) {
+    match value {
+        Some(value) => gauges.with_label_values(labels).set(f64::from(value)),
+        // It may not be there.
+        None => drop(gauges.remove_label_values(labels)),
     }
 }
 
@@ -768,7 +915,49 @@ mod tests {
         let name = StationName::new("roof").unwrap();
         metrics.station_reading(&name, Timestamp::UNIX_EPOCH, Some(1.0));
         metrics.station_missing(&name, 60);
-        assert!(metrics.encode().contains("station=\"roof\""));
+        metrics.station_state(&name, "warming_up");
+        metrics.station_state(&name, "ready");
+        let extreme = |temperature_c| forecastd_core::Extreme {
+            temperature_c,
+            interval_c: (0.0, 1.0),
+            quantiles_c: None,
+        };
+        let forecast = Forecast {
+            station: name.clone(),
+            issued_at: Timestamp::UNIX_EPOCH,
+            origin: Timestamp::UNIX_EPOCH,
+            temperature_c: 1.0,
+            model: "test@0".to_owned(),
+            source: Source::Model,
+            leads: vec![forecastd_core::LeadForecast {
+                lead_h: 24,
+                valid_at: Timestamp::UNIX_EPOCH,
+                temperature_c: 2.0,
+                interval_c: Some((1.5, 3.5)),
+                quantiles_c: None,
+            }],
+            day_ahead: Some(forecastd_core::DayAhead {
+                hours: 24,
+                lowest: extreme(-4.0),
+                highest: extreme(6.0),
+                below: vec![forecastd_core::Below { threshold_c: 0.0, probability: 0.75 }],
+            }),
+        };
+        metrics.station_forecast(&forecast);
+        let text = metrics.encode();
+        for series in [
+            "station_state{state=\"ready\",station=\"roof\"} 1",
+            "station_state{state=\"warming_up\",station=\"roof\"} 0",
+            "forecast_interval_low_celsius{lead_h=\"24\",station=\"roof\"} 1.5",
+            "forecast_interval_high_celsius{lead_h=\"24\",station=\"roof\"} 3.5",
+            "forecast_lowest_celsius{station=\"roof\"} -4",
+            "forecast_highest_celsius{station=\"roof\"} 6",
+            "forecast_frost_probability_ratio{station=\"roof\"} 0.75",
+        ] {
+            assert!(text.contains(&format!("forecastd_{series}\n")), "{series}: {text}");
+        }
+        metrics.station_forecast(&Forecast { day_ahead: None, ..forecast });
+        assert!(!metrics.encode().contains("forecastd_forecast_lowest_celsius{"));
         metrics.forget_station(&name);
         assert!(!metrics.encode().contains("station=\"roof\""));
     }

@@ -3,7 +3,6 @@
 pub mod descriptors;
 pub mod events;
 pub mod health;
-pub mod http;
 pub mod metrics;
 mod rate_limit;
 pub mod systemd;

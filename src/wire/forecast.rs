@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use forecastd_core::{Below, DayAhead, Forecast};
+use forecastd_core::{Below, DayAhead, Forecast, QUANTILES};
+
+/// Rising, °C.
+type Quantiles = [f64; QUANTILES.len()];
 
 #[derive(Serialize)]
 struct Payload<'a> {
@@ -15,6 +18,9 @@ struct Payload<'a> {
     temperature_24h_c: Option<f64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stale: bool,
+    /// The probabilities of the numbers in every `quantiles_c`, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantiles: Option<[f64; QUANTILES.len()]>,
     leads: Vec<Lead>,
     #[serde(skip_serializing_if = "Option::is_none")]
     day_ahead: Option<Day>,
@@ -27,9 +33,13 @@ struct Day {
     lowest_c: f64,
     lowest_low_c: f64,
     lowest_high_c: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lowest_quantiles_c: Option<Quantiles>,
     highest_c: f64,
     highest_low_c: f64,
     highest_high_c: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highest_quantiles_c: Option<Quantiles>,
     frost_probability: Option<f64>,
     below: Vec<Threshold>,
 }
@@ -50,9 +60,11 @@ impl From<&DayAhead> for Day {
             lowest_c: hundredths(day.lowest.temperature_c),
             lowest_low_c: hundredths(day.lowest.interval_c.0),
             lowest_high_c: hundredths(day.lowest.interval_c.1),
+            lowest_quantiles_c: day.lowest.quantiles_c.map(|own| own.map(hundredths)),
             highest_c: hundredths(day.highest.temperature_c),
             highest_low_c: hundredths(day.highest.interval_c.0),
             highest_high_c: hundredths(day.highest.interval_c.1),
+            highest_quantiles_c: day.highest.quantiles_c.map(|own| own.map(hundredths)),
             frost_probability: frost.map(probability),
             below: others
                 .map(|below| Threshold {
@@ -73,6 +85,8 @@ struct Lead {
     low_c: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     high_c: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantiles_c: Option<Quantiles>,
 }
 
 /// Writes a forecast as JSON, temperatures to a hundredth of a degree. A forecast is stale when its station has been silent
@@ -87,8 +101,10 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
             temperature_c: hundredths(lead.temperature_c),
             low_c: lead.interval_c.map(|(low, _)| hundredths(low)),
             high_c: lead.interval_c.map(|(_, high)| hundredths(high)),
+            quantiles_c: lead.quantiles_c.map(|own| own.map(hundredths)),
         })
         .collect();
+    let has_quantiles = forecast.leads.iter().any(|lead| lead.quantiles_c.is_some());
     let payload = Payload {
         station: forecast.station.as_str(),
         issued_at: forecast.issued_at.to_string(),
@@ -97,6 +113,7 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
         temperature_c: hundredths(forecast.temperature_c),
         temperature_24h_c: forecast.at(24).map(|lead| hundredths(lead.temperature_c)),
         stale: is_stale,
+        quantiles: has_quantiles.then(|| QUANTILES.map(hundredths)),
         leads,
         day_ahead: forecast.day_ahead.as_ref().map(Day::from),
     };
@@ -104,7 +121,7 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
 }
 
 /// A temperature to a hundredth of a degree, without a negative zero.
-fn hundredths(value: f32) -> f64 {
+pub(crate) fn hundredths(value: f32) -> f64 {
     (f64::from(value) * 100.0).round() / 100.0 + 0.0
 }
 
@@ -113,6 +130,15 @@ mod tests {
     use forecastd_core::StationName;
     use forecastd_core::{Forecast, LeadForecast, Source};
 
+    /// What dashboards and flows are checked against.
+    fn reviewed(name: &str, payload: &str) {
+        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+        let pretty = serde_json::to_string_pretty(&payload).unwrap();
+        insta::with_settings!({ snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, pretty);
+        });
+    }
+
     #[test]
     fn the_payload_is_the_one_of_the_contract() {
         let lead = |lead_h: u32, valid_at: &str, temperature_c, interval_c| LeadForecast {
@@ -120,6 +146,7 @@ mod tests {
             valid_at: valid_at.parse().unwrap(),
             temperature_c,
             interval_c,
+            quantiles_c: None,
         };
         let forecast = Forecast {
             station: StationName::new("jena").unwrap(),
@@ -146,6 +173,7 @@ mod tests {
         let extreme = |temperature_c: f32| forecastd_core::Extreme {
             temperature_c,
             interval_c: (temperature_c - 1.5, temperature_c + 2.0),
+            quantiles_c: None,
         };
         let below = |threshold_c, probability| forecastd_core::Below { threshold_c, probability };
         let with_extremes = Forecast {
@@ -164,6 +192,19 @@ mod tests {
             r#""below":[{"threshold_c":2.0,"probability":0.99}]}}"#
         );
         assert!(payload.ends_with(expected), "{payload}");
+        let mut with_quantiles = with_extremes;
+        with_quantiles.leads[0].quantiles_c = Some([-0.7, -0.2, 0.3, 0.71, 1.1, 1.6, 2.0]);
+        with_quantiles.day_ahead.as_mut().unwrap().highest.quantiles_c =
+            Some([3.5, 4.0, 5.0, 5.5, 6.0, 7.5, -0.001]);
+        let payload = super::encode(&with_quantiles, false);
+        reviewed("payload_forecast", &super::encode(&with_quantiles, true));
+        for expected in [
+            r#""temperature_24h_c":3.1,"quantiles":[0.05,0.1,0.25,0.5,0.75,0.9,0.95],"leads":["#,
+            r#""high_c":1.6,"quantiles_c":[-0.7,-0.2,0.3,0.71,1.1,1.6,2.0]},{"lead_h":24,"#,
+            r#","highest_high_c":7.5,"highest_quantiles_c":[3.5,4.0,5.0,5.5,6.0,7.5,0.0],"frost_probability""#,
+        ] {
+            assert!(payload.contains(expected), "{payload}");
+        }
         let stale = super::encode(&forecast, true);
         assert!(stale.contains(r#""temperature_24h_c":3.1,"stale":true,"leads""#), "{stale}");
     }

@@ -93,7 +93,8 @@ pub fn decode_source(
     // Metrics and log know values by the keys of the canonical reading.
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
     let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
-    let decoded = Decoded { time: decoded.time, values: decoded.values, unreadable, unknown: Vec::new() };
+    let decoded =
+        Decoded { time: decoded.time, values: decoded.values, site: None, unreadable, unknown: Vec::new() };
     Ok(Some((station, decoded)))
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde_json::Value;
 
-use forecastd_core::{Quantity, Values};
+use forecastd_core::{Quantity, Site, Values};
 use forecastd_mapping::{parse_json, since_epoch, since_epoch_with_fraction};
 
 use super::near_key::nearest_key;
@@ -29,6 +29,8 @@ pub struct Decoded {
     pub time: Timestamp,
     /// What was measured, in canonical units; never empty.
     pub values: Values,
+    /// Where it was measured, if `latitude_deg` and `longitude_deg` are there, and `elevation_m` perhaps.
+    pub site: Option<Site>,
     /// Keys of ours whose value cannot be read, with what stands there.
     pub unreadable: Vec<(&'static str, String)>,
     /// Keys that are not ours.
@@ -148,9 +150,11 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
     let time = decode_time(time)
         .map_err(|fault| PayloadError::BadTime { found: shorten(&time.to_string()).into_owned(), fault })?;
     let (mut values, mut unreadable, mut unknown) = (Values::NONE, Vec::new(), Vec::new());
+    let mut position = Vec::new();
     for (key, value) in object {
         match Quantity::from_key(&key) {
             None if key == "time" => {}
+            None if SITE_KEYS.contains(&key.as_str()) => position.push((key, value)),
             None => unknown.push(key),
             Some(_) if value.is_null() => {}
             Some(quantity) => match number(&value) {
@@ -160,7 +164,8 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
         }
     }
     if !values.is_empty() {
-        return Ok(Decoded { time, values, unreadable, unknown });
+        let site = site(&position, &mut unreadable);
+        return Ok(Decoded { time, values, site, unreadable, unknown });
     }
     match unreadable.into_iter().next() {
         Some((key, found)) => Err(PayloadError::BadValue { key, found }),
@@ -169,6 +174,29 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
             Err(PayloadError::NoValues { near_miss: unknown.iter().find_map(near_miss) })
         }
     }
+}
+
+/// Where a payload says that it was measured.
+const SITE_KEYS: [&str; 3] = ["latitude_deg", "longitude_deg", "elevation_m"];
+
+/// The site of a payload, if it is on earth; what cannot be read of it is unreadable. A receiver without reception sends 0 for
+/// both, which is a place in the sea.
+fn site(position: &[(String, Value)], unreadable: &mut Vec<(&'static str, String)>) -> Option<Site> {
+    let mut read = |name: &'static str| {
+        let (_, value) = position.iter().find(|(key, value)| key == name && !value.is_null())?;
+        let number = number(value);
+        if number.is_none() {
+            unreadable.push((name, shorten(&value.to_string()).into_owned()));
+        }
+        number
+    };
+    let [latitude_deg, longitude_deg, elevation_m] = SITE_KEYS.map(&mut read);
+    let site = Site { elevation_m, ..Site::new(latitude_deg?, longitude_deg?) };
+    if let Err(error) = site.validate() {
+        unreadable.push(("latitude_deg", error.to_string()));
+        return None;
+    }
+    ((site.latitude_deg, site.longitude_deg) != (0.0, 0.0)).then_some(site)
 }
 
 /// Writes a reading as [`decode`] reads it, with the shortest digits that give the same values again.

@@ -1,7 +1,8 @@
 //! The JSON of the status and verification topics.
 
 use forecastd_core::{
-    LeadScores, Place, ROLLING_DAYS, Readiness, Scores, Standing, StationName, StationState,
+    BelowTotals, DayScores, ExtremeTotals, LeadScores, Place, ROLLING_DAYS, Readiness, Scores, Standing,
+    StationName, StationState,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,10 +20,12 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     newest_reading: Option<String>,
     place: Where,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    odd: &'a [&'static str],
     model: &'a str,
 }
 
-/// Where the station stands, and how well that is known: `given`, `time_zone`, `country` or `missing`.
+/// Where the station stands, and how well that is known: `given`, `payload`, `time_zone`, `country` or `missing`.
 #[derive(Serialize)]
 struct Where {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +56,9 @@ pub fn missing_hours(readiness: Readiness) -> Option<f64> {
     }
 }
 
+/// Every word for a state.
+pub const STATE_NAMES: [&str; 6] = ["ready", "warming_up", "stale", "silent", "no_place", "elsewhere"];
+
 /// The word for a state in payloads and logs.
 pub fn state_name(state: StationState) -> &'static str {
     match state {
@@ -65,13 +71,14 @@ pub fn state_name(state: StationState) -> &'static str {
     }
 }
 
-/// How a station is: whether it is ready, and if not, what is missing.
+/// How a station is: whether it is ready, and if not, what is missing; and what is odd about it.
 pub fn encode_status(
     station: &StationName,
     state: StationState,
     newest_reading: Option<Timestamp>,
     place: Option<Place>,
     model_distance_km: Option<u32>,
+    odd: &[&'static str],
     model: &str,
 ) -> String {
     let readiness = match state {
@@ -89,6 +96,7 @@ pub fn encode_status(
         model_distance_km,
         newest_reading: newest_reading.map(|time| time.to_string()),
         place: place.into(),
+        odd,
         model,
     };
     serde_json::to_string(&status).expect("strings and finite numbers are JSON")
@@ -103,6 +111,37 @@ struct Verification<'a> {
     leads: Vec<Lead>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     experts: Vec<Expert<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day_ahead: Option<Days>,
+}
+
+/// How good what was said of the days ahead has been, beside the station's own last days.
+#[derive(Serialize)]
+struct Days {
+    forecasts: u64,
+    lowest: ExtremeScores,
+    highest: ExtremeScores,
+    below: Vec<BelowScores>,
+}
+
+#[derive(Serialize)]
+struct ExtremeScores {
+    mae_c: Option<f64>,
+    pinball_c: Option<f64>,
+    own_days_pinball_c: Option<f64>,
+    coverage: Option<f64>,
+    lifetime_pinball_c: Option<f64>,
+    lifetime_own_days_pinball_c: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct BelowScores {
+    threshold_c: f64,
+    frequency: Option<f64>,
+    brier_score: Option<f64>,
+    own_days_brier_score: Option<f64>,
+    lifetime_brier_score: Option<f64>,
+    lifetime_own_days_brier_score: Option<f64>,
 }
 
 /// An expert, at every third lead and the first.
@@ -139,13 +178,16 @@ struct Lead {
 
 /// How good a station's forecasts have been, by lead: `forecasts` counts all that were ever scored, and what begins with
 /// `lifetime` is over all of them; the rest is rolling, each score weighing exp(−age / `rolling_days`). Then how the experts
-/// stand that the forecasts are made of: how much each counts, of 1, and its own mean absolute error over 30 days.
+/// stand that the forecasts are made of: how much each counts, of 1, and its own mean absolute error over 30 days. Then how good
+/// what was said of the day ahead has been: pinball losses and Brier scores, of what was said and of what the station's own
+/// last days (`own_days`) let expect.
 pub fn encode_verification(
     station: &StationName,
     model: &str,
     verified_until: Timestamp,
     scores: &Scores,
     experts: &[Standing],
+    day_ahead: Option<&DayScores>,
 ) -> String {
     let leads = scores.leads().map(|(lead_h, scores)| lead(lead_h, scores)).collect();
     let verification = Verification {
@@ -155,12 +197,44 @@ pub fn encode_verification(
         rolling_days: ROLLING_DAYS,
         leads,
         experts: experts.iter().map(expert).collect(),
+        day_ahead: day_ahead.map(days),
     };
     serde_json::to_string(&verification).expect("strings and finite numbers are JSON")
 }
 
 fn thousandths(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0 + 0.0
+}
+
+fn days(scores: &DayScores) -> Days {
+    let DayScores { lifetime, rolling, .. } = scores;
+    let extreme = |rolling: &ExtremeTotals, lifetime: &ExtremeTotals| ExtremeScores {
+        mae_c: rolling.mae_c().map(thousandths),
+        pinball_c: rolling.pinball_c().map(thousandths),
+        own_days_pinball_c: rolling.reference_pinball_c().map(thousandths),
+        coverage: rolling.coverage().map(thousandths),
+        lifetime_pinball_c: lifetime.pinball_c().map(thousandths),
+        lifetime_own_days_pinball_c: lifetime.reference_pinball_c().map(thousandths),
+    };
+    let below = rolling.below.iter().map(|rolling| {
+        let lifetime = lifetime.below.iter().find(|own| own.threshold_c() == rolling.threshold_c());
+        BelowScores {
+            threshold_c: (f64::from(rolling.threshold_c()) * 100.0).round() / 100.0,
+            frequency: rolling.frequency().map(thousandths),
+            brier_score: rolling.brier_score().map(thousandths),
+            own_days_brier_score: rolling.reference_brier_score().map(thousandths),
+            lifetime_brier_score: lifetime.and_then(BelowTotals::brier_score).map(thousandths),
+            lifetime_own_days_brier_score: lifetime
+                .and_then(BelowTotals::reference_brier_score)
+                .map(thousandths),
+        }
+    });
+    Days {
+        forecasts: lifetime.lowest.weight as u64,
+        lowest: extreme(&rolling.lowest, &lifetime.lowest),
+        highest: extreme(&rolling.highest, &lifetime.highest),
+        below: below.collect(),
+    }
 }
 
 fn expert(standing: &Standing) -> Expert<'_> {
@@ -193,8 +267,35 @@ fn lead(lead_h: u32, scores: &LeadScores) -> Lead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forecastd_core::{LeadStanding, Missing, Quantity, Score};
+    use forecastd_core::{Below, DayAhead, DayVerification, Extreme, LeadStanding, Missing, Quantity, Score};
     use jiff::SignedDuration;
+
+    /// What dashboards and flows are checked against.
+    fn reviewed(name: &str, payload: &str) {
+        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+        let pretty = serde_json::to_string_pretty(&payload).unwrap();
+        insta::with_settings!({ snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name, pretty);
+        });
+    }
+
+    #[test]
+    fn every_state_has_its_word_in_the_list_and_no_other() {
+        let missing = Missing { remaining: SignedDuration::ZERO, quantity: Quantity::AirTemperature };
+        let readiness = [
+            Readiness::Silent,
+            Readiness::WarmingUp(missing),
+            Readiness::Ready,
+            Readiness::NoPlace,
+            Readiness::Elsewhere(51),
+        ];
+        let states = readiness.map(StationState::Fresh).into_iter().chain([StationState::Stale]);
+        let mut words: Vec<&str> = states.map(state_name).collect();
+        let mut listed = STATE_NAMES.to_vec();
+        words.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(words, listed);
+    }
 
     #[test]
     fn a_warm_up_says_what_is_missing_and_for_how_long() {
@@ -203,8 +304,13 @@ mod tests {
         let station = StationName::new("roof").unwrap();
         let state = StationState::Fresh(Readiness::WarmingUp(missing));
         let place = Place::of_time_zone("America/Denver").unwrap();
+        let time = Some(Timestamp::UNIX_EPOCH);
+        reviewed(
+            "payload_status",
+            &encode_status(&station, state, time, Some(place), Some(8390), &[], "jena@0"),
+        );
         assert_eq!(
-            encode_status(&station, state, None, None, None, "jena@0"),
+            encode_status(&station, state, None, None, None, &[], "jena@0"),
             concat!(
                 r#"{"station":"roof","state":"warming_up","missing_hours":1.6,"missing":"relative_humidity","#,
                 r#""place":{"precision":"missing"},"model":"jena@0"}"#
@@ -217,11 +323,13 @@ mod tests {
                 Some(Timestamp::UNIX_EPOCH),
                 Some(place),
                 Some(8390),
+                &["clock"],
                 "jena@0"
             ),
             concat!(
                 r#"{"station":"roof","state":"stale","model_distance_km":8390,"newest_reading":"1970-01-01T00:00:00Z","#,
-                r#""place":{"latitude_deg":39.74,"longitude_deg":-104.98,"precision":"time_zone"},"model":"jena@0"}"#
+                r#""place":{"latitude_deg":39.74,"longitude_deg":-104.98,"precision":"time_zone"},"odd":["clock"],"#,
+                r#""model":"jena@0"}"#
             )
         );
     }
@@ -241,8 +349,11 @@ mod tests {
         let station = StationName::new("roof").unwrap();
         let lead = LeadStanding { lead_h: 24, weight: 0.25, mae_c: None };
         let standing = Standing { name: "persistence".to_owned(), is_asleep: false, leads: vec![lead] };
+        let payload =
+            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing], None);
+        reviewed("payload_verification", &payload);
         assert_eq!(
-            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing]),
+            payload,
             concat!(
                 r#"{"station":"roof","model":"jena@0","verified_until":"1970-01-01T00:00:00Z","rolling_days":30,"#,
                 r#""leads":[{"lead_h":24,"forecasts":1,"mae_c":1.0,"rmse_c":1.0,"bias_c":1.0,"#,
@@ -251,5 +362,45 @@ mod tests {
                 r#""experts":[{"name":"persistence","leads":[{"lead_h":24,"weight":0.25,"mae_c":null}]}]}"#
             )
         );
+    }
+
+    #[test]
+    fn verification_says_how_good_the_days_ahead_were_beside_the_stations_own_last_days() {
+        let extreme = Extreme {
+            temperature_c: 1.0,
+            interval_c: (0.0, 2.0),
+            quantiles_c: Some([-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5]),
+        };
+        let day = DayAhead {
+            hours: 24,
+            lowest: extreme,
+            highest: extreme,
+            below: vec![Below { threshold_c: 0.0, probability: 0.25 }],
+        };
+        let mut days = DayVerification::default();
+        // One day is scored: the first that begins when five are over.
+        for hour in 0..6 * 24 + 2 {
+            let origin = Timestamp::from_second(hour * 3600).unwrap();
+            days.learn_until(origin, |_| Some(1.0));
+            days.issued(origin, &day);
+        }
+        let station = StationName::new("roof").unwrap();
+        let time = Timestamp::UNIX_EPOCH;
+        let payload =
+            encode_verification(&station, "m@0", time, &Scores::default(), &[], Some(days.scores()));
+        // 2·(0.05·1.5 + 0.1·1 + 0.25·0.5)/7 = 0.0857; 0.25² = 0.0625; (0.5/6)² = 0.0069.
+        let extreme = concat!(
+            r#"{"mae_c":0.0,"pinball_c":0.086,"own_days_pinball_c":0.0,"coverage":1.0,"#,
+            r#""lifetime_pinball_c":0.086,"lifetime_own_days_pinball_c":0.0}"#
+        );
+        let expected = format!(
+            concat!(
+                r#""leads":[],"day_ahead":{{"forecasts":1,"lowest":{0},"highest":{0},"below":[{{"threshold_c":0.0,"#,
+                r#""frequency":0.0,"brier_score":0.063,"own_days_brier_score":0.007,"#,
+                r#""lifetime_brier_score":0.063,"lifetime_own_days_brier_score":0.007}}]}}}}"#
+            ),
+            extreme
+        );
+        assert!(payload.ends_with(&expected), "{payload}");
     }
 }

@@ -164,15 +164,20 @@ async fn the_limit_of_the_engine_s_memory_is_not_used_up_by_its_allocator() {
     assert!(kilobytes < 128 * 1024, "{kilobytes} kB of data");
 }
 
-/// The process that a daemon has started.
+/// The one process that a daemon has started.
 fn engine_of(daemon: u32) -> u32 {
+    let engines = engines_of(daemon);
+    let [engine] = engines[..] else { panic!("not one child: {engines:?}") };
+    engine
+}
+
+/// The processes that a daemon has started.
+pub(super) fn engines_of(daemon: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
     let children = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap());
-    let children: Vec<u32> = children
+    children
         .flat_map(|ids| ids.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>())
-        .collect();
-    let [engine] = children[..] else { panic!("not one child: {children:?}") };
-    engine
+        .collect()
 }
 
 #[test]

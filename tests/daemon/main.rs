@@ -8,10 +8,12 @@ mod support;
 mod broker;
 mod durability;
 mod forecasts;
+mod home_assistant;
 mod hostile;
 mod models;
 mod readings;
 mod scrape;
+mod shutdown;
 mod sources;
 mod specialists;
 

@@ -1,5 +1,7 @@
 //! Model files that are exchanged, broken or missing.
 
+use forecastd_testkit::needed;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,17 +87,22 @@ async fn a_model_file_that_is_broken_leaves_the_last_model_at_work() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_a_broken_model_file_ends_with_one_line_that_names_it() {
-    let library = std::env::var("FORECASTD_TEST_ONNXRUNTIME").ok();
-    if library.is_none() {
-        eprintln!("skipped with ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME names no library");
-    }
-    let engines = [Some("tract"), library.is_some().then_some("onnxruntime")];
-    let files = artefact::broken_files();
-    let cases = engines.iter().flatten().flat_map(|engine| files.iter().map(move |file| (engine, file)));
-    for (engine, (name, bytes, explanation)) in cases {
-        let installation = Installation::new(1, bytes)
-            .set("model.engine", engine)
-            .set("model.onnxruntime_library", library.as_deref().unwrap_or_default());
+    start_with_broken_models(|installation| installation.set("model.engine", "tract")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
+async fn a_start_of_onnx_runtime_with_a_broken_model_file_ends_with_one_line_that_names_it() {
+    let library = needed::onnxruntime();
+    let with_onnxruntime = |installation: Installation| {
+        installation.set("model.engine", "onnxruntime").set("model.onnxruntime_library", library.display())
+    };
+    start_with_broken_models(with_onnxruntime).await;
+}
+
+async fn start_with_broken_models(with_engine: impl Fn(Installation) -> Installation) {
+    for (name, bytes, explanation) in artefact::broken_files() {
+        let installation = with_engine(Installation::new(1, &bytes));
         let (status, log) = installation.start_in_vain().await;
         assert_eq!(status.code(), Some(1), "{name}");
         let errors: Vec<&String> = log.iter().filter(|line| !line.contains(" INFO ")).collect();

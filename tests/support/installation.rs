@@ -102,7 +102,8 @@ impl Installation {
         std::fs::remove_file(self.specialists_path().join(name)).unwrap();
     }
 
-    fn specialists_path(&self) -> PathBuf {
+    /// The folder of specialists.
+    pub fn specialists_path(&self) -> PathBuf {
         self.folder.path().join("models.d")
     }
 
@@ -183,6 +184,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Where it serves HTTP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Status and body of an HTTP answer.
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
@@ -192,6 +198,11 @@ impl Daemon {
         stream.read_to_string(&mut answer).unwrap();
         let (header, body) = answer.split_once("\r\n\r\n").unwrap();
         (header.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// A connection of HTTP on which nothing has been asked.
+    pub fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).unwrap()
     }
 
     /// `/metrics`.

@@ -14,15 +14,18 @@ use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_record::CsvReader;
 use forecastd_record::{Record, RecordSource};
 
-use crate::{data, invented, shipped};
+use forecastd_testkit::needed;
+
+use crate::{invented, shipped};
 
 #[test]
+#[ignore = "needs the real records: FORECASTD_DATA"]
 fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
-    let Some(path) = data("jena_2020_10min.csv") else { return };
+    let path = needed::record("jena_2020_10min.csv");
     let artefact = std::sync::Arc::new(shipped());
     let spec = artefact.manifest.window.clone();
     let site = spec.site.unwrap();
-    let source = RecordSource { path: path.clone(), mapping: None };
+    let source = RecordSource::new(path.clone(), None);
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let name = StationName::new("jena").unwrap();
     let mut station = Station::new(name, Arc::new(artefact.description()));
@@ -48,6 +51,7 @@ fn a_record_gives_the_windows_of_the_live_station_bit_for_bit() {
 }
 
 #[test]
+#[ignore = "needs the real records: FORECASTD_DATA"]
 fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd_core::TargetKind;
     use forecastd_core::WindowSpec;
@@ -55,17 +59,16 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     use forecastd_train::dataset::{Dataset, TargetSpec};
     use forecastd_train::fit::{FitSettings, Schedule, StopRule, fit};
     use forecastd_train::optimiser::OptimiserKind;
-    use forecastd_train::pair::{BranchKind, BranchTask, Pair, PairData, PairSettings};
-    use forecastd_train::terms;
+    use forecastd_train::pair::{BranchKind, BranchObjective, Pair, PairData, PairSettings};
+    use forecastd_train::predictors;
 
     let shipped = shipped();
     // The year has the wind's direction, the eight years have not.
     for (name, with_direction) in [("jena_2009_2016_hourly.csv", false), ("jena_2020_10min.csv", true)] {
-        let Some(path) = data(name) else { return };
+        let path = needed::record(name);
         let spec =
-            WindowSpec { features: terms::features(with_direction), ..shipped.manifest.window.clone() };
-        let record =
-            Record::read(&RecordSource { path, mapping: None }, spec.grid(), &spec.quantities()).unwrap();
+            WindowSpec { features: predictors::features(with_direction), ..shipped.manifest.window.clone() };
+        let record = Record::read(&RecordSource::new(path, None), spec.grid(), &spec.quantities()).unwrap();
         let target = TargetSpec {
             kind: TargetKind::DifferenceToNewest,
             lead_h: (1..=24).collect(),
@@ -88,11 +91,13 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
             seed: 1,
         };
         let device = Device::flex().autodiff();
-        let task = BranchTask::new(&data, &settings, device.clone());
+        let objective = BranchObjective::new(&data, &settings, device.clone());
         // An untrained network has quantiles so close to each other that the interval's stretch is a thousandfold.
         let branches = [BranchKind::Dense, BranchKind::Recurrent].map(|kind| {
             let branch = data.branch(kind, &settings, &device, &mut fitting.initial_generator());
-            fit(&task, branch, &fitting, StopRule::Best, None, &Default::default(), &mut ()).unwrap().model
+            fit(&objective, branch, &fitting, StopRule::Best, None, &Default::default(), &mut ())
+                .unwrap()
+                .model
         });
         let (pair, _) = Pair::calibrated(&data, branches);
         let mut manifest = shipped.manifest.clone();
@@ -122,12 +127,12 @@ fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
     use forecastd_core::TargetKind;
     use forecastd_record::DEFAULT_SPLIT;
     use forecastd_train::dataset::{Dataset, Examples, TargetSpec};
-    use forecastd_train::fit::Task;
-    use forecastd_train::pair::{BranchKind, BranchTask, PairData, PairSettings};
+    use forecastd_train::fit::Objective;
+    use forecastd_train::pair::{BranchKind, BranchObjective, PairData, PairSettings};
     use rand::SeedableRng;
 
     let folder = tempfile::tempdir().unwrap();
-    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let source = RecordSource::new(invented(folder.path()), None);
     let spec = shipped().manifest.window;
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let target = TargetSpec {
@@ -147,13 +152,13 @@ fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
     let data = PairData::new(&dataset, &record);
     let settings = PairSettings { hidden: vec![16], units: 8, dropout: 0.0, state_dropout: 0.0, noise: 0.0 };
     let device = Device::flex().autodiff();
-    let task = BranchTask::new(&data, &settings, device.clone());
+    let objective = BranchObjective::new(&data, &settings, device.clone());
     let all: Vec<usize> = (0..100).collect();
     for kind in [BranchKind::Dense, BranchKind::Recurrent] {
         let mut generator = rand_pcg::Pcg64::seed_from_u64(3);
         let branch = data.branch(kind, &settings, &device, &mut generator);
-        let learned: f32 = task.loss(&branch, &all, &mut generator).into_scalar();
-        let validated = task.validate(&branch.valid()).loss;
+        let learned: f32 = objective.loss(&branch, &all, &mut generator).into_scalar();
+        let validated = objective.validate(&branch.valid()).loss;
         assert!((f64::from(learned) - validated).abs() < 1e-5 * validated, "{learned}, {validated}");
     }
 }
@@ -171,12 +176,12 @@ fn the_ridge_regression_is_where_the_gradient_is_zero() {
     use forecastd_train::ridge::Ridge;
 
     let folder = tempfile::tempdir().unwrap();
-    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let source = RecordSource::new(invented(folder.path()), None);
     let Method::Ridge(recipe) = by_name("ridge").unwrap().method else { panic!("ridge is another method") };
     let grid = forecastd_core::Grid::new(600).unwrap();
-    let record = Record::read(&source, grid, &recipe.problem.quantities(&Quantity::ALL)).unwrap();
-    let spec = recipe.problem.window(&record, Site::new(50.9, 11.6));
-    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.problem.target(), None).unwrap();
+    let record = Record::read(&source, grid, &recipe.task.quantities(&Quantity::ALL)).unwrap();
+    let spec = recipe.task.window(&record, Site::new(50.9, 11.6));
+    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &recipe.task.target(), None).unwrap();
     let penalty = 0.01;
     let ridge = Ridge::fit(&dataset, &[penalty]).unwrap();
     let leads = dataset.lead_h.len();
@@ -220,7 +225,7 @@ fn what_is_learned_from_shares_no_outcome_with_the_block_that_is_left_out() {
     use forecastd_train::dataset::{Dataset, TargetSpec};
 
     let folder = tempfile::tempdir().unwrap();
-    let source = RecordSource { path: invented(folder.path()), mapping: None };
+    let source = RecordSource::new(invented(folder.path()), None);
     let spec = shipped().manifest.window;
     let record = Record::read(&source, spec.grid(), &spec.quantities()).unwrap();
     let target =

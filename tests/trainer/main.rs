@@ -1,7 +1,6 @@
 //! The trainer against the daemon: the same windows, the same network, the same numbers for the same seed.
 //!
-//! The records lie in the folder that `FORECASTD_DATA` names, by default `../shared/data`; tests that need them say so
-//! when they are absent.
+//! Tests that need the real records are ignored where nobody asks for them: see `forecastd_testkit::needed`.
 
 #![cfg(feature = "train")]
 
@@ -19,18 +18,6 @@ use forecastd_model::Artefact;
 use forecastd_train::TrainOptions;
 use forecastd_train::progress::{Event, Observer};
 use jiff::SignedDuration;
-
-/// A real record; none where the folder of records is not there.
-pub(crate) fn data(name: &str) -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = folder.join(name);
-    if !path.exists() {
-        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 pub(crate) fn shipped() -> Artefact {
     Artefact::read(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx")).unwrap()
@@ -64,7 +51,7 @@ pub fn invented(folder: &std::path::Path) -> PathBuf {
 /// A run of a few steps on the invented climate.
 pub fn few_steps(csv: &std::path::Path, experiments: &[&str]) -> TrainOptions {
     TrainOptions {
-        csv: Some(csv.to_owned()),
+        csv: vec![csv.to_owned()],
         experiment: experiments.iter().map(|&name| name.to_owned()).collect(),
         name: Some("few".to_owned()),
         epochs: Some(3),

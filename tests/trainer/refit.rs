@@ -78,7 +78,7 @@ fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
     let evaluate = || {
         evaluate::run(&EvaluateOptions {
             model: Some(out.clone()),
-            csv: csv.clone(),
+            csv: vec![csv.clone()],
             mapping: None,
             latitude: None,
             longitude: None,
@@ -88,6 +88,9 @@ fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
             online: false,
             format: evaluate::EvaluationFormat::Table,
             predictions: None,
+            forecasts: None,
+            forecast_columns: Vec::new(),
+            verif: None,
             report: None,
             pictures: None,
         })

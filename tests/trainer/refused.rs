@@ -126,7 +126,7 @@ fn a_bad_file_is_explained_in_one_line() {
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let options = TrainOptions { csv: Some(path), ..TrainOptions::default() };
+        let options = TrainOptions { csv: vec![path], ..TrainOptions::default() };
         let error: TrainError = run(&options, &Default::default(), &mut ()).unwrap_err();
         let message = error.to_string();
         assert!(!message.contains('\n') && message.contains(name), "{message}");

@@ -13,7 +13,7 @@ fn the_same_seed_gives_the_same_file_bit_for_bit() {
     let csv = invented(folder.path());
     let train = |out: &str, seed| {
         let options = TrainOptions {
-            csv: Some(csv.clone()),
+            csv: vec![csv.clone()],
             experiment: vec!["station-pair".to_owned()],
             out: Some(folder.path().join(out)),
             name: Some("same".to_owned()),

@@ -122,7 +122,7 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     let options = TrainOptions {
         experiment: vec!["own".to_owned()],
         from: Some(out),
-        csv: Some(csv),
+        csv: vec![csv],
         latitude: Some(site.latitude_deg),
         longitude: Some(site.longitude_deg),
         out: Some(own.clone()),

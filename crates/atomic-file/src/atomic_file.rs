@@ -1,7 +1,7 @@
 //! A file that is written beside its place and then put there.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -80,6 +80,16 @@ impl Write for AtomicFile {
         match &mut self.0 {
             Destination::Device(device) => device.flush(),
             Destination::File { temporary, .. } => temporary.as_file_mut().flush(),
+        }
+    }
+}
+
+/// For formats that come back to what they wrote; a device may refuse.
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        match &mut self.0 {
+            Destination::Device(device) => device.seek(to),
+            Destination::File { temporary, .. } => temporary.as_file_mut().seek(to),
         }
     }
 }

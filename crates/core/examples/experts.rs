@@ -5,8 +5,11 @@
 //! cargo run --release -p forecastd-core --example experts -- RECORD.csv TIME_COLUMN TEMPERATURE_COLUMN [FACTOR [MODEL.csv]]
 //! ```
 //!
-//! Columns count from 0. Times are `YYYY-MM-DD HH:MM:SS` or `DD.MM.YYYY HH:MM:SS`, in UTC or any other fixed offset. Temperatures are multiplied by
-//! FACTOR. MODEL.csv has what a model said: second of the origin, then quantiles 0.1, 0.5, 0.9 in °C for each lead.
+//! Columns count from 0. Times are `YYYY-MM-DD HH:MM:SS` or `DD.MM.YYYY HH:MM:SS`, in UTC or any other fixed offset.
+//! Temperatures are multiplied by FACTOR. MODEL.csv has a model's forecasts: second of the origin, then quantiles 0.1, 0.5,
+//! 0.9 in °C for each lead.
+
+#![allow(clippy::disallowed_methods, reason = "an example reads files and the clock; the crate does not")]
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

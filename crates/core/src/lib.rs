@@ -27,10 +27,14 @@ pub const PROGRAM: &str = "forecastd";
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
 pub use forecast::day_ahead::{Below, DayAhead, Extreme, from_thousandths, to_thousandths};
+pub use forecast::day_verification::{
+    BelowTotals, DayScore, DayScores, DayTotals, DayVerification, ExtremeTotals,
+};
 pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
 };
+pub use forecast::past::{DailyScore, Observations, PastForecast, daily_scores};
 pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
@@ -45,10 +49,15 @@ pub use model::manifest::{
 };
 pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
+pub use model::ranges::{Measure, Ranges};
 pub use model::set::{Models, SpecialistError};
-pub use service::{Effect, Event, Input, Now, Publication, Service, Settings, StationState, Token};
+pub use service::{
+    Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationList,
+    StationQuery, StationState, StationView, Token, VerificationView,
+};
 pub use station::{
-    Adopted, Completed, ModelWindow, Next, Observed, Readiness, Rejected, Setup, Station, humanize,
+    Adopted, Completed, ModelWindow, Next, Observed, Oddity, Readiness, Rejected, Setup, Sighting, Station,
+    humanize,
 };
 pub use weather::place::{Place, PlaceError, Places, Precision};
 pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};

@@ -13,10 +13,16 @@
 //! | `in_flight` | forecasts that models were asked for, and what they become |
 //! | `models` | the models of the station, and the history that serves them all |
 //! | `experts` | what its experts forecast together |
+//! | `moves` | where it stands, as its payload has it, and what becomes of it when it stands elsewhere |
+//! | `character` | what its days are like, and what is odd about them |
+//! | `view` | what it shows of itself |
 
+mod character;
 mod experts;
 mod in_flight;
 mod models;
+mod moves;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +31,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::forecast::experts::QUANTILES;
+use crate::forecast::quantiles::outward;
 use crate::forecast::verification::{Score, Scores, Verification};
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::intake::screening::{Dropped, Screening};
@@ -41,11 +49,15 @@ use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
 use crate::window::spec::{Missing, Unready};
 
+use character::Character;
+pub use character::Oddity;
 use experts::StationExperts;
 use in_flight::InFlight;
 pub use in_flight::{Completed, ModelWindow};
 pub use models::Adopted;
 use models::empty_history;
+use moves::Reported;
+pub use moves::Sighting;
 
 /// Why a reading is not taken at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -178,7 +190,7 @@ impl From<Unready> for Readiness {
 /// How a station is set up, apart from its model.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Setup {
-    /// Where it stands, if that is known.
+    /// Where it stands, as the configuration says. What its payload has counts where this is rough.
     pub place: Option<Place>,
     /// Whether a model that is for one site may run elsewhere.
     pub runs_anywhere: bool,
@@ -203,6 +215,11 @@ const FROST_C: f32 = 0.0;
 pub struct Station {
     name: StationName,
     setup: Setup,
+    /// Where its payload says that it stands.
+    reported: Option<Reported>,
+    character: Character,
+    /// What was found to be odd since it was last taken.
+    oddities: Vec<Oddity>,
     /// The main model.
     model: Arc<Model>,
     /// Those beside it that are for this station, by rising id.
@@ -252,6 +269,9 @@ impl Station {
         Station {
             name,
             setup: Setup::default(),
+            reported: None,
+            character: Character::default(),
+            oddities: Vec::new(),
             history: empty_history(&model, &[]),
             model,
             specialists: Box::default(),
@@ -280,13 +300,8 @@ impl Station {
 
     /// How far away the one site is that the main model is for, where it runs or would run elsewhere, km.
     pub fn model_distance_km(&self) -> Option<u32> {
-        let own = self.setup.place.map(|place| place.site);
+        let own = self.place().map(|place| place.site);
         self.model.manifest.window.too_far_km(own).map(|distance_km| distance_km.round() as u32)
-    }
-
-    /// Where it stands, if that is known.
-    pub fn place(&self) -> Option<Place> {
-        self.setup.place
     }
 
     /// The station's name.
@@ -352,7 +367,7 @@ impl Station {
         }
         let slot = self.history.grid().slot(time);
         if let (Some(oldest), Some((newest, _))) = (self.history.oldest(), self.newest)
-            && slot < oldest
+            && (slot < oldest || self.is_of_another_place(time))
         {
             return Err(Rejected::TooOld { time, behind: newest.duration_since(time) });
         }
@@ -375,6 +390,7 @@ impl Station {
         if !matches!(inserted, Inserted::Unchanged(_) | Inserted::TooOld(_)) {
             self.active_at = now;
         }
+        self.look_at_days();
         let next = match inserted {
             Inserted::Newest(slot) | Inserted::Refreshed(slot) => self.ask(slot, Some(arrived)),
             _ => Next::Nothing,
@@ -440,11 +456,15 @@ impl Station {
     pub fn recall(&self, limit: Timestamp) -> Recall {
         let grid = self.history.grid();
         let last = grid.slot(limit);
+        let leads = grid.hours_to_slots(i64::from(self.model.manifest.max_lead_h()) + 1);
+        let since = |slot| {
+            let time = grid.time(slot);
+            self.moved_at().map_or(time, |moved_at| time.max(moved_at))
+        };
         Recall {
             station: self.name.clone(),
-            readings_from: grid.time(last - self.history.capacity() as i64),
-            forecasts_from: grid
-                .time(last - grid.hours_to_slots(i64::from(self.model.manifest.max_lead_h()) + 1)),
+            readings_from: since(last - self.history.capacity() as i64),
+            forecasts_from: since(last - leads),
         }
     }
 
@@ -494,6 +514,7 @@ impl Station {
                 valid_at: self.model.manifest.window.valid_at(slot, lead_h).1,
                 temperature_c,
                 interval_c,
+                quantiles_c: None,
             });
             self.forecast(&Origin { slot, issued_at, newest_c }, Source::Model, leads.collect())
         });
@@ -518,7 +539,9 @@ impl Station {
             active_at_s: self.active_at.as_second(),
         };
         let bytes = vec![STATE_FORMAT];
-        postcard::to_extend(&state, bytes).expect("numbers in vectors can be written")
+        let own = (self.reported, self.character);
+        let written = postcard::to_extend(&state, bytes).and_then(|bytes| postcard::to_extend(&own, bytes));
+        written.expect("numbers in vectors can be written")
     }
 
     /// What the history holds, slot by slot.
@@ -537,7 +560,8 @@ impl Station {
     pub fn readings_from(&self) -> Timestamp {
         let newest = self.history.newest().unwrap_or(0);
         let oldest_window = self.in_flight.front().map_or(newest, |asked| asked.origin.slot);
-        self.history.grid().time(oldest_window.min(newest) - self.history.capacity() as i64)
+        let oldest = self.history.grid().time(oldest_window.min(newest) - self.history.capacity() as i64);
+        self.moved_at().map_or(oldest, |moved_at| oldest.max(moved_at))
     }
 
     /// From which origin on a restart needs forecasts.
@@ -548,7 +572,8 @@ impl Station {
         let pending_from = grid.time(pending);
         // What was never delivered is published after a restart, as far back as that helps anybody.
         let undelivered_from = self.undelivered.iter().min().copied().unwrap_or(pending_from);
-        pending_from.min(undelivered_from).max(grid.time(newest - MAX_UNDELIVERED))
+        let oldest = pending_from.min(undelivered_from).max(grid.time(newest - MAX_UNDELIVERED));
+        self.moved_at().map_or(oldest, |moved_at| oldest.max(moved_at))
     }
 
     /// Makes a station again from what the journal held. Readings and forecasts later than `limit` are left out: a clock was
@@ -568,7 +593,8 @@ impl Station {
         }
         let state = restored.state.as_deref().and_then(read_state);
         let mut owed: VecDeque<Origin> = VecDeque::new();
-        if let Some(state) = state {
+        if let Some((state, reported, character)) = state {
+            (station.reported, station.character) = (reported, character);
             station.screening = state.screening;
             station.verification = Verification::with_scores(state.scores);
             let second = |second: i64| Timestamp::from_second(second).ok();
@@ -633,6 +659,12 @@ impl Station {
         (station, next, undelivered)
     }
 
+    /// Where a station that is restored stands.
+    pub fn restored_place(setup: Setup, restored: &Restored) -> Option<Place> {
+        let reported = restored.state.as_deref().and_then(read_state).and_then(|(_, reported, _)| reported);
+        moves::place(setup.place, reported)
+    }
+
     /// Puts a reading, with what follows from it, into the history.
     fn insert(&mut self, time: Timestamp, values: Values) -> Inserted {
         let inserted = self.history.insert(time, &values);
@@ -694,6 +726,7 @@ impl Station {
             valid_at: manifest.window.valid_at(origin.slot, lead_h).1,
             temperature_c,
             interval_c: None,
+            quantiles_c: None,
         });
         self.forecast(origin, Source::Persistence, leads.collect())
     }
@@ -735,12 +768,15 @@ impl Station {
 /// Forecasts of one station that are published after a restart because they may not have been delivered, in slots of the grid.
 const MAX_UNDELIVERED: i64 = 10_000;
 
-fn read_state(bytes: &[u8]) -> Option<State> {
+/// What an earlier version wrote ends after the state, and knew neither a reported place nor what days are like.
+fn read_state(bytes: &[u8]) -> Option<(State, Option<Reported>, Character)> {
     let (&format, state) = bytes.split_first()?;
     if format != STATE_FORMAT {
         return None;
     }
-    postcard::from_bytes(state).ok()
+    let (state, rest) = postcard::take_from_bytes(state).ok()?;
+    let (reported, character): (Option<Reported>, Character) = postcard::from_bytes(rest).unwrap_or_default();
+    Some((state, reported.filter(Reported::is_sound), character))
 }
 
 /// What the model's outputs `[lead]` or `[lead, quantile]` mean in °C; `None` when one is no temperature that a thermometer
@@ -755,7 +791,12 @@ fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<
     let judge = |temperature_c: f32| {
         plausible.contains(&temperature_c).then(|| to_centidegrees(temperature_c).map(from_centidegrees))?
     };
-    let leads = outputs::decode_outputs(manifest, origin.newest_c, outputs).map(|decoded| {
+    let degrees_of = |own: &[f32]| -> Option<[f32; QUANTILES.len()]> {
+        let own = own.iter().map(|&output| judge(manifest.target.temperature_c(output, origin.newest_c)));
+        outward(&manifest.quantiles, &own.collect::<Option<Vec<f32>>>()?)
+    };
+    let own = outputs.chunks_exact(manifest.quantiles.len().max(1));
+    let leads = outputs::decode_outputs(manifest, origin.newest_c, outputs).zip(own).map(|(decoded, own)| {
         let interval_c = match decoded.interval_c {
             Some((low, high)) => Some((judge(low)?, judge(high)?)),
             None => None,
@@ -765,6 +806,7 @@ fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<
             valid_at: manifest.window.valid_at(origin.slot, decoded.lead_h).1,
             temperature_c: judge(decoded.temperature_c)?,
             interval_c,
+            quantiles_c: degrees_of(own),
         })
     });
     leads.collect()

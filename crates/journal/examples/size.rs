@@ -62,6 +62,7 @@ fn pair(numbers: &mut Numbers, station: &StationName, time: Timestamp) -> [Entry
             valid_at: time + SignedDuration::from_hours(i64::from(lead_h)),
             temperature_c,
             interval_c: Some((temperature_c - 2.5, temperature_c + 2.5)),
+            quantiles_c: None,
         }
     });
     let forecast = Forecast {

@@ -1,9 +1,10 @@
 //! Values and leads as cells of the tables.
 //!
 //! A value that is a whole number of hundredths, as nearly every sensor's is, is an INTEGER of hundredths (1 to 3 bytes);
-//! any other is a REAL (8 bytes). Both come back bit for bit. Leads are a BLOB of [`LEAD_BYTES`] bytes each: the lead in
-//! hours as one byte, then temperature, lower and upper end of the interval as big-endian `i16` hundredths of a degree,
-//! [`ABSENT`] where there is none.
+//! any other is a REAL (8 bytes). Both come back bit for bit. Leads are a BLOB: temperature, lower and upper end of the
+//! interval as big-endian `i16` hundredths of a degree, [`ABSENT`] where there is none. Leads of 1, 2, 3, … hours follow one
+//! [`HOURLY`] byte, [`HOURLY_LEAD_BYTES`] each; before any others stands the lead in hours as one byte, which is never
+//! [`HOURLY`], so that they take [`LEAD_BYTES`] each.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::{Value, ValueRef};
@@ -12,8 +13,14 @@ use forecastd_core::{
     Below, DayAhead, Extreme, LeadForecast, Quantity, Values, from_thousandths, to_thousandths,
 };
 
-/// Bytes of one lead.
+/// Bytes of one lead with its hours.
 pub(crate) const LEAD_BYTES: usize = 7;
+
+/// Bytes of one lead of as many hours as it is in the row.
+pub(crate) const HOURLY_LEAD_BYTES: usize = 6;
+
+/// The first byte of leads of 1, 2, 3, … hours.
+const HOURLY: u8 = 0;
 
 /// The most leads of one forecast: the lead is one byte, and leads rise.
 pub(crate) const MAX_LEADS: usize = 256;
@@ -77,11 +84,18 @@ fn decimal(value: f32) -> f64 {
     }
 }
 
-/// The leads as a BLOB, or `None` when a lead has more than 255 hours or a temperature does not fit.
+/// The leads as a BLOB, or `None` when a lead has no or more than 255 hours, or a temperature does not fit.
 pub(crate) fn encode_leads(leads: &[LeadForecast]) -> Option<Vec<u8>> {
+    let is_hourly = !leads.is_empty() && leads.iter().map(|lead| lead.lead_h).eq(1..=leads.len() as u32);
     let mut blob = Vec::with_capacity(leads.len() * LEAD_BYTES);
+    if is_hourly {
+        blob.push(HOURLY);
+    }
     for lead in leads {
-        blob.push(u8::try_from(lead.lead_h).ok()?);
+        let lead_h = u8::try_from(lead.lead_h).ok().filter(|&lead_h| lead_h != HOURLY)?;
+        if !is_hourly {
+            blob.push(lead_h);
+        }
         let (low, high) = match lead.interval_c {
             Some((low, high)) => (hundredths(low)?, hundredths(high)?),
             None => (ABSENT, ABSENT),
@@ -102,23 +116,35 @@ fn hundredths(temperature_c: f32) -> Option<i16> {
 /// The leads of a BLOB, or `None` when it cannot be one: an odd length, leads that do not rise, no temperature, half an
 /// interval, or hours beyond the end of time.
 pub(crate) fn decode_leads(blob: &[u8], origin: Timestamp) -> Option<Vec<LeadForecast>> {
-    let (leads, []) = blob.as_chunks::<LEAD_BYTES>() else { return None };
-    let leads: Vec<LeadForecast> = leads
-        .iter()
-        .map(|&[lead_h, t0, t1, l0, l1, h0, h1]| {
-            let temperature = |bytes| match i16::from_be_bytes(bytes) {
-                ABSENT => None,
-                hundredths => Some(from_hundredths(i64::from(hundredths))),
-            };
-            let interval_c = match (temperature([l0, l1]), temperature([h0, h1])) {
-                (Some(low), Some(high)) => Some((low, high)),
-                (None, None) => None,
-                _ => return None,
-            };
-            lead(u32::from(lead_h), temperature([t0, t1])?, interval_c, origin)
-        })
-        .collect::<Option<_>>()?;
-    rising(leads)
+    if let Some((&HOURLY, rest)) = blob.split_first() {
+        let (rows, []) = rest.as_chunks::<HOURLY_LEAD_BYTES>() else { return None };
+        let is_known = (1..MAX_LEADS).contains(&rows.len());
+        return is_known
+            .then(|| (1..).zip(rows).map(|(lead_h, row)| decode_lead(lead_h, row, origin)).collect())?;
+    }
+    let (rows, []) = blob.as_chunks::<LEAD_BYTES>() else { return None };
+    let leads = rows.iter().map(|row| {
+        let (&lead_h, row) = row.split_first()?;
+        decode_lead(u32::from(lead_h), row.first_chunk()?, origin)
+    });
+    rising(leads.collect::<Option<_>>()?)
+}
+
+fn decode_lead(
+    lead_h: u32,
+    &[t0, t1, l0, l1, h0, h1]: &[u8; HOURLY_LEAD_BYTES],
+    origin: Timestamp,
+) -> Option<LeadForecast> {
+    let temperature = |bytes| match i16::from_be_bytes(bytes) {
+        ABSENT => None,
+        hundredths => Some(from_hundredths(i64::from(hundredths))),
+    };
+    let interval_c = match (temperature([l0, l1]), temperature([h0, h1])) {
+        (Some(low), Some(high)) => Some((low, high)),
+        (None, None) => None,
+        _ => return None,
+    };
+    lead(lead_h, temperature([t0, t1])?, interval_c, origin)
 }
 
 /// One lead, or `None` when its hour lies beyond the end of time.
@@ -129,7 +155,7 @@ pub(crate) fn lead(
     origin: Timestamp,
 ) -> Option<LeadForecast> {
     let valid_at = origin.checked_add(SignedDuration::from_hours(i64::from(lead_h))).ok()?;
-    Some(LeadForecast { lead_h, valid_at, temperature_c, interval_c })
+    Some(LeadForecast { lead_h, valid_at, temperature_c, interval_c, quantiles_c: None })
 }
 
 /// The leads, if they rise.
@@ -145,7 +171,7 @@ pub(crate) const MAX_DAY_AHEAD_BYTES: usize = 13 + 4 * 16;
 /// number has two bytes, big endian.
 pub(crate) fn encode_day_ahead(day_ahead: &DayAhead) -> Option<Vec<u8>> {
     let mut blob = vec![u8::try_from(day_ahead.hours).ok()?];
-    for Extreme { temperature_c, interval_c: (low_c, high_c) } in [day_ahead.lowest, day_ahead.highest] {
+    for Extreme { temperature_c, interval_c: (low_c, high_c), .. } in [day_ahead.lowest, day_ahead.highest] {
         for temperature_c in [temperature_c, low_c, high_c] {
             blob.extend_from_slice(&hundredths(temperature_c)?.to_be_bytes());
         }
@@ -165,6 +191,7 @@ pub(crate) fn decode_day_ahead(blob: &[u8]) -> Option<DayAhead> {
     let extreme = |own: &[[u8; 2]]| Extreme {
         temperature_c: degrees(own[0]),
         interval_c: (degrees(own[1]), degrees(own[2])),
+        quantiles_c: None,
     };
     let (extremes, thresholds) = numbers.split_at_checked(6)?;
     let (pairs, []) = thresholds.as_chunks::<2>() else { return None };
@@ -210,15 +237,48 @@ mod tests {
     }
 
     #[test]
+    fn leads_of_every_hour_are_a_byte_shorter_each_and_come_back_beside_those_with_their_hours() {
+        let origin = Timestamp::UNIX_EPOCH;
+        let made = |hours: &[u32]| -> Vec<LeadForecast> {
+            let interval =
+                |lead_h: u32| (!lead_h.is_multiple_of(3)).then_some((-f64::from(lead_h) as f32 / 10.0, 7.25));
+            hours.iter().map(|&lead_h| lead(lead_h, 0.5, interval(lead_h), origin).unwrap()).collect()
+        };
+        let every: Vec<u32> = (1..=24).collect();
+        let others = [vec![], vec![2, 3], vec![1, 3], vec![24], (1..=255).collect(), every.clone()];
+        for hours in others {
+            let leads = made(&hours);
+            assert_eq!(
+                decode_leads(&encode_leads(&leads).unwrap(), origin).as_ref(),
+                Some(&leads),
+                "{hours:?}"
+            );
+        }
+        assert_eq!(encode_leads(&made(&every)).unwrap().len(), 1 + 6 * 24);
+        assert_eq!(encode_leads(&made(&every[1..])).unwrap().len(), 7 * 23);
+        // As an earlier version wrote them: 168 bytes are 24 leads with their hours, not 28 without.
+        let earlier: Vec<u8> = every.iter().flat_map(|&lead_h| [lead_h as u8, 0, 50, 0, 40, 0, 60]).collect();
+        let decoded = decode_leads(&earlier, origin).unwrap();
+        assert_eq!(decoded.iter().map(|lead| lead.lead_h).collect::<Vec<_>>(), every);
+        assert_eq!(decoded[23], lead(24, 0.5, Some((0.4, 0.6)), origin).unwrap());
+    }
+
+    #[test]
     fn temperatures_that_do_not_fit_are_refused_and_blobs_that_cannot_be_are_not_read() {
         let origin = Timestamp::UNIX_EPOCH;
         let one = |lead_h, temperature_c, interval_c| {
-            encode_leads(&[LeadForecast { lead_h, valid_at: origin, temperature_c, interval_c }])
+            encode_leads(&[LeadForecast {
+                lead_h,
+                valid_at: origin,
+                temperature_c,
+                interval_c,
+                quantiles_c: None,
+            }])
         };
-        assert_eq!(one(1, 1.5, None), Some(vec![1, 0, 150, 0x80, 0, 0x80, 0]));
+        assert_eq!(one(1, 1.5, None), Some(vec![0, 0, 150, 0x80, 0, 0x80, 0]));
         assert_eq!(one(24, -0.01, Some((-1.0, 1.0))), Some(vec![24, 0xff, 0xff, 0xff, 0x9c, 0, 100]));
         for (lead_h, temperature_c) in
-            [(256, 1.0), (1, 327.68), (1, -327.68), (1, f32::NAN), (1, f32::INFINITY)]
+            [(0, 1.0), (256, 1.0), (1, 327.68), (1, -327.68), (1, f32::NAN), (1, f32::INFINITY)]
         {
             assert_eq!(one(lead_h, temperature_c, None), None, "{lead_h} h, {temperature_c} °C");
         }
@@ -228,6 +288,9 @@ mod tests {
             (&[1, 0x80, 0, 0x80, 0, 0x80, 0], "no temperature"),
             (&[1, 0, 150, 0, 0, 0x80, 0], "half an interval"),
             (&[2, 0, 1, 0, 1, 0, 1, 2, 0, 1, 0, 1, 0, 1], "a lead twice"),
+            (&[0], "no lead"),
+            (&[0, 0, 1, 0, 1, 0], "a byte of the first is missing"),
+            (&[0, 0x80, 0, 0x80, 0, 0x80, 0], "no temperature at the first hour"),
         ] {
             assert_eq!(decode_leads(blob, origin), None, "{why}");
         }

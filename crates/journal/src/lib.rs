@@ -16,12 +16,16 @@
 //! | `rows` | rows of the tables, and the numbers of stations and models |
 //! | `transaction` | the entries of batches as rows |
 //! | `tidying` | what is old, or belongs to nobody, removed a little at a time |
+//! | `import` | readings of another program's history, brought in beside a daemon that runs |
 //! | `store` | the file: opened, moved aside, opened anew |
 //! | `restore` | what is read from it at the start |
+//! | `history` | what it holds between two times, read while another writes |
 //! | `writer` | the thread |
 
 mod encoding;
 mod error;
+mod history;
+mod import;
 mod legacy;
 mod restore;
 mod rows;
@@ -34,6 +38,8 @@ mod transaction;
 mod writer;
 
 pub use error::{JournalError, NotWritten};
+pub use history::{History, Span};
+pub use import::{ImportReading, Imported, Importer};
 pub use restore::{RestoreLimits, RestoreReport};
 pub use store::{Opened, Store, forget, recall, stations};
 pub use tidying::Retention;

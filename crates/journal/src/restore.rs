@@ -15,6 +15,7 @@ use forecastd_core::{Forecast, Recall, Restored, StationName, Values};
 
 use crate::encoding::{self, LEAD_BYTES, MAX_DAY_AHEAD_BYTES, MAX_LEADS};
 use crate::error::is_damage;
+use crate::history::Span;
 use crate::rows::{Rows, integer, source, station_id, text, timestamp};
 use crate::{legacy, schema};
 
@@ -77,6 +78,13 @@ static RISING_READINGS: LazyLock<String> = LazyLock::new(|| readings_sql("ASC"))
 static FALLING_READINGS: LazyLock<String> = LazyLock::new(|| readings_sql("DESC"));
 static RISING_FORECASTS: LazyLock<String> = LazyLock::new(|| forecasts_sql("ASC"));
 static FALLING_FORECASTS: LazyLock<String> = LazyLock::new(|| forecasts_sql("DESC"));
+static LATEST_READINGS: LazyLock<String> = LazyLock::new(|| latest(&FALLING_READINGS, "time"));
+static LATEST_FORECASTS: LazyLock<String> = LazyLock::new(|| latest(&FALLING_FORECASTS, "f.origin"));
+
+/// The query up to a second time, and at most so many rows of it.
+fn latest(falling: &str, time: &str) -> String {
+    falling.replace(" ORDER BY", &format!(" AND {time} <= ? ORDER BY")) + " LIMIT ?"
+}
 
 fn readings_sql(order: &str) -> String {
     let columns = schema::columns(", ", "");
@@ -300,11 +308,7 @@ impl<'file> Reader<'file> {
             Order::Rising => &RISING_READINGS,
             Order::Falling => &FALLING_READINGS,
         })?;
-        rows.take(statement.query((candidate.id, candidate.readings_from))?, |row| {
-            let Some(time) = timestamp(row.get_ref(0)?) else { return Ok(None) };
-            let cells = (1..).map_while(|index| row.get_ref(index).ok()).map(encoding::from_cell);
-            Ok(encoding::values(cells).map(|values| (time, values)))
-        })
+        rows.take(statement.query((candidate.id, candidate.readings_from))?, reading)
     }
 
     fn forecasts(
@@ -319,6 +323,52 @@ impl<'file> Reader<'file> {
         })?;
         let query = statement.query((candidate.id, candidate.forecasts_from))?;
         rows.take(query, |row| forecast(row, &candidate.name))
+    }
+
+    /// The latest readings within a span, by rising time.
+    pub(crate) fn readings_within(
+        &mut self,
+        station: i64,
+        span: Span,
+    ) -> rusqlite::Result<Vec<(Timestamp, Values)>> {
+        let mut rows = Rows::default();
+        let mut statement = self.connection.prepare_cached(&LATEST_READINGS)?;
+        rows.take(statement.query(span.parameters(station))?, reading)?;
+        rows.kept.reverse();
+        let mut readings = rows.kept;
+        if self.legacy {
+            let mut old = Rows::default();
+            legacy::readings(self.connection, station, span.from.as_second(), &mut old)?;
+            old.kept.retain(|(time, _)| *time <= span.to);
+            readings = merge_readings(old.kept, readings);
+            readings.drain(..readings.len().saturating_sub(span.most));
+        }
+        Ok(readings)
+    }
+
+    /// What is made of the latest forecasts with origins within a span, by rising origin. One at a time is held.
+    pub(crate) fn forecasts_within<T>(
+        &mut self,
+        station: i64,
+        name: &StationName,
+        span: Span,
+        mut make: impl FnMut(Forecast) -> Option<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(&LATEST_FORECASTS)?;
+        let query = statement.query(span.parameters(station))?;
+        if self.legacy {
+            let (mut new, mut old) = (Rows::default(), Rows::default());
+            new.take(query, |row| forecast(row, name))?;
+            legacy::forecasts(self.connection, station, name, span.from.as_second(), &mut old)?;
+            old.kept.retain(|forecast| forecast.origin <= span.to);
+            let mut forecasts = merge_forecasts(old.kept, new.kept);
+            forecasts.drain(..forecasts.len().saturating_sub(span.most));
+            return Ok(forecasts.into_iter().filter_map(make).collect());
+        }
+        let mut rows = Rows::default();
+        rows.take(query, |row| Ok(forecast(row, name)?.and_then(&mut make)))?;
+        rows.kept.reverse();
+        Ok(rows.kept)
     }
 
     /// The value, or `None` where it cannot be read.
@@ -350,6 +400,12 @@ fn station_row(row: &Row<'_>) -> rusqlite::Result<Option<StationRow>> {
         Ok(timestamp(row.get_ref(index)?).map(Timestamp::as_second))
     };
     Ok(Some((id, name, [time(2)?, time(3)?, time(4)?])))
+}
+
+fn reading(row: &Row<'_>) -> rusqlite::Result<Option<(Timestamp, Values)>> {
+    let Some(time) = timestamp(row.get_ref(0)?) else { return Ok(None) };
+    let cells = (1..).map_while(|index| row.get_ref(index).ok()).map(encoding::from_cell);
+    Ok(encoding::values(cells).map(|values| (time, values)))
 }
 
 fn forecast(row: &Row<'_>, station: &StationName) -> rusqlite::Result<Option<Forecast>> {

@@ -6,6 +6,8 @@
 //! | 2 | stations and models by number, values and leads as in [`crate::encoding`], a station's state, settings; later also
 //! its experts and the extremes of a forecast, in a table and a column that are added where they are missing and that an
 //! earlier program does not mind |
+//! | 3 | leads of 1, 2, 3, … hours without their hours; those that were written before stay as they are and are read as they
+//! are |
 //!
 //! The step from 1 to 2 renames the tables and lists their stations, which takes as long for 5 GB as for 5 kB; the rows are
 //! moved later, bit by bit ([`crate::legacy`]), and are read where they lie until then.
@@ -20,10 +22,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use forecastd_core::Quantity;
 
-use crate::encoding::{LEAD_BYTES, MAX_LEADS};
+use crate::encoding::{HOURLY_LEAD_BYTES, LEAD_BYTES, MAX_LEADS};
 
 /// Version of the tables, in SQLite's `user_version`.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// Every quantity's column, with something before and after it.
 pub(crate) fn columns(before: &str, after: &str) -> String {
@@ -129,11 +131,19 @@ fn views(legacy: bool) -> [(&'static str, String); 3] {
          FROM stored_reading AS r JOIN station AS s ON s.id = r.station"
     );
 
-    // Leads: json_each of as many zeros as there are leads counts them, hex digits are looked up one by one.
-    let zeros = format!(
-        "json_each('[' || rtrim(replace(hex(zeroblob(min(length(f.leads) / {LEAD_BYTES}, {MAX_LEADS}))), '00', '0,'), ',') || ']')"
+    // Leads: json_each of as many zeros as there are leads counts them, hex digits are looked up one by one. Those of every
+    // hour, which a zero precedes, get their hours from their place.
+    let is_hourly = "substr(f.leads, 1, 1) = x'00'";
+    let count = format!(
+        "CASE WHEN {is_hourly} THEN min((length(f.leads) - 1) / {HOURLY_LEAD_BYTES}, {MAX_LEADS} - 1) \
+         ELSE min(length(f.leads) / {LEAD_BYTES}, {MAX_LEADS}) END"
     );
-    let digits = format!("hex(substr(f.leads, {LEAD_BYTES} * p.key + 1, {LEAD_BYTES}))");
+    let zeros = format!("json_each('[' || rtrim(replace(hex(zeroblob({count})), '00', '0,'), ',') || ']')");
+    let digits = format!(
+        "CASE WHEN {is_hourly} THEN printf('%02X', p.key + 1) || \
+         hex(substr(f.leads, {HOURLY_LEAD_BYTES} * p.key + 2, {HOURLY_LEAD_BYTES})) \
+         ELSE hex(substr(f.leads, {LEAD_BYTES} * p.key + 1, {LEAD_BYTES})) END"
+    );
     let digit = |at: usize| format!("instr('123456789ABCDEF', substr(h, {at}, 1))");
     let lead_h = format!("({} * 16 + {})", digit(1), digit(2));
     let temperature = |at: usize| {

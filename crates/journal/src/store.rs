@@ -212,7 +212,7 @@ impl Store {
         self.path == Path::new(":memory:")
     }
 
-    fn connection(&mut self) -> Result<&mut Connection, Failure> {
+    pub(crate) fn connection(&mut self) -> Result<&mut Connection, Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
@@ -233,7 +233,7 @@ impl Store {
         error
     }
 
-    fn named(&self, failure: Failure) -> JournalError {
+    pub(crate) fn named(&self, failure: Failure) -> JournalError {
         let path = self.path.clone();
         match failure {
             Failure::Sqlite(source) => JournalError::Sqlite { path, source },
@@ -326,7 +326,7 @@ pub fn recall(path: &Path, wanted: &[Recall]) -> Result<Vec<Restored>, JournalEr
 }
 
 /// A [`JournalError`] that does not know its file yet.
-enum Failure {
+pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
     File(io::Error),
     Schema(i64),
@@ -391,11 +391,7 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     };
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Whatever a file brings along, it runs nothing.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
+    harden(&connection)?;
     // Otherwise every new value of a parameter has its statement planned anew, in case the plan would be another.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -410,6 +406,14 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     schema::prepare(&mut connection)?;
     Ok(connection)
+}
+
+/// Whatever a file brings along, it runs nothing.
+pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "cell_size_check", true)
 }
 
 /// Makes an empty file that others cannot read, unless there is one.

@@ -214,6 +214,11 @@ impl Mapping {
         self.elevation_m
     }
 
+    /// Whether what it reads are parts of readings, to be merged into slots.
+    pub fn merges(&self) -> bool {
+        self.merges
+    }
+
     /// Whether the description says that `what`, a quantity's name, `time` or `station`, is right though it looks wrong.
     pub fn is_sure_of(&self, what: &str) -> bool {
         self.sure.iter().any(|sure| sure == what)

@@ -373,8 +373,14 @@ impl<'a> Connection<'a> {
                 error!(%error, "unsubscription was not accepted");
             }
         }
-        if !self.purpose.subscriptions.is_empty() {
+        if !self.purpose.subscriptions.is_empty() || !self.purpose.live.is_empty() {
             self.unanswered.subscribe = true;
+            let live = self.purpose.live.iter().map(|filter| {
+                let mut filter = SubscribeFilter::new(filter.as_str(), QoS::AtLeastOnce);
+                filter.retain_forward_rule = RetainForwardRule::Never;
+                filter.nolocal = true;
+                filter
+            });
             let filters = self.purpose.subscriptions.iter().map(|filter| {
                 let mut filter = SubscribeFilter::new(filter.as_str(), QoS::AtLeastOnce);
                 // Without this, every connection would bring every retained reading again.
@@ -383,7 +389,7 @@ impl<'a> Connection<'a> {
                 filter.preserve_retain = true;
                 filter
             });
-            if let Err(error) = client.try_subscribe_many(filters) {
+            if let Err(error) = client.try_subscribe_many(filters.chain(live)) {
                 error!(%error, "subscription was not accepted");
             }
         }
@@ -496,6 +502,16 @@ impl<'a> Connection<'a> {
             }
         }
         self.shared.statistics.subscriptions_refused_now.set(refused);
+        let answers = packet.return_codes.iter().skip(self.purpose.subscriptions.len());
+        for (filter, code) in self.purpose.live.iter().zip(answers) {
+            if !matches!(code, SubscribeReasonCode::Success(_)) {
+                warn!(
+                    filter,
+                    reason = told(code, text),
+                    "broker refuses a subscription that can be done without"
+                );
+            }
+        }
     }
 }
 

@@ -9,9 +9,13 @@ pub struct Purpose {
     pub status: Option<Status>,
     /// Topic filters that are subscribed to, at QoS 1, on every connection.
     pub subscriptions: Vec<String>,
+    /// Topic filters of what others say now, subscribed to like `subscriptions`, but without what was retained before and without
+    /// what this session publishes itself. The session does not depend on them: where the broker refuses one, that is said
+    /// and not counted among the subscriptions that are missing.
+    pub live: Vec<String>,
     /// Topic filters that an earlier session of this client id subscribed to and that are not wanted any more: the
     /// broker keeps a subscription for as long as it keeps the session. They are given up when the broker resumes the
-    /// session, unless they are among `subscriptions`; [`News::Subscribed`](crate::News::Subscribed) comes after.
+    /// session, unless they are among the above; [`News::Subscribed`](crate::News::Subscribed) comes after.
     pub obsolete: Vec<String>,
     /// Topics that retained messages will be published on, at the least: so many are kept even if the settings
     /// (`mqtt.retained_topics`) say fewer.

@@ -67,9 +67,11 @@ impl Session {
         if let Some(status) = &purpose.status {
             check_topic(&status.topic)?;
         }
-        purpose.subscriptions.iter().try_for_each(|filter| check_filter(filter))?;
-        let Purpose { subscriptions, obsolete, .. } = &mut purpose;
-        obsolete.retain(|filter| !subscriptions.contains(filter) && check_filter(filter).is_ok());
+        let Purpose { subscriptions, live, obsolete, .. } = &mut purpose;
+        subscriptions.iter().chain(&*live).try_for_each(|filter| check_filter(filter))?;
+        obsolete.retain(|filter| {
+            !subscriptions.contains(filter) && !live.contains(filter) && check_filter(filter).is_ok()
+        });
 
         let topics = settings.retained_topics.max(purpose.retained_topics);
         let outbox = Outbox::new(settings.publish_queue, topics);

@@ -680,6 +680,27 @@ async fn a_subscription_that_is_no_longer_wanted_is_given_up() {
     assert_eq!(handle.statistics().sessions_resumed.get(), 1);
 }
 
+/// Others say something now; what stands there from before, and what we say ourselves, is not heard.
+#[tokio::test]
+async fn a_live_subscription_hears_what_others_say_and_nothing_that_was_retained_or_is_our_own() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let (other, mut other_inbox, _other) = start(&mosquitto.settings("other"), &["live/seen"]);
+    connected(&mut other_inbox).await;
+    let number = other.publish(Message::retained("live/old", "1")).unwrap();
+    other.wait_settled(number + 1).await.unwrap();
+
+    let live = vec!["live/+".to_owned()];
+    let purpose = Purpose { live, ..Purpose::subscribing(vec!["end".to_owned()]) };
+    let (own, mut inbox, _handle) = Session::start(&mosquitto.settings("own"), purpose).unwrap();
+    while !matches!(next(&mut inbox).await, SessionEvent::News(News::Subscribed)) {}
+    let number = own.publish(Message::retained("live/own", "2")).unwrap();
+    own.wait_settled(number + 1).await.unwrap();
+    other.publish(Message::new("live/now", "3")).unwrap();
+    other.publish(Message::new("end", "4")).unwrap();
+    assert_eq!(text_on(&mut inbox, "live/now").await, "3");
+    assert_eq!(message(&mut inbox).await.topic, "end");
+}
+
 #[tokio::test]
 async fn a_state_that_is_taken_back_is_seen_as_such() {
     let mosquitto = Mosquitto::start(&Options::default());

@@ -23,6 +23,27 @@ pub struct DroppedValues {
     pub first: (f32, Timestamp),
 }
 
+/// Two files that cover the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlap {
+    /// Their names.
+    pub files: (String, String),
+    /// From when on both have readings.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Overlap { files: (one, other), from, to } = self;
+        write!(
+            formatter,
+            "{one} and {other} overlap from {from} to {to}: of two readings of one time that of the first stands"
+        )
+    }
+}
+
 /// What was wrong with a record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Faults {
@@ -36,6 +57,8 @@ pub struct Faults {
     pub unsorted: u64,
     /// Readings of a slot that had one already.
     pub repeated: u64,
+    /// Files that cover the same time.
+    pub overlaps: Vec<Overlap>,
     /// Readings that were left out, as their clock was wrong.
     pub wrong_clock: WrongClock,
     /// Texts that are no values, by quantity; the other values of their rows are kept.
@@ -58,6 +81,7 @@ impl Faults {
     /// Whether there was nothing.
     pub fn is_empty(&self) -> bool {
         self.broken + self.unsorted + self.repeated + self.wrong_clock.count == 0
+            && self.overlaps.is_empty()
             && self.dropped.is_empty()
             && self.unreadable.is_empty()
     }
@@ -124,6 +148,7 @@ impl fmt::Display for Faults {
         };
         clause(self.unsorted, "readings out of order");
         clause(self.repeated, "readings of a time slot that had one");
+        clauses.extend(self.overlaps.iter().map(Overlap::to_string));
         if let WrongClock { count: count @ 1.., first: Some(first), last: Some(last) } = self.wrong_clock {
             clauses.push(format!("{count} readings left out, their clock was wrong ({first} to {last})"));
         }

@@ -3,16 +3,23 @@
 
 mod csv;
 mod faults;
+mod files;
 mod judge;
+mod npz;
 mod order;
+mod readings;
 mod record;
 mod simulation;
+mod windows;
 
 pub use csv::error::CsvError;
 pub use csv::mapping::{CsvMapping, JENA_SITE};
-pub use csv::reader::{CsvReader, Row, UnreadableValues};
-pub use faults::{DroppedValues, Faults};
+pub use csv::reader::{CsvReader, OtherColumn, Row, UnreadableValues};
+pub use faults::{DroppedValues, Faults, Overlap};
+pub use files::RecordSource;
 pub use judge::Suspicion;
 pub use order::WrongClock;
-pub use record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordFacts, RecordSource, sha256_of};
+pub use readings::{About, Readings, known_quantities};
+pub use record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordFacts, sha256_of};
 pub use simulation::{SITE, Simulation};
+pub use windows::{Windows, WindowsError};

@@ -18,11 +18,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::csv::reader::files;
+use crate::CsvError;
 use crate::faults::Faults;
-use crate::judge::{Judged, Suspicion, judge};
+use crate::files::{RecordSource, files};
+use crate::judge::Suspicion;
 use crate::order;
-use crate::{CsvError, CsvMapping, CsvReader};
+use crate::readings::Readings;
 use forecastd_core::Screening;
 use forecastd_core::Site;
 use forecastd_core::WindowSpec;
@@ -34,15 +35,6 @@ use forecastd_core::{Refit, Split};
 
 /// A record of more slots than this is refused: 150 years of 10 minutes. A wrong year in one row makes such.
 const MAX_SLOTS: i64 = 8_000_000;
-
-/// How the record of a file is read.
-#[derive(Debug, Clone, Default)]
-pub struct RecordSource {
-    /// The CSV file, or a folder of files of one station.
-    pub path: PathBuf,
-    /// How its columns are to be understood, where its header does not say.
-    pub mapping: Option<CsvMapping>,
-}
 
 /// What is known of a record as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,51 +199,22 @@ impl Record {
         quantities: &[Quantity],
         required: &[Quantity],
     ) -> Result<Record, RecordError> {
-        let path = &source.path;
-        let mut reader = CsvReader::open(path, source.mapping.as_ref())?;
-        let sha256 = sha256_of(path).map_err(|error| CsvError::File { path: path.clone(), source: error })?;
-        let site = reader.site();
-        let mut readings = Vec::new();
-        let (mut broken, mut first_broken) = (0_u64, None);
-        for row in reader.by_ref() {
-            match row {
-                Ok(reading) => readings.push(reading),
-                // What comes after a failure of the disk is not known.
-                Err(error @ CsvError::File { .. }) => return Err(error.into()),
-                Err(error) => {
-                    broken += 1;
-                    first_broken.get_or_insert_with(|| error.to_string());
-                }
-            }
-        }
-        let rows = readings.len() as u64 + broken;
-        if readings.is_empty() {
-            return Err(RecordError::NoReading { path: path.clone(), first_broken });
-        }
-        if let Some(first_broken) = first_broken.as_ref().filter(|_| broken * 2 > rows) {
-            let first_broken = first_broken.clone();
-            return Err(RecordError::Broken { path: path.clone(), broken, rows, first_broken });
-        }
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let unsorted = order::unsorted(&readings);
-        let wrong_clock = order::sort(&mut readings, Timestamp::now());
-        if is_daily(&readings) {
-            return Err(RecordError::Daily { path: path.clone() });
-        }
-        let others: Vec<_> = reader.other_columns().cloned().collect();
-        let elevation_m = reader.mapping().elevation_m();
-        let mut suspicions = judge(&Judged { readings: &readings, site, elevation_m, others: &others });
-        suspicions.retain(|suspicion| !reader.mapping().is_sure_of(suspicion.about));
-        if !suspicions.is_empty() {
-            return Err(RecordError::Suspicious { path: path.clone(), suspicions });
-        }
+        let files = source.files()?;
+        let label = source.label();
+        let path = label.as_path();
+        let sha256 =
+            sha256_of_all(&files).map_err(|error| CsvError::File { path: path.to_owned(), source: error })?;
+        let Readings { rows: readings, site, faults: read, .. } = Readings::read(source)?;
         let mut record =
             Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings, grid))?;
-        (record.facts.file, record.facts.sha256) = (file, sha256);
+        (record.facts.file, record.facts.sha256) = (source.name(), sha256);
         let faults = &mut record.facts.faults;
-        (faults.broken, faults.first_broken) = (broken, first_broken);
-        (faults.unsorted, faults.wrong_clock) = (unsorted, wrong_clock);
-        faults.unreadable = reader.unreadable().to_vec();
+        *faults = Faults {
+            readings: faults.readings,
+            repeated: faults.repeated,
+            dropped: std::mem::take(&mut faults.dropped),
+            ..read
+        };
         record = record.at_site(site);
         record.check(path, &readings, required)?;
         Ok(record)
@@ -451,24 +414,19 @@ fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> Reco
     RecordError::Span { path: path.to_owned(), first, last, step_s: grid.step_s() }
 }
 
-/// Whether sorted readings come once a day.
-fn is_daily(readings: &[(Timestamp, Values)]) -> bool {
-    const ENOUGH: usize = 5;
-    let distance = |pair: &[(Timestamp, Values)]| pair[1].0.duration_since(pair[0].0).as_secs();
-    let mut distances: Vec<i64> =
-        readings.windows(2).map(distance).filter(|distance| *distance > 0).collect();
-    distances.sort_unstable();
-    readings.len() >= ENOUGH && distances.get(distances.len() / 2).is_some_and(|median| *median >= 20 * 3600)
-}
-
 /// SHA-256 of a file, hexadecimal; of a folder, that of its files one behind the other.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn sha256_of(path: &Path) -> std::io::Result<String> {
+    sha256_of_all(&files(path).map_err(std::io::Error::other)?)
+}
+
+/// SHA-256 of files one behind the other, hexadecimal.
+fn sha256_of_all(paths: &[PathBuf]) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
-    for path in files(path).map_err(std::io::Error::other)? {
+    for path in paths {
         let mut file = File::open(path)?;
         loop {
             match file.read(&mut buffer)? {
@@ -554,7 +512,7 @@ mod tests {
         let quantities = [Quantity::AirTemperature, Quantity::AirPressure];
         let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            let source = RecordSource { path: path.clone(), mapping: None };
+            let source = RecordSource::new(path.clone(), None);
             let record = Record::read(&source, Grid::new(600).unwrap(), &quantities);
             record.map(|record| record.rows().len()).map_err(|error| error.to_string())
         };
@@ -589,11 +547,11 @@ mod tests {
             format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\n{}", one.replace("2009", "1991")),
         )
         .unwrap();
-        let source = RecordSource { path: path.clone(), mapping: None };
+        let source = RecordSource::new(path.clone(), None);
         let span = Record::read(&source, Grid::new(60).unwrap(), &quantities).unwrap_err().to_string();
         assert!(span.contains("is a time wrong, or the grid too fine?"), "{span}");
         std::fs::write(&path, format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
-        let source = RecordSource { path: path.clone(), mapping: None };
+        let source = RecordSource::new(path.clone(), None);
         let good = Record::read(&source, Grid::new(600).unwrap(), &quantities).unwrap();
         assert_eq!(good.facts().faults.broken, 1);
         assert_eq!(good.facts().file, "record.csv");

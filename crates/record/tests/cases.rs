@@ -73,7 +73,7 @@ fn error_of(result: Result<Record, RecordError>) -> String {
 
 fn record_of(path: &Path, mapping: Option<&str>) -> Result<Record, RecordError> {
     let mapping = mapping.map(|mapping| CsvMapping::parse(mapping).unwrap());
-    let source = RecordSource { path: path.to_owned(), mapping };
+    let source = RecordSource::new(path, mapping);
     Record::read(&source, Grid::new(600).unwrap(), &[Quantity::AirTemperature])
 }
 

@@ -41,6 +41,7 @@ fn model() -> Model {
         lead_h: vec![1],
         quantiles: Vec::new(),
         extremes_h: None,
+        ranges: None,
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),

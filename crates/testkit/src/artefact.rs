@@ -48,6 +48,7 @@ pub fn manifest(spec: WindowSpec) -> Manifest {
         lead_h: (1..=24).collect(),
         quantiles: Vec::new(),
         extremes_h: None,
+        ranges: None,
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),

@@ -65,6 +65,13 @@ impl Client {
         settled.expect("the broker takes the message").unwrap();
     }
 
+    /// Publishes a retained message and waits until the broker has it.
+    pub async fn publish_retained(&self, topic: &str, payload: impl Into<Bytes>) {
+        let number = self.publisher.publish_wait(Message::retained(topic, payload)).await.unwrap();
+        let settled = tokio::time::timeout(PATIENCE, self.publisher.wait_settled(number + 1)).await;
+        settled.expect("the broker takes the message").unwrap();
+    }
+
     /// Publishes as soon as there is room, and does not wait for the broker.
     pub async fn hand_in(&self, topic: &str, payload: impl Into<Bytes>) {
         self.publisher.publish_wait(Message::new(topic, payload)).await.unwrap();

@@ -4,11 +4,13 @@
 
 #[cfg(feature = "artefact")]
 pub mod artefact;
+pub mod browser;
 pub mod client;
 pub mod events;
 #[cfg(feature = "artefact")]
 pub mod hostile;
 pub mod mosquitto;
+pub mod needed;
 pub mod patience;
 pub mod promtool;
 pub mod scripted_broker;

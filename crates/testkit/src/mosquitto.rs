@@ -42,7 +42,7 @@ pub fn find(program: &str) -> String {
         (true, _) => program.to_owned(),
         (false, true) => sbin.join(program).display().to_string(),
         (false, false) => panic!(
-            "{program} is not installed, and this test needs it: sudo apt-get install -y mosquitto mosquitto-clients"
+            "{program} is not installed, and this test needs it: sudo apt-get install -y mosquitto mosquitto-clients prometheus"
         ),
     }
 }

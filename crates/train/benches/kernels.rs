@@ -157,15 +157,15 @@ fn sampling_milliseconds() -> Option<f64> {
     let readings: Vec<_> = Simulation::new(start, 1).take(2 * 52_560).collect();
     let measured: Vec<Quantity> = readings[0].1.iter().map(|(quantity, _)| quantity).collect();
     let record = Record::of(&readings, grid, &measured)?;
-    let mut problem = match experiment::by_name("gru")?.method {
-        Method::Network(recipe) => recipe.problem,
+    let mut task = match experiment::by_name("gru")?.method {
+        Method::Network(recipe) => recipe.task,
         _ => return None,
     };
-    problem.samples = STEPS;
-    let mut spec = problem.window(&record, forecastd_record::SITE);
+    task.samples = STEPS;
+    let mut spec = task.window(&record, forecastd_record::SITE);
     // As many features as the cases above have.
     spec.features = spec.features.iter().copied().cycle().take(INPUTS).collect();
-    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &problem.target(), None).ok()?;
+    let dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &task.target(), None).ok()?;
     let generator = &mut Pcg64::seed_from_u64(0);
     let mut times = Vec::new();
     for _ in 0..200 {

@@ -10,7 +10,7 @@ use forecastd_record::{DEFAULT_SPLIT, Part, Record};
 /// Samples of the notebook's windows, which lie within their part.
 const NOTEBOOK_SAMPLES: i64 = 240;
 
-/// A forecast that costs nothing.
+/// A reference forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Baseline {
     /// The temperature stays.

@@ -1,4 +1,4 @@
-//! A trained network that could be shipped: its graph, all that its manifest says, and what it takes to learn it again.
+//! A trained network that could be exported: its graph, all that its manifest says, and what it takes to refit it.
 
 use std::rc::Rc;
 
@@ -14,9 +14,9 @@ use super::error::TrainError;
 use super::experiment::{PairRecipe, Recipe};
 use super::ridge::RidgeRecipe;
 
-/// What was chosen by the validation part, so that the network can be learned again without it.
+/// What was chosen by the validation part, so that the network can be refitted without it.
 #[derive(Debug, Clone)]
-pub(super) enum Chosen {
+pub(super) enum CandidateRecipe {
     Ridge { recipe: RidgeRecipe, penalty: f64 },
     Network { recipe: Recipe, epoch: usize },
     Pair { recipe: PairRecipe, epochs: [usize; 2] },
@@ -24,20 +24,20 @@ pub(super) enum Chosen {
 
 /// What is said of a network beside its data.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
+pub(super) struct CandidateFacts {
     pub experiment: &'static str,
     pub seed: u64,
     pub settings: serde_json::Value,
     pub quantiles: Vec<f32>,
-    pub chosen: Chosen,
+    pub recipe: CandidateRecipe,
     /// How much smaller than persistence's its mean absolute error is at the longest lead, on the validation part.
     pub skill: f64,
 }
 
-/// A network that could be shipped.
+/// A network that could be exported.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    pub draft: Draft,
+    pub facts: CandidateFacts,
     pub model: onnx::Model,
     pub record: Rc<Record>,
     pub window: WindowSpec,
@@ -49,9 +49,14 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) fn new(draft: Draft, model: onnx::Model, dataset: &Dataset, record: &Rc<Record>) -> Candidate {
+    pub(crate) fn new(
+        facts: CandidateFacts,
+        model: onnx::Model,
+        dataset: &Dataset,
+        record: &Rc<Record>,
+    ) -> Candidate {
         Candidate {
-            draft,
+            facts,
             model,
             record: Rc::clone(record),
             window: dataset.windows.spec().clone(),
@@ -74,7 +79,7 @@ impl Candidate {
 
     /// The manifest of a model of that name and scores.
     pub(crate) fn manifest(&self, name: &str, scores: Vec<PartScores>) -> Manifest {
-        let (facts, draft) = (self.record.facts(), &self.draft);
+        let (record, facts) = (self.record.facts(), &self.facts);
         let rows = self.record.rows_within(&self.record.learned(DEFAULT_SPLIT, self.refit));
         Manifest {
             format_version: FORMAT_VERSION,
@@ -83,19 +88,20 @@ impl Candidate {
             normalisation: self.normalisation.clone(),
             target: self.target.clone(),
             lead_h: self.lead_h.clone(),
-            quantiles: draft.quantiles.clone(),
+            quantiles: facts.quantiles.clone(),
             extremes_h: None,
+            ranges: None,
             training: Some(Training {
-                file: facts.file.clone(),
-                sha256: facts.sha256.clone(),
-                rows: facts.readings,
-                first: facts.first,
-                last: facts.last,
+                file: record.file.clone(),
+                sha256: record.sha256.clone(),
+                rows: record.readings,
+                first: record.first,
+                last: record.last,
                 split: DEFAULT_SPLIT,
                 refit: self.refit,
-                seed: draft.seed,
-                experiment: draft.experiment.to_owned(),
-                settings: draft.settings.clone(),
+                seed: facts.seed,
+                experiment: facts.experiment.to_owned(),
+                settings: facts.settings.clone(),
                 records: Vec::new(),
                 climatology: self
                     .window
@@ -111,7 +117,7 @@ impl Candidate {
 
     /// Every forecast of a part of the record, by the engine that is built in.
     pub(crate) fn cases(&self, part: Part) -> Result<Vec<Case>, TrainError> {
-        let file = Artefact::assemble(self.model.clone(), &self.manifest(self.draft.experiment, Vec::new()))?;
+        let file = Artefact::assemble(self.model.clone(), &self.manifest(self.facts.experiment, Vec::new()))?;
         let artefact = Artefact::parse(&file)?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
         let slots = self.record.part(DEFAULT_SPLIT, part);
@@ -124,7 +130,7 @@ impl Candidate {
     }
 }
 
-/// Refuses a model that is no better at its longest lead than what costs nothing.
+/// Refuses a model that is no better at its longest lead than a reference forecast.
 pub(super) fn check_gain(validation: &PartErrors) -> Result<(), TrainError> {
     let Some(errors) = validation.leads.last() else { return Ok(()) };
     let baselines = [

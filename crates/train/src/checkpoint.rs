@@ -87,7 +87,7 @@ struct Epoch {
 }
 
 impl Epoch {
-    fn of(record: &EpochRecord) -> Epoch {
+    fn from_record(record: &EpochRecord) -> Epoch {
         // A score that is there is a number.
         let validation = record.validation.unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
         let numbers = [
@@ -130,7 +130,7 @@ impl Checkpoint {
             parameters: state.values.len(),
             first: state.optimiser.first.len(),
             best_epoch: state.best_epoch,
-            epochs: state.epochs.iter().map(Epoch::of).collect(),
+            epochs: state.epochs.iter().map(Epoch::from_record).collect(),
         };
         let header = serde_json::to_string(&header)
             .map_err(|error| CheckpointError::Read { path: plan.path.clone(), message: error.to_string() })?;

@@ -1,4 +1,4 @@
-//! What a network learns from: windows of a record, and what came after each.
+//! What a network learns from: windows of a record, and what was observed after each.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Examples {
     pub origins: Vec<Slot>,
     /// The newest temperature of each, °C.
     pub newest_c: Vec<f32>,
-    /// What came at each lead, `[origin, lead]`, in the units that the network learns in; NaN where nothing was
+    /// What was observed at each lead, `[origin, lead]`, in the units that the network learns in; NaN where nothing was
     /// measured.
     pub targets: Vec<f32>,
 }

@@ -234,7 +234,7 @@ pub enum TrainError {
         model_c: f64,
         /// The lead.
         lead_h: u32,
-        /// What costs nothing and is as good.
+        /// The reference forecast that is as good.
         baseline: &'static str,
         /// Its mean absolute error.
         baseline_c: f64,

@@ -10,15 +10,15 @@ use forecastd_record::Record;
 
 use super::dataset::TargetSpec;
 use super::fit::{FitSettings, Schedule};
-use super::imdb::task::ReviewSettings;
+use super::imdb::objective::ReviewSettings;
 use super::network::{CellKind, Direction, NetworkSettings, RecurrentSettings};
 use super::optimiser::OptimiserKind;
 use super::options::{OptimiserName, Protocol, ScheduleName, TrainOptions};
 use super::pair::PairSettings;
-use super::problem::{Problem, STATION_QUANTITIES, Style, window};
+use super::predictors;
 use super::recurrent::Activation;
 use super::ridge::RidgeRecipe;
-use super::terms;
+use super::task::{STATION_QUANTITIES, Style, Task, window};
 use super::world::{OwnSettings, WorldSettings};
 
 /// The experiment that is run when none is named.
@@ -70,10 +70,10 @@ impl Experiment {
 
     /// How many hours ahead the model file forecasts at most that can be made of it, if one can.
     pub fn exported_lead_h(&self, options: &TrainOptions) -> Option<u32> {
-        let of = |problem: &Problem| problem.clone().with_options(options).protocol.lead_h();
+        let of = |task: &Task| task.clone().with_options(options).protocol.lead_h();
         match &self.method {
-            Method::Ridge(recipe) => Some(of(&recipe.problem)),
-            Method::Network(recipe) => Some(of(&recipe.problem)),
+            Method::Ridge(recipe) => Some(of(&recipe.task)),
+            Method::Network(recipe) => Some(of(&recipe.task)),
             Method::Pair(recipe) => recipe.target().lead_h.last().copied(),
             Method::World(_) | Method::Own(_) => Some(24),
             Method::Persistence | Method::Yesterday | Method::Climatology | Method::Reviews(_) => None,
@@ -134,7 +134,7 @@ impl PairRecipe {
     /// How windows are cut from `record`, which keeps the wind's direction if that is to be used.
     pub fn window(&self, record: &Record, site: Site) -> WindowSpec {
         let with_direction = record.history().quantities().contains(&Quantity::WindFromDirection);
-        window(record, site, terms::SAMPLES, terms::features(with_direction))
+        window(record, site, predictors::SAMPLES, predictors::features(with_direction))
     }
 
     /// What is forecast.
@@ -232,7 +232,8 @@ impl ReviewRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
     /// What a window holds and what is forecast.
-    pub problem: Problem,
+    #[serde(rename = "problem")]
+    pub task: Task,
     /// The network.
     pub network: NetworkSettings,
     /// How it is trained.
@@ -243,7 +244,7 @@ impl Recipe {
     /// The recipe with what the user wants otherwise.
     pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> Recipe {
         self.fit = self.fit.with_options(options, seed);
-        self.problem = self.problem.with_options(options);
+        self.task = self.task.with_options(options);
         let network = &mut self.network;
         if let (false, Some(&last)) = (options.units.is_empty(), network.recurrent.last()) {
             let layer = |(index, &units)| RecurrentSettings {
@@ -306,7 +307,7 @@ fn keras_fit(epochs: usize, steps: Option<usize>) -> FitSettings {
 /// A network of the notebook, trained as there.
 fn notebook(recurrent: Vec<RecurrentSettings>, hidden: Vec<usize>, epochs: usize) -> Method {
     Method::Network(Recipe {
-        problem: Problem { style: Style::Notebook, protocol: Protocol::Notebook, samples: 240 },
+        task: Task { style: Style::Notebook, protocol: Protocol::Notebook, samples: 240 },
         network: NetworkSettings { recurrent, hidden, head_dropout: 0.0 },
         fit: keras_fit(epochs, Some(500)),
     })
@@ -442,14 +443,14 @@ fn own() -> Method {
 
 fn ridge() -> Method {
     Method::Ridge(RidgeRecipe {
-        problem: Problem { style: Style::Station, protocol: Protocol::Aligned, samples: 72 },
+        task: Task { style: Style::Station, protocol: Protocol::Aligned, samples: 72 },
         penalties: vec![1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
     })
 }
 
 fn station_gru() -> Method {
     Method::Network(Recipe {
-        problem: Problem { style: Style::Station, protocol: Protocol::Aligned, samples: 72 },
+        task: Task { style: Style::Station, protocol: Protocol::Aligned, samples: 72 },
         network: NetworkSettings {
             recurrent: vec![RecurrentSettings::plain(CellKind::Gru, 64)],
             hidden: vec![],

@@ -20,7 +20,7 @@ use super::parameters;
 use super::progress::{Event, Observer};
 
 /// What is learned: a model, examples, and how good it has become.
-pub trait Task {
+pub trait Objective {
     /// The network.
     type Model: Module;
 
@@ -128,8 +128,8 @@ pub struct Fitted<M> {
 ///
 /// # Errors
 /// [`CheckpointError`] when a checkpoint cannot be written, or cannot be gone on from.
-pub fn fit<T: Task>(
-    task: &T,
+pub fn fit<T: Objective>(
+    objective: &T,
     model: T::Model,
     settings: &FitSettings,
     until: StopRule,
@@ -141,7 +141,7 @@ pub fn fit<T: Task>(
         StopRule::Best => settings.epochs,
         StopRule::Epoch(epoch) => epoch,
     };
-    let steps_of_epoch = settings.steps_of_epoch(task.examples());
+    let steps_of_epoch = settings.steps_of_epoch(objective.examples());
     // The learning rate goes as if all epochs were run.
     let steps = (steps_of_epoch * settings.epochs) as u64;
     let initial = parameters::values(&model);
@@ -158,7 +158,7 @@ pub fn fit<T: Task>(
     }
     observer.event(&Event::Started {
         parameters: state.values.len(),
-        examples: task.examples(),
+        examples: objective.examples(),
         epochs,
         steps_of_epoch,
         done: state.epochs.len(),
@@ -174,7 +174,7 @@ pub fn fit<T: Task>(
         }
         let began = Instant::now();
         let mut generator = settings.generator(1 + epoch as u64);
-        let mut order = Order::new(task.examples(), settings, &mut generator);
+        let mut order = Order::new(objective.examples(), settings, &mut generator);
         let mut loss_sum = 0.0;
         let mut values = state.values.clone();
         let mut average = state.average.clone();
@@ -185,7 +185,7 @@ pub fn fit<T: Task>(
                 break 'training;
             }
             let batch = order.draw(&mut generator);
-            let loss = task.loss(&model, &batch, &mut generator);
+            let loss = objective.loss(&model, &batch, &mut generator);
             let mut gradients = loss.backward();
             let loss = f64::from(loss.into_scalar::<f32>());
             let mut gradients = parameters::gradients(&model, &mut gradients);
@@ -218,7 +218,7 @@ pub fn fit<T: Task>(
         let steps_per_second = steps_of_epoch as f64 / began.elapsed().as_secs_f64();
         let kept = if settings.averaging.is_some() { &average } else { &values };
         let validated = parameters::with_values(model.valid(), kept);
-        let validation = is_chosen.then(|| task.validate(&validated));
+        let validation = is_chosen.then(|| objective.validate(&validated));
         if validation.is_some_and(|validation| !validation.score.is_finite()) {
             ending = Ending::Diverged;
             break;

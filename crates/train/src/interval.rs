@@ -31,7 +31,7 @@ impl Distances {
     /// By lead, what half-widths must be multiplied with for the interval to hold `coverage` of the outcomes to come: of
     /// `n` distances the ⌈(n + 1) · coverage⌉-th smallest, so that the share is held on average whatever `n` is. With so
     /// few that none is that far, the farthest; 1 where there was none.
-    pub(crate) fn stretch(mut self, coverage: f64) -> Vec<f32> {
+    pub(crate) fn half_width_factors(mut self, coverage: f64) -> Vec<f32> {
         let of_lead = |distances: &mut Vec<f32>| {
             distances.sort_unstable_by(f32::total_cmp);
             let rank = rank_to_cover(distances.len(), coverage).min(distances.len());
@@ -71,7 +71,7 @@ mod tests {
         for _ in 0..20_000 {
             distances.add(1, [-0.25, 0.0, 2.0], generator.random_range(-1.0..1.0));
         }
-        let stretch = distances.stretch(0.8);
+        let stretch = distances.half_width_factors(0.8);
         assert_eq!(stretch[0], 1.0, "nothing is known of the first lead");
         let share = coverage(stretch[1], &mut generator);
         // Two samples of 20,000, each with a standard error of 0.003.
@@ -93,7 +93,7 @@ mod tests {
         let stretch = |count: u8| {
             let mut distances = Distances::none(1);
             (1..=count).for_each(|outcome| distances.add(0, [-1.0, 0.0, 1.0], f32::from(outcome)));
-            distances.stretch(0.8)[0]
+            distances.half_width_factors(0.8)[0]
         };
         assert_eq!(stretch(9), 8.0);
         assert_eq!(stretch(3), 3.0);
@@ -103,6 +103,6 @@ mod tests {
     fn an_interval_without_width_gives_a_number() {
         let mut distances = Distances::none(1);
         distances.add(0, [0.0, 0.0, 0.0], 1.0);
-        assert!(distances.stretch(0.8)[0].is_finite());
+        assert!(distances.half_width_factors(0.8)[0].is_finite());
     }
 }

@@ -13,10 +13,16 @@ use super::network::CellKind;
 /// `forecastd train`
 #[derive(Debug, Clone, Args)]
 pub struct TrainOptions {
-    /// The station's history: a CSV file in the format of the Jena climate data set, in forecastd's own, or in any other
-    /// with --mapping.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "imdb", "pool", "journal"], help_heading = "Record")]
-    pub csv: Option<PathBuf>,
+    /// The station's history: a CSV file of a known format, or of any other with --mapping; compressed by gzip or not.
+    /// Several files, folders of them or patterns ("data/*.csv.gz") are read as one record.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 1..,
+        required_unless_present_any = ["list", "imdb", "pool", "journal"],
+        help_heading = "Record"
+    )]
+    pub csv: Vec<PathBuf>,
     /// The daemon's journal, whose readings of --station are the history; for the experiment own.
     #[arg(long, value_name = "FILE", requires = "station", conflicts_with = "csv", help_heading = "Record")]
     pub journal: Option<PathBuf>,
@@ -223,7 +229,6 @@ impl TrainOptions {
 
     fn check_files(&self) -> Result<(), TrainError> {
         let files = [
-            ("--csv", &self.csv),
             ("--mapping", &self.mapping),
             ("--imdb", &self.imdb),
             ("--out", &self.out),
@@ -232,7 +237,8 @@ impl TrainOptions {
             ("--report", &self.report),
         ];
         let given = files.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
-        atomic_file::ensure_distinct(given)?;
+        let read = self.csv.iter().map(|path| ("--csv", path));
+        atomic_file::ensure_distinct(read.chain(given))?;
         for path in [&self.out, &self.report, &self.checkpoint].into_iter().flatten() {
             atomic_file::check_writable(path)?;
         }

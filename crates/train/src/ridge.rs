@@ -16,11 +16,11 @@ use forecastd_core::WindowSpec;
 use super::dataset::Dataset;
 use super::dense::{Dense, DenseNumbers};
 use super::epoch::Validation;
-use super::fit::Task;
+use super::fit::Objective;
 use super::network::Network;
 use super::options::TrainOptions;
-use super::problem::Problem;
-use super::station::StationTask;
+use super::station::StationObjective;
+use super::task::Task;
 
 /// How many windows are summed up at once.
 const CHUNK: usize = 1024;
@@ -31,7 +31,8 @@ pub const MOST_TERMS: usize = 4000;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RidgeRecipe {
     /// What a window holds and what is forecast.
-    pub problem: Problem,
+    #[serde(rename = "problem")]
+    pub task: Task,
     /// The penalties to choose from, per example.
     pub penalties: Vec<f64>,
 }
@@ -39,7 +40,7 @@ pub struct RidgeRecipe {
 impl RidgeRecipe {
     /// The recipe with what the user wants otherwise.
     pub fn with_options(mut self, options: &TrainOptions) -> RidgeRecipe {
-        self.problem = self.problem.with_options(options);
+        self.task = self.task.with_options(options);
         self
     }
 }
@@ -59,12 +60,12 @@ impl Ridge {
     /// Fits to the training part of `dataset` with the penalty that is best on the validation part; `None` when no example
     /// has all its targets, or the terms hold something infinite.
     pub fn fit(dataset: &Dataset, penalties: &[f64]) -> Option<Ridge> {
-        let sums = Sums::of(dataset)?;
-        let task = StationTask::new(dataset, Device::flex());
+        let sums = Sums::from_dataset(dataset)?;
+        let objective = StationObjective::new(dataset, Device::flex());
         let mut best: Option<Ridge> = None;
         for &penalty in penalties {
             let network = sums.solve(penalty, dataset)?;
-            let validation = task.validate(&network);
+            let validation = objective.validate(&network);
             if best.as_ref().is_none_or(|best| validation.score < best.validation.score) {
                 best = Some(Ridge { network, penalty, validation });
             }
@@ -74,7 +75,7 @@ impl Ridge {
 
     /// Fits to all examples to learn from with a penalty that was chosen before.
     pub fn with_penalty(dataset: &Dataset, penalty: f64) -> Option<Network> {
-        Sums::of(dataset)?.solve(penalty, dataset)
+        Sums::from_dataset(dataset)?.solve(penalty, dataset)
     }
 }
 
@@ -99,7 +100,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(dataset: &Dataset) -> Option<Sums> {
+    fn from_dataset(dataset: &Dataset) -> Option<Sums> {
         let terms = terms(dataset.windows.spec());
         let leads = dataset.lead_h.len();
         let targets = |example: usize| &dataset.train.targets[example * leads..][..leads];

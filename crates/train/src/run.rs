@@ -1,4 +1,4 @@
-//! A run of the trainer, from what a user asks for to what came of it.
+//! A run of the trainer, from the options to the results.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ fn run_all(
     Ok(session.into_summary())
 }
 
-/// Runs what the options say, shows how it goes in the terminal and prints what came of it.
+/// Runs what the options say, shows the progress in the terminal and prints the results.
 ///
 /// # Errors
 /// [`TrainError`], the first met.
@@ -85,9 +85,9 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
             Method::World(_) => !options.pool.is_empty(),
             Method::Own(_) => {
                 let has_base = options.from.is_some() || options.built_in.is_some();
-                has_base && (options.csv.is_some() || options.journal.is_some())
+                has_base && (!options.csv.is_empty() || options.journal.is_some())
             }
-            _ => options.csv.is_some(),
+            _ => !options.csv.is_empty(),
         };
         return Ok(experiment::all().into_iter().filter(has_data).collect());
     }
@@ -110,7 +110,7 @@ fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), Train
         let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
         return Err(TrainError::NotExportable(names.join(", ")));
     }
-    if options.report.is_some() && options.csv.is_none() && options.pool.is_empty() {
+    if options.report.is_some() && options.csv.is_empty() && options.pool.is_empty() {
         return Err(TrainError::ReportWithoutRecord);
     }
     if options.out.is_some() {

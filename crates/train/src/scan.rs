@@ -34,7 +34,7 @@ struct Step {
 }
 
 impl Step {
-    fn of(layer: &OnnxLayer) -> Step {
+    fn from_layer(layer: &OnnxLayer) -> Step {
         let activation = match layer.activation {
             Activation::Tanh => "Tanh",
             Activation::Relu => "Relu",
@@ -170,7 +170,7 @@ impl GraphBuilder {
     /// with, or every state `[time, batch, units]`, each at the place of the sample that it was made at.
     pub(super) fn scan(&mut self, input: &str, layer: &OnnxLayer, sequence: bool) -> String {
         let OnnxWeights { inputs, units, .. } = layer.weights;
-        let step = Step::of(layer);
+        let step = Step::from_layer(layer);
         let width = step.bias.len();
         let w = self.constant("w", &[inputs, width], &transposed(&layer.weights.input, inputs));
         let bias = self.constant("b", &[width], &step.bias);

@@ -1,11 +1,11 @@
-//! Forecasting a station's temperature: the task that networks on windows are trained for.
+//! Forecasting a station's temperature: the objective that networks on windows are trained for.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
 use super::dataset::{Dataset, Examples};
 use super::epoch::Validation;
-use super::fit::Task;
+use super::fit::Objective;
 use super::network::Network;
 use super::parameters::numbers;
 
@@ -13,16 +13,16 @@ use super::parameters::numbers;
 const VALIDATION_BATCH: usize = 1024;
 
 /// Windows to temperatures at all leads, by the mean absolute error.
-pub(crate) struct StationTask<'a> {
+pub(crate) struct StationObjective<'a> {
     dataset: &'a Dataset,
     device: Device,
     all: Vec<usize>,
 }
 
-impl<'a> StationTask<'a> {
-    /// The task of a dataset.
-    pub(crate) fn new(dataset: &'a Dataset, device: Device) -> StationTask<'a> {
-        StationTask { dataset, device, all: (0..dataset.validation.len()).collect() }
+impl<'a> StationObjective<'a> {
+    /// The objective of a dataset.
+    pub(crate) fn new(dataset: &'a Dataset, device: Device) -> StationObjective<'a> {
+        StationObjective { dataset, device, all: (0..dataset.validation.len()).collect() }
     }
 
     fn windows(&self, examples: &Examples, indices: &[usize], device: &Device) -> Tensor<3> {
@@ -59,7 +59,7 @@ pub(crate) fn masked_absolute_error(output: Tensor<2>, targets: Vec<f32>) -> Ten
     ((output - tensor(filled)) * tensor(present)).abs().sum().div_scalar(count as f32)
 }
 
-impl Task for StationTask<'_> {
+impl Objective for StationObjective<'_> {
     type Model = Network;
 
     fn examples(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What came of a run, and the table that a person reads.
+//! The results of a run, and the table that a person reads.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use forecastd_report::PartErrors;
 use super::epoch::EpochRecord;
 use super::fit::Fitted;
 
-/// What came of one experiment with one seed.
+/// The result of one experiment with one seed.
 #[derive(Debug, Clone)]
 pub struct ExperimentResult {
     /// The experiment's name.
@@ -41,7 +41,7 @@ pub struct FitRecord {
 
 impl FitRecord {
     /// The record of a training.
-    pub fn of<M>(name: &'static str, fitted: &Fitted<M>) -> FitRecord {
+    pub fn new<M>(name: &'static str, fitted: &Fitted<M>) -> FitRecord {
         FitRecord { name, best_epoch: fitted.best_epoch, epochs: fitted.epochs.clone() }
     }
 
@@ -90,7 +90,7 @@ impl ReviewResult {
     }
 }
 
-/// What came of one experiment on film reviews with one seed.
+/// The result of one experiment on film reviews with one seed.
 #[derive(Debug, Clone)]
 pub struct ReviewResult {
     /// The experiment's name.
@@ -107,7 +107,7 @@ pub struct ReviewResult {
     pub fit: FitRecord,
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Clone, Default)]
 pub struct TrainSummary {
     /// By experiment and seed.

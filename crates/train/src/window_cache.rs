@@ -93,7 +93,8 @@ impl WindowCache {
         &self.normalisation
     }
 
-    /// Writes the normalised window that ends at `end`; false when something is missing, `window` then holds rubbish.
+    /// Writes the normalised window that ends at `end`; false when something is missing; the contents
+    /// of `window` are then unspecified.
     pub fn fill(&self, end: Slot, window: &mut [f32]) -> bool {
         let features = self.spec.features.len();
         for (slot, row) in self.slots(end).zip(window.chunks_exact_mut(features)) {

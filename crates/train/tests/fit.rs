@@ -6,12 +6,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use forecastd_train::dense::{Dense, DenseNumbers};
 use forecastd_train::epoch::{Ending, Validation};
-use forecastd_train::fit::{FitSettings, Fitted, Schedule, StopRule, Task, fit};
+use forecastd_train::fit::{FitSettings, Fitted, Objective, Schedule, StopRule, fit};
 use forecastd_train::optimiser::OptimiserKind;
 use forecastd_train::parameters;
 use rand_pcg::Pcg64;
 
-/// A task whose scores and accidents are arranged.
+/// An objective whose scores and accidents are arranged.
 struct Arranged {
     device: Device,
     scores: Vec<f64>,
@@ -22,7 +22,7 @@ struct Arranged {
     seen: RefCell<Vec<Vec<f32>>>,
 }
 
-impl Task for Arranged {
+impl Objective for Arranged {
     type Model = Dense;
 
     fn examples(&self) -> usize {
@@ -72,32 +72,32 @@ fn run_until(
     let device = Device::flex().autodiff();
     let numbers = DenseNumbers { inputs: 1, outputs: 1, weight: vec![0.0], bias: vec![0.0] };
     let model = Dense::from_numbers(numbers, &device);
-    let task = Arranged {
+    let objective = Arranged {
         device,
         scores: scores.to_vec(),
         no_number_at,
         steps: Cell::default(),
         seen: RefCell::default(),
     };
-    let fitted = fit(&task, model, settings, until, None, &Default::default(), &mut ()).unwrap();
-    (fitted, task)
+    let fitted = fit(&objective, model, settings, until, None, &Default::default(), &mut ()).unwrap();
+    (fitted, objective)
 }
 
 #[test]
 fn a_loss_that_is_no_number_ends_with_the_best_epoch_before() {
     // Two epochs of three steps, and one step of the third.
-    let (fitted, task) = run(&[2.0, 1.0], 7, &settings());
+    let (fitted, objective) = run(&[2.0, 1.0], 7, &settings());
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Diverged, 2, 2));
     let kept = parameters::values(&fitted.model);
-    assert_eq!(kept, task.seen.borrow()[1]);
+    assert_eq!(kept, objective.seen.borrow()[1]);
     assert!(kept.iter().all(|value| value.is_finite() && *value > 0.0), "{kept:?}");
 }
 
 #[test]
 fn a_score_that_is_no_number_ends_with_the_best_epoch_before() {
-    let (fitted, task) = run(&[1.0, f64::NAN], usize::MAX, &settings());
+    let (fitted, objective) = run(&[1.0, f64::NAN], usize::MAX, &settings());
     assert_eq!((fitted.ending, fitted.best_epoch), (Ending::Diverged, 1));
-    assert_eq!(parameters::values(&fitted.model), task.seen.borrow()[0]);
+    assert_eq!(parameters::values(&fitted.model), objective.seen.borrow()[0]);
 }
 
 #[test]
@@ -109,9 +109,9 @@ fn nothing_is_kept_of_a_training_that_never_came_to_an_epoch() {
 #[test]
 fn it_stops_when_it_gets_no_better_and_gives_the_best_epoch() {
     let patient = FitSettings { patience: Some(2), ..settings() };
-    let (fitted, task) = run(&[3.0, 2.0, 2.5, 2.0, 1.0], usize::MAX, &patient);
+    let (fitted, objective) = run(&[3.0, 2.0, 2.5, 2.0, 1.0], usize::MAX, &patient);
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Stopped, 2, 4));
-    assert_eq!(parameters::values(&fitted.model), task.seen.borrow()[1]);
+    assert_eq!(parameters::values(&fitted.model), objective.seen.borrow()[1]);
 }
 
 #[test]
@@ -155,9 +155,9 @@ fn averaged_weights_are_what_is_validated_and_kept() {
 #[test]
 fn a_training_for_so_many_epochs_keeps_the_last_and_asks_for_no_score() {
     let patient = FitSettings { patience: Some(1), schedule: Schedule::Cosine { warm_up: 2 }, ..settings() };
-    let (fitted, task) = run_until(StopRule::Epoch(5), &[], usize::MAX, &patient);
+    let (fitted, objective) = run_until(StopRule::Epoch(5), &[], usize::MAX, &patient);
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Finished, 5, 5));
-    assert!(task.seen.borrow().is_empty(), "nothing was validated");
+    assert!(objective.seen.borrow().is_empty(), "nothing was validated");
     assert!(fitted.epochs.iter().all(|epoch| epoch.validation.is_none()));
     // The same weights as those of the fifth of eight epochs: the learning rate goes as if all were run.
     let (_, whole) = run(&[1.0; 8], usize::MAX, &FitSettings { patience: None, ..patient });

@@ -1,7 +1,6 @@
 //! The experiments on film reviews: reading them, the network, a whole run.
 //!
-//! The dataset lies in the folder that `FORECASTD_DATA` names, by default `../shared/data`; the test that needs it says so
-//! when it is absent.
+//! The test that needs the real reviews is ignored where nobody asks for it: see `forecastd_testkit::needed`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,9 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use flate2::write::GzEncoder;
+use forecastd_testkit::needed;
 use forecastd_train::fit::{FitSettings, Fitted, Schedule, StopRule, fit};
+use forecastd_train::imdb::objective::{
+    ReviewNetwork, ReviewObjective, ReviewSettings, binary_cross_entropy,
+};
 use forecastd_train::imdb::reviews::{ReviewError, Reviews};
-use forecastd_train::imdb::task::{ReviewNetwork, ReviewSettings, ReviewTask, binary_cross_entropy};
 use forecastd_train::imdb::vocabulary::Vocabulary;
 use forecastd_train::network::{CellKind, Direction, RecurrentSettings};
 use forecastd_train::optimiser::OptimiserKind;
@@ -190,14 +192,9 @@ fn what_cannot_be_read_is_explained_in_one_line() {
 /// The figures are those of a separate implementation in Python; the ranks and the count of different words are also
 /// those of Keras' own index (`imdb.get_word_index`) and `Tokenizer`.
 #[test]
+#[ignore = "needs the real reviews: FORECASTD_DATA"]
 fn the_real_reviews_are_indexed_as_by_an_independent_implementation() {
-    let folder =
-        std::env::var_os("FORECASTD_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = folder.join("aclImdb.tar.xz");
-    if !path.exists() {
-        eprintln!("SKIPPED: {} is not there; set FORECASTD_DATA", path.display());
-        return;
-    }
+    let path = needed::record("aclImdb.tar.xz");
     let reviews = Reviews::read(&path).unwrap().reviews;
     assert_eq!(reviews.len(), 25_000);
     assert_eq!(reviews.iter().filter(|review| review.positive).count(), 12_500);
@@ -334,9 +331,9 @@ fn a_review_is_cut_at_its_end_after_it_is_reversed() {
     let reviews = Reviews::read(&folder).unwrap();
     let sequences = |reversed: bool, length: usize| {
         let settings = ReviewSettings { reversed, ..settings(Direction::Forward, [10, length, 2, 2]) };
-        let task = ReviewTask::new(&reviews, &settings, Device::flex());
-        assert_eq!((task.train.len(), task.validation.len()), (1, 1));
-        let mut both = [task.train.words(0).to_vec(), task.validation.words(0).to_vec()];
+        let objective = ReviewObjective::new(&reviews, &settings, Device::flex());
+        assert_eq!((objective.train.len(), objective.validation.len()), (1, 1));
+        let mut both = [objective.train.words(0).to_vec(), objective.validation.words(0).to_vec()];
         both.sort();
         both
     };
@@ -353,12 +350,15 @@ fn what_one_word_tells_is_learned_and_the_same_seed_gives_the_same_weights() {
     let device = Device::flex().autodiff();
     for direction in [Direction::Forward, Direction::Bidirectional] {
         let settings = settings(direction, [16, 14, 8, 8]);
-        let task = ReviewTask::new(&reviews, &settings, device.clone());
-        assert_eq!((task.train.len(), task.validation.len(), task.distinct_words), (200, 50, 11));
+        let objective = ReviewObjective::new(&reviews, &settings, device.clone());
+        assert_eq!(
+            (objective.train.len(), objective.validation.len(), objective.distinct_words),
+            (200, 50, 11)
+        );
         let trained = |seed: u64| -> Fitted<ReviewNetwork> {
             let fitting = fitting(seed);
             let model = settings.init(&device, &mut fitting.initial_generator());
-            fit(&task, model, &fitting, StopRule::Best, None, &AtomicBool::default(), &mut ()).unwrap()
+            fit(&objective, model, &fitting, StopRule::Best, None, &AtomicBool::default(), &mut ()).unwrap()
         };
         let first = trained(1);
         assert!(

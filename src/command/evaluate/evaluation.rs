@@ -10,13 +10,15 @@ use forecastd_record::Part;
 
 use forecastd_report::{Kinship, LeadErrors, PartErrors, finite};
 
+use super::BesideOthers;
+
 /// How scores are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum EvaluationFormat {
     /// A table for people.
     #[default]
     Table,
-    /// One line per part and lead.
+    /// One line per part and lead: of the model, or, where there are any, of somebody else's forecasts beside it.
     Csv,
     /// A document.
     Json,
@@ -37,6 +39,8 @@ pub struct Evaluation {
     pub engine: &'static str,
     /// By part.
     pub parts: Vec<PartErrors>,
+    /// Somebody else's forecasts beside the model's, where they were given.
+    pub beside: Option<BesideOthers>,
 }
 
 /// One line of scores, as printed in CSV and JSON. Temperatures in °C; absent where there is no such forecast.
@@ -108,7 +112,7 @@ impl Evaluation {
                         })
                     })
                     .collect();
-                let document = serde_json::json!({
+                let mut document = serde_json::json!({
                     "model": self.model,
                     "file": self.file,
                     "is_training_file": self.kinship.is_training_record(),
@@ -117,14 +121,19 @@ impl Evaluation {
                     "engine": self.engine,
                     "parts": parts,
                 });
+                if let (Some(beside), Some(fields)) = (&self.beside, document.as_object_mut()) {
+                    fields.insert("forecasts".to_owned(), beside.json());
+                }
                 serde_json::to_writer_pretty(&mut *output, &document)?;
                 writeln!(output)
             }
             EvaluationFormat::Csv => {
                 let mut writer = csv::Writer::from_writer(output);
-                for line in lines() {
-                    writer.serialize(line).map_err(std::io::Error::other)?;
+                match &self.beside {
+                    Some(beside) => beside.lines().iter().try_for_each(|line| writer.serialize(line)),
+                    None => lines().try_for_each(|line| writer.serialize(line)),
                 }
+                .map_err(std::io::Error::other)?;
                 writer.flush()
             }
         }
@@ -189,6 +198,9 @@ impl Evaluation {
                 );
             }
             let _ = writeln!(table, "  mean over leads |     {:6.3}", part.mean_mae());
+        }
+        if let Some(beside) = &self.beside {
+            table.push_str(&beside.table());
         }
         table
     }

@@ -9,9 +9,11 @@
 //! The climatology is that of the model's training part, which stands in its manifest; for a model without one it is
 //! left out, as one of the record that is evaluated would know the outcome.
 
+mod beside;
 mod evaluation;
 mod online;
 mod predictions;
+mod verif;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -23,14 +25,16 @@ use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
 use forecastd_record::Faults;
 use forecastd_record::{Part, Record, RecordSource};
-use forecastd_report::{Kinship, PartFigures, Report, parts_to_judge_by};
+use forecastd_report::{Comparison, Kinship, PartFigures, Report, parts_to_judge_by};
 
 pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
 
+pub use beside::BesideOthers;
 pub use evaluation::{Evaluation, EvaluationFormat};
 pub use online::{Online, OnlineLead};
 
 use predictions::Predictions;
+use verif::Verif;
 
 /// What is to be evaluated.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,9 +42,10 @@ pub struct EvaluateOptions {
     /// The model, an ONNX file with a manifest [default: the model that is built in].
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The record, a CSV file.
-    #[arg(long, value_name = "FILE")]
-    pub csv: PathBuf,
+    /// The record: a CSV file, compressed by gzip or not. Several files, folders of them or patterns ("data/*.csv.gz") are
+    /// read as one.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub csv: Vec<PathBuf>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
@@ -68,12 +73,29 @@ pub struct EvaluateOptions {
     /// Writes every forecast, with the observations and the reference forecasts, as CSV.
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
+    /// Scores the forecasts of somebody else beside the model's, over the cases that both have: a CSV file with columns for
+    /// the time of issue, the lead in hours or the time that a forecast is for, the temperature in °C and, if there are any,
+    /// quantiles (q0.1); or the text format of WFRT/verif.
+    #[arg(long, value_name = "FILE", conflicts_with = "online")]
+    pub forecasts: Option<PathBuf>,
+    /// What columns of the forecasts hold, where their names do not say: issued_at, valid_at, lead_h, temperature_c, q0.1 …
+    #[arg(long, value_name = "NAME=COLUMN", value_delimiter = ',', value_parser = named_column, requires = "forecasts")]
+    pub forecast_columns: Vec<(String, String)>,
+    /// Writes every forecast in the text format of WFRT/verif.
+    #[arg(long, value_name = "FILE", conflicts_with = "online")]
+    pub verif: Option<PathBuf>,
     /// Writes a page of pictures.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Writes each picture of the forecasts as an SVG file into a folder.
     #[arg(long, value_name = "FOLDER")]
     pub pictures: Option<PathBuf>,
+}
+
+fn named_column(text: &str) -> Result<(String, String), String> {
+    let (name, column) =
+        text.split_once('=').ok_or_else(|| "expected NAME=COLUMN, as issued_at=init".to_owned())?;
+    Ok((name.trim().to_owned(), column.trim().to_owned()))
 }
 
 /// Evaluates a model on those of the validation and test parts that it did not learn from, if the record is what it was
@@ -85,6 +107,10 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     let Prepared { artefact, record, site, runtime, kinship, parts, .. } = prepare(options)?;
     let training = artefact.manifest.training.as_ref();
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
+    let quantiles = &artefact.manifest.quantiles;
+    let mut verif = options.verif.as_deref().map(|path| Verif::create(path, site, quantiles)).transpose()?;
+    let others = options.forecasts.as_deref().map(|path| beside::read(path, options)).transpose()?;
+    let mut comparisons = Vec::new();
     let draws = options.report.is_some() || options.pictures.is_some();
     let (mut errors, mut figures) = (Vec::new(), Vec::new());
     for (part, slots) in parts {
@@ -92,9 +118,14 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         if let Some(predictions) = &mut predictions {
             predictions.write(&record, part, &cases)?;
         }
+        if let Some(verif) = &mut verif {
+            verif.write(&record, &cases)?;
+        }
+        if let Some(others) = &others {
+            comparisons.push(Comparison::new(&record, part, &cases, others));
+        }
         let of_part = PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases);
         if draws {
-            let quantiles = &artefact.manifest.quantiles;
             figures.push(PartFigures::of(&record, site, &of_part, &cases, quantiles));
         }
         errors.push(of_part);
@@ -118,6 +149,13 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     if let Some(predictions) = predictions {
         predictions.finish()?;
     }
+    if let Some(verif) = verif {
+        verif.finish()?;
+    }
+    let beside = match options.forecasts.as_deref().zip(others) {
+        Some((path, others)) => Some(BesideOthers::new(path, others, comparisons, &errors)?),
+        None => None,
+    };
     Ok(Evaluation {
         model: artefact.manifest.name.clone(),
         file: record.facts().file.clone(),
@@ -125,6 +163,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(Faults::to_string),
         engine: runtime.kind().name(),
         parts: errors,
+        beside,
     })
 }
 
@@ -157,7 +196,7 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
         .read()
         .map_err(|source| EvaluateError::Model { path: location.to_string().into(), source })?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-    let source = RecordSource { path: options.csv.clone(), mapping };
+    let source = RecordSource { paths: options.csv.clone(), mapping };
     let spec = &artefact.manifest.window;
     let record = Record::read_for(&source, spec)?;
     let record = match (options.latitude, options.longitude) {
@@ -182,9 +221,16 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
 
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
 fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
-    let read = [options.model.as_ref().map(|path| ("--model", path)), Some(("--csv", &options.csv))];
-    let read = read.into_iter().chain([options.mapping.as_ref().map(|path| ("--mapping", path))]);
-    let written = [("--predictions", options.predictions.as_ref()), ("--report", options.report.as_ref())];
+    let read = options.csv.iter().map(|path| Some(("--csv", path))).chain([
+        options.model.as_ref().map(|path| ("--model", path)),
+        options.mapping.as_ref().map(|path| ("--mapping", path)),
+        options.forecasts.as_ref().map(|path| ("--forecasts", path)),
+    ]);
+    let written = [
+        ("--predictions", options.predictions.as_ref()),
+        ("--verif", options.verif.as_ref()),
+        ("--report", options.report.as_ref()),
+    ];
     let written = written.map(|(option, path)| path.map(|path| (option, path)));
     atomic_file::ensure_distinct(read.chain(written).flatten())?;
     for path in written.into_iter().flatten() {

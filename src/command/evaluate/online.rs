@@ -139,7 +139,7 @@ pub(super) fn walk(
 /// Every reading that can be read, by time.
 fn readings(source: &RecordSource) -> Result<Vec<(jiff::Timestamp, forecastd_core::Values)>, EvaluateError> {
     let mut readings = Vec::new();
-    for row in CsvReader::open(&source.path, source.mapping.as_ref())? {
+    for row in CsvReader::open_all(&source.files()?, source.mapping.as_ref())? {
         match row {
             Ok(reading) => readings.push(reading),
             Err(error @ CsvError::File { .. }) => return Err(error.into()),

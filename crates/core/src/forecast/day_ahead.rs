@@ -1,6 +1,7 @@
 //! The lowest and the highest temperature of the hours ahead, and how likely it is to become colder than a threshold.
 
-use super::quantiles::probability_below;
+use super::experts::QUANTILES;
+use super::quantiles::{outward, probability_below};
 use super::{from_centidegrees, to_centidegrees};
 use crate::model::manifest::Manifest;
 
@@ -11,6 +12,8 @@ pub struct Extreme {
     pub temperature_c: f32,
     /// The ends of the interval.
     pub interval_c: (f32, f32),
+    /// The quantiles of [`QUANTILES`], rising; `None` where they are not known, as in what was read from the journal.
+    pub quantiles_c: Option<[f32; QUANTILES.len()]>,
 }
 
 /// The probability that it becomes colder than a threshold.
@@ -62,6 +65,7 @@ impl DayAhead {
         let extreme = |row: &[f32]| Extreme {
             temperature_c: row[median],
             interval_c: (row[low].min(row[median]), row[high].max(row[median])),
+            quantiles_c: outward(levels, row),
         };
         let below = thresholds_c.iter().filter_map(|&threshold_c| {
             let threshold_c = from_centidegrees(to_centidegrees(threshold_c)?);
@@ -114,6 +118,7 @@ mod tests {
             lead_h: vec![1],
             quantiles: vec![0.1, 0.25, 0.5, 0.75, 0.9],
             extremes_h,
+            ranges: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

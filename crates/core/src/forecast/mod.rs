@@ -3,7 +3,9 @@
 pub(crate) mod baseline;
 pub(crate) mod cholesky;
 pub(crate) mod day_ahead;
+pub(crate) mod day_verification;
 pub(crate) mod experts;
+pub(crate) mod past;
 pub(crate) mod quantiles;
 pub(crate) mod score;
 pub(crate) mod verification;
@@ -11,6 +13,7 @@ pub(crate) mod verification;
 use jiff::Timestamp;
 
 use day_ahead::DayAhead;
+use experts::QUANTILES;
 
 use crate::weather::reading::StationName;
 
@@ -51,6 +54,9 @@ pub struct LeadForecast {
     /// Lower and upper end of the interval in °C, where there is one; in whole centidegrees. Experts give the central
     /// interval of 80 %.
     pub interval_c: Option<(f32, f32)>,
+    /// The quantiles of [`QUANTILES`], rising, °C, in whole centidegrees; the one in the middle is the temperature. `None`
+    /// where a forecast says less, as one that was read from the journal, which keeps the interval alone.
+    pub quantiles_c: Option<[f32; QUANTILES.len()]>,
 }
 
 /// A forecast of one station's temperature.
@@ -75,6 +81,17 @@ pub struct Forecast {
 }
 
 impl Forecast {
+    /// The same without what the journal does not keep: the quantiles beyond the intervals.
+    #[must_use]
+    pub fn without_quantiles(mut self) -> Forecast {
+        self.leads.iter_mut().for_each(|lead| lead.quantiles_c = None);
+        if let Some(day) = &mut self.day_ahead {
+            day.lowest.quantiles_c = None;
+            day.highest.quantiles_c = None;
+        }
+        self
+    }
+
     /// The forecast for one lead.
     pub fn at(&self, lead_h: u32) -> Option<&LeadForecast> {
         self.leads.iter().find(|lead| lead.lead_h == lead_h)

@@ -1,4 +1,24 @@
-//! What quantiles say of a threshold.
+//! What quantiles say of a threshold, and quantiles that cross put in order.
+
+use super::experts::QUANTILES;
+
+/// The quantiles of [`QUANTILES`] among `values`, which are quantiles at the levels `levels`: one that lies beyond a
+/// neighbour nearer to the median is moved there, so that they rise and the median stays. `None` unless all are there.
+pub(crate) fn outward(levels: &[f32], values: &[f32]) -> Option<[f32; QUANTILES.len()]> {
+    let mut own = [0.0; QUANTILES.len()];
+    for (own, wanted) in own.iter_mut().zip(QUANTILES) {
+        let level = levels.iter().position(|level| (level - wanted).abs() < 1e-4)?;
+        *own = *values.get(level)?;
+    }
+    let median = QUANTILES.len() / 2;
+    for level in (0..median).rev() {
+        own[level] = own[level].min(own[level + 1]);
+    }
+    for level in median + 1..QUANTILES.len() {
+        own[level] = own[level].max(own[level - 1]);
+    }
+    Some(own)
+}
 
 /// The probability that a quantity is below `threshold`, when its quantiles at the levels `levels` (rising, within 0 to 1)
 /// are `values` (in the same order, rising).
@@ -44,6 +64,19 @@ mod tests {
         // One width of 1 °C that holds as much as the tail: e-fold.
         let below = probability_below(&LEVELS, &values, -4.0).unwrap();
         assert!((below - 0.05 / std::f32::consts::E).abs() < 1e-6);
+    }
+
+    #[test]
+    fn quantiles_that_cross_are_moved_to_their_neighbour_and_the_median_stays() {
+        let crossed = [-1.0, -3.0, 1.0, 0.5, 0.0, 4.0, 3.0];
+        assert_eq!(outward(&LEVELS, &crossed), Some([-3.0, -3.0, 0.5, 0.5, 0.5, 4.0, 4.0]));
+        let five = [0.1, 0.25, 0.5, 0.75, 0.9];
+        assert_eq!(outward(&five, &[0.0; 5]), None, "two are not there");
+        let more = [0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
+        assert_eq!(
+            outward(&more, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
+            Some([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+        );
     }
 
     proptest! {

@@ -192,7 +192,7 @@ impl LeadScores {
 }
 
 /// The weight of a rolling score of some age, in seconds.
-fn rolling_weight(age_s: i64) -> f64 {
+pub(crate) fn rolling_weight(age_s: i64) -> f64 {
     (-(age_s as f64) / (ROLLING_DAYS * 86_400) as f64).exp()
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::excerpt::{excerpt, excerpt_of_list};
 use super::normalisation::Normalisation;
 use crate::forecast::baseline::Climatology;
+use crate::model::ranges::Ranges;
 use crate::weather::quantity::Quantity;
 use crate::weather::reading::{StationName, StationNameError};
 use crate::weather::site::Site;
@@ -72,7 +73,7 @@ pub struct Split {
     pub validation: f64,
 }
 
-/// How far a model learned once more after it had been chosen.
+/// What a model was refitted on after it had been chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refit {
@@ -108,7 +109,7 @@ pub struct Training {
     pub last: Timestamp,
     /// How it was split.
     pub split: Split,
-    /// How far the model learned once more, for as long, after the split had chosen it.
+    /// What the model was refitted on, for as long, after the split had chosen it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
     /// What the generator of random numbers started from.
@@ -208,6 +209,9 @@ pub struct Manifest {
     /// leads, which need quantiles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extremes_h: Option<u32>,
+    /// What it has seen in its training: what lies outside is said of a station.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Ranges>,
     /// What it was trained on.
     pub training: Option<Training>,
     /// Scores beside the baselines.
@@ -293,6 +297,9 @@ pub enum ManifestError {
     /// The extremes are over no hours, or without quantiles.
     #[error("manifest extremes_h = {0} must lie within 1 to {max} and needs quantiles", max = Manifest::MAX_LEAD_H)]
     Extremes(u32),
+    /// A range of the training ends before it begins, or is of no numbers.
+    #[error("manifest ranges must each be two numbers that do not fall")]
+    Ranges,
     /// The name would not stand in a topic or label.
     #[error("manifest name \"{}\" must be 1 to 64 visible characters", excerpt(.0, QUOTED))]
     Name(String),
@@ -403,6 +410,9 @@ impl Manifest {
         if self.lead_h.is_empty() || !leads_rise || !leads_fit {
             return Err(ManifestError::Leads(self.lead_h.clone()));
         }
+        if self.ranges.is_some_and(|ranges| !ranges.is_sound()) {
+            return Err(ManifestError::Ranges);
+        }
         let slots = self.window.history_slots(self.max_lead_h());
         let quantities = self.window.quantities().len();
         if slots.saturating_mul(quantities).saturating_mul(Manifest::BYTES_PER_CELL)
@@ -486,6 +496,7 @@ mod tests {
             lead_h: vec![1, 24],
             quantiles: Vec::new(),
             extremes_h: None,
+            ranges: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

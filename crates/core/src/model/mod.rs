@@ -4,6 +4,7 @@ pub(crate) mod excerpt;
 pub(crate) mod manifest;
 pub(crate) mod normalisation;
 pub(crate) mod outputs;
+pub(crate) mod ranges;
 pub(crate) mod set;
 
 use std::sync::Arc;

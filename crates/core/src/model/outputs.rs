@@ -62,6 +62,7 @@ mod tests {
             lead_h: vec![3, 6],
             quantiles: quantiles.to_vec(),
             extremes_h: None,
+            ranges: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

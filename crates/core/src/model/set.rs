@@ -192,6 +192,7 @@ mod tests {
             lead_h: vec![6, 24],
             quantiles: Vec::new(),
             extremes_h: None,
+            ranges: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::discovery::Discovery;
 use crate::forecast::Forecast;
+use crate::forecast::day_verification::DayScores;
 use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;
 use crate::journal::{Batch, Recall, Restored};
 use crate::model::set::{Models, SpecialistError};
-use crate::station::Readiness;
+use crate::station::{Oddity, Readiness};
 use crate::weather::place::Place;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
+use crate::weather::site::Site;
 use crate::window::history::Inserted;
 
 /// The time at which an input is handled.
@@ -40,6 +43,8 @@ pub enum Input {
         time: Timestamp,
         /// What was measured.
         values: Values,
+        /// Where it was measured, if the message says so.
+        site: Option<Site>,
         /// What acknowledges it.
         token: Token,
     },
@@ -95,6 +100,19 @@ pub enum Input {
     Disconnected,
     /// Another forecast of the station has reached the broker, in the order of publication. A stale one does not count.
     Delivered(StationName),
+    /// Home Assistant has started, and wants to be told of all stations again.
+    HomeAssistantStarted,
+    /// There is room to tell Home Assistant of some stations that wait for it.
+    Discover,
+    /// The broker does not take what Home Assistant is to be told.
+    DiscoveryRefused,
+    /// Somebody else told Home Assistant something under the id of a station.
+    DiscoveryOverwritten {
+        /// Which.
+        station: StationName,
+        /// What it says.
+        by: String,
+    },
     /// Time has passed: once a second.
     Tick,
 }
@@ -150,6 +168,8 @@ pub enum Publication {
         place: Option<Place>,
         /// How far away the one site is that the model is for, where the station stands elsewhere, km.
         model_distance_km: Option<u32>,
+        /// What is odd about it, as words.
+        odd: Vec<&'static str>,
         /// The main model.
         model: Arc<str>,
     },
@@ -165,7 +185,13 @@ pub enum Publication {
         scores: Scores,
         /// How its experts stand, by rising name; empty without experts.
         experts: Vec<Standing>,
+        /// How good what was said of the days ahead has been, once one is over.
+        day_ahead: Option<DayScores>,
     },
+    /// What Home Assistant is told of the station.
+    Discovery(Discovery),
+    /// What Home Assistant was told of the station by an earlier run is to be cleared.
+    WithdrawDiscovery(StationName),
     /// All that stands on the station's topics is to be cleared.
     Clear(StationName),
 }
@@ -205,6 +231,13 @@ pub enum Event {
         /// Its temperature, °C.
         temperature_c: Option<f32>,
     },
+    /// Something is odd about a station, as was not said of it before.
+    StationOdd {
+        /// Which.
+        station: StationName,
+        /// What.
+        oddity: Oddity,
+    },
     /// A message was not taken.
     ReadingRefused {
         /// Whose, if that is known.
@@ -230,6 +263,8 @@ pub enum Event {
     },
     /// The scores of all stations together, as they were restored.
     ScoresRestored(Scores),
+    /// What was said of a day ahead was scored: the scores of all stations together, also as they were restored.
+    DaysScored(DayScores),
     /// A forecast was issued.
     ForecastIssued {
         /// The forecast.
@@ -348,4 +383,18 @@ pub enum Event {
     },
     /// Whether no message has come since the subscription, for too long.
     NoReadings(bool),
+    /// There are more stations than Home Assistant is told of.
+    DiscoveryFull {
+        /// Of so many it is.
+        announced: usize,
+    },
+    /// The broker does not take what Home Assistant is to be told: it is not told anything any more.
+    DiscoveryRefused,
+    /// Somebody else told Home Assistant something under the id of a station.
+    DiscoveryOverwritten {
+        /// Which.
+        station: StationName,
+        /// What it says.
+        by: String,
+    },
 }

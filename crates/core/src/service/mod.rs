@@ -6,6 +6,8 @@
 //! | `mod` | the state machine |
 //! | `io` | what goes in and what comes out |
 //! | `clock` | whether the clock can be believed |
+//! | `discovery` | what Home Assistant is told of the stations, and in which turn |
+//! | `view` | what is said of stations to whoever asks |
 //!
 //! The rules that a restart relies on:
 //! - What a reading changes is made durable in one batch with the reading: the state of its station, what is owed for it.
@@ -18,7 +20,9 @@
 //!   after a restart is the same, bit for bit.
 
 mod clock;
+mod discovery;
 mod io;
+mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,18 +31,25 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::Forecast;
+use crate::forecast::day_verification::DayScores;
 use crate::forecast::verification::{Score, Scores};
 use crate::journal::{Batch, Entry, Restored};
 use crate::model::Model;
 use crate::model::set::Models;
-use crate::station::{Adopted, Completed, ModelWindow, Next, Readiness, Rejected, Setup, Station};
-use crate::weather::place::Places;
+use crate::station::{
+    Adopted, Completed, ModelWindow, Next, Oddity, Readiness, Rejected, Setup, Sighting, Station,
+};
+use crate::weather::place::{Place, Places};
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
+use crate::weather::site::Site;
 use crate::window::history::Inserted;
 
 use clock::ClockWatch;
+use discovery::Announcements;
+pub use discovery::{Discovery, DiscoverySettings};
 pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
+pub use view::{StationList, StationQuery, StationView, VerificationView};
 
 /// The most windows in flight; no reading is accepted while there are.
 const MAX_IN_FLIGHT: usize = 256;
@@ -80,6 +91,8 @@ pub struct Settings {
     pub experts: bool,
     /// A threshold beside 0 °C of which it is said how likely it becomes colder, °C.
     pub threshold_c: Option<f32>,
+    /// Whether Home Assistant is told of the stations.
+    pub discovery: DiscoverySettings,
 }
 
 /// A station, and what was last published of it.
@@ -100,6 +113,19 @@ struct StationEntry {
     is_delivery_dirty: bool,
     /// Readings that wait for the forecasts in flight.
     held: VecDeque<HeldReading>,
+    /// What is odd about it and was said.
+    odd: Vec<&'static str>,
+}
+
+impl StationEntry {
+    /// How the station is now.
+    fn state(&self, now: Now, stale_after: SignedDuration) -> StationState {
+        let silent_for = now.uptime.as_nanos() as i128 - self.active_uptime;
+        match silent_for > stale_after.as_nanos() {
+            true => StationState::Stale,
+            false => StationState::Fresh(self.station.readiness()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +133,7 @@ struct HeldReading {
     station: StationName,
     time: Timestamp,
     values: Values,
+    site: Option<Site>,
     token: Token,
     arrived: Duration,
 }
@@ -168,9 +195,11 @@ pub struct Service {
     says_no_readings: bool,
     /// The scores of all stations together.
     scores: Scores,
+    day_scores: DayScores,
     ready: usize,
     stale: usize,
     restored: RestoreCount,
+    announcements: Announcements,
 }
 
 #[derive(Debug, Default)]
@@ -186,6 +215,7 @@ impl Service {
     pub fn new(settings: Settings, models: Models) -> Service {
         Service {
             clock: ClockWatch::new(settings.earliest),
+            announcements: Announcements::new(settings.discovery),
             settings,
             models,
             waiting_models: None,
@@ -208,6 +238,7 @@ impl Service {
             has_message: false,
             says_no_readings: false,
             scores: Scores::default(),
+            day_scores: DayScores::default(),
             ready: 0,
             stale: 0,
             restored: RestoreCount::default(),
@@ -217,10 +248,11 @@ impl Service {
     /// Handles what happened. Effects are to be carried out in their order.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Reading { station, time, values, token } => {
+            Input::Reading { station, time, values, site, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
-                self.reading(now, HeldReading { station, time, values, token, arrived: now.uptime }, effects);
+                let reading = HeldReading { station, time, values, site, token, arrived: now.uptime };
+                self.reading(now, reading, effects);
             }
             Input::Unreadable { station, reason, detail, token } => {
                 self.message_came(effects);
@@ -253,6 +285,18 @@ impl Service {
                     entry.is_delivery_dirty = true;
                 }
             }
+            Input::HomeAssistantStarted => self.announcements.again(),
+            Input::Discover => self.discover(effects),
+            Input::DiscoveryRefused => {
+                if self.announcements.refused() {
+                    effects.push(Effect::Emit(Event::DiscoveryRefused));
+                }
+            }
+            Input::DiscoveryOverwritten { station, by } => {
+                if self.announcements.has_announced(&station) {
+                    effects.push(Effect::Emit(Event::DiscoveryOverwritten { station, by }));
+                }
+            }
             Input::Tick => self.tick(now, effects),
         }
     }
@@ -269,6 +313,11 @@ impl Service {
     /// Whether forecasts wait until the broker is subscribed to.
     pub fn waits_for_broker(&self) -> bool {
         !self.is_subscribed
+    }
+
+    /// Whether Home Assistant is to be told of stations: with [`Input::Discover`], when there is room.
+    pub fn waits_to_discover(&self) -> bool {
+        self.is_subscribed && self.announcements.waits()
     }
 
     /// How many windows are in flight.
@@ -360,9 +409,9 @@ impl Service {
         }
     }
 
-    /// The specialists that a station uses: none without experts.
-    fn specialists(&self, station: &StationName) -> Box<[Arc<Model>]> {
-        let site = self.settings.places.of(station).map(|place| place.site);
+    /// The specialists that a station uses where it stands: none without experts.
+    fn specialists(&self, station: &StationName, place: Option<Place>) -> Box<[Arc<Model>]> {
+        let site = place.map(|place| place.site);
         if self.settings.experts { self.models.of_station(station, site) } else { Box::default() }
     }
 
@@ -396,7 +445,7 @@ impl Service {
         }
         self.clock.on_time(&reading.station);
         if let Some(entry) = self.stations.get_mut(&reading.station)
-            && (!entry.held.is_empty() || entry.station.must_wait(reading.time))
+            && (!entry.held.is_empty() || must_wait(&entry.station, &reading))
         {
             self.held += 1;
             entry.held.push_back(reading);
@@ -407,7 +456,7 @@ impl Service {
 
     /// Takes a reading that waits for nothing any more.
     fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
-        let HeldReading { station: name, time, values, token, arrived } = reading;
+        let HeldReading { station: name, time, values, site, token, arrived } = reading;
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
@@ -420,14 +469,27 @@ impl Service {
                 return self.refuse(Some(name), "too_many_stations", detail, token, effects);
             }
             None => {
+                let setup = self.setup(&name);
                 let station = Station::new(name.clone(), Arc::clone(self.models.main()))
-                    .set_up(self.setup(&name))
-                    .with_specialists(self.specialists(&name));
+                    .set_up(setup)
+                    .with_specialists(self.specialists(&name, setup.place));
                 (unseated.insert(station), false)
             }
         };
         if is_known {
             drop_future(station, limit, &mut self.entries, effects);
+        }
+        if let Some(site) = site
+            && station.sighted(time, Some(site)) != Sighting::Nothing
+        {
+            station.sight(time, site);
+            let specialists = match self.settings.experts {
+                true => self.models.of_station(&name, station.place().map(|place| place.site)),
+                false => Box::default(),
+            };
+            if station.adopt(Arc::clone(self.models.main()), specialists) == Adopted::MoreHistory {
+                effects.push(Effect::Recall(station.recall_readings()));
+            }
         }
         let observed = match station.observe(time, values, now.wall, arrived) {
             Ok(observed) => observed,
@@ -474,7 +536,24 @@ impl Service {
             }
         }
         self.say_newest(&name, effects);
-        self.update_state(now, &name, false, effects);
+        let is_odd = self.say_oddities(&name, effects);
+        self.update_state(now, &name, is_odd, effects);
+    }
+
+    /// Says what is odd about a station, each thing once, but for its moves; whether there was anything.
+    fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
+        let Some(entry) = self.stations.get_mut(name) else { return false };
+        let before = effects.len();
+        for oddity in entry.station.take_oddities() {
+            let is_known = entry.odd.contains(&oddity.name());
+            if !is_known {
+                entry.odd.push(oddity.name());
+            }
+            if !is_known || matches!(oddity, Oddity::Moved { .. }) {
+                effects.push(Effect::Emit(Event::StationOdd { station: name.clone(), oddity }));
+            }
+        }
+        effects.len() > before
     }
 
     /// Has models run for a forecast.
@@ -540,7 +619,7 @@ impl Service {
     fn release_held(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
         loop {
             let Some(entry) = self.stations.get_mut(name) else { return };
-            let can_go = entry.held.front().is_some_and(|reading| !entry.station.must_wait(reading.time));
+            let can_go = entry.held.front().is_some_and(|reading| !must_wait(&entry.station, reading));
             if !can_go {
                 return;
             }
@@ -552,7 +631,12 @@ impl Service {
 
     /// Publishes and journals a forecast.
     fn issue(&mut self, forecast: Forecast, delay: Option<Duration>, effects: &mut Vec<Effect>) {
-        if let Some(entry) = self.stations.get(&forecast.station) {
+        if let Some(entry) = self.stations.get_mut(&forecast.station) {
+            let day_scores = entry.station.take_day_scores();
+            day_scores.iter().for_each(|score| self.day_scores.add(score));
+            if !day_scores.is_empty() {
+                effects.push(Effect::Emit(Event::DaysScored(self.day_scores.clone())));
+            }
             let longest_h = self.models.main().manifest.max_lead_h();
             effects.push(Effect::Emit(Event::ForecastIssued {
                 forecast: Box::new(forecast.clone()),
@@ -602,6 +686,7 @@ impl Service {
                 verified_until,
                 scores: entry.station.scores().clone(),
                 experts,
+                day_ahead: entry.station.day_scores().cloned(),
             }));
         }
     }
@@ -617,10 +702,8 @@ impl Service {
     /// hour has passed, or when it `must` be said.
     fn update_state(&mut self, now: Now, name: &StationName, must: bool, effects: &mut Vec<Effect>) {
         let Some(entry) = self.stations.get_mut(name) else { return };
-        let silent_for = now.uptime.as_nanos() as i128 - entry.active_uptime;
-        let is_stale = silent_for > self.settings.stale_after.as_nanos();
-        let readiness = entry.station.readiness();
-        let state = if is_stale { StationState::Stale } else { StationState::Fresh(readiness) };
+        let state = entry.state(now, self.settings.stale_after);
+        let is_stale = state == StationState::Stale;
         let missing_hours = match state {
             StationState::Fresh(Readiness::WarmingUp(missing)) => {
                 Some((missing.remaining.as_secs() + 3599) / 3600)
@@ -659,6 +742,7 @@ impl Service {
             newest_reading: entry.station.newest().map(|(time, _)| time),
             place: entry.station.place(),
             model_distance_km,
+            odd: entry.odd.clone(),
             model: Arc::clone(&self.models.main().id),
         }));
     }
@@ -701,6 +785,7 @@ impl Service {
             Some(StateKind::Stale) => self.stale -= 1,
             _ => {}
         }
+        self.announcements.gone(name);
         self.held -= entry.held.len();
         effects.extend(entry.held.iter().map(|reading| Effect::Acknowledge(reading.token)));
         // Its windows may still be in flight; their answers find no station.
@@ -719,9 +804,26 @@ impl Service {
             is_dirty: false,
             is_delivery_dirty: false,
             held: VecDeque::new(),
+            odd: Vec::new(),
         };
         self.sweep.push_back(name.clone());
+        self.announcements.wanted(&name);
         self.stations.insert(name, entry);
+    }
+
+    /// Tells Home Assistant of some of the stations that wait for it.
+    fn discover(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_subscribed {
+            return;
+        }
+        let publications = self.announcements.next(|name| {
+            let entry = self.stations.get(name)?;
+            Some(Discovery::new(&entry.station, self.models.main(), self.settings.stale_after))
+        });
+        effects.extend(publications.into_iter().map(Effect::Publish));
+        if let Some(announced) = self.announcements.is_full_now() {
+            effects.push(Effect::Emit(Event::DiscoveryFull { announced }));
+        }
     }
 
     fn mark_dirty(&mut self, name: &StationName) {
@@ -779,10 +881,11 @@ impl Service {
     fn restore(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
         let setup = self.setup(&restored.station);
-        let specialists = self.specialists(&restored.station);
+        let place = Station::restored_place(setup, restored);
+        let specialists = self.specialists(&restored.station, place);
         let has_specialists = !specialists.is_empty();
         let main = Arc::clone(self.models.main());
-        let (station, next, undelivered) = Station::restore(main, specialists, setup, restored, limit);
+        let (mut station, next, undelivered) = Station::restore(main, specialists, setup, restored, limit);
         let name = station.name().clone();
         self.clock.shown(station.active_at());
         if let Some((newest, _)) = restored.readings.last().filter(|(time, _)| *time > limit) {
@@ -798,11 +901,15 @@ impl Service {
             return;
         }
         self.restored.stations += 1;
+        self.announcements.restored(&name);
         // A specialist that came while the service was not there may look further back than was read.
         if has_specialists && station.has_room_for_older() {
             effects.push(Effect::Recall(station.recall_readings()));
         }
         self.scores.merge(station.scores());
+        // Those that came of what was owed are among them.
+        station.take_day_scores();
+        station.day_scores().into_iter().for_each(|scores| self.day_scores.merge(scores));
         self.seat(now, station);
         if let Some(entry) = self.stations.get_mut(&name) {
             entry.active_uptime = now.uptime.as_nanos() as i128 - inactive.as_nanos();
@@ -825,6 +932,9 @@ impl Service {
     fn restore_ended(&mut self, omitted: usize, effects: &mut Vec<Effect>) {
         let RestoreCount { stations, owed, undelivered, omitted: own } = std::mem::take(&mut self.restored);
         effects.push(Effect::Emit(Event::ScoresRestored(self.scores.clone())));
+        if !self.day_scores.is_empty() {
+            effects.push(Effect::Emit(Event::DaysScored(self.day_scores.clone())));
+        }
         effects.push(Effect::Emit(Event::Restored {
             stations,
             ready: self.ready,
@@ -850,7 +960,8 @@ impl Service {
         }
         let names: Vec<StationName> = self.stations.keys().cloned().collect();
         for name in names {
-            let specialists = self.specialists(&name);
+            let place = self.stations.get(&name).and_then(|entry| entry.station.place());
+            let specialists = self.specialists(&name, place);
             let Some(entry) = self.stations.get_mut(&name) else { continue };
             match entry.station.adopt(Arc::clone(self.models.main()), specialists) {
                 Adopted::Nothing => continue,
@@ -859,6 +970,10 @@ impl Service {
             }
             self.mark_dirty(&name);
             self.update_state(now, &name, true, effects);
+            if let Some(entry) = self.stations.get(&name) {
+                let told = Discovery::new(&entry.station, self.models.main(), self.settings.stale_after);
+                self.announcements.changed(&told);
+            }
         }
         self.tell_specialists(Some(&before), effects);
     }
@@ -962,6 +1077,13 @@ impl Service {
             self.update_state(now, &name, false, effects);
         }
     }
+}
+
+/// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
+/// models.
+fn must_wait(station: &Station, reading: &HeldReading) -> bool {
+    let stands_elsewhere = || station.sighted(reading.time, reading.site) != Sighting::Nothing;
+    station.must_wait(reading.time) || station.in_flight() > 0 && stands_elsewhere()
 }
 
 fn drop_future(

@@ -1,9 +1,14 @@
 //! A station's experts: what it asks of them, and what they forecast together.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::in_flight::Asked;
 use super::{Origin, Station};
+use crate::forecast::day_ahead::DayAhead;
+use crate::forecast::day_verification::{DayScore, DayScores, DayVerification};
 use crate::forecast::experts::{
     Advice, Combination, Distances, Experts, LeadAdvice, MODEL_PRIOR, References, SPECIALIST_PRIOR, Spread,
     Standing,
@@ -27,20 +32,55 @@ const REACH: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Clone)]
 pub(super) struct StationExperts {
     experts: Experts,
+    days: DayVerification,
+    /// Scores of days ahead that were not taken yet.
+    day_scores: Vec<DayScore>,
     has_changed: bool,
 }
 
+/// What is written: the experts as they write themselves, and the verification of the days ahead.
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    #[serde(borrow)]
+    experts: &'a [u8],
+    days: Cow<'a, DayVerification>,
+}
+
+/// The first byte of [`Written`]; what an earlier version wrote begins with the experts' own, which is another.
+const FORMAT: u8 = 2;
+
 impl StationExperts {
     pub(super) fn new(manifest: &Manifest) -> StationExperts {
-        StationExperts { experts: Experts::new(&manifest.lead_h), has_changed: false }
+        StationExperts::from_parts(Experts::new(&manifest.lead_h), DayVerification::default())
     }
 
     /// From what was written; as new where nothing usable was.
     pub(super) fn restore(manifest: &Manifest, written: Option<&[u8]>) -> StationExperts {
-        let Some(experts) = written.and_then(Experts::decode) else { return StationExperts::new(manifest) };
-        let mut station = StationExperts { experts, has_changed: false };
+        let Some(mut station) = written.and_then(StationExperts::decode) else {
+            return StationExperts::new(manifest);
+        };
         station.adopt(manifest);
         station
+    }
+
+    fn from_parts(experts: Experts, days: DayVerification) -> StationExperts {
+        StationExperts { experts, days, day_scores: Vec::new(), has_changed: false }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let written = Written { experts: &self.experts.encode(), days: Cow::Borrowed(&self.days) };
+        postcard::to_extend(&written, vec![FORMAT]).expect("numbers in vectors can be written")
+    }
+
+    /// What [`StationExperts::encode`] wrote, or an earlier version, which knew no days; `None` for anything else.
+    fn decode(bytes: &[u8]) -> Option<StationExperts> {
+        let Some((&FORMAT, rest)) = bytes.split_first() else {
+            return Some(StationExperts::from_parts(Experts::decode(bytes)?, DayVerification::default()));
+        };
+        let (written, rest): (Written<'_>, &[u8]) = postcard::take_from_bytes(rest).ok()?;
+        let is_sound = rest.is_empty() && written.days.is_sound();
+        let experts = Experts::decode(written.experts).filter(|_| is_sound)?;
+        Some(StationExperts::from_parts(experts, written.days.into_owned()))
     }
 
     /// Goes on with the leads of another model.
@@ -53,7 +93,32 @@ impl StationExperts {
     /// Forgets what was said after a time: a clock was ahead.
     pub(super) fn drop_after(&mut self, limit: Timestamp) {
         self.experts.drop_after(limit);
+        self.days.drop_after(limit);
         self.has_changed = true;
+    }
+
+    /// Scores the days ahead that are over at an origin, and keeps what is said of the next one until it is, unless it
+    /// `is_superseded`.
+    fn verify_day(
+        &mut self,
+        origin: &Origin,
+        history: &History,
+        spec: &WindowSpec,
+        day: Option<&DayAhead>,
+        is_superseded: bool,
+    ) {
+        let time = history.grid().time(origin.slot);
+        let max_hole = spec.max_hole_slots().min(history.grid().slots_per_hour());
+        let observed = |at: Timestamp| {
+            let slot = history.grid().slot(at);
+            let value = history.filled(slot, Quantity::AirTemperature, origin.slot, max_hole);
+            (at >= time - REACH && !value.is_nan()).then_some(value)
+        };
+        self.has_changed |= self.days.is_due(time);
+        self.day_scores.extend(self.days.learn_until(time, observed));
+        if let Some(day) = day.filter(|_| !is_superseded) {
+            self.has_changed |= self.days.issued(time, day);
+        }
     }
 
     /// Learns from the hours before an origin, and combines what the experts say at it. It is kept until its hours have come
@@ -97,10 +162,28 @@ impl Station {
         self.experts.as_ref().map_or_else(Vec::new, |own| own.experts.standings())
     }
 
+    /// How good what was said of the days ahead has been; `None` before the first that is over.
+    pub fn day_scores(&self) -> Option<&DayScores> {
+        self.experts.as_ref().map(|own| own.days.scores()).filter(|scores| !scores.is_empty())
+    }
+
+    /// The scores of days ahead that came since they were last taken.
+    pub fn take_day_scores(&mut self) -> Vec<DayScore> {
+        self.experts.as_mut().map_or_else(Vec::new, |own| std::mem::take(&mut own.day_scores))
+    }
+
+    /// Scores the days ahead that are over, and keeps what is said of the next one.
+    pub(super) fn verify_day(&mut self, origin: &Origin, day: Option<&DayAhead>, is_superseded: bool) {
+        let spec = &self.model.manifest.window;
+        if let Some(own) = &mut self.experts {
+            own.verify_day(origin, &self.history, spec, day, is_superseded);
+        }
+    }
+
     /// What [`Station::restore`] needs of the experts, if that has changed since it was last taken.
     pub fn take_changed_experts(&mut self) -> Option<Vec<u8>> {
         let own = self.experts.as_mut()?;
-        std::mem::take(&mut own.has_changed).then(|| own.experts.encode())
+        std::mem::take(&mut own.has_changed).then(|| own.encode())
     }
 
     /// The experts are to be written again, as they are.
@@ -141,6 +224,7 @@ impl Station {
             valid_at: manifest.window.valid_at(origin.slot, combined.lead_h).1,
             temperature_c: combined.temperature_c,
             interval_c: combined.interval_c(PUBLISHED_LEVEL),
+            quantiles_c: Some(combined.quantiles_c),
         });
         // The first is the main model, if it can run.
         match said.first() {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ModelWindow, Readiness, Setup, Station};
+use super::{ModelWindow, Readiness, Station};
 use crate::journal::Recall;
 use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::model::set;
 use crate::weather::quantity::Quantity;
+use crate::weather::site::Site;
 use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::History;
@@ -94,7 +95,7 @@ impl Station {
     /// The newest normalised window that another model would be given, if it is complete.
     pub fn window_for(&self, model: &Model) -> Option<Vec<f32>> {
         let history = self.history_on_grid_of(&model.manifest);
-        window(&model.manifest, self.setup, &history, history.newest()?).ok()
+        window(&model.manifest, self.site(), &history, history.newest()?).ok()
     }
 
     /// The history as far as another model looks at it.
@@ -112,13 +113,14 @@ impl Station {
     /// The windows that end at `slot`, of all models that can run, and how ready that is.
     pub(super) fn windows(&self, slot: Slot) -> (Vec<ModelWindow>, Readiness) {
         let mut windows = Vec::with_capacity(1 + self.specialists.len());
-        let main = window(&self.model.manifest, self.setup, &self.history, slot);
+        let own = self.site();
+        let main = window(&self.model.manifest, own, &self.history, slot);
         let mut readiness =
             main.as_ref().map_or_else(|unready| Readiness::from(*unready), |_| Readiness::Ready);
         windows.extend(main.ok().map(|window| ModelWindow { model: Arc::clone(&self.model), window }));
         if self.experts.is_some() {
             for model in &self.specialists {
-                if let Ok(window) = window(&model.manifest, self.setup, &self.history, slot) {
+                if let Ok(window) = window(&model.manifest, own, &self.history, slot) {
                     windows.push(ModelWindow { model: Arc::clone(model), window });
                     readiness = Readiness::Ready;
                 }
@@ -127,18 +129,41 @@ impl Station {
         (windows, readiness)
     }
 
+    /// Over how many hours ahead its forecasts say the lowest and the highest temperature, once a window is complete; `None`
+    /// where no model that may run for the station says them.
+    pub fn extremes_h(&self) -> Option<u32> {
+        let main = Some(&self.model).filter(|model| site(&model.manifest, self.site()).is_ok());
+        let specialists = self.experts.iter().flat_map(|_| &self.specialists);
+        main.into_iter().chain(specialists).find_map(|model| model.manifest.extremes_h)
+    }
+
+    /// Where the station stands, if that is known, and whether a model for one site may run elsewhere.
+    fn site(&self) -> (Option<Site>, bool) {
+        (self.place().map(|place| place.site), self.setup.runs_anywhere)
+    }
+
     pub(super) fn measure_readiness(&mut self) {
         self.readiness = self.history.newest().map_or(Readiness::Silent, |newest| self.windows(newest).1);
     }
 }
 
-/// The normalised window of a station that is set up like this.
-fn window(manifest: &Manifest, setup: Setup, history: &History, slot: Slot) -> Result<Vec<f32>, Unready> {
-    let own = setup.place.map(|place| place.site);
-    if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !setup.runs_anywhere) {
+/// The site that a model is given of a station at this site, if that is known; a model for one site may run elsewhere or
+/// not.
+fn site(manifest: &Manifest, (own, runs_anywhere): (Option<Site>, bool)) -> Result<Site, Unready> {
+    if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !runs_anywhere) {
         return Err(Unready::Elsewhere(distance_km.round() as u32));
     }
-    let site = manifest.window.site_for(own).ok_or(Unready::NoPlace)?;
+    manifest.window.site_for(own).ok_or(Unready::NoPlace)
+}
+
+/// The normalised window of a station at this site, if that is known.
+fn window(
+    manifest: &Manifest,
+    station: (Option<Site>, bool),
+    history: &History,
+    slot: Slot,
+) -> Result<Vec<f32>, Unready> {
+    let site = site(manifest, station)?;
     let mut window = vec![0.0; manifest.window.len()];
     manifest.window.fill(history, site, slot, &mut window)?;
     manifest.normalisation.apply(&mut window);

@@ -10,6 +10,8 @@ use super::site::Site;
 pub enum Precision {
     /// It was given.
     Given,
+    /// The station's own payload has it.
+    Payload,
     /// It is the principal place of the station's time zone.
     TimeZone,
     /// It is the middle of the principal places of the station's country.
@@ -21,6 +23,7 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Precision::Given => "given",
+            Precision::Payload => "payload",
             Precision::TimeZone => "time_zone",
             Precision::Country => "country",
         }
@@ -87,6 +90,11 @@ impl Place {
     /// A site that was given.
     pub fn given(site: Site) -> Place {
         Place { site, precision: Precision::Given }
+    }
+
+    /// A site that the station's own payload has.
+    pub fn from_payload(site: Site) -> Place {
+        Place { site, precision: Precision::Payload }
     }
 
     /// The principal place of an IANA time zone.

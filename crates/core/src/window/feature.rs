@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::weather::quantity::Quantity;
 use crate::weather::site::Site;
 use crate::weather::solar::year_phase;
-use crate::window::grid::Slot;
+use crate::window::grid::{Grid, Slot};
 use crate::window::history::History;
 
 /// Sine or cosine of a phase.
@@ -122,11 +122,22 @@ impl Feature {
     /// The feature at `slot`, in its unit; NaN when what it needs was not measured.
     pub fn value(self, history: &History, slot: Slot, context: &FeatureContext) -> f32 {
         let filled = |slot, quantity| history.filled(slot, quantity, context.end, context.max_hole);
-        let time = || history.grid().time(slot);
+        self.value_of(history.grid(), slot, context, filled)
+    }
+
+    /// The feature at `slot`, from what `filled` gives for a slot and a quantity.
+    pub(crate) fn value_of(
+        self,
+        grid: Grid,
+        slot: Slot,
+        context: &FeatureContext,
+        mut filled: impl FnMut(Slot, Quantity) -> f32,
+    ) -> f32 {
+        let time = || grid.time(slot);
         match self {
             Feature::Quantity(quantity) => filled(slot, quantity),
             Feature::Tendency { quantity, hours } => {
-                let back = history.grid().hours_to_slots(hours);
+                let back = grid.hours_to_slots(hours);
                 filled(slot, quantity) - filled(slot - back, quantity)
             }
             Feature::RelativeToNewest(quantity) => filled(slot, quantity) - filled(context.end, quantity),
@@ -149,8 +160,7 @@ impl Feature {
             Feature::Latitude => context.site.latitude_deg as f32,
             Feature::Elevation => context.site.elevation_m.map_or(f32::NAN, |elevation_m| elevation_m as f32),
             Feature::SolarElevation { ahead_h } => {
-                let ahead = history.grid().hours_to_slots(ahead_h);
-                let later = history.grid().time(slot + ahead);
+                let later = grid.time(slot + grid.hours_to_slots(ahead_h));
                 context.site.sine_of_solar_elevation(later).max(0.0) as f32
             }
         }

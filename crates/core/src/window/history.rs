@@ -42,6 +42,10 @@ pub struct History {
     offsets: Vec<u16>,
     /// The newest slot that a reading fell into.
     newest: Option<Slot>,
+    /// Its row, counted in rows.
+    newest_row: usize,
+    /// By column: nothing was measured later than in this slot. So what a station has never measured is not looked for.
+    last_measured: Vec<Slot>,
 }
 
 impl History {
@@ -63,6 +67,8 @@ impl History {
             values: vec![0.0; capacity * quantities.len()],
             offsets: vec![UNMEASURED; capacity * quantities.len()],
             newest: None,
+            newest_row: 0,
+            last_measured: vec![Slot::MIN; quantities.len()],
         }
     }
 
@@ -86,12 +92,13 @@ impl History {
     #[must_use]
     pub fn reshaped(&self, quantities: &[Quantity], capacity: usize) -> History {
         let mut reshaped = History::new(self.grid, quantities, capacity);
-        reshaped.newest = self.newest;
+        reshaped.set_newest(self.newest);
         let (Some(newest), Some(oldest), Some(kept)) = (self.newest, self.oldest(), reshaped.oldest()) else {
             return reshaped;
         };
         for (column, quantity) in quantities.iter().enumerate() {
             let Some(before) = self.columns[quantity.index()] else { continue };
+            reshaped.last_measured[column] = self.last_measured[usize::from(before)];
             for slot in oldest.max(kept)..=newest {
                 let (from, to) = (self.row(slot) + usize::from(before), reshaped.row(slot) + column);
                 reshaped.values[to] = self.values[from];
@@ -131,6 +138,7 @@ impl History {
                 changed = true;
                 self.values[row + column] = value;
                 self.offsets[row + column] = offset;
+                self.last_measured[column] = self.last_measured[column].max(slot);
             }
         }
         match (opens, changed) {
@@ -149,7 +157,7 @@ impl History {
         if slot > newest || slot <= newest - self.capacity as i64 {
             return f32::NAN;
         }
-        let cell = self.row(slot) + usize::from(column);
+        let cell = self.row_before(newest, slot) + usize::from(column);
         if self.offsets[cell] == UNMEASURED { f32::NAN } else { self.values[cell] }
     }
 
@@ -163,6 +171,10 @@ impl History {
         let measured = self.value(slot, quantity);
         if !measured.is_nan() {
             return measured;
+        }
+        let last = self.columns[quantity.index()].map(|column| self.last_measured[usize::from(column)]);
+        if last.is_none_or(|last| last < slot.saturating_sub(max_hole)) {
+            return f32::NAN;
         }
         let before = (1..=max_hole)
             .map(|distance| slot - distance)
@@ -205,8 +217,11 @@ impl History {
         if remaining.is_none() {
             self.offsets.fill(UNMEASURED);
         }
+        for last in &mut self.last_measured {
+            *last = (*last).min(slot);
+        }
         // Rows between the new and the old oldest slot are empty: nothing older is kept than was before.
-        self.newest = remaining;
+        self.set_newest(remaining);
     }
 
     /// Makes room for `slot` and everything between it and the newest one so far.
@@ -215,12 +230,24 @@ impl History {
             Some(newest) => (slot - newest).min(self.capacity as i64),
             None => 0,
         };
-        self.newest = Some(slot);
+        self.set_newest(Some(slot));
         for back in 0..cleared {
             let row = self.row(slot - back);
             let columns = self.quantities.len();
             self.offsets[row..row + columns].fill(UNMEASURED);
         }
+    }
+
+    fn set_newest(&mut self, newest: Option<Slot>) {
+        self.newest = newest;
+        self.newest_row = newest.map_or(0, |newest| newest.rem_euclid(self.capacity as i64) as usize);
+    }
+
+    /// [`History::row`] of a slot that is kept, without a division: windows ask for thousands.
+    fn row_before(&self, newest: Slot, slot: Slot) -> usize {
+        let back = (newest - slot) as usize;
+        let wrap = if back > self.newest_row { self.capacity } else { 0 };
+        (self.newest_row + wrap - back) * self.quantities.len()
     }
 
     fn row(&self, slot: Slot) -> usize {
@@ -265,6 +292,22 @@ mod tests {
 
     fn history(capacity: usize) -> History {
         History::new(Grid::new(600).unwrap(), &[T, D], capacity)
+    }
+
+    #[test]
+    fn a_quantity_that_is_not_measured_any_more_is_held_over_a_hole_and_gone_after_it() {
+        let mut history = history(50);
+        history.insert(at(600 * 10), &value(D, 90.0));
+        for slot in 1..=40 {
+            history.insert(at(600 * slot), &value(T, 1.0));
+        }
+        assert_eq!(history.filled(13, D, 13, 3), 90.0);
+        assert!(history.filled(14, D, 14, 3).is_nan());
+        assert!(history.filled(9, D, 9, 3).is_nan(), "what came later is not known yet");
+        history.truncate(9);
+        assert!(history.filled(13, D, 13, 3).is_nan());
+        history.insert(at(600 * 12), &value(D, 45.0));
+        assert_eq!(history.reshaped(&[D], 20).filled(13, D, 13, 3), 45.0);
     }
 
     #[test]

@@ -219,10 +219,18 @@ impl WindowSpec {
         }
         let context = self.context(site, end);
         let sample_slots = i64::from(self.sample_every_s / self.grid_step_s);
+        let grid = history.grid();
+        // Several features look at the same quantity, each at its sample and some at the newest: each is filled once.
+        let mut at_end = Filled::new(history, end, &context);
         for (index, row) in window.chunks_exact_mut(self.features.len()).enumerate() {
             let slot = end - (self.samples - 1 - index) as i64 * sample_slots;
+            let mut at_slot = Filled::new(history, slot, &context);
             for (feature, value) in self.features.iter().zip(row) {
-                *value = feature.value(history, slot, &context);
+                *value = feature.value_of(grid, slot, &context, |wanted, quantity| match wanted {
+                    _ if wanted == end => at_end.value(quantity),
+                    _ if wanted == slot => at_slot.value(quantity),
+                    _ => history.filled(wanted, quantity, end, context.max_hole),
+                });
                 if value.is_nan() && !may_be_missing {
                     return Err(self.missing(history, end));
                 }
@@ -281,11 +289,83 @@ impl WindowSpec {
     }
 }
 
+/// The quantities at one slot, each filled when it is first asked for.
+struct Filled<'a> {
+    history: &'a History,
+    slot: Slot,
+    end: Slot,
+    max_hole: i64,
+    known: [Option<f32>; Quantity::COUNT],
+}
+
+impl<'a> Filled<'a> {
+    fn new(history: &'a History, slot: Slot, context: &FeatureContext) -> Filled<'a> {
+        Filled { history, slot, end: context.end, max_hole: context.max_hole, known: [None; Quantity::COUNT] }
+    }
+
+    fn value(&mut self, quantity: Quantity) -> f32 {
+        *self.known[quantity.index()]
+            .get_or_insert_with(|| self.history.filled(self.slot, quantity, self.end, self.max_hole))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::weather::quantity::Values;
     use crate::window::feature::Wave;
+
+    /// Every kind of feature, several of them of the same quantity.
+    const EVERY_KIND: [&str; 16] = [
+        "air_temperature",
+        "air_temperature_relative_to_newest",
+        "air_temperature_available",
+        "air_temperature_tendency_1h",
+        "air_pressure",
+        "air_pressure_relative_to_newest",
+        "air_pressure_available",
+        "eastward_wind",
+        "northward_wind",
+        "wind_from_direction_available",
+        "time_of_day_sin",
+        "season_cos",
+        "solar_elevation_sin",
+        "solar_elevation_sin_ahead_24h",
+        "latitude",
+        "elevation",
+    ];
+
+    proptest! {
+        #[test]
+        fn a_window_is_bit_for_bit_what_its_features_are_one_by_one(
+            readings in prop::collection::vec((0_i64..90, 0_u8..16, -300_i16..300), 0..120),
+            end in 40_i64..95,
+        ) {
+            let features = EVERY_KIND.iter().map(|name| name.parse().unwrap()).collect();
+            let spec = WindowSpec { samples: 5, missing: MissingValues::Mean, features, ..spec() };
+            let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+            let quantities =
+                [Quantity::AirTemperature, Quantity::AirPressure, Quantity::WindSpeed, Quantity::WindFromDirection];
+            for (slot, measured, value) in readings {
+                let mut values = Values::NONE;
+                for (bit, quantity) in quantities.into_iter().enumerate().filter(|(bit, _)| measured & 1 << bit != 0) {
+                    values.set(quantity, f32::from(value) / 10.0 + bit as f32);
+                }
+                history.insert(history.grid().time(slot), &values);
+            }
+            let mut window = vec![0.0; spec.len()];
+            if spec.fill(&history, SITE, end, &mut window).is_ok() {
+                for (index, row) in window.chunks_exact(EVERY_KIND.len()).enumerate() {
+                    let mut expected = vec![0.0; EVERY_KIND.len()];
+                    spec.row(&history, SITE, end - (4 - index as i64) * 6, end, &mut expected);
+                    let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                    prop_assert_eq!(bits(row), bits(&expected));
+                }
+            }
+        }
+    }
 
     const SITE: Site = Site::new(50.91, 11.57);
 

@@ -64,6 +64,7 @@ pub(crate) fn model(samples: usize) -> Arc<Model> {
         lead_h: vec![1, 2, 6, 24],
         quantiles: vec![0.1, 0.5, 0.9],
         extremes_h: None,
+        ranges: None,
         training: None,
         scores: Vec::new(),
         tool: "test".to_owned(),
@@ -94,6 +95,25 @@ pub(crate) fn outputs_of_specialist(window: &[f32]) -> Vec<f32> {
     vec![last_hour, -back(6), last_hour]
 }
 
+/// [`model`] with the quantiles that are published, and the extremes of the day ahead; for any place.
+pub(crate) fn model_with_extremes() -> Arc<Model> {
+    let Model { mut manifest, id } = (*model(SAMPLES)).clone();
+    manifest.window.site = None;
+    manifest.quantiles = forecastd_core::QUANTILES.to_vec();
+    manifest.extremes_h = Some(24);
+    manifest.validate().unwrap();
+    Arc::new(Model { manifest, id })
+}
+
+/// What [`model_with_extremes`] answers: for four leads no change, the lowest 4 °C below and the highest 4 °C above the newest
+/// temperature, and each a little off by the window's mean; with a quantile every half degree.
+pub(crate) fn outputs_with_extremes(window: &[f32]) -> Vec<f32> {
+    let mean = window.iter().sum::<f32>() / window.len() as f32;
+    let rows = [0.0, 0.0, 0.0, 0.0, -4.0, 4.0];
+    let distances = [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5];
+    rows.iter().flat_map(|row| distances.map(|distance| row + mean + distance)).collect()
+}
+
 /// What the model answers: for each lead of `h` hours the change `mean of the window · h / 10`, ± `h / 10`.
 pub(crate) fn outputs(window: &[f32]) -> Vec<f32> {
     let mean = window.iter().sum::<f32>() / window.len() as f32;
@@ -115,6 +135,7 @@ pub(crate) fn settings() -> Settings {
         earliest: at(-365 * 24 * HOUR),
         experts: false,
         threshold_c: None,
+        discovery: Default::default(),
     }
 }
 
@@ -260,6 +281,8 @@ pub(crate) struct World {
     pub(crate) published: Vec<Publication>,
     pub(crate) events: Vec<Event>,
     pub(crate) is_subscribed: bool,
+    /// Where messages that are delivered from now on say that they were measured.
+    pub(crate) site: Option<Site>,
 }
 
 impl World {
@@ -285,6 +308,7 @@ impl World {
             published: Vec::new(),
             events: Vec::new(),
             is_subscribed: false,
+            site: None,
         };
         world.subscribe();
         world
@@ -359,7 +383,7 @@ impl World {
         self.next_token += 1;
         self.unacknowledged.insert(token, message.clone());
         let Message { station, time, values } = message;
-        self.input(Input::Reading { station, time, values, token });
+        self.input(Input::Reading { station, time, values, site: self.site, token });
         true
     }
 
@@ -378,7 +402,12 @@ impl World {
 
     fn answer_window(&mut self, window: Window) {
         let is_main = window.model == self.models.main().id;
-        let outputs = if is_main { outputs(&window.window) } else { outputs_of_specialist(&window.window) };
+        let has_extremes = self.models.main().manifest.extremes_h.is_some();
+        let outputs = match (is_main, has_extremes) {
+            (true, true) => outputs_with_extremes(&window.window),
+            (true, false) => outputs(&window.window),
+            (false, _) => outputs_of_specialist(&window.window),
+        };
         self.answer_with(window, Ok(outputs));
     }
 

@@ -27,7 +27,7 @@ const VERSION_1: &str = "
     PRAGMA user_version = 1;
     COMMIT;";
 
-fn version_1(path: &std::path::Path, without: &[Quantity]) -> Connection {
+pub(super) fn version_1(path: &std::path::Path, without: &[Quantity]) -> Connection {
     let columns: String = Quantity::ALL
         .iter()
         .filter(|quantity| !without.contains(quantity))
@@ -38,7 +38,7 @@ fn version_1(path: &std::path::Path, without: &[Quantity]) -> Connection {
     connection
 }
 
-fn fill(connection: &Connection, station: &str, times: std::ops::Range<i64>) {
+pub(super) fn fill(connection: &Connection, station: &str, times: std::ops::Range<i64>) {
     connection.execute_batch("BEGIN").unwrap();
     for time in times.map(|slot| slot * 600) {
         connection
@@ -116,6 +116,7 @@ fn a_file_of_version_1_reads_the_same_before_and_after_its_rows_are_moved() {
         valid_at: at(699 * 600 + 3600 * i64::from(lead_h)),
         temperature_c,
         interval_c,
+        quantiles_c: None,
     };
     assert_eq!(jena.forecasts[1].leads, [lead(1, -1.5, Some((-2.25, 2.5))), lead(24, 3.07, None)]);
     assert_eq!(seen(&path), before, "nothing is moved yet");
@@ -236,6 +237,53 @@ fn rows_of_version_1_that_cannot_be_are_skipped_and_the_others_moved() {
     assert_eq!(report.skipped_rows, 6, "two readings, two forecasts, two names");
     move_all(&mut store);
     assert_eq!(restore(&mut store).stations, report.stations);
+}
+
+/// The leads of a BLOB with their hours, as version 2 wrote all of them.
+fn with_hours(leads: &[LeadForecast]) -> Vec<u8> {
+    let cents = |value: f32| ((f64::from(value) * 100.0).round() as i16).to_be_bytes();
+    let ends = |lead: &LeadForecast| match lead.interval_c {
+        Some((low_c, high_c)) => [cents(low_c), cents(high_c)],
+        None => [[0x80, 0]; 2],
+    };
+    let rows = leads.iter().map(|lead| (lead.lead_h as u8, cents(lead.temperature_c), ends(lead)));
+    rows.flat_map(|(lead_h, point, ends)| [&[lead_h][..], &point, ends.as_flattened()].concat()).collect()
+}
+
+#[test]
+fn forecasts_that_version_2_wrote_with_the_hours_of_their_leads_stay_and_are_read_beside_shorter_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let hourly = |origin: i64| {
+        let leads = (1..=24_u32).map(|lead_h| LeadForecast {
+            lead_h,
+            valid_at: at(origin + 3600 * i64::from(lead_h)),
+            temperature_c: lead_h as f32 / 4.0 - 2.0,
+            interval_c: (lead_h != 7).then_some((-3.25, lead_h as f32)),
+            quantiles_c: None,
+        });
+        Forecast { leads: leads.collect(), ..forecast("jena", origin) }
+    };
+    let mut store = Store::new(&path);
+    write(&mut store, [600, 1200].map(|origin| Entry::Forecast(Box::new(hourly(origin)))));
+    write(&mut store, [Entry::Forecast(Box::new(forecast("jena", 1800)))]);
+    let (before, seen_before) = (restore(&mut store), seen(&path));
+    drop(store);
+
+    let old = Connection::open(&path).unwrap();
+    let blob = with_hours(&hourly(600).leads);
+    assert_eq!(blob.len(), 168);
+    assert_eq!(old.execute("UPDATE stored_forecast SET leads = ? WHERE origin = 600", [&blob]).unwrap(), 1);
+    old.execute_batch("DROP VIEW forecast; DROP VIEW forecast_lead; PRAGMA user_version = 2").unwrap();
+    drop(old);
+    let mut store = Store::new(&path);
+    assert_eq!(restore(&mut store), before, "the same, whichever version wrote it");
+    assert_eq!(seen(&path), seen_before);
+    let lengths =
+        rows(store.connection_for_tests(), "SELECT length(leads) FROM stored_forecast ORDER BY origin");
+    assert_eq!(lengths, ["Integer(168)", "Integer(145)", "Integer(14)"]);
+    let version = rows(store.connection_for_tests(), "PRAGMA user_version");
+    assert_eq!(version, ["Integer(3)"]);
 }
 
 #[test]

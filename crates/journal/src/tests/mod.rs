@@ -1,6 +1,8 @@
 //! Tests of the journal as a whole, and what they share.
 
+mod history;
 mod hostile;
+mod import;
 mod migration;
 mod store;
 mod writer;
@@ -53,6 +55,7 @@ fn forecast(station: &str, origin: i64) -> Forecast {
         valid_at: at(origin + 3600 * i64::from(lead_h)),
         temperature_c: -1.5,
         interval_c,
+        quantiles_c: None,
     };
     Forecast {
         station: name(station),

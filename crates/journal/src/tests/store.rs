@@ -285,7 +285,7 @@ fn a_file_of_a_later_version_is_left_alone() {
     let before = std::fs::read(&path).unwrap();
     let error = Store::new(&path).open().unwrap_err();
     assert_eq!(error.reason(), "schema");
-    assert!(error.to_string().ends_with("has schema 99, this version writes 2"), "{error}");
+    assert!(error.to_string().ends_with("has schema 99, this version writes 3"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -415,7 +415,11 @@ impl Model {
 fn day_ahead(temperature_c: f32) -> DayAhead {
     let extreme = |cents: f32| {
         let degrees = |cents: f32| (f64::from(cents.round()) / 100.0) as f32;
-        Extreme { temperature_c: degrees(cents), interval_c: (degrees(cents - 150.0), degrees(cents + 80.0)) }
+        Extreme {
+            temperature_c: degrees(cents),
+            interval_c: (degrees(cents - 150.0), degrees(cents + 80.0)),
+            quantiles_c: None,
+        }
     };
     let probability = forecastd_core::from_thousandths((temperature_c.abs() * 10.0) as u16);
     DayAhead {
@@ -449,6 +453,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                     temperature_c: degrees(cents),
                     interval_c: interval
                         .map(|(below, above)| (degrees(cents - below), degrees(cents + above))),
+                    quantiles_c: None,
                 });
                 Entry::Forecast(Box::new(Forecast {
                     station,

@@ -61,6 +61,14 @@ pub enum CsvError {
     /// There is no file in a folder.
     #[error("{path}: no file in it", path = .0.display())]
     EmptyFolder(PathBuf),
+    /// A pattern of files cannot be read, or fits none.
+    #[error("{pattern}: {message}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        message: String,
+    },
     /// The times are of no form that the mapping names, or of several.
     #[error("{path}: {message}", path = .path.display())]
     Times {

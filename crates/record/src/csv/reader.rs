@@ -19,6 +19,8 @@ use super::layout::{self, list};
 use super::lines::{Line, Lines, MAX_LINE};
 use super::mapping::CsvMapping;
 use super::source;
+use crate::faults::Overlap;
+use crate::files::files;
 
 /// What one row says: when, and what was measured.
 pub type Row = (Timestamp, Values);
@@ -46,6 +48,38 @@ pub struct CsvReader {
     /// How many bytes the files have, and those that are read to the end.
     len: u64,
     done: u64,
+    /// Of each file that has been begun, what it covers.
+    spans: Vec<Span>,
+}
+
+/// What a file covers: from when to when, and of which quantities.
+struct Span {
+    path: PathBuf,
+    times: Option<(Timestamp, Timestamp)>,
+    quantities: Vec<Quantity>,
+}
+
+impl Span {
+    fn new(file: &OpenFile) -> Span {
+        Span { path: file.path.clone(), times: None, quantities: file.table.quantities() }
+    }
+
+    fn add(&mut self, time: Timestamp) {
+        let (first, last) = self.times.get_or_insert((time, time));
+        (*first, *last) = ((*first).min(time), (*last).max(time));
+    }
+
+    /// What both cover, where they have a quantity in common.
+    fn overlap(&self, other: &Span) -> Option<Overlap> {
+        let (one, two) = (self.times?, other.times?);
+        let (from, to) = (one.0.max(two.0), one.1.min(two.1));
+        let is_common = self.quantities.iter().any(|quantity| other.quantities.contains(quantity));
+        let name = |path: &Path| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        // Files that follow each other may share the moment at which they meet.
+        (from < to && is_common).then(|| Overlap { files: (name(&self.path), name(&other.path)), from, to })
+    }
 }
 
 /// One file that is being read.
@@ -65,10 +99,12 @@ struct OpenFile {
 
 /// A column that no one reads: where it says who measured, there may be several stations in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OtherColumn {
+pub struct OtherColumn {
     pub(crate) index: usize,
-    pub(crate) name: String,
-    pub(crate) texts: BTreeSet<String>,
+    /// Its name.
+    pub name: String,
+    /// Its different texts, while they are few.
+    pub texts: BTreeSet<String>,
 }
 
 /// A column with more different texts than this says nothing of stations.
@@ -163,7 +199,8 @@ impl OpenFile {
 }
 
 impl CsvReader {
-    /// Opens a file, or all files of a folder; without a mapping, the header must be that of a preset.
+    /// Opens a file, all files of a folder, or those that a pattern fits; without a mapping, the header must be that of a
+    /// preset.
     ///
     /// # Errors
     /// [`CsvError`] when a file cannot be read or lacks the columns.
@@ -195,7 +232,8 @@ impl CsvReader {
             return Err(CsvError::MissingColumn { path: first.clone(), column, found: list(&file.header) });
         }
         let next = paths[1..].iter().cloned().collect();
-        Ok(CsvReader { file, next, mapping, quantities, site, unreadable: Vec::new(), len, done: 0 })
+        let spans = vec![Span::new(&file)];
+        Ok(CsvReader { file, next, mapping, quantities, site, unreadable: Vec::new(), len, done: 0, spans })
     }
 
     /// The quantities that the files have columns for.
@@ -228,6 +266,13 @@ impl CsvReader {
         self.file.others.iter().filter(|other| (2..=MOST_STATIONS).contains(&other.texts.len()))
     }
 
+    /// Which of the files that were read cover the same time.
+    pub fn overlaps(&self) -> Vec<Overlap> {
+        let mut spans: Vec<&Span> = self.spans.iter().filter(|span| span.times.is_some()).collect();
+        spans.sort_by_key(|span| span.times);
+        spans.windows(2).filter_map(|pair| pair[0].overlap(pair[1])).collect()
+    }
+
     /// How much of the files has been read, from 0 to 1.
     pub fn progress(&self) -> f64 {
         let read = self.done + self.file.position.load(Ordering::Relaxed);
@@ -246,7 +291,10 @@ impl Iterator for CsvReader {
                     let next = self.next.pop_front()?;
                     self.done += self.file.len;
                     match OpenFile::open(&next, self.mapping.as_ref(), true) {
-                        Ok(file) => self.file = file,
+                        Ok(file) => {
+                            self.spans.push(Span::new(&file));
+                            self.file = file;
+                        }
                         Err(error) => return Some(Err(error)),
                     }
                     continue;
@@ -271,32 +319,16 @@ impl Iterator for CsvReader {
             let line = file.lines.number();
             match row {
                 Ok(None) => {}
-                Ok(Some(row)) => return Some(Ok(row)),
+                Ok(Some(row)) => {
+                    if let Some(span) = self.spans.last_mut() {
+                        span.add(row.0);
+                    }
+                    return Some(Ok(row));
+                }
                 Err(message) => return Some(Err(CsvError::Row { path: file.path.clone(), line, message })),
             }
         }
     }
-}
-
-/// The file, or the files of a folder by name, without those that are hidden.
-///
-/// # Errors
-/// [`CsvError`] when the folder cannot be read or has no file.
-pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, CsvError> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let failed = |source| CsvError::File { path: path.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(failed)? {
-        let entry = entry.map_err(failed)?.path();
-        let is_hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if entry.is_file() && !is_hidden {
-            files.push(entry);
-        }
-    }
-    files.sort();
-    if files.is_empty() { Err(CsvError::EmptyFolder(path.to_owned())) } else { Ok(files) }
 }
 
 #[cfg(test)]

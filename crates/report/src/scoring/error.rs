@@ -7,6 +7,9 @@ use forecastd_core::SiteError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
+use jiff::Timestamp;
+
+use super::others::OtherForecastsError;
 
 /// Why a model cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,41 @@ pub enum EvaluateError {
     /// The site that was given is not on earth.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The forecasts of others cannot be read.
+    #[error("forecasts {path}", path = .path.display())]
+    OthersFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file holds no forecasts that can be compared.
+    #[error("forecasts {path}", path = .path.display())]
+    Others {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: OtherForecastsError,
+    },
+    /// None of the forecasts is of a case.
+    #[error(
+        "forecasts {path}: none of {given} is one that the model makes too and that was observed, such as the first, issued at          {first_issued_at} for {first_valid_at}; the record is judged from {from} to {to}",
+        path = .path.display()
+    )]
+    OthersUnmatched {
+        /// Which file.
+        path: PathBuf,
+        /// How many forecasts there are.
+        given: usize,
+        /// When the first was issued.
+        first_issued_at: Timestamp,
+        /// For when it is.
+        first_valid_at: Timestamp,
+        /// The first time of issue that is judged.
+        from: Timestamp,
+        /// The last.
+        to: Timestamp,
+    },
     /// Two of the files are one.
     #[error(transparent)]
     SameFile(#[from] SameFileError),

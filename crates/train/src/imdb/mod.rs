@@ -3,6 +3,6 @@
 //! They have nothing to do with weather; they show that the recurrent layers learn from another kind of sequence what
 //! Keras' learn.
 
+pub mod objective;
 pub mod reviews;
-pub mod task;
 pub mod vocabulary;

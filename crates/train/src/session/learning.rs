@@ -1,4 +1,4 @@
-//! Learning: each kind of network by its recipe, and once more from later weather when it was chosen.
+//! Training: each kind of network by its recipe, and refitting the chosen one on later weather.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use forecastd_model::{Artefact, onnx};
 use forecastd_record::{Record, RecordError};
 
 use super::{Scored, Session};
-use crate::candidate::{Candidate, Chosen, Draft};
+use crate::candidate::{Candidate, CandidateFacts, CandidateRecipe};
 use crate::dataset::Dataset;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, PairRecipe, Recipe};
@@ -20,9 +20,9 @@ use crate::graph::GraphBuilder;
 use crate::interval::Distances;
 use crate::network::Network;
 use crate::options::Protocol;
-use crate::pair::{self, Branch, BranchKind, BranchTask, Pair, PairData};
+use crate::pair::{self, Branch, BranchKind, BranchObjective, Pair, PairData};
 use crate::ridge::{self, Ridge, RidgeRecipe};
-use crate::station::StationTask;
+use crate::station::StationObjective;
 use crate::summary::FitRecord;
 
 /// Into how many blocks of time a record is cut that the interval is fitted to block by block.
@@ -30,7 +30,7 @@ const BLOCKS: usize = 4;
 
 impl Session<'_> {
     pub(super) fn ridge(&mut self, experiment: &Experiment, recipe: &RidgeRecipe) -> Result<(), TrainError> {
-        let (dataset, record) = self.dataset(&recipe.problem, None)?;
+        let (dataset, record) = self.dataset(&recipe.task, None)?;
         let terms = ridge::terms(dataset.windows.spec()).len();
         if terms > ridge::MOST_TERMS {
             let matrices = rayon::current_num_threads() + 2;
@@ -40,42 +40,42 @@ impl Session<'_> {
         let ridge = Ridge::fit(&dataset, &recipe.penalties).ok_or(TrainError::Ridge)?;
         self.check_interrupted()?;
         self.note(&format!("a penalty of {} per example is best", ridge.penalty));
-        let (validation_c, lead_h) = (ridge.validation.score, recipe.problem.protocol.lead_h());
+        let (validation_c, lead_h) = (ridge.validation.score, recipe.task.protocol.lead_h());
         let persistence_c = dataset.persistence_c();
         let scored = Scored { seed: None, lead_h, validation_c, persistence_c, fits: Vec::new() };
         self.result(experiment, &record, scored);
-        let draft = Draft {
+        let facts = CandidateFacts {
             experiment: experiment.name,
             seed: 0,
             settings: serde_json::to_value(recipe).unwrap_or_default(),
             quantiles: Vec::new(),
-            chosen: Chosen::Ridge { recipe: recipe.clone(), penalty: ridge.penalty },
+            recipe: CandidateRecipe::Ridge { recipe: recipe.clone(), penalty: ridge.penalty },
             skill: 1.0 - validation_c / persistence_c,
         };
-        self.candidate(draft, || export(&ridge.network, &dataset), (&dataset, &record));
+        self.candidate(facts, || export(&ridge.network, &dataset), (&dataset, &record));
         Ok(())
     }
 
     pub(super) fn network(&mut self, experiment: &Experiment, recipe: &Recipe) -> Result<(), TrainError> {
         let trained = self.train_network(experiment.name, recipe, None, StopRule::Best)?;
         let (dataset, record, fitted) = (&trained.dataset, &trained.record, &trained.trained);
-        let (seed, lead_h) = (recipe.fit.seed, recipe.problem.protocol.lead_h());
+        let (seed, lead_h) = (recipe.fit.seed, recipe.task.protocol.lead_h());
         let (validation_c, persistence_c) = (fitted.best.score, dataset.persistence_c());
-        let fits = vec![FitRecord::of("", fitted)];
+        let fits = vec![FitRecord::new("", fitted)];
         self.result(
             experiment,
             record,
             Scored { seed: Some(seed), lead_h, validation_c, persistence_c, fits },
         );
-        let draft = Draft {
+        let facts = CandidateFacts {
             experiment: experiment.name,
             seed,
             settings: serde_json::to_value(recipe).unwrap_or_default(),
             quantiles: Vec::new(),
-            chosen: Chosen::Network { recipe: recipe.clone(), epoch: fitted.best_epoch },
+            recipe: CandidateRecipe::Network { recipe: recipe.clone(), epoch: fitted.best_epoch },
             skill: 1.0 - validation_c / persistence_c,
         };
-        self.candidate(draft, || export(&fitted.model, dataset), (dataset, record));
+        self.candidate(facts, || export(&fitted.model, dataset), (dataset, record));
         Ok(())
     }
 
@@ -86,9 +86,9 @@ impl Session<'_> {
         refit: Option<Refit>,
         until: StopRule,
     ) -> Result<Trained<Fitted<Network>>, TrainError> {
-        let (dataset, record) = self.dataset(&recipe.problem, refit)?;
+        let (dataset, record) = self.dataset(&recipe.task, refit)?;
         let device = Device::flex().autodiff();
-        let task = StationTask::new(&dataset, device.clone());
+        let objective = StationObjective::new(&dataset, device.clone());
         let spec = dataset.windows.spec();
         let model = recipe.network.init(
             [spec.samples, spec.features.len()],
@@ -99,7 +99,7 @@ impl Session<'_> {
         let of = fingerprint(&record, recipe, &dataset, refit);
         let part = if refit.is_some() { ".refit" } else { "" };
         let plan = self.plan(experiment, recipe.fit.seed, part, &of);
-        let fitted = self.fit(&task, model, &recipe.fit, until, plan)?;
+        let fitted = self.fit(&objective, model, &recipe.fit, until, plan)?;
         Ok(Trained { dataset, record, trained: fitted })
     }
 
@@ -111,12 +111,12 @@ impl Session<'_> {
         let (pair, validation) = Pair::calibrated(&data, branches);
         let (seed, lead_h) = (recipe.dense.seed, Protocol::Aligned.lead_h());
         let (validation_c, persistence_c) = (validation.score, dataset.persistence_c());
-        let draft = Draft {
+        let facts = CandidateFacts {
             experiment: experiment.name,
             seed,
             settings: serde_json::to_value(recipe).unwrap_or_default(),
             quantiles: pair::QUANTILES.to_vec(),
-            chosen: Chosen::Pair {
+            recipe: CandidateRecipe::Pair {
                 recipe: recipe.clone(),
                 epochs: fits.each_ref().map(|fit| fit.best_epoch),
             },
@@ -128,7 +128,7 @@ impl Session<'_> {
             &record,
             Scored { seed: Some(seed), lead_h, validation_c, persistence_c, fits },
         );
-        self.candidate(draft, || pair.export(&dataset), (&dataset, &record));
+        self.candidate(facts, || pair.export(&dataset), (&dataset, &record));
         Ok(())
     }
 
@@ -192,13 +192,13 @@ impl Session<'_> {
     ) -> Result<([Branch; 2], [FitRecord; 2]), TrainError> {
         self.check_interrupted()?;
         let device = Device::flex().autodiff();
-        let task = BranchTask::new(data, &recipe.network, device.clone());
+        let objective = BranchObjective::new(data, &recipe.network, device.clone());
         let mut branch = |name, kind, fitting: &FitSettings, until| {
             self.note(&format!("the {name} branch"));
             let branch = data.branch(kind, &recipe.network, &device, &mut fitting.initial_generator());
             let plan = self.plan(experiment, fitting.seed, &format!(".{name}{part}"), of);
-            let fitted = self.fit(&task, branch, fitting, until, plan)?;
-            Ok::<_, TrainError>((FitRecord::of(name, &fitted), fitted.model))
+            let fitted = self.fit(&objective, branch, fitting, until, plan)?;
+            Ok::<_, TrainError>((FitRecord::new(name, &fitted), fitted.model))
         };
         let (dense_fit, dense) = branch("dense", BranchKind::Dense, &recipe.dense, until[0])?;
         let (recurrent_fit, recurrent) =
@@ -233,40 +233,42 @@ impl Session<'_> {
         self.note("with all of it");
         let data = PairData::new(&dataset, &record);
         let (branches, _) = self.branches(experiment, recipe, &data, until, ".refit", &of)?;
-        let pair = Pair::new(&data, branches, distances.stretch(pair::COVERAGE));
+        let pair = Pair::new(&data, branches, distances.half_width_factors(pair::COVERAGE));
         let model = pair.export(&dataset);
         drop(data);
         Ok((dataset, record, model))
     }
 
-    /// Learns a chosen network once more, from more of the record.
+    /// Refits a chosen network on more of the record.
     pub(super) fn refit(&mut self, candidate: &Candidate, refit: Refit) -> Result<Candidate, TrainError> {
-        let draft = &candidate.draft;
+        let facts = &candidate.facts;
         let from = match refit {
             Refit::Validation => "training and validation parts",
             Refit::Whole => "the whole record",
         };
-        self.note(&format!("{}, once more, from {from}", draft.experiment));
-        let (dataset, record, model) = match &draft.chosen {
-            Chosen::Ridge { recipe, penalty } => {
-                let (dataset, record) = self.dataset(&recipe.problem, Some(refit))?;
+        self.note(&format!("{}, once more, from {from}", facts.experiment));
+        let (dataset, record, model) = match &facts.recipe {
+            CandidateRecipe::Ridge { recipe, penalty } => {
+                let (dataset, record) = self.dataset(&recipe.task, Some(refit))?;
                 let network = Ridge::with_penalty(&dataset, *penalty).ok_or(TrainError::Ridge)?;
                 let model = export(&network, &dataset);
                 (dataset, record, model)
             }
-            Chosen::Network { recipe, epoch } => {
+            CandidateRecipe::Network { recipe, epoch } => {
                 let until = StopRule::Epoch(*epoch);
-                let trained = self.train_network(draft.experiment, recipe, Some(refit), until)?;
+                let trained = self.train_network(facts.experiment, recipe, Some(refit), until)?;
                 let model = export(&trained.trained.model, &trained.dataset);
                 (trained.dataset, trained.record, model)
             }
-            Chosen::Pair { recipe, epochs } => self.refit_pair(draft.experiment, recipe, *epochs, refit)?,
+            CandidateRecipe::Pair { recipe, epochs } => {
+                self.refit_pair(facts.experiment, recipe, *epochs, refit)?
+            }
         };
-        Ok(Candidate::new(draft.clone(), model, &dataset, &record).refitted(refit))
+        Ok(Candidate::new(facts.clone(), model, &dataset, &record).refitted(refit))
     }
 }
 
-/// What came of a training, with what was learned from.
+/// A trained network, with what it was trained on.
 struct Trained<T> {
     dataset: Dataset,
     record: Rc<Record>,

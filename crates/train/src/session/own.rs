@@ -18,7 +18,9 @@ use crate::experiment::{Experiment, OwnRecipe};
 use crate::fit::StopRule;
 use crate::options;
 use crate::summary::ExperimentResult;
-use crate::world::{OwnHistory, OwnTask, Specialist, SpecialistMethod, normalisation, read_base, window};
+use crate::world::{
+    OwnHistory, OwnObjective, Specialist, SpecialistMethod, normalisation, read_base, window,
+};
 
 /// Fewer days are not learned from.
 const FEWEST_DAYS: f64 = 30.0;
@@ -59,10 +61,16 @@ impl Session<'_> {
         self.say("the last layer refitted", &best);
         if history.days() >= settings.fine_tuned_from_days {
             let refit = |indices: &[usize]| {
-                let task =
-                    OwnTask::new(&history, indices.to_vec(), &network, &scaling, settings, device.clone());
+                let objective = OwnObjective::new(
+                    &history,
+                    indices.to_vec(),
+                    &network,
+                    &scaling,
+                    settings,
+                    device.clone(),
+                );
                 let until = StopRule::Epoch(recipe.fit.epochs);
-                Ok::<_, TrainError>(self.fit(&task, network.clone(), &recipe.fit, until, None)?.model)
+                Ok::<_, TrainError>(self.fit(&objective, network.clone(), &recipe.fit, until, None)?.model)
             };
             let method = SpecialistMethod::FineTuned;
             let tuned = Specialist::new(method, &history, &network, &scaling, settings, &device, refit)?;

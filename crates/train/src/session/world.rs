@@ -17,7 +17,7 @@ use crate::fit::StopRule;
 use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
-    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldTask, assign, card,
+    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, assign, card,
     judge, normalisation, window,
 };
 
@@ -58,8 +58,8 @@ impl Session<'_> {
             cutter.origins()
         ));
         let device = Device::flex().autodiff();
-        let task = WorldTask::new(cutter, &roles, &recipe.network, device.clone());
-        self.note(&format!("{} windows to choose by", task.choices()));
+        let objective = WorldObjective::new(cutter, &roles, &recipe.network, device.clone());
+        self.note(&format!("{} windows to choose by", objective.choices()));
         let network = Network::new(
             &recipe.network.hidden,
             recipe.network.dropout,
@@ -69,16 +69,16 @@ impl Session<'_> {
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let of = format!("{} {settings}", pool.sha256());
         let plan = self.plan(experiment.name, recipe.fit.seed, "", &of);
-        let fitted = self.fit(&task, network, &recipe.fit, StopRule::Best, plan)?;
-        let fit = FitRecord::of("", &fitted);
+        let fitted = self.fit(&objective, network, &recipe.fit, StopRule::Best, plan)?;
+        let fit = FitRecord::new("", &fitted);
 
-        let model = fitted.model.export(&task.scaling);
+        let model = fitted.model.export(&objective.scaling);
         let draft =
             Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
         self.note("judging");
         let artefact = Artefact::parse(&draft)?;
-        let judged = judge(&artefact, task.cutter(), &roles, Role::Judge, &runtime)?;
+        let judged = judge(&artefact, objective.cutter(), &roles, Role::Judge, &runtime)?;
         let Some((_, whole)) = judged.first() else { return Ok(()) };
         let persistence_c = mean(whole, |scores| scores.persistence_c()[0]);
         let judged_c = mean(whole, StationScores::mae_c);
@@ -159,6 +159,7 @@ impl Session<'_> {
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),
+            ranges: None,
             training,
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),

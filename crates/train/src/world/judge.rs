@@ -231,7 +231,7 @@ fn station_scores(
     let months = months(&judged);
     let mut scores = StationScores {
         station: index,
-        climate: Climate::of(station),
+        climate: Climate::from_station(station),
         rows: vec![RowSums::default(); ROWS],
         frost: (0, 0.0, 0.0),
         climatology: [0.0; 2],

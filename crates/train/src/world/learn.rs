@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::epoch::Validation;
-use crate::fit::Task;
+use crate::fit::Objective;
 use crate::parameters::numbers;
 
 use super::example::{AUXILIARY, Cutter, Observed, Origin, ROWS};
@@ -70,7 +70,7 @@ struct Choice {
 }
 
 /// Learning from a pool.
-pub(crate) struct WorldTask<'a> {
+pub(crate) struct WorldObjective<'a> {
     cutter: Cutter<'a>,
     pub(crate) scaling: Scaling,
     choice: Choice,
@@ -82,14 +82,14 @@ pub(crate) struct WorldTask<'a> {
     device: Device,
 }
 
-impl<'a> WorldTask<'a> {
+impl<'a> WorldObjective<'a> {
     /// Measures the scaling and cuts the windows that choose.
     pub(crate) fn new(
         cutter: Cutter<'a>,
         roles: &[Role],
         settings: &WorldSettings,
         device: Device,
-    ) -> WorldTask<'a> {
+    ) -> WorldObjective<'a> {
         let (scaling, auxiliary_sizes) = scaling(&cutter);
         let choice = choice(&cutter, roles, &scaling);
         let weights = (0..OUTPUTS)
@@ -101,7 +101,7 @@ impl<'a> WorldTask<'a> {
                 of_row * of_quantile * scaling.row_c[row] / LEADS as f32
             })
             .collect();
-        WorldTask {
+        WorldObjective {
             cutter,
             scaling,
             choice,
@@ -230,7 +230,7 @@ fn choice(cutter: &Cutter, roles: &[Role], scaling: &Scaling) -> Choice {
     choice
 }
 
-impl Task for WorldTask<'_> {
+impl Objective for WorldObjective<'_> {
     type Model = Network;
 
     fn examples(&self) -> usize {

@@ -237,6 +237,7 @@ mod tests {
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),
+            ranges: None,
             training: None,
             scores: Vec::new(),
             tool: "test".to_owned(),

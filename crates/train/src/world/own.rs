@@ -14,7 +14,7 @@ use forecastd_core::{Cholesky, History, Quantity, Site, Slot};
 
 use crate::dense::DenseNumbers;
 use crate::epoch::Validation;
-use crate::fit::Task;
+use crate::fit::Objective;
 use crate::interval::Distances;
 use crate::parameters::numbers;
 
@@ -161,7 +161,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(
+    fn new(
         history: &OwnHistory,
         indices: &[usize],
         base: &Network,
@@ -252,7 +252,7 @@ fn with_medians(base: &Network, added: &[Vec<f64>], device: &Device) -> Network 
 }
 
 /// Further training on a station's history.
-pub(crate) struct OwnTask<'a> {
+pub(crate) struct OwnObjective<'a> {
     history: &'a OwnHistory,
     train: Vec<usize>,
     base: Network,
@@ -261,7 +261,7 @@ pub(crate) struct OwnTask<'a> {
     device: Device,
 }
 
-impl Task for OwnTask<'_> {
+impl Objective for OwnObjective<'_> {
     type Model = Network;
 
     fn examples(&self) -> usize {
@@ -366,7 +366,7 @@ impl Specialist {
         };
         let is_better = |block: &&BlockErrors| mean(&block.leads, 1) < mean(&block.leads, 0);
         let better = (blocks.iter().filter(is_better).count(), blocks.len());
-        let width = distances.stretch(COVERAGE);
+        let width = distances.half_width_factors(COVERAGE);
         Ok(Specialist {
             method,
             network,
@@ -388,7 +388,7 @@ impl Specialist {
         settings: &OwnSettings,
         device: &Device,
     ) -> Network {
-        let sums = Sums::of(history, indices, base, scaling, device);
+        let sums = Sums::new(history, indices, base, scaling, device);
         let added = sums.solve(settings.prior_days * 24.0);
         added.map_or_else(|| base.clone(), |added| with_medians(base, &added, device))
     }
@@ -399,7 +399,7 @@ impl Specialist {
     }
 }
 
-impl<'a> OwnTask<'a> {
+impl<'a> OwnObjective<'a> {
     /// Learning from the windows at `train`.
     pub(crate) fn new(
         history: &'a OwnHistory,
@@ -408,7 +408,7 @@ impl<'a> OwnTask<'a> {
         scaling: &'a Scaling,
         settings: &OwnSettings,
         device: Device,
-    ) -> OwnTask<'a> {
-        OwnTask { history, train, base: base.clone(), scaling, penalty: settings.penalty, device }
+    ) -> OwnObjective<'a> {
+        OwnObjective { history, train, base: base.clone(), scaling, penalty: settings.penalty, device }
     }
 }

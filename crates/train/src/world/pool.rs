@@ -244,7 +244,7 @@ impl Pool {
             known.get(*quantity).is_some() || (*quantity == Quantity::DewPointTemperature && keeps_humidity)
         };
         let quantities: Vec<Quantity> = QUANTITIES.into_iter().filter(keep).collect();
-        let source = RecordSource { path: file.to_owned(), mapping };
+        let source = RecordSource::new(file, mapping);
         let record = Record::read(&source, hourly(), &quantities)?;
         let site = record.site().ok_or_else(|| PoolError::NoSite { path: file.to_owned() })?;
         // Chosen by the validation part as other networks are, it may not learn from that either.

@@ -66,7 +66,7 @@ impl Climate {
     }
 
     /// The climate of a station: by latitude, mean temperature and mean daily range.
-    pub(crate) fn of(station: &PoolStation) -> Climate {
+    pub(crate) fn from_station(station: &PoolStation) -> Climate {
         let (mean_c, range_c) = mean_and_range(station);
         match station.site.latitude_deg.abs() {
             ..23.44 => Climate::Tropical,
@@ -112,7 +112,7 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
     for &index in order.iter().rev() {
         let station = &stations[index];
         if roles[index] == Role::Train && !station.is_named && station.origins() >= FEWEST_ORIGINS {
-            queues.entry(Climate::of(station)).or_default().push(index);
+            queues.entry(Climate::from_station(station)).or_default().push(index);
         }
     }
     for role in [Role::Judge, Role::Choose] {

@@ -1,4 +1,4 @@
-//! What the pair network is given of a window: terms that a person would look at, above all changes since some hours
+//! What the pair network is given of a window: predictors that a person would look at, above all changes since some hours
 //! ago, and a shortened sequence.
 //!
 //! Everything is computed from the normalised window alone. Training computes it here once per window; the exported
@@ -12,7 +12,7 @@ use forecastd_model::onnx::Attribute;
 
 use super::graph::GraphBuilder;
 
-/// Terms are kept within so many standard deviations.
+/// Predictors are kept within so many standard deviations.
 const LIMIT: f32 = 6.0;
 /// Hours back at which temperature and pressure are compared with now.
 const CHANGES: [usize; 26] =
@@ -38,7 +38,7 @@ const SUN_NEXT_DAY: usize = 10;
 /// Only where direction is measured.
 const WIND_VECTOR: std::ops::Range<usize> = 11..13;
 
-/// Samples of a window that the terms are made for.
+/// Samples of a window that the predictors are made for.
 pub const SAMPLES: usize = 72;
 
 /// The features of such a window, with the wind as a vector where its direction is measured.
@@ -64,7 +64,7 @@ pub fn features(with_direction: bool) -> Vec<Feature> {
 
 /// One number made of a window. `back` counts samples from the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Term {
+enum Predictor {
     /// A value.
     Value { feature: usize, back: usize },
     /// A value less the newest one.
@@ -79,25 +79,25 @@ enum Term {
     Deviation { feature: usize, samples: usize },
 }
 
-impl Term {
+impl Predictor {
     fn value(self, window: &[f32], features: usize, normalisation: &Normalisation) -> f32 {
         let at = |feature: usize, back: usize| window[window.len() - (back + 1) * features + feature];
         let in_unit = |feature: usize| {
             at(feature, 0) * normalisation.standard_deviation[feature] + normalisation.mean[feature]
         };
         match self {
-            Term::Value { feature, back } => at(feature, back),
-            Term::Change { feature, back } => at(feature, back) - at(feature, 0),
-            Term::SquareRoot { feature } => in_unit(feature).max(0.0).sqrt(),
-            Term::VapourPressure { feature } => {
+            Predictor::Value { feature, back } => at(feature, back),
+            Predictor::Change { feature, back } => at(feature, back) - at(feature, 0),
+            Predictor::SquareRoot { feature } => in_unit(feature).max(0.0).sqrt(),
+            Predictor::VapourPressure { feature } => {
                 let value = in_unit(feature);
                 (value * TETENS.0 / (value + TETENS.1)).exp()
             }
-            Term::Range { feature, back } => {
+            Predictor::Range { feature, back } => {
                 let values = || (back..back + 24).map(|back| at(feature, back));
                 values().fold(f32::MIN, f32::max) - values().fold(f32::MAX, f32::min)
             }
-            Term::Deviation { feature, samples } => {
+            Predictor::Deviation { feature, samples } => {
                 let values = || (0..samples).map(|back| at(feature, back));
                 let mean = values().sum::<f32>() / samples as f32;
                 (values().map(|value| (value - mean) * (value - mean)).sum::<f32>() / samples as f32).sqrt()
@@ -106,37 +106,37 @@ impl Term {
     }
 }
 
-/// The terms, in order. The first are also what the recurrent branch is given beside the sequence.
-fn terms(with_direction: bool) -> (Vec<Term>, usize) {
-    let value = |feature, back| Term::Value { feature, back };
-    let mut terms: Vec<Term> = (TEMPERATURE..=WIND).map(|feature| value(feature, 0)).collect();
-    terms.extend(CALENDAR.map(|feature| value(feature, 0)));
+/// The predictors, in order. The first are also what the recurrent branch is given beside the sequence.
+fn predictors(with_direction: bool) -> (Vec<Predictor>, usize) {
+    let value = |feature, back| Predictor::Value { feature, back };
+    let mut predictors: Vec<Predictor> = (TEMPERATURE..=WIND).map(|feature| value(feature, 0)).collect();
+    predictors.extend(CALENDAR.map(|feature| value(feature, 0)));
     // The sun in 0, 3, … 21 hours.
-    terms.extend((0..24).step_by(3).map(|hours| value(SUN_NEXT_DAY, 24 - hours)));
-    terms.extend([
-        Term::SquareRoot { feature: WIND },
-        Term::VapourPressure { feature: TEMPERATURE },
-        Term::VapourPressure { feature: DEW_POINT },
+    predictors.extend((0..24).step_by(3).map(|hours| value(SUN_NEXT_DAY, 24 - hours)));
+    predictors.extend([
+        Predictor::SquareRoot { feature: WIND },
+        Predictor::VapourPressure { feature: TEMPERATURE },
+        Predictor::VapourPressure { feature: DEW_POINT },
     ]);
-    terms.extend([0, 24, 48].map(|back| Term::Range { feature: TEMPERATURE, back }));
-    terms.extend([24, SAMPLES].map(|samples| Term::Deviation { feature: PRESSURE, samples }));
+    predictors.extend([0, 24, 48].map(|back| Predictor::Range { feature: TEMPERATURE, back }));
+    predictors.extend([24, SAMPLES].map(|samples| Predictor::Deviation { feature: PRESSURE, samples }));
     if with_direction {
-        terms.extend(WIND_VECTOR.map(|feature| value(feature, 0)));
+        predictors.extend(WIND_VECTOR.map(|feature| value(feature, 0)));
     }
-    let few = terms.len();
-    let changes = |feature| CHANGES.map(|back| Term::Change { feature, back });
-    terms.extend(changes(TEMPERATURE));
-    terms.extend(changes(PRESSURE));
-    terms.extend(FEWER_CHANGES.map(|back| Term::Change { feature: DEW_POINT, back }));
+    let few = predictors.len();
+    let changes = |feature| CHANGES.map(|back| Predictor::Change { feature, back });
+    predictors.extend(changes(TEMPERATURE));
+    predictors.extend(changes(PRESSURE));
+    predictors.extend(FEWER_CHANGES.map(|back| Predictor::Change { feature: DEW_POINT, back }));
     for feature in [HUMIDITY, WIND] {
-        terms.extend(FEWER_CHANGES.map(|back| value(feature, back)));
+        predictors.extend(FEWER_CHANGES.map(|back| value(feature, back)));
     }
     if with_direction {
         for feature in WIND_VECTOR {
-            terms.extend(FEWER_CHANGES.map(|back| value(feature, back)));
+            predictors.extend(FEWER_CHANGES.map(|back| value(feature, back)));
         }
     }
-    (terms, few)
+    (predictors, few)
 }
 
 /// One input of a step of the shortened sequence.
@@ -163,57 +163,57 @@ fn step_inputs(with_direction: bool) -> Vec<StepInput> {
 
 /// What is made of a window, with the statistics of the training windows.
 #[derive(Debug, Clone)]
-pub struct Terms {
-    terms: Vec<Term>,
+pub struct Predictors {
+    predictors: Vec<Predictor>,
     few: usize,
     inputs: Vec<StepInput>,
     features: usize,
     normalisation: Normalisation,
-    /// Of each term.
+    /// Of each predictor.
     mean: Vec<f32>,
-    /// Of each term.
+    /// Of each predictor.
     deviation: Vec<f32>,
     /// One divided by the usual size of a change of each feature, for the sequence.
     change_factors: Vec<f32>,
 }
 
-impl Terms {
-    /// Terms whose statistics are those of the normalised windows that `visit_all` shows, one after the other.
+impl Predictors {
+    /// Predictors whose statistics are those of the normalised windows that `visit_all` shows, one after the other.
     ///
     /// # Panics
     /// If the windows are not [`SAMPLES`] samples of [`features`].
-    pub fn of(
+    pub fn fit(
         spec: &WindowSpec,
         normalisation: &Normalisation,
         visit_all: impl FnOnce(&mut dyn FnMut(&[f32])),
-    ) -> Terms {
+    ) -> Predictors {
         let with_direction = spec.features.contains(&Feature::EastwardWind);
         let expected = features(with_direction);
-        assert!(spec.samples == SAMPLES && spec.features == expected, "windows are those of the terms");
-        let (terms, few) = terms(with_direction);
+        assert!(spec.samples == SAMPLES && spec.features == expected, "windows are those of the predictors");
+        let (predictors, few) = predictors(with_direction);
         let features = spec.features.len();
-        let mut raw = Terms {
+        let mut raw = Predictors {
             few,
             inputs: step_inputs(with_direction),
             features,
             normalisation: normalisation.clone(),
-            mean: vec![0.0; terms.len()],
-            deviation: vec![1.0; terms.len()],
+            mean: vec![0.0; predictors.len()],
+            deviation: vec![1.0; predictors.len()],
             change_factors: vec![1.0; features],
-            terms,
+            predictors,
         };
         let mut count = 0.0_f64;
-        let mut sums = vec![(0.0_f64, 0.0_f64); raw.terms.len()];
+        let mut sums = vec![(0.0_f64, 0.0_f64); raw.predictors.len()];
         let mut squares = vec![0.0_f64; features];
         visit_all(&mut |window| {
             count += 1.0;
-            for (term, sums) in raw.terms.iter().zip(&mut sums) {
-                let value = f64::from(term.value(window, features, normalisation));
+            for (predictor, sums) in raw.predictors.iter().zip(&mut sums) {
+                let value = f64::from(predictor.value(window, features, normalisation));
                 *sums = (sums.0 + value, sums.1 + value * value);
             }
             for (feature, square) in squares.iter_mut().enumerate() {
                 for back in [1, 6, 12, 24, 48] {
-                    let change = Term::Change { feature, back }.value(window, features, normalisation);
+                    let change = Predictor::Change { feature, back }.value(window, features, normalisation);
                     *square += f64::from(change).powi(2) / 5.0;
                 }
             }
@@ -232,9 +232,9 @@ impl Terms {
         raw
     }
 
-    /// How many terms there are.
+    /// How many predictors there are.
     pub fn count(&self) -> usize {
-        self.terms.len()
+        self.predictors.len()
     }
 
     /// How many of them, from the first, the recurrent branch is given.
@@ -247,10 +247,10 @@ impl Terms {
         [SAMPLES / SAMPLES_OF_STEP, self.inputs.len()]
     }
 
-    /// The terms of a window.
+    /// The predictors of a window.
     pub fn fill(&self, window: &[f32], row: &mut [f32]) {
-        for (index, (value, term)) in row.iter_mut().zip(&self.terms).enumerate() {
-            let raw = term.value(window, self.features, &self.normalisation);
+        for (index, (value, predictor)) in row.iter_mut().zip(&self.predictors).enumerate() {
+            let raw = predictor.value(window, self.features, &self.normalisation);
             *value = ((raw - self.mean[index]) / self.deviation[index]).clamp(-LIMIT, LIMIT);
         }
     }
@@ -277,42 +277,43 @@ impl Terms {
         }
     }
 
-    /// Adds the terms to a graph: `[batch, term]` from the window.
+    /// Adds the predictors to a graph: `[batch, predictor]` from the window.
     pub fn export(&self, graph: &mut GraphBuilder, window: &str) -> String {
         let flat = graph.flatten(window);
         let index = |feature: usize, back: usize| ((SAMPLES - back - 1) * self.features + feature) as i64;
-        let is_value = |term: &Term| matches!(term, Term::Value { .. });
-        let is_change = |term: &Term| matches!(term, Term::Change { .. });
+        let is_value = |predictor: &Predictor| matches!(predictor, Predictor::Value { .. });
+        let is_change = |predictor: &Predictor| matches!(predictor, Predictor::Change { .. });
         let mut columns = Vec::new();
-        let mut rest = &self.terms[..];
+        let mut rest = &self.predictors[..];
         while let Some(&first) = rest.first() {
-            // Terms of one kind that follow each other are one operation.
+            // Predictors of one kind that follow each other are one operation.
             let run = match first {
-                Term::Value { .. } => rest.iter().take_while(|term| is_value(term)).count(),
-                Term::Change { .. } => rest.iter().take_while(|term| is_change(term)).count(),
+                Predictor::Value { .. } => rest.iter().take_while(|predictor| is_value(predictor)).count(),
+                Predictor::Change { .. } => rest.iter().take_while(|predictor| is_change(predictor)).count(),
                 _ => 1,
             };
             let (own, others) = rest.split_at(run);
             rest = others;
             let column = match first {
-                Term::Value { .. } | Term::Change { .. } => {
-                    let then: Vec<i64> = own.iter().map(|term| term.index_back(index)).collect();
+                Predictor::Value { .. } | Predictor::Change { .. } => {
+                    let then: Vec<i64> = own.iter().map(|predictor| predictor.index_back(index)).collect();
                     let then = gather(graph, &flat, &then);
                     match first {
-                        Term::Change { .. } => {
-                            let now: Vec<i64> = own.iter().map(|term| index(term.feature(), 0)).collect();
+                        Predictor::Change { .. } => {
+                            let now: Vec<i64> =
+                                own.iter().map(|predictor| index(predictor.feature(), 0)).collect();
                             let now = gather(graph, &flat, &now);
                             graph.node("Sub", &[&then, &now], Vec::new())
                         }
                         _ => then,
                     }
                 }
-                Term::SquareRoot { feature } => {
+                Predictor::SquareRoot { feature } => {
                     let value = self.export_in_unit(graph, &flat, index(feature, 0), feature);
                     let value = graph.node("Relu", &[&value], Vec::new());
                     graph.node("Sqrt", &[&value], Vec::new())
                 }
-                Term::VapourPressure { feature } => {
+                Predictor::VapourPressure { feature } => {
                     let value = self.export_in_unit(graph, &flat, index(feature, 0), feature);
                     let (factor, offset) = (
                         graph.constant("magnus", &[1], &[TETENS.0]),
@@ -323,14 +324,14 @@ impl Terms {
                     let exponent = graph.node("Div", &[&above, &below], Vec::new());
                     graph.node("Exp", &[&exponent], Vec::new())
                 }
-                Term::Range { feature, back } => {
+                Predictor::Range { feature, back } => {
                     let values: Vec<i64> = (back..back + 24).map(|back| index(feature, back)).collect();
                     let values = gather(graph, &flat, &values);
                     let [largest, smallest] =
                         ["ReduceMax", "ReduceMin"].map(|operation| reduce(graph, operation, &values));
                     graph.node("Sub", &[&largest, &smallest], Vec::new())
                 }
-                Term::Deviation { feature, samples } => {
+                Predictor::Deviation { feature, samples } => {
                     let values: Vec<i64> = (0..samples).map(|back| index(feature, back)).collect();
                     let values = gather(graph, &flat, &values);
                     let mean = reduce(graph, "ReduceMean", &values);
@@ -402,21 +403,21 @@ impl Terms {
     }
 }
 
-impl Term {
+impl Predictor {
     fn feature(self) -> usize {
         match self {
-            Term::Value { feature, .. }
-            | Term::Change { feature, .. }
-            | Term::SquareRoot { feature }
-            | Term::VapourPressure { feature }
-            | Term::Range { feature, .. }
-            | Term::Deviation { feature, .. } => feature,
+            Predictor::Value { feature, .. }
+            | Predictor::Change { feature, .. }
+            | Predictor::SquareRoot { feature }
+            | Predictor::VapourPressure { feature }
+            | Predictor::Range { feature, .. }
+            | Predictor::Deviation { feature, .. } => feature,
         }
     }
 
     fn index_back(self, index: impl Fn(usize, usize) -> i64) -> i64 {
         match self {
-            Term::Value { feature, back } | Term::Change { feature, back } => index(feature, back),
+            Predictor::Value { feature, back } | Predictor::Change { feature, back } => index(feature, back),
             other => index(other.feature(), 0),
         }
     }

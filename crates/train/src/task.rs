@@ -1,4 +1,4 @@
-//! A forecasting problem: what a window holds, and what is forecast from it.
+//! A forecasting task: the predictors that a window holds, and the targets.
 
 use serde::Serialize;
 
@@ -13,9 +13,9 @@ use forecastd_record::Record;
 use super::dataset::TargetSpec;
 use super::options::{Protocol, TrainOptions};
 
-/// What a window holds and what is forecast from it.
+/// The predictors that a window holds, and the targets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Problem {
+pub struct Task {
     /// Which features and targets.
     pub style: Style,
     /// How far a forecast is from the newest sample.
@@ -43,7 +43,7 @@ pub(super) const STATION_QUANTITIES: [Quantity; 5] = [
     Quantity::WindSpeed,
 ];
 
-impl Problem {
+impl Task {
     /// How windows are cut from `record`.
     pub fn window(&self, record: &Record, site: Site) -> WindowSpec {
         let features = match self.style {
@@ -91,8 +91,8 @@ impl Problem {
         }
     }
 
-    /// The problem with what the user wants otherwise.
-    pub fn with_options(mut self, options: &TrainOptions) -> Problem {
+    /// The task with what the user wants otherwise.
+    pub fn with_options(mut self, options: &TrainOptions) -> Task {
         self.samples = options.samples.unwrap_or(self.samples);
         self.protocol = options.protocol.unwrap_or(self.protocol);
         self

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense::Dense;
 use crate::epoch::Validation;
-use crate::fit::Task;
+use crate::fit::Objective;
 use crate::network::{Recurrent, RecurrentSettings};
 use crate::parameters::numbers;
 
@@ -124,7 +124,7 @@ impl Sequences {
 
 /// Reviews to whether they are in favour.
 #[derive(Debug)]
-pub struct ReviewTask {
+pub struct ReviewObjective {
     /// Four fifths of the reviews, to learn from.
     pub train: Sequences,
     /// The others, to choose by.
@@ -134,9 +134,9 @@ pub struct ReviewTask {
     device: Device,
 }
 
-impl ReviewTask {
-    /// The task of some reviews. The vocabulary is that of all of them, as Keras'.
-    pub fn new(reviews: &Reviews, settings: &ReviewSettings, device: Device) -> ReviewTask {
+impl ReviewObjective {
+    /// The objective of some reviews. The vocabulary is that of all of them, as Keras'.
+    pub fn new(reviews: &Reviews, settings: &ReviewSettings, device: Device) -> ReviewObjective {
         let reviews = &reviews.reviews;
         let vocabulary =
             Vocabulary::new(reviews.iter().map(|review| review.text.as_str()), settings.num_words);
@@ -155,11 +155,11 @@ impl ReviewTask {
             sequences
         };
         let (train, validation) = (sequences(train), sequences(validation));
-        ReviewTask { train, validation, distinct_words: vocabulary.distinct(), device }
+        ReviewObjective { train, validation, distinct_words: vocabulary.distinct(), device }
     }
 }
 
-impl Task for ReviewTask {
+impl Objective for ReviewObjective {
     type Model = ReviewNetwork;
 
     fn examples(&self) -> usize {

@@ -1,20 +1,14 @@
-//! `/metrics`, `/healthz` and `/readyz` over HTTP, for clients that may be slow, idle or many.
+//! Connections of clients that may be slow, idle or many.
 //!
 //! Whatever clients do, they hold at most so many connections and each for a limited time without progress, so that broker
 //! and journal always find a descriptor; see [`Limits`].
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -24,17 +18,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
 
-use crate::operations::health::Health;
-use crate::operations::metrics::Metrics;
-
 /// The most bytes of a request's head, and of what a connection buffers.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// The most header fields of a request.
 const MAX_HEADERS: usize = 64;
-
-/// The most bytes of a request's body that a route reads.
-const MAX_BODY_BYTES: usize = 16 << 10;
 
 /// The pause after a connection could not be accepted for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -54,6 +42,14 @@ pub struct Limits {
     pub shutdown: Duration,
 }
 
+impl Limits {
+    /// How many of the connections may listen for events, which keeps them open for long: half of them, so that the others
+    /// always come to an end and serve the next client.
+    pub(super) fn listeners(&self) -> usize {
+        self.connections / 2
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -66,40 +62,8 @@ impl Default for Limits {
     }
 }
 
-#[derive(Clone)]
-struct Shared {
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-}
-
-/// Serves on `listener`, within `limits`, until `shutdown` completes and the responses in flight are written or out of time.
-///
-/// A connection that cannot be accepted is no end: it is logged, and the next is tried.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-    limits: Limits,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) {
-    let response_limit = limits.response;
-    let router = Router::new()
-        .route("/", get(index))
-        .route("/metrics", get(show_metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(Shared { metrics, health })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(move |request: Request, next: Next| async move {
-            match timeout(response_limit, next.run(request)).await {
-                Ok(response) => response,
-                Err(_) => (StatusCode::REQUEST_TIMEOUT, "out of time\n").into_response(),
-            }
-        }));
-    serve_connections(listener, router, limits, shutdown).await;
-}
-
-async fn serve_connections(
+/// Serves on `listener` until `shutdown` completes; see [`super::serve`].
+pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
@@ -238,41 +202,5 @@ impl AsyncWrite for WriteLimited {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-async fn index() -> &'static str {
-    concat!(
-        "forecastd ",
-        env!("CARGO_PKG_VERSION"),
-        "\n\n/metrics  for Prometheus\n/healthz  200 while it works, else 503 and what is stuck\n",
-        "/readyz   200 when model and broker are there, else 503 and what is missing\n"
-    )
-}
-
-async fn show_metrics(State(shared): State<Shared>) -> Response {
-    let content_type = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-    // It reads /proc and writes a thousand lines: a millisecond, too long for the asynchronous runtime.
-    match tokio::task::spawn_blocking(move || shared.metrics.encode()).await {
-        Ok(text) => ([content_type], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be written");
-            (StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n").into_response()
-        }
-    }
-}
-
-async fn healthz(State(shared): State<Shared>) -> Response {
-    verdict(&shared.health.stuck())
-}
-
-async fn readyz(State(shared): State<Shared>) -> Response {
-    verdict(&shared.health.not_ready())
-}
-
-fn verdict(reasons: &[&str]) -> Response {
-    match reasons {
-        [] => "ok\n".into_response(),
-        reasons => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", reasons.join("\n"))).into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! Shipping: the best network is judged, learned once more if that is wanted, and written; and the report.
+//! Export: the best network is judged, refitted if that is wanted, and written; and the report.
 
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ impl Session<'_> {
         let candidate = self.candidate.take();
         let mut figures = Vec::new();
         let shipped = match &candidate {
-            Some(candidate) => self.ship(candidate, &mut figures),
+            Some(candidate) => self.export(candidate, &mut figures),
             None => Ok(()),
         };
         // A model that is refused is one that its user wants to look at.
@@ -49,7 +49,7 @@ impl Session<'_> {
     /// The model's name: what the user says, the file's, or the experiment's.
     fn name(&self, candidate: &Candidate) -> String {
         let stem = self.options.out.as_deref().and_then(options::stem);
-        self.options.name.clone().or(stem).unwrap_or_else(|| candidate.draft.experiment.to_owned())
+        self.options.name.clone().or(stem).unwrap_or_else(|| candidate.facts.experiment.to_owned())
     }
 
     /// Scores a network on a part of its record.
@@ -73,13 +73,13 @@ impl Session<'_> {
             };
             self.observer.event(&judged);
         }
-        let quantiles = &candidate.draft.quantiles;
+        let quantiles = &candidate.facts.quantiles;
         let site = self.site(&candidate.record)?;
         figures.push(PartFigures::of(&candidate.record, site, &errors, &cases, quantiles));
         Ok(errors)
     }
 
-    fn ship(&mut self, chosen: &Candidate, figures: &mut Vec<PartFigures>) -> Result<(), TrainError> {
+    fn export(&mut self, chosen: &Candidate, figures: &mut Vec<PartFigures>) -> Result<(), TrainError> {
         let refit = self.options.refit;
         let mut validation = self.score(chosen, Part::Validation, figures)?;
         let Some(out) = &self.options.out else { return Ok(()) };

@@ -1,0 +1,151 @@
+//! Where a station stands, as its payload has it, and what becomes of it when it stands elsewhere.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::models::empty_history;
+use super::{Character, Oddity, Station};
+use crate::forecast::verification::Verification;
+use crate::intake::screening::Screening;
+use crate::model::Model;
+use crate::station::experts::StationExperts;
+use crate::weather::place::{Place, Precision};
+use crate::weather::site::Site;
+use crate::window::spec::WindowSpec;
+
+/// Where a payload says that its station stands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Reported {
+    latitude_deg: f64,
+    longitude_deg: f64,
+    elevation_m: Option<f64>,
+    /// The second of the first reading there, where it stood elsewhere before.
+    moved_s: Option<i64>,
+}
+
+impl Reported {
+    fn new(site: Site, moved_s: Option<i64>) -> Reported {
+        let Site { latitude_deg, longitude_deg, elevation_m } = site;
+        Reported { latitude_deg, longitude_deg, elevation_m, moved_s }
+    }
+
+    fn site(&self) -> Site {
+        let Reported { latitude_deg, longitude_deg, elevation_m, .. } = *self;
+        Site { latitude_deg, longitude_deg, elevation_m }
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.site().validate().is_ok()
+            && self.moved_s.is_none_or(|second| Timestamp::from_second(second).is_ok())
+    }
+}
+
+/// What the site of a reading means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sighting {
+    /// Nothing: there is none, it is the one that is known, or the configuration says better.
+    Nothing,
+    /// It is the first that is known, or not far from it.
+    First,
+    /// The station stands elsewhere now, so far away.
+    Moved(f64),
+}
+
+/// Where a station stands by what the configuration says and by what its payload has.
+pub(super) fn place(configured: Option<Place>, reported: Option<Reported>) -> Option<Place> {
+    let is_precise = |place: &Place| place.precision == Precision::Given;
+    let reported = || reported.map(|reported| Place::from_payload(reported.site()));
+    configured.filter(is_precise).or_else(reported).or(configured)
+}
+
+impl Station {
+    /// Where it stands, if that is known: as the configuration gives it, else as its payload has it, else roughly, by its time
+    /// zone or country.
+    pub fn place(&self) -> Option<Place> {
+        place(self.setup.place, self.reported)
+    }
+
+    /// What the site of a reading of `time` means. Late readings do not move a station, and neither does what a receiver's
+    /// position varies by: as much as a model for one site is good for.
+    pub fn sighted(&self, time: Timestamp, site: Option<Site>) -> Sighting {
+        let Some(site) = site.filter(|site| site.validate().is_ok()) else { return Sighting::Nothing };
+        if self.newest.is_some_and(|(newest, _)| time < newest) {
+            return Sighting::Nothing;
+        }
+        let Some(before) = self.reported else { return Sighting::First };
+        let distance_km = before.site().distance_km(&site);
+        match distance_km > WindowSpec::MAX_DISTANCE_KM {
+            true => Sighting::Moved(distance_km),
+            false => Sighting::Nothing,
+        }
+    }
+
+    /// Takes the site of a reading of `time`. Where it is another than before, all that was known of the station is of the place
+    /// before, and is forgotten, unless the configuration says where it stands. Nothing may be in flight then, and the models
+    /// of the station may be others.
+    pub fn sight(&mut self, time: Timestamp, site: Site) {
+        let sighting = self.sighted(time, Some(site));
+        let configured = self.setup.place.filter(|place| place.precision == Precision::Given);
+        match sighting {
+            Sighting::Nothing => return,
+            Sighting::First => self.reported = Some(Reported::new(site, None)),
+            Sighting::Moved(distance_km) if configured.is_none() => {
+                debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
+                self.reported = Some(Reported::new(site, Some(time.as_second())));
+                self.oddities.push(Oddity::Moved { distance_km: distance_km.round() as u32 });
+                self.forget_place();
+            }
+            Sighting::Moved(_) => self.reported = Some(Reported::new(site, None)),
+        }
+        if let Some(configured) = configured {
+            let distance_km = configured.site.distance_km(&site);
+            if distance_km > WindowSpec::MAX_DISTANCE_KM {
+                self.oddities.push(Oddity::PlaceDiffers { distance_km: distance_km.round() as u32 });
+            }
+        }
+        self.measure_readiness();
+    }
+
+    /// Forgets what is of a place: readings, what was believed of them, what experts learned, and forecasts that wait. Scores
+    /// stay, as they are of forecasts that were published.
+    fn forget_place(&mut self) {
+        let specialists: Vec<Arc<Model>> = self.specialists.to_vec();
+        self.history = empty_history(&self.model, &specialists);
+        self.screening = Screening::default();
+        self.verification = Verification::with_scores(self.verification.scores().clone());
+        self.character = Character::default();
+        self.newest = None;
+        self.newest_forecast = None;
+        if self.experts.is_some() {
+            self.experts = Some(Box::new(StationExperts::new(&self.model.manifest)));
+            self.mark_experts_changed();
+        }
+    }
+
+    /// The first reading where the station stands now, where it stood elsewhere before: nothing older is of this place.
+    pub(super) fn moved_at(&self) -> Option<Timestamp> {
+        let is_configured = self.setup.place.is_some_and(|place| place.precision == Precision::Given);
+        let moved_s = self.reported.and_then(|reported| reported.moved_s).filter(|_| !is_configured)?;
+        Timestamp::from_second(moved_s).ok()
+    }
+
+    /// Whether a reading of `time` is from before the station stood where it stands.
+    pub(super) fn is_of_another_place(&self, time: Timestamp) -> bool {
+        self.moved_at().is_some_and(|moved_at| time < moved_at)
+    }
+
+    /// Looks at the day before, when another one has begun.
+    pub(super) fn look_at_days(&mut self) {
+        let place = self.place();
+        if self.character.look(&self.history, place) {
+            self.oddities.extend(self.character.oddities(place, self.model.manifest.ranges.as_ref()));
+        }
+    }
+
+    /// What was found to be odd since it was last taken; what stays odd is found again every day.
+    pub fn take_oddities(&mut self) -> Vec<Oddity> {
+        std::mem::take(&mut self.oddities)
+    }
+}

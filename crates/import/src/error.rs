@@ -1,0 +1,176 @@
+//! Why a history cannot be brought in.
+
+use std::path::PathBuf;
+
+use forecastd_core::Quantity;
+use forecastd_journal::JournalError;
+use forecastd_record::{CsvError, RecordError};
+
+/// Why a history cannot be brought in.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file cannot be read.
+    #[error("{path}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no database of SQLite.
+    #[error("{path} is no SQLite database{}", hint(.meant), path = .path.display())]
+    NoDatabase {
+        /// Which file.
+        path: PathBuf,
+        /// What may be meant.
+        meant: Option<&'static str>,
+    },
+    /// The database is not that of the program.
+    #[error(
+        "{path} is no database of {program}: there is no table {table:?}{}{}",
+        found(.tables), hint(.meant), path = .path.display()
+    )]
+    NoTable {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it was to be.
+        program: &'static str,
+        /// The table that is missing.
+        table: &'static str,
+        /// Those that are there.
+        tables: Vec<String>,
+        /// What may be meant.
+        meant: Option<&'static str>,
+    },
+    /// The database is of a version that is not known.
+    #[error("{path}: table {table:?} has no column {column:?}: {advice}", path = .path.display())]
+    NoColumn {
+        /// Which file.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The column that is missing.
+        column: &'static str,
+        /// What can be done.
+        advice: &'static str,
+    },
+    /// Another program holds the database.
+    #[error(
+        "{path} is locked by another program for longer than {waited_s} s; stop it for the import, or import a copy of the file",
+        path = .path.display()
+    )]
+    Locked {
+        /// Which file.
+        path: PathBuf,
+        /// How long it was waited for, in seconds.
+        waited_s: u64,
+    },
+    /// The database cannot be read.
+    #[error("{path} cannot be read", path = .path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// Rows are of a unit system that does not exist.
+    #[error(
+        "{path}: usUnits is {found} in {rows} rows; WeeWX has 1 (US), 16 (METRIC) and 17 (METRICWX)",
+        path = .path.display()
+    )]
+    UnitSystem {
+        /// Which file.
+        path: PathBuf,
+        /// What stands there.
+        found: String,
+        /// In how many rows.
+        rows: u64,
+    },
+    /// It is not said which entities are to be read.
+    #[error("say which entities: --entity air_temperature=sensor.NAME{}", listed("the file has", .found))]
+    NoEntity {
+        /// Entities that may be meant, with their units.
+        found: Vec<String>,
+    },
+    /// The file does not know an entity.
+    #[error("{path}: no entity {entity:?}{}", listed("the file has", .near), path = .path.display())]
+    UnknownEntity {
+        /// Which file.
+        path: PathBuf,
+        /// The entity.
+        entity: String,
+        /// Entities of similar names.
+        near: Vec<String>,
+    },
+    /// An entity's unit is missing, or none of its quantity.
+    #[error("{entity}: {message}")]
+    Unit {
+        /// The entity.
+        entity: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The entities, or what a mapping says, do not fit together.
+    #[error("{0}")]
+    Mapping(String),
+    /// A file holds more than one series of a quantity.
+    #[error(
+        "{path}: {quantity} is measured by several: {}; choose with where = {{ {tag} = {first:?} }}, or say in the mapping that \
+         all are right: sure = [\"station\"]",
+        .texts.join(", "), path = .path.display()
+    )]
+    SeveralSeries {
+        /// Which file.
+        path: PathBuf,
+        /// What they measure.
+        quantity: Quantity,
+        /// The tag that tells them apart.
+        tag: String,
+        /// One of its texts.
+        first: String,
+        /// Its texts.
+        texts: Vec<String>,
+    },
+    /// Nothing in it is what the mapping names.
+    #[error("{path}: {points} points and not one with a field that the mapping names{}", listed("found", .found), path = .path.display())]
+    NoField {
+        /// Which file.
+        path: PathBuf,
+        /// How many points there are.
+        points: u64,
+        /// Fields that are there.
+        found: Vec<String>,
+    },
+    /// A file of lines cannot be understood.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    /// The readings are nothing to work with.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The journal cannot be written. What was written before is there.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It was interrupted before anything was written.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+}
+
+fn hint(meant: &Option<&'static str>) -> String {
+    meant.map(|meant| format!("; {meant}")).unwrap_or_default()
+}
+
+fn found(tables: &[String]) -> String {
+    const MOST: usize = 8;
+    match tables {
+        [] => "; it has none".to_owned(),
+        few if few.len() <= MOST => format!("; it has {}", few.join(", ")),
+        many => format!("; it has {} and {} more", many[..MOST].join(", "), many.len() - MOST),
+    }
+}
+
+fn listed(what: &str, names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!("; {what} {}", names.join(", ")),
+    }
+}

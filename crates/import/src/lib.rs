@@ -1,0 +1,37 @@
+//! The histories that other programs hold, brought into the journal of the daemon.
+//!
+//! A history is read whole ([`read`]): sorted, judged as files of a record are. Then it is written ([`write`]): every reading
+//! goes through the intake that live ones go through, one reading for each slot of the time grid is left, and what the
+//! journal has of a slot stands. So an import may be broken off and run again, and the journal holds the same as if it had
+//! not been.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `origin` | where a history is |
+//! | `sqlite` | another program's database, which is only read, a page at a time |
+//! | `weewx` | WeeWX' table `archive` |
+//! | `home_assistant` | Home Assistant's recorder |
+//! | `line_protocol` | a line of InfluxDB |
+//! | `influx` | points of InfluxDB as readings |
+//! | `partials` | values that come one by one, merged into readings |
+//! | `slots` | what is believed of readings, one for each slot |
+//! | `write` | the way into the journal |
+//! | `summary` | what came of it |
+
+mod error;
+mod home_assistant;
+mod influx;
+mod line_protocol;
+mod origin;
+mod partials;
+mod slots;
+mod sqlite;
+mod summary;
+mod weewx;
+mod write;
+
+pub use error::ImportError;
+pub use home_assistant::Entity;
+pub use origin::{History, Origin, Progress, read};
+pub use summary::{Refused, Summary};
+pub use write::{Destination, write};

@@ -1,0 +1,125 @@
+//! Where a history is, and how it is read.
+
+use std::path::PathBuf;
+
+use forecastd_mapping::{Description, SlotMerger};
+use forecastd_record::{Readings, RecordSource, Row};
+use jiff::Timestamp;
+
+use forecastd_core::Grid;
+
+use crate::home_assistant::{self, Entity};
+use crate::{ImportError, influx, weewx};
+
+/// Where a history is.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// WeeWX' database, `weewx.sdb`.
+    Weewx {
+        /// The file.
+        path: PathBuf,
+        /// How its columns are to be understood, where that is not the preset `weewx-archive`.
+        mapping: Option<Description>,
+    },
+    /// CSV files.
+    Csv(RecordSource),
+    /// Home Assistant's recorder, `home-assistant_v2.db`.
+    HomeAssistant {
+        /// The file.
+        path: PathBuf,
+        /// What is read.
+        entities: Vec<Entity>,
+    },
+    /// Points of InfluxDB's line protocol, in files that may be compressed by gzip.
+    Influx {
+        /// The files.
+        paths: Vec<PathBuf>,
+        /// Which fields are which quantities.
+        mapping: Description,
+    },
+}
+
+/// Hears how far an import is, and says whether it is to go on.
+pub trait Progress {
+    /// So much of the history has been read, from 0 to 1.
+    fn reading(&mut self, share: f64) -> bool;
+
+    /// So many readings of so many have been written, up to the reading of this time.
+    fn writing(&mut self, written: u64, of: u64, time: Timestamp) -> bool;
+}
+
+/// Hears nothing, and always goes on.
+impl Progress for () {
+    fn reading(&mut self, _: f64) -> bool {
+        true
+    }
+
+    fn writing(&mut self, _: u64, _: u64, _: Timestamp) -> bool {
+        true
+    }
+}
+
+/// A history that has been read.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Its readings, by time, and what was wrong with them.
+    pub readings: Readings,
+    /// Rows, states or points that were looked at.
+    pub rows: u64,
+    /// Those that hold no value.
+    pub empty: u64,
+}
+
+/// Reads a history. Messages of several sensors, and those that come every few seconds, are merged into the slots of `grid`, as
+/// those of a live station are. `elevation_m` is the station's height, which brings pressure at sea level back to it, where
+/// the history itself does not say.
+///
+/// # Errors
+/// [`ImportError`] when it cannot be read, or looks wrong as a whole; [`ImportError::Interrupted`] when `progress` says so.
+pub fn read(
+    origin: &Origin,
+    grid: Grid,
+    elevation_m: Option<f64>,
+    progress: &mut dyn Progress,
+) -> Result<History, ImportError> {
+    match origin {
+        Origin::Weewx { path, mapping } => weewx::read(path, mapping.as_ref(), elevation_m, progress),
+        Origin::HomeAssistant { path, entities } => {
+            home_assistant::read(path, entities, grid, elevation_m, progress)
+        }
+        Origin::Influx { paths, mapping } => influx::read(paths, mapping, grid, elevation_m, progress),
+        Origin::Csv(source) => {
+            let mut goes_on = true;
+            let mut readings = Readings::read_with(source, &mut |share| {
+                goes_on = progress.reading(share);
+                goes_on
+            })?;
+            if !goes_on {
+                return Err(ImportError::Interrupted);
+            }
+            let rows =
+                readings.rows.len() as u64 + readings.faults.broken + readings.faults.wrong_clock.count;
+            let before = readings.rows.len();
+            readings.rows.retain(|(_, values)| !values.is_empty());
+            let empty = (before - readings.rows.len()) as u64;
+            if source.mapping.as_ref().is_some_and(|mapping| mapping.mapping().merges()) {
+                readings.rows = merged(readings.rows, grid);
+            }
+            Ok(History { readings, rows, empty })
+        }
+    }
+}
+
+/// Merges sorted readings into one for each slot.
+pub(crate) fn merged(rows: Vec<Row>, grid: Grid) -> Vec<Row> {
+    let mut merger = SlotMerger::new(grid);
+    let mut all = Vec::new();
+    for (time, values) in rows {
+        // Sorted, none is late.
+        if let Some(forecastd_mapping::Merged::Finished(time, values)) = merger.add(time, &values) {
+            all.push((time, values));
+        }
+    }
+    all.extend(merger.flush());
+    all
+}

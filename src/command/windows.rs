@@ -1,0 +1,228 @@
+//! The windows of a record as a file of arrays, for whoever trains with something else than our trainer.
+
+use std::fmt;
+use std::io::{BufWriter, Error};
+use std::path::PathBuf;
+
+use forecastd_atomic_file::{self as atomic_file, SameFileError, WriteError};
+use forecastd_core::{
+    Feature, Manifest, MissingValues, Normalisation, Quantity, Site, SiteError, Split, Wave, WindowSpec,
+    WindowSpecError,
+};
+use forecastd_model::{Artefact, ArtefactError};
+use forecastd_record::{
+    CsvError, CsvMapping, DEFAULT_SPLIT, Part, Record, RecordError, RecordSource, Windows, WindowsError,
+    known_quantities,
+};
+
+/// What the windows are of, and how they are cut.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WindowsOptions {
+    /// The record: a CSV file, compressed by gzip or not. Several files, folders of them or patterns ("data/*.csv.gz") are
+    /// read as one
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub csv: Vec<PathBuf>,
+    /// How the columns of the CSV file are to be understood, where its header does not say
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// Where the station stands, degrees north; else what the file or its mapping says
+    #[arg(long, value_name = "DEGREES", requires = "longitude", allow_negative_numbers = true)]
+    pub latitude: Option<f64>,
+    /// Where the station stands, degrees east
+    #[arg(long, value_name = "DEGREES", requires = "latitude", allow_negative_numbers = true)]
+    pub longitude: Option<f64>,
+    /// Where the station stands, metres above sea level
+    #[arg(long, value_name = "METRES", requires = "latitude", allow_negative_numbers = true)]
+    pub elevation: Option<f64>,
+    /// The archive of arrays to write (.npz)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Cuts windows as this model has them, with its statistics and leads: what the daemon would give it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["features", "samples", "sample_every_s", "grid_step_s", "max_hole_s", "leads"])]
+    pub model: Option<PathBuf>,
+    /// Columns of a window [default: temperature, pressure, humidity, dew point and wind speed, as far as the record has them,
+    /// and the time of day and year]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub features: Vec<Feature>,
+    /// Samples of a window
+    #[arg(long, value_name = "COUNT", default_value_t = 72)]
+    pub samples: usize,
+    /// Seconds between two samples
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub sample_every_s: u32,
+    /// Seconds between two slots of the time grid
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub grid_step_s: u32,
+    /// The longest hole that is filled, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10_800)]
+    pub max_hole_s: u32,
+    /// The longest lead in hours: there is a target for each hour up to it
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub leads: u32,
+    /// The name of the model to be, in the manifest
+    #[arg(long, default_value = "own")]
+    pub name: String,
+}
+
+/// Why there are no windows.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowsCommandError {
+    /// The model cannot be read.
+    #[error("model {path}", path = .path.display())]
+    Model {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ArtefactError>,
+    },
+    /// The record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The mapping cannot be read.
+    #[error(transparent)]
+    Csv(#[from] CsvError),
+    /// The site that was given is not on earth.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// Windows cannot be cut so.
+    #[error(transparent)]
+    Spec(#[from] WindowSpecError),
+    /// A name that no model can have.
+    #[error("--name {0:?} is not 1 to 64 visible characters")]
+    Name(String),
+    /// There are none.
+    #[error(transparent)]
+    Windows(#[from] WindowsError),
+    /// Two of the files are one.
+    #[error(transparent)]
+    SameFile(#[from] SameFileError),
+    /// The archive cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenWindows {
+    /// The archive.
+    pub path: PathBuf,
+    /// Windows of the training, validation and test part.
+    pub parts: [usize; 3],
+    /// How they were cut.
+    pub spec: WindowSpec,
+    /// Targets of each.
+    pub leads: usize,
+    /// What was wrong with the record, if anything.
+    pub faults: Option<String>,
+}
+
+impl fmt::Display for WrittenWindows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [train, validation, test] = self.parts;
+        if let Some(faults) = &self.faults {
+            writeln!(formatter, "note: {faults}")?;
+        }
+        let features: Vec<String> = self.spec.features.iter().map(Feature::to_string).collect();
+        writeln!(
+            formatter,
+            "{}: {} windows of {} samples × {} features, {} targets each: {train} to train, {validation} to validate, {test} to test",
+            self.path.display(),
+            train + validation + test,
+            self.spec.samples,
+            features.len(),
+            self.leads
+        )?;
+        write!(formatter, "features: {}", features.join(", "))
+    }
+}
+
+/// How windows are cut, and what else a model may give.
+struct Cut {
+    spec: WindowSpec,
+    lead_h: Vec<u32>,
+    split: Split,
+    normalisation: Option<Normalisation>,
+}
+
+/// Writes the windows of a record.
+///
+/// # Errors
+/// [`WindowsCommandError`].
+pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandError> {
+    let read = options.csv.iter().map(|path| ("--csv", path));
+    let read = read.chain(options.mapping.as_ref().map(|path| ("--mapping", path)));
+    let read = read.chain(options.model.as_ref().map(|path| ("--model", path)));
+    atomic_file::ensure_distinct(read.chain([("--out", &options.out)]))?;
+    atomic_file::check_writable(&options.out)?;
+    if !Manifest::is_name(&options.name) {
+        return Err(WindowsCommandError::Name(options.name.clone()));
+    }
+    let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
+    let source = RecordSource { paths: options.csv.clone(), mapping };
+    let Cut { spec, lead_h, split, normalisation } = cut(options, &source)?;
+    let record = Record::read_for(&source, &spec)?;
+    let record = match (options.latitude, options.longitude) {
+        (Some(latitude_deg), Some(longitude_deg)) => {
+            let site = Site { elevation_m: options.elevation, ..Site::new(latitude_deg, longitude_deg) };
+            site.validate()?;
+            record.at_site(Some(site))
+        }
+        _ => record,
+    };
+    let windows = Windows::new(&record, &spec, &lead_h, split, normalisation)?;
+    let manifest = windows.manifest(&options.name);
+    let failed = |source: Error| WriteError { path: options.out.clone(), source };
+    let file = BufWriter::new(atomic_file::AtomicFile::create(&options.out)?);
+    let file = windows.write(&manifest, file).map_err(failed)?;
+    file.into_inner().map_err(|error| failed(error.into_error()))?.commit()?;
+    Ok(WrittenWindows {
+        path: options.out.clone(),
+        parts: [Part::Train, Part::Validation, Part::Test].map(|part| windows.of_part(part)),
+        spec,
+        leads: lead_h.len(),
+        faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(ToString::to_string),
+    })
+}
+
+fn cut(options: &WindowsOptions, source: &RecordSource) -> Result<Cut, WindowsCommandError> {
+    if let Some(path) = &options.model {
+        let artefact = Artefact::read(path)
+            .map_err(|source| WindowsCommandError::Model { path: path.clone(), source: Box::new(source) })?;
+        let manifest = artefact.manifest;
+        return Ok(Cut {
+            split: manifest.training.map_or(DEFAULT_SPLIT, |training| training.split),
+            spec: manifest.window,
+            lead_h: manifest.lead_h,
+            normalisation: Some(manifest.normalisation),
+        });
+    }
+    let features = match options.features.as_slice() {
+        [] => default_features(&known_quantities(source)?),
+        features => features.to_vec(),
+    };
+    let spec = WindowSpec {
+        grid_step_s: options.grid_step_s,
+        sample_every_s: options.sample_every_s,
+        samples: options.samples,
+        max_hole_s: options.max_hole_s,
+        site: None,
+        missing: MissingValues::Refused,
+        features,
+    };
+    spec.validate()?;
+    Ok(Cut { spec, lead_h: (1..=options.leads).collect(), split: DEFAULT_SPLIT, normalisation: None })
+}
+
+fn default_features(known: &[Quantity]) -> Vec<Feature> {
+    const WANTED: [Quantity; 5] = [
+        Quantity::AirTemperature,
+        Quantity::AirPressure,
+        Quantity::RelativeHumidity,
+        Quantity::DewPointTemperature,
+        Quantity::WindSpeed,
+    ];
+    let measured = WANTED.into_iter().filter(|quantity| known.contains(quantity)).map(Feature::Quantity);
+    let waves = [Wave::Sin, Wave::Cos];
+    let times = waves.map(Feature::TimeOfDay).into_iter().chain(waves.map(Feature::TimeOfYear));
+    measured.chain(times).collect()
+}

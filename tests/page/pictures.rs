@@ -1,0 +1,92 @@
+//! The pictures of the page in `docs/`, made of a real record that ends now:
+//!
+//! `FORECASTD_DATA=… cargo test --workspace --features train --test page -- --ignored pictures`
+
+use std::path::{Path, PathBuf};
+
+use forecastd_core::Quantity;
+use forecastd_record::{CsvReader, Row};
+use forecastd_testkit::browser::{Browser, DESK, Look, PHONE};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::installation::Installation;
+use crate::world::World;
+
+/// Days of the record that are replayed, up to a frosty morning of the Jena record.
+const DAYS: i64 = 45;
+const END: &str = "2020-03-24T16:00:00Z";
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+/// The rows of the record, as many days as are wanted, moved so that the last is of the last ten minutes.
+fn rows(days: i64) -> Vec<Row> {
+    let data = std::env::var_os("FORECASTD_DATA").expect("FORECASTD_DATA names the folder with the records");
+    let end: Timestamp = END.parse().unwrap();
+    let reader = CsvReader::open(&Path::new(&data).join("jena_2020_10min.csv"), None).unwrap();
+    let from = end - SignedDuration::from_hours(24 * days);
+    let mut rows: Vec<Row> =
+        reader.filter_map(Result::ok).filter(|(time, _)| (from..=end).contains(time)).collect();
+    rows.sort_by_key(|(time, _)| *time);
+    let last = rows.last().unwrap().0;
+    let now = Timestamp::from_second(Timestamp::now().as_second() / 600 * 600).unwrap();
+    let shift = now.duration_since(last);
+    rows.into_iter().map(|(time, values)| (time + shift, values)).collect()
+}
+
+async fn send(world: &World, station: &str, rows: &[Row], warmer_c: f32) {
+    for (time, values) in rows {
+        let values = values.iter().map(|(quantity, value)| {
+            let value = if quantity == Quantity::AirTemperature { value + warmer_c } else { value };
+            format!(",\"{}\":{value}", quantity.key())
+        });
+        let reading = format!("{{\"time\":\"{time}\"{}}}", values.collect::<String>());
+        world.home.hand_in(&format!("weather/{station}/reading"), reading).await;
+    }
+    let newest = rows.last().unwrap().0.to_string();
+    let path = format!("/api/v1/stations/{station}");
+    world.reaches(&path, |found| found["forecast"]["issued_at"] == newest.as_str()).await;
+}
+
+fn real(installation: Installation) -> Installation {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world.onnx");
+    installation
+        .set("model.path", model.display())
+        .set("forecast.experts", true)
+        .set("forecast.threshold_c", 5.0)
+        .set("stations.stale_after_s", 3600)
+}
+
+async fn take(world: &World, name: &str, look: Look, station: Option<&str>, shows: &str) {
+    let browser = Browser::start(look);
+    browser.go(&world.page(station));
+    browser.shows(shows).await;
+    std::fs::write(docs().join(format!("{name}.png")), browser.picture()).unwrap();
+    assert!(browser.console().is_empty(), "{:?}", browser.console());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it writes the pictures in docs/, from a real record"]
+async fn pictures() {
+    let world = World::start_with(real).await;
+    let all = rows(DAYS);
+    send(&world, "jena", &all, 0.0).await;
+    let past = "forecast 24 hours before";
+    take(&world, "page-light", DESK, Some("jena"), past).await;
+    take(&world, "page-dark", Look { is_dark: true, ..DESK }, Some("jena"), past).await;
+    take(&world, "page-phone", PHONE, Some("jena"), past).await;
+
+    let week = &all[all.len() - 7 * 144..];
+    for (station, warmer_c) in [("harbour", 2.5), ("orchard", -1.25), ("roof", 0.75), ("valley", -3.5)] {
+        send(&world, station, week, warmer_c).await;
+    }
+    send(&world, "allotment", &all[all.len() - 30..], 1.0).await;
+    take(&world, "page-stations", DESK, None, "6 stations").await;
+    take(&world, "page-warm-up", Look { height: 700, ..DESK }, Some("allotment"), "Warming up.").await;
+
+    let stale = World::start_with(|installation| real(installation).set("stations.stale_after_s", 1)).await;
+    send(&stale, "orchard", week, -1.25).await;
+    stale.reaches("/api/v1/stations/orchard", |found| found["status"]["state"] == "stale").await;
+    take(&stale, "page-stale", DESK, Some("orchard"), past).await;
+}
