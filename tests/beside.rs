@@ -63,6 +63,14 @@ impl Setting {
     }
 }
 
+/// A forecast of somebody beside what was observed.
+struct Compared {
+    error: f64,
+    newest: f64,
+    observed: f64,
+    is_within: bool,
+}
+
 /// Somebody's forecasts: every six hours, for some leads, a degree too warm at first and wilder later.
 fn theirs(observed: &BTreeMap<i64, f64>) -> Vec<(i64, i64, f64, f64, f64)> {
     let mut forecasts = Vec::new();
@@ -103,26 +111,29 @@ fn forecasts_of_others_are_scored_over_the_cases_that_the_model_has_too() {
             .filter(|(origin, lead, ..)| *lead == lead_h && *origin >= first)
             .map(|(origin, lead, middle, low, high)| {
                 let observed = setting.observed[&(origin + lead * 3600)];
-                (middle - observed, setting.observed[origin], observed, (*low..=*high).contains(&observed))
+                Compared {
+                    error: middle - observed,
+                    newest: setting.observed[origin],
+                    observed,
+                    is_within: (*low..=*high).contains(&observed),
+                }
             })
             .collect();
         matched += cases.len();
-        let mean = |of: &dyn Fn(&(f64, f64, f64, bool)) -> f64| {
-            cases.iter().map(of).sum::<f64>() / cases.len() as f64
-        };
-        let model = |case: &(f64, f64, f64, bool)| case.1 + 0.1 * lead_h as f64 - case.2;
+        let mean = |of: &dyn Fn(&Compared) -> f64| cases.iter().map(of).sum::<f64>() / cases.len() as f64;
+        let model = |case: &Compared| case.newest + 0.1 * lead_h as f64 - case.observed;
         let lines = beside["leads"].as_array().unwrap();
         let line = lines.iter().find(|line| line["lead_h"] == lead_h).unwrap();
         assert_eq!(line["cases"], cases.len());
         for (key, expected) in [
-            ("forecasts_mae_c", mean(&|case| case.0.abs())),
-            ("forecasts_rmse_c", mean(&|case| case.0 * case.0).sqrt()),
-            ("forecasts_bias_c", mean(&|case| case.0)),
-            ("forecasts_coverage", mean(&|case| f64::from(u8::from(case.3)))),
+            ("forecasts_mae_c", mean(&|case| case.error.abs())),
+            ("forecasts_rmse_c", mean(&|case| case.error * case.error).sqrt()),
+            ("forecasts_bias_c", mean(&|case| case.error)),
+            ("forecasts_coverage", mean(&|case| f64::from(u8::from(case.is_within)))),
             ("model_mae_c", mean(&|case| model(case).abs())),
             ("model_bias_c", mean(&|case| model(case))),
             ("model_coverage", mean(&|case| f64::from(u8::from(model(case).abs() <= 2.005)))),
-            ("persistence_mae_c", mean(&|case| (case.1 - case.2).abs())),
+            ("persistence_mae_c", mean(&|case| (case.newest - case.observed).abs())),
         ] {
             let found = line[key].as_f64().unwrap();
             assert!((found - expected).abs() < 2e-3, "{key} at {lead_h} h: {found}, not {expected}");
