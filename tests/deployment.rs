@@ -63,7 +63,8 @@ fn every_alert_links_a_section_of_the_runbooks_and_no_section_is_for_nothing() {
     let runbooks = text("docs/runbooks.md");
     let mut sections: Vec<&str> = runbooks.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-    (sections.sort_unstable(), names.sort_unstable());
+    sections.sort_unstable();
+    names.sort_unstable();
     assert_eq!(sections, names);
 }
 

@@ -221,7 +221,8 @@ mod tests {
         let states = readiness.map(StationState::Fresh).into_iter().chain([StationState::Stale]);
         let mut words: Vec<&str> = states.map(state_name).collect();
         let mut listed = STATE_NAMES.to_vec();
-        (words.sort_unstable(), listed.sort_unstable());
+        words.sort_unstable();
+        listed.sort_unstable();
         assert_eq!(words, listed);
     }
 

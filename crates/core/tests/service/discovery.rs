@@ -49,7 +49,7 @@ fn a_station_is_told_of_once_with_its_first_reading_and_again_when_home_assistan
         extremes_h: None,
         stale_after: SignedDuration::from_hours(2),
     };
-    assert_eq!(told(&mut world), [expected.clone()]);
+    assert_eq!(told(&mut world), std::slice::from_ref(&expected));
     world.reading("roof", HOUR, 11.0);
     assert_eq!(told(&mut world), []);
     world.reading("garden", HOUR, 11.0);
