@@ -389,6 +389,7 @@ fn redacted(scrape: &str) -> String {
             || series.starts_with("forecastd_mqtt_messages_published")
             || series.starts_with("forecastd_mqtt_messages_acknowledged")
             || series.starts_with("forecastd_journal_size")
+            || series.starts_with("forecastd_journal_lag")
             || series.starts_with("forecastd_oldest_reading_age");
         if line.starts_with('#') {
             writeln!(text, "{line}").unwrap();

@@ -111,7 +111,7 @@ def check_discovery(hass):
     expect("frost", state("frost_probability"), str(round(100 * day["frost_probability"], 1)))
     expect("error", state("error"), str(verified["mae_c"]))
     expect("skill", state("skill"), str(round(100 * verified["skill"], 1)))
-    expect("status", state("status"), "stale")
+    expect("status", state("status"), "warming_up")
     expect("words for states", set(sensors["status"]["options"]) >= {"ready", "warming_up", "stale"}, True)
 
     for key in ("temperature_ahead", "lowest", "highest", "frost_probability"):
@@ -160,7 +160,10 @@ def check_weather(hass):
     expect("condition", rendered("condition_template", forecast), "sunny")
     expect("condition is one of those there are", "sunny" in template_weather.CONDITION_CLASSES, True)
     expect("temperature", rendered("temperature_template", forecast), forecast["temperature_c"])
-    expect("humidity of no sensor", rendered("humidity_template", forecast), None)
+    # A trigger-based weather entity fails over a humidity that is no number.
+    expect("humidity of no sensor", rendered("humidity_template", forecast), 0)
+    hass.states.async_set("sensor.roof_humidity", "87.5")
+    expect("humidity", rendered("humidity_template", forecast), 87.5)
     hours = rendered("forecast_hourly_template", forecast)
     expect("hours", [hour["datetime"] for hour in hours], [lead["valid_at"] for lead in forecast["leads"]])
     expect("temperatures", [hour["temperature"] for hour in hours], [lead["temperature_c"] for lead in forecast["leads"]])

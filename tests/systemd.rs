@@ -123,7 +123,7 @@ async fn a_flood_of_messages_holds_up_neither_the_watchdog_nor_reloads_nor_the_e
         .await;
     let (mut broker, _) = scripted_broker::accept(&listener, false, &[]).await;
     let subscribe = broker.read_kind(8).await;
-    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 1]).await;
+    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 1, 1, 1]).await;
     let many_numbers = format!("[{}0]", "1.5,".repeat(10_000));
     tokio::spawn(async move { broker.flood("weather/roof/reading", many_numbers.as_bytes()).await });
     let dropped = || daemon.metric("forecastd_mqtt_messages_dropped_total{reason=\"overflow\"}").unwrap();

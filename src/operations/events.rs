@@ -266,6 +266,12 @@ impl Telemetry {
                     false => info!("messages come"),
                 }
             }
+            Event::HomeAssistantStarted { stations } => {
+                // Anybody can say so, as often as he likes.
+                if let Some(unsaid) = self.log.say("home_assistant", None, Instant::now()) {
+                    info!(stations, unsaid, "home assistant has started: it is told of the stations again");
+                }
+            }
             Event::DiscoveryFull { announced } => warn!(
                 announced,
                 "there are more stations than home_assistant.stations_max: the others are served, and Home Assistant is \

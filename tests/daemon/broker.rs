@@ -102,11 +102,24 @@ async fn a_subscription_that_the_broker_refuses_is_counted_and_named() {
     let daemon = Installation::new(port, &artefact::trend_file(SAMPLES, 0.5)).start_alone().await;
     let (mut broker, _) = scripted_broker::accept(&listener, false, &[]).await;
     let subscribe = broker.read_kind(8).await;
-    // 0x87: not authorized.
-    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 0x87]).await;
+    // 0x87: not authorized. The others are of Home Assistant.
+    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 0x87, 1, 1]).await;
     daemon.reaches("forecastd_mqtt_subscriptions_refused_total", 1.0).await;
     daemon.says(&["ERROR", "broker refuses a subscription", "weather/+/reading", "NotAuthorized"]).await;
     daemon.answers("/readyz", 503, "the broker refuses a subscription\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_lets_nobody_listen_to_home_assistant_is_no_broker_that_is_missing_something() {
+    let (listener, port) = scripted_broker::listen().await;
+    let daemon = Installation::new(port, &artefact::trend_file(SAMPLES, 0.5)).start_alone().await;
+    let (mut broker, _) = scripted_broker::accept(&listener, false, &[]).await;
+    let subscribe = broker.read_kind(8).await;
+    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 1, 0x87, 0x87]).await;
+    daemon.says(&["WARN", "can be done without", "filter=\"homeassistant/status\"", "NotAuthorized"]).await;
+    daemon.says(&["WARN", "can be done without", "homeassistant/device/forecastd/+/config"]).await;
+    daemon.answers("/readyz", 200, "ok\n").await;
+    assert_eq!(daemon.metric("forecastd_mqtt_subscriptions_refused_total"), Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -235,7 +235,8 @@ async fn names_that_no_station_can_have_and_topics_of_none_are_refused() {
     let daemon = Installation::new(port, &artefact::trend_file(SAMPLES, 0.5)).start_alone().await;
     let (mut broker, _) = scripted_broker::accept(&listener, false, &[]).await;
     let subscribe = broker.read_kind(8).await;
-    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 1]).await;
+    // One of readings, two of Home Assistant.
+    broker.write(0x90, &[subscribe.body[0], subscribe.body[1], 0, 1, 1, 1]).await;
 
     let long = format!("weather/{}/reading", "x".repeat(65));
     let topics = [

@@ -95,11 +95,13 @@ impl Announcements {
         self.waiting.remove(name);
     }
 
-    /// All that were told of want to be again.
-    pub(super) fn again(&mut self) {
-        if !self.is_refused {
-            self.waiting.extend(self.announced.keys().cloned());
+    /// All that were told of want to be again; how many these are.
+    pub(super) fn again(&mut self) -> usize {
+        if self.is_refused {
+            return 0;
         }
+        self.waiting.extend(self.announced.keys().cloned());
+        self.announced.len()
     }
 
     /// Nothing can be told; whether that is news.

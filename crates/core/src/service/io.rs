@@ -383,6 +383,11 @@ pub enum Event {
     },
     /// Whether no message has come since the subscription, for too long.
     NoReadings(bool),
+    /// Home Assistant has started, and is told of so many stations again.
+    HomeAssistantStarted {
+        /// How many.
+        stations: usize,
+    },
     /// There are more stations than Home Assistant is told of.
     DiscoveryFull {
         /// Of so many it is.

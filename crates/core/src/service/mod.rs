@@ -285,7 +285,10 @@ impl Service {
                     entry.is_delivery_dirty = true;
                 }
             }
-            Input::HomeAssistantStarted => self.announcements.again(),
+            Input::HomeAssistantStarted => {
+                let stations = self.announcements.again();
+                effects.push(Effect::Emit(Event::HomeAssistantStarted { stations }));
+            }
             Input::Discover => self.discover(effects),
             Input::DiscoveryRefused => {
                 if self.announcements.refused() {
