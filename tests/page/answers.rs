@@ -73,9 +73,8 @@ async fn the_past_is_told_beside_what_was_observed_hour_by_hour_and_day_by_day()
     world.fill("roof", hours, temperature).await;
     let from = world.ago(10);
     let path = format!("/api/v1/stations/roof/observations?from={from}");
-    let found =
-        world.reaches(&path, |found| found["observations"].as_array().is_some_and(|rows| rows.len() == 11));
-    let found = found.await;
+    let has_all = |found: &Value| found["observations"].as_array().is_some_and(|rows| rows.len() == 11);
+    let found = world.reaches(&path, has_all).await;
     assert_eq!((&found["from"], &found["truncated"]), (&json!("journal"), &json!(false)));
     let first = &found["observations"][0];
     assert_eq!((&first["time"], degrees(&first["air_temperature_c"])), (&json!(from.to_string()), 2.5));

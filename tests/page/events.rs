@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 
 use forecastd_testkit::patience::{PATIENCE, until};
 use serde_json::{Value, json};
@@ -32,7 +33,10 @@ impl Listener {
     /// The next event of a kind; others are passed over.
     fn event(&mut self, kind: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
         let wanted = format!("event: {kind}");
+        let began = Instant::now();
         loop {
+            // Signs of life come all the time.
+            assert!(began.elapsed() < PATIENCE, "{wanted} never came");
             if self.line() == wanted {
                 let data = self.line();
                 let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
@@ -72,7 +76,7 @@ async fn a_station_that_is_forgotten_is_said_to_be_gone() {
     let world = World::start().await;
     world.fill("roof", 0, |_| 10.0).await;
     let (_, mut listener) = Listener::connect(world.daemon.address(), "/api/v1/events");
-    world.home.hand_in("weather/roof/reading", "").await;
+    world.home.clear("weather/roof/reading").await;
     let gone = tokio::task::spawn_blocking(move || listener.event("gone", |_| true)).await.unwrap();
     assert_eq!(gone, json!({"station": "roof"}));
     assert_eq!(world.daemon.get("/api/v1/stations/roof").0, 404);

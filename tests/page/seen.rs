@@ -80,7 +80,7 @@ async fn what_comes_while_the_page_is_open_is_seen_without_a_reload() {
     browser.shows("Now\n−3.5°").await;
     browser.shows("In 24 hours\n8.5°").await;
     browser.reaches("return window.isTheSame === true").await;
-    world.home.hand_in("weather/roof/reading", "").await;
+    world.home.clear("weather/roof/reading").await;
     browser.shows("Not served any more.").await;
     // A page that asks for a station that is not there is told so by the browser's console, and no other is.
     assert!(browser.console().iter().all(|line| line.contains("404")), "{:?}", browser.console());
@@ -117,8 +117,14 @@ async fn what_is_missing_while_it_warms_up_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_station_that_has_fallen_silent_is_said_to_be_stale_and_so_is_its_forecast() {
-    let world = World::start_with(|installation| installation.set("stations.stale_after_s", 1)).await;
-    world.fill("roof", 4, |_| 10.0).await;
+    let mut world = World::start().await;
+    for hour in (5..=9).rev() {
+        world.read("roof", world.ago(hour), 10.0).await;
+    }
+    let newest = world.ago(5).to_string();
+    world.reaches("/api/v1/stations/roof", |found| found["forecast"]["issued_at"] == newest.as_str()).await;
+    // stations.stale_after_s is two hours.
+    world.restart_without_states().await;
     world.reaches("/api/v1/stations/roof", |station| station["status"]["state"] == "stale").await;
     let browser = open(&world, DESK, None);
     browser.shows("Nothing new for too long.").await;

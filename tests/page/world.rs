@@ -68,6 +68,17 @@ impl World {
         .await;
     }
 
+    /// The daemon starts anew, and knows of its stations no more than what they sent, and when: one that sent nothing for hours is
+    /// then stale.
+    pub(crate) async fn restart_without_states(&mut self) {
+        self.daemon.signal("TERM");
+        assert!(self.daemon.ended().await.success());
+        let journal = rusqlite::Connection::open(self.installation.journal_path()).unwrap();
+        journal.execute("UPDATE station SET state = NULL, active_at = NULL", []).unwrap();
+        drop(journal);
+        self.daemon = self.installation.start().await;
+    }
+
     /// A JSON answer.
     pub(crate) fn json(&self, path: &str) -> Value {
         let (status, body) = self.daemon.get(path);

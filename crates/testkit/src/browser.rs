@@ -161,26 +161,38 @@ impl Browser {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> Value {
-        let answer = self.send(method, path, body).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer of HTTP");
-        let answer: Value = serde_json::from_str(body).unwrap();
+        let answer: Value = serde_json::from_slice(&self.send(method, path, body).unwrap()).unwrap();
         let value = answer["value"].clone();
         assert!(value["error"].is_null(), "chromedriver: {}: {}", value["error"], value["message"]);
         value
     }
 
-    fn send(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
+    /// The body of the answer. The driver keeps the connection open, whatever it is asked.
+    fn send(&self, method: &str, path: &str, body: &str) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(COMMAND))?;
         let length = body.len();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+             Content-Length: {length}\r\n\r\n{body}"
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut answer = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line)?;
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().unwrap_or(0);
+                }
+                None if line.trim_end().is_empty() => break,
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body)?;
+        Ok(body)
     }
 }
 

@@ -72,6 +72,11 @@ impl Client {
         settled.expect("the broker takes the message").unwrap();
     }
 
+    /// Has the broker hand out an empty retained message, as whoever forgets a station does.
+    pub async fn clear(&self, topic: &str) {
+        self.publisher.publish_wait(Message::clearing(topic)).await.unwrap();
+    }
+
     /// Publishes as soon as there is room, and does not wait for the broker.
     pub async fn hand_in(&self, topic: &str, payload: impl Into<Bytes>) {
         self.publisher.publish_wait(Message::new(topic, payload)).await.unwrap();

@@ -203,6 +203,9 @@ export function withHair(chart, stops, say, label, keys) {
       show(null);
     }
   });
+  // A chart that is drawn anew goes on reading out where it was.
+  holder.readingAt = () => index;
+  holder.readAt = (at) => show(at === null || stops.length === 0 ? null : Math.min(at, stops.length - 1));
   return [holder, under];
 }
 

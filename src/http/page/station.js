@@ -188,7 +188,9 @@ function keepOpen(section, drawSection) {
   const open = [...section.querySelectorAll("details")].map((details) => details.open);
   const focusable = () => [...section.querySelectorAll("[tabindex='0'], summary, input, button")];
   const focused = focusable().indexOf(document.activeElement);
+  const read = [...section.querySelectorAll(".plot")].map((plot) => plot.readingAt());
   drawSection();
+  section.querySelectorAll(".plot").forEach((plot, index) => plot.readAt(read[index] ?? null));
   section.querySelectorAll("details").forEach((details, index) => {
     details.open = open[index] ?? false;
   });
@@ -244,7 +246,7 @@ function drawNow(parts, state, name) {
         { class: "later" },
         html("span", { class: "label" }, status.state === "stale" ? `${words.plural(day.lead_h, "hour")} later` : `In ${words.plural(day.lead_h, "hour")}`),
         html("span", { class: "big" }, words.degrees(day.temperature_c)),
-        saidInterval(day) && html("span", { class: "between" }, between(saidInterval(day))),
+        saidInterval(day) && html("span", { class: "between" }, `probably ${between(saidInterval(day))}`),
       ),
     ),
     facts(forecast),
