@@ -33,12 +33,12 @@ struct Setting {
     observed: BTreeMap<i64, f64>,
 }
 
-/// A record, and a model that says `newest + 0.1 · lead` with an interval of 2 °C to either side.
+/// A record, and a model that says `newest + 0.1 · lead` with an interval of 2.005 °C to either side: no value lies on its end.
 fn setting() -> Setting {
     let folder = tempfile::tempdir().unwrap();
     let (csv, observed) = simulated(folder.path(), 40);
     let model = folder.path().join("model.onnx");
-    std::fs::write(&model, artefact::trend_file_with_interval(6, 0.1, 2.0)).unwrap();
+    std::fs::write(&model, artefact::trend_file_with_interval(6, 0.1, 2.005)).unwrap();
     Setting { folder, csv, model, observed }
 }
 
@@ -63,6 +63,14 @@ impl Setting {
     }
 }
 
+/// A forecast of somebody beside what was observed.
+struct Compared {
+    error: f64,
+    newest: f64,
+    observed: f64,
+    is_within: bool,
+}
+
 /// Somebody's forecasts: every six hours, for some leads, a degree too warm at first and wilder later.
 fn theirs(observed: &BTreeMap<i64, f64>) -> Vec<(i64, i64, f64, f64, f64)> {
     let mut forecasts = Vec::new();
@@ -71,14 +79,11 @@ fn theirs(observed: &BTreeMap<i64, f64>) -> Vec<(i64, i64, f64, f64, f64)> {
             let Some(value) = observed.get(&(origin + lead_h * 3600)) else { continue };
             let error = if lead_h == 1 { 1.0 } else { ((index * 7 + lead_h as usize) % 11) as f64 - 4.0 };
             let middle = value + error;
-            forecasts.push((origin, lead_h, middle, middle - 3.0, middle + 3.0));
+            forecasts.push((origin, lead_h, middle, middle - 3.5, middle + 3.5));
         }
     }
     forecasts
 }
-
-/// The error of a forecast, the temperature at its origin, the observed one, and whether its interval holds that.
-type Case = (f64, f64, f64, bool);
 
 #[test]
 fn forecasts_of_others_are_scored_over_the_cases_that_the_model_has_too() {
@@ -106,24 +111,29 @@ fn forecasts_of_others_are_scored_over_the_cases_that_the_model_has_too() {
             .filter(|(origin, lead, ..)| *lead == lead_h && *origin >= first)
             .map(|(origin, lead, middle, low, high)| {
                 let observed = setting.observed[&(origin + lead * 3600)];
-                (middle - observed, setting.observed[origin], observed, (*low..=*high).contains(&observed))
+                Compared {
+                    error: middle - observed,
+                    newest: setting.observed[origin],
+                    observed,
+                    is_within: (*low..=*high).contains(&observed),
+                }
             })
             .collect();
         matched += cases.len();
-        let mean = |of: &dyn Fn(&Case) -> f64| cases.iter().map(of).sum::<f64>() / cases.len() as f64;
-        let model = |case: &Case| case.1 + 0.1 * lead_h as f64 - case.2;
+        let mean = |of: &dyn Fn(&Compared) -> f64| cases.iter().map(of).sum::<f64>() / cases.len() as f64;
+        let model = |case: &Compared| case.newest + 0.1 * lead_h as f64 - case.observed;
         let lines = beside["leads"].as_array().unwrap();
         let line = lines.iter().find(|line| line["lead_h"] == lead_h).unwrap();
         assert_eq!(line["cases"], cases.len());
         for (key, expected) in [
-            ("forecasts_mae_c", mean(&|case| case.0.abs())),
-            ("forecasts_rmse_c", mean(&|case| case.0 * case.0).sqrt()),
-            ("forecasts_bias_c", mean(&|case| case.0)),
-            ("forecasts_coverage", mean(&|case| f64::from(u8::from(case.3)))),
+            ("forecasts_mae_c", mean(&|case| case.error.abs())),
+            ("forecasts_rmse_c", mean(&|case| case.error * case.error).sqrt()),
+            ("forecasts_bias_c", mean(&|case| case.error)),
+            ("forecasts_coverage", mean(&|case| f64::from(u8::from(case.is_within)))),
             ("model_mae_c", mean(&|case| model(case).abs())),
             ("model_bias_c", mean(&|case| model(case))),
-            ("model_coverage", mean(&|case| f64::from(u8::from(model(case).abs() <= 2.0)))),
-            ("persistence_mae_c", mean(&|case| (case.1 - case.2).abs())),
+            ("model_coverage", mean(&|case| f64::from(u8::from(model(case).abs() <= 2.005)))),
+            ("persistence_mae_c", mean(&|case| (case.newest - case.observed).abs())),
         ] {
             let found = line[key].as_f64().unwrap();
             assert!((found - expected).abs() < 2e-3, "{key} at {lead_h} h: {found}, not {expected}");
@@ -160,7 +170,7 @@ fn our_forecasts_in_the_format_of_verif_and_in_our_own_are_scored_as_the_models_
         let observed = |second: f64| setting.observed[&(second as i64)];
         assert!((observed(unixtime + 3600.0 * leadtime) - obs).abs() < 1e-3);
         assert!((observed(unixtime) + 0.1 * leadtime - fcst).abs() < 1e-3);
-        assert!((fcst - low - 2.0).abs() < 1e-3 && (high - fcst - 2.0).abs() < 1e-3);
+        assert!((fcst - low - 2.005).abs() < 1e-3 && (high - fcst - 2.005).abs() < 1e-3);
         count += 1;
     }
     assert!(count > 20_000, "{count} cases");

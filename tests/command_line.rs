@@ -28,8 +28,8 @@ fn compare(name: &str, text: &str) {
 }
 
 /// Commands that are the same in every build.
-const COMMANDS: [&str; 9] =
-    ["run", "check", "healthcheck", "forget", "replay", "evaluate", "inspect", "probe", "data"];
+const COMMANDS: [&str; 10] =
+    ["run", "check", "healthcheck", "forget", "replay", "evaluate", "windows", "inspect", "probe", "data"];
 
 #[test]
 fn every_command_explains_itself() {
@@ -39,6 +39,7 @@ fn every_command_explains_itself() {
         assert!(all.contains(&format!("  {command} ")), "{all}");
         compare(&format!("help_{command}"), &said(folder.path(), &[command, "--help"]));
     }
+    compare("help_import_weewx", &said(folder.path(), &["import", "weewx", "--help"]));
     if cfg!(feature = "train") {
         compare("help_train", &said(folder.path(), &["train", "--help"]));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use forecastd_atomic_file::{self as atomic_file, SameFileError, WriteError};
 use forecastd_core::{
-    Feature, Manifest, MissingValues, Normalisation, Quantity, Site, SiteError, Split, Wave, WindowSpec,
+    Feature, Manifest, MissingValues, Normalisation, Quantity, Site, SiteError, Training, Wave, WindowSpec,
     WindowSpecError,
 };
 use forecastd_model::{Artefact, ArtefactError};
@@ -140,8 +140,9 @@ impl fmt::Display for WrittenWindows {
 struct Cut {
     spec: WindowSpec,
     lead_h: Vec<u32>,
-    split: Split,
     normalisation: Option<Normalisation>,
+    /// What the model was trained on: its split is that of the record, if that is it.
+    training: Option<Training>,
 }
 
 /// Writes the windows of a record.
@@ -159,7 +160,7 @@ pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandErr
     }
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
     let source = RecordSource { paths: options.csv.clone(), mapping };
-    let Cut { spec, lead_h, split, normalisation } = cut(options, &source)?;
+    let Cut { spec, lead_h, normalisation, training } = cut(options, &source)?;
     let record = Record::read_for(&source, &spec)?;
     let record = match (options.latitude, options.longitude) {
         (Some(latitude_deg), Some(longitude_deg)) => {
@@ -169,6 +170,8 @@ pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandErr
         }
         _ => record,
     };
+    let of_record = training.filter(|training| training.sha256 == record.facts().sha256);
+    let split = of_record.map_or(DEFAULT_SPLIT, |training| training.split);
     let windows = Windows::new(&record, &spec, &lead_h, split, normalisation)?;
     let manifest = windows.manifest(&options.name);
     let failed = |source: Error| WriteError { path: options.out.clone(), source };
@@ -190,7 +193,7 @@ fn cut(options: &WindowsOptions, source: &RecordSource) -> Result<Cut, WindowsCo
             .map_err(|source| WindowsCommandError::Model { path: path.clone(), source: Box::new(source) })?;
         let manifest = artefact.manifest;
         return Ok(Cut {
-            split: manifest.training.map_or(DEFAULT_SPLIT, |training| training.split),
+            training: manifest.training,
             spec: manifest.window,
             lead_h: manifest.lead_h,
             normalisation: Some(manifest.normalisation),
@@ -210,7 +213,7 @@ fn cut(options: &WindowsOptions, source: &RecordSource) -> Result<Cut, WindowsCo
         features,
     };
     spec.validate()?;
-    Ok(Cut { spec, lead_h: (1..=options.leads).collect(), split: DEFAULT_SPLIT, normalisation: None })
+    Ok(Cut { spec, lead_h: (1..=options.leads).collect(), normalisation: None, training: None })
 }
 
 fn default_features(known: &[Quantity]) -> Vec<Feature> {

@@ -90,7 +90,8 @@ pub enum EvaluateError {
     },
     /// None of the forecasts is of a case.
     #[error(
-        "forecasts {path}: none of {given} is one that the model makes too and that was observed, such as the first, issued at          {first_issued_at} for {first_valid_at}; the record is judged from {from} to {to}",
+        "forecasts {path}: none of {given} is one that the model makes too and that was observed, such as the first, issued at \
+         {first_issued_at} for {first_valid_at}; the record is judged from {from} to {to}",
         path = .path.display()
     )]
     OthersUnmatched {
