@@ -12,12 +12,12 @@ use forecastd::config::{self, KeyGroup};
 use forecastd::operations::metrics::Metrics;
 use forecastd::wire::{forecast, status};
 use forecastd_core::{
-    Below, DayAhead, Extreme, Forecast, LeadForecast, LeadStanding, Place, Readiness, Score, Scores, Site,
-    Source, Standing, StationName, StationState,
+    Below, DayAhead, DayVerification, Extreme, Forecast, LeadForecast, LeadStanding, Place, Readiness, Score,
+    Scores, Site, Source, Standing, StationName, StationState,
 };
 
 /// What a field of a payload says: the payload, the field's path, its unit or shape, the meaning.
-const FIELDS: [(&str, &str, &str, &str); 55] = [
+const FIELDS: &[(&str, &str, &str, &str)] = &[
     ("forecast", "station", "name", "the station, as in the topic"),
     (
         "forecast",
@@ -35,18 +35,32 @@ const FIELDS: [(&str, &str, &str, &str); 55] = [
     ("forecast", "temperature_c", "°C", "the temperature now"),
     ("forecast", "temperature_24h_c", "°C", "that of the lead of 24 hours, for those who want one number"),
     ("forecast", "stale", "true", "the station has been silent for `stations.stale_after_s`; absent else"),
+    (
+        "forecast",
+        "quantiles[]",
+        "0 to 1",
+        "the levels of everything that ends in `quantiles_c`; absent without a model",
+    ),
     ("forecast", "leads[].lead_h", "h", "hours from `issued_at`"),
     ("forecast", "leads[].valid_at", "RFC 3339, UTC", "the time that is forecast"),
     ("forecast", "leads[].temperature_c", "°C", "the temperature then"),
     ("forecast", "leads[].low_c", "°C", "the lower end of the 80 % interval; absent where there is none"),
     ("forecast", "leads[].high_c", "°C", "its upper end"),
+    (
+        "forecast",
+        "leads[].quantiles_c[]",
+        "°C",
+        "the temperature that is not exceeded with each probability of `quantiles`",
+    ),
     ("forecast", "day_ahead.hours", "h", "how many hours from now the following is about"),
     ("forecast", "day_ahead.lowest_c", "°C", "the lowest temperature of them"),
     ("forecast", "day_ahead.lowest_low_c", "°C", "the lower end of its 80 % interval"),
     ("forecast", "day_ahead.lowest_high_c", "°C", "the upper end"),
+    ("forecast", "day_ahead.lowest_quantiles_c[]", "°C", "the quantiles of the lowest"),
     ("forecast", "day_ahead.highest_c", "°C", "the highest temperature of them"),
     ("forecast", "day_ahead.highest_low_c", "°C", "the lower end of its 80 % interval"),
     ("forecast", "day_ahead.highest_high_c", "°C", "the upper end"),
+    ("forecast", "day_ahead.highest_quantiles_c[]", "°C", "the quantiles of the highest"),
     ("forecast", "day_ahead.frost_probability", "0 to 1", "how likely the lowest is below 0 °C"),
     ("forecast", "day_ahead.below[].threshold_c", "°C", "`forecast.threshold_c`"),
     ("forecast", "day_ahead.below[].probability", "0 to 1", "how likely the lowest is below it"),
@@ -73,7 +87,13 @@ const FIELDS: [(&str, &str, &str, &str); 55] = [
         "station_status",
         "place.precision",
         "word",
-        "how well that is known: `given`, `time_zone`, `country` or `missing`",
+        "how well that is known: `given`, `payload`, `time_zone`, `country` or `missing`",
+    ),
+    (
+        "station_status",
+        "odd[]",
+        "word",
+        "what looks wrong about the station: `clock` (or place), `sea_level_pressure`, …; absent when nothing does",
     ),
     ("station_status", "model", "name@hash", "the main model"),
     ("verification", "station", "name", "the station, as in the topic"),
@@ -106,6 +126,55 @@ const FIELDS: [(&str, &str, &str, &str); 55] = [
     ("verification", "experts[].leads[].lead_h", "h", "the lead: the first, and every third"),
     ("verification", "experts[].leads[].weight", "0 to 1", "how much it counts; all experts together are 1"),
     ("verification", "experts[].leads[].mae_c", "K", "its own mean absolute error over 30 days"),
+    ("verification", "day_ahead.forecasts", "count", "days ahead that were ever scored"),
+    ("verification", "day_ahead.lowest.mae_c", "K", "mean absolute error of the lowest"),
+    ("verification", "day_ahead.lowest.pinball_c", "K", "mean pinball loss over the quantiles"),
+    ("verification", "day_ahead.lowest.own_days_pinball_c", "K", "that of the station's own last days"),
+    (
+        "verification",
+        "day_ahead.lowest.coverage",
+        "0 to 1",
+        "how often the observation was within the interval",
+    ),
+    ("verification", "day_ahead.lowest.lifetime_pinball_c", "K", "pinball loss since the beginning"),
+    (
+        "verification",
+        "day_ahead.lowest.lifetime_own_days_pinball_c",
+        "K",
+        "that of the station's own last days",
+    ),
+    ("verification", "day_ahead.highest.mae_c", "K", "mean absolute error of the highest"),
+    ("verification", "day_ahead.highest.pinball_c", "K", "mean pinball loss over the quantiles"),
+    ("verification", "day_ahead.highest.own_days_pinball_c", "K", "that of the station's own last days"),
+    (
+        "verification",
+        "day_ahead.highest.coverage",
+        "0 to 1",
+        "how often the observation was within the interval",
+    ),
+    ("verification", "day_ahead.highest.lifetime_pinball_c", "K", "pinball loss since the beginning"),
+    (
+        "verification",
+        "day_ahead.highest.lifetime_own_days_pinball_c",
+        "K",
+        "that of the station's own last days",
+    ),
+    ("verification", "day_ahead.below[].threshold_c", "°C", "0 for frost, or `forecast.threshold_c`"),
+    ("verification", "day_ahead.below[].frequency", "0 to 1", "how often it became colder"),
+    ("verification", "day_ahead.below[].brier_score", "0 to 1", "mean squared error of the probability"),
+    (
+        "verification",
+        "day_ahead.below[].own_days_brier_score",
+        "0 to 1",
+        "that of the frequency in the station's own last days",
+    ),
+    ("verification", "day_ahead.below[].lifetime_brier_score", "0 to 1", "Brier score since the beginning"),
+    (
+        "verification",
+        "day_ahead.below[].lifetime_own_days_brier_score",
+        "0 to 1",
+        "that of the own last days",
+    ),
     ("status", "", "word", "`online` or `offline`, not JSON; the last will of the connection"),
     ("reading", "", "JSON", "readings, in: see below"),
 ];
@@ -150,7 +219,7 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
     };
     let statuses = [Readiness::WarmingUp(missing), Readiness::Ready].map(|readiness| {
         let state = StationState::Fresh(readiness);
-        status::encode_status(&station, state, Some(at(0)), place, Some(300), &[], "world@01234567")
+        status::encode_status(&station, state, Some(at(0)), place, Some(300), &["clock"], "world@01234567")
     });
     let mut scores = Scores::default();
     scores.add(&Score {
@@ -164,8 +233,14 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
     });
     let standing = LeadStanding { lead_h: 24, weight: 0.5, mae_c: Some(1.0) };
     let experts = [Standing { name: "world".to_owned(), is_asleep: true, leads: vec![standing] }];
-    let verification =
-        status::encode_verification(&station, "world@01234567", at(24), &scores, &experts, None);
+    let day_ahead = forecast.day_ahead.clone().unwrap();
+    let mut days = DayVerification::default();
+    for hour in 0..7 * 24 {
+        days.learn_until(at(hour), |_| Some(1.0));
+        days.issued(at(hour), &day_ahead);
+    }
+    let (name, day_scores) = ("world@01234567", Some(days.scores()));
+    let verification = status::encode_verification(&station, name, at(24), &scores, &experts, day_scores);
     let parse = |text: String| serde_json::from_str(&text).unwrap();
     BTreeMap::from([
         ("forecast", vec![parse(forecast::encode(&forecast, true))]),
