@@ -295,6 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn where_a_reading_was_measured_is_read_and_what_is_no_place_on_earth_costs_that_alone() {
+        let decoded = |keys: &str| {
+            decode(format!("{{\"time\":1577837400,\"air_temperature_c\":1,{keys}}}").as_bytes()).unwrap()
+        };
+        let whole = decoded(r#""latitude_deg":"50,91","longitude_deg":11.57,"elevation_m":143"#);
+        assert_eq!(whole.site, Some(Site::new(50.91, 11.57).at_elevation(143.0)));
+        assert_eq!((whole.unknown.len(), whole.unreadable.len()), (0, 0));
+        assert_eq!(decoded(r#""latitude_deg":50.91,"elevation_m":143"#).site, None, "half a place is none");
+        // A receiver without reception.
+        assert_eq!(decoded(r#""latitude_deg":0,"longitude_deg":0.0"#).site, None);
+        assert_eq!(decoded(r#""latitude_deg":null,"longitude_deg":null"#).unreadable, []);
+        let beyond = decoded(r#""latitude_deg":150.91,"longitude_deg":11.57"#);
+        assert_eq!((beyond.site, beyond.values.get(Quantity::AirTemperature)), (None, Some(1.0)));
+        let said = ("latitude_deg", "latitude_deg = 150.91 is not between -90 and 90".to_owned());
+        assert_eq!(beyond.unreadable, [said]);
+        let word = decoded(r#""latitude_deg":"north","longitude_deg":11.57"#);
+        assert_eq!(word.unreadable, [("latitude_deg", "\"north\"".to_owned())]);
+    }
+
+    #[test]
     fn times_are_read_in_every_form() {
         for time in [
             "1577837400",

@@ -86,6 +86,7 @@ fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
             engine: EngineChoice::Tract,
             onnxruntime_library: None,
             online: false,
+            specialist: Vec::new(),
             format: evaluate::EvaluationFormat::Table,
             predictions: None,
             forecasts: None,

@@ -67,6 +67,9 @@ pub struct EvaluateOptions {
     /// Walks the record as the daemon walks a station's readings, and shows the experts that each forecast is made of.
     #[arg(long, conflicts_with_all = ["predictions", "report", "pictures"])]
     pub online: bool,
+    /// A further model beside it, as one of model.folder is; may be given several times.
+    #[arg(long, value_name = "FILE", requires = "online")]
+    pub specialist: Vec<PathBuf>,
     /// How the scores are printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: EvaluationFormat,
@@ -175,7 +178,17 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
 pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
     let Prepared { artefact, source, record, site, runtime, parts, .. } = prepare(options)?;
     let judged: Vec<Range<Slot>> = parts.into_iter().map(|(_, slots)| slots).collect();
-    online::walk(&artefact, &source, &record, site, &judged, &runtime)
+    let read = |path: &PathBuf| {
+        Artefact::read(path).map_err(|source| EvaluateError::Model { path: path.clone(), source })
+    };
+    let specialists = options.specialist.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let main_s = artefact.manifest.window.grid_step_s;
+    if let Some(own) = specialists.iter().find(|own| own.manifest.window.grid_step_s != main_s) {
+        let (model, specialist_s) = (own.manifest.name.clone(), own.manifest.window.grid_step_s);
+        return Err(EvaluateError::OtherGrid { model, specialist_s, main_s });
+    }
+    let artefacts: Vec<Artefact> = std::iter::once(artefact).chain(specialists).collect();
+    online::walk(&artefacts, &source, &record, site, &judged, &runtime)
 }
 
 /// What an evaluation works with.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
-    Completed, Coverage, ErrorSum, Forecast, ModelWindow, Next, Place, Quantity, REFERENCES, References,
-    Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
+    Completed, Coverage, DecodedLead, ErrorSum, Forecast, Manifest, Model, ModelWindow, Next, Place,
+    Quantity, REFERENCES, References, Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
 };
 use forecastd_model::{Artefact, Engine, Runtime};
 use forecastd_record::{CsvError, CsvReader, Record, RecordSource};
@@ -17,11 +17,16 @@ use forecastd_report::EvaluateError;
 /// Leads that are printed, hours.
 const SHOWN: [u32; 7] = [1, 3, 6, 9, 12, 18, 24];
 
+/// Hours of a rolling coverage.
+const ROLLING_H: i64 = 30 * 24;
+
 /// How the experts of a station did on a record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Online {
-    /// The model's name.
-    pub model: String,
+    /// The models' names, the main one's first.
+    pub models: Vec<String>,
+    /// Slots of the grid in an hour.
+    slots_per_hour: i64,
     /// The record's file.
     pub file: String,
     /// Forecasts of whole hours that were scored, at the longest lead.
@@ -39,32 +44,56 @@ pub struct OnlineLead {
     pub lead_h: u32,
     /// Of the reference experts, in the order of [`REFERENCES`].
     pub references: [ErrorSum; 3],
-    /// Of the model, as it stands in its file.
-    pub model: ErrorSum,
+    /// Of each model, as it stands in its file: the main one, then the specialists.
+    pub models: Vec<ErrorSum>,
     /// Of what was forecast.
     pub combination: ErrorSum,
     /// Of the interval that was forecast.
     pub coverage: Coverage,
-    /// Of the model's own interval.
+    /// Of the main model's own interval.
     pub model_coverage: Coverage,
+    /// Whether each observation lay within the interval that was forecast, by origin.
+    hits: Vec<(Slot, bool)>,
 }
 
 impl OnlineLead {
-    fn new(lead_h: u32) -> OnlineLead {
+    fn new(lead_h: u32, models: usize) -> OnlineLead {
         OnlineLead {
             lead_h,
             references: Default::default(),
-            model: ErrorSum::default(),
+            models: vec![ErrorSum::default(); models],
             combination: ErrorSum::default(),
             coverage: Coverage::default(),
             model_coverage: Coverage::default(),
+            hits: Vec::new(),
         }
+    }
+
+    /// The lowest and the highest coverage of the interval over any 30 days of which most hours were scored; `None` without such.
+    pub fn rolling_coverage(&self, slots_per_hour: i64) -> Option<(f64, f64)> {
+        let window = ROLLING_H * slots_per_hour;
+        let (mut first, mut held) = (0, 0);
+        let mut ends: Option<(f64, f64)> = None;
+        for (last, &(slot, is_hit)) in self.hits.iter().enumerate() {
+            held += usize::from(is_hit);
+            while self.hits[first].0 <= slot - window {
+                held -= usize::from(self.hits[first].1);
+                first += 1;
+            }
+            let count = last + 1 - first;
+            if count as i64 > ROLLING_H * 3 / 4 {
+                let share = held as f64 / count as f64;
+                let (low, high) = ends.unwrap_or((share, share));
+                ends = Some((low.min(share), high.max(share)));
+            }
+        }
+        ends
     }
 
     /// How much worse the combination is than the best of those it is made of, °C.
     pub fn regret_c(&self) -> f64 {
         let best =
-            self.references.iter().chain([&self.model]).map(ErrorSum::mae).filter(|mae| mae.is_finite());
+            self.references.iter().chain(&self.models).map(ErrorSum::mae).filter(|mae| mae.is_finite());
         self.combination.mae() - best.fold(f64::INFINITY, f64::min)
     }
 }
@@ -74,44 +103,56 @@ struct Issued {
     origin: Slot,
     newest_c: f32,
     forecast: Forecast,
-    /// What the model gave.
-    outputs: Option<Vec<f32>>,
+    /// What each model gave.
+    outputs: Vec<Option<Vec<f32>>>,
 }
 
-/// Walks the readings of a file, which `record` was read from, and scores the forecasts whose origins lie within `judged`.
+/// Walks the readings of a file, which `record` was read from, with models on one grid, the main one first, and scores the
+/// forecasts whose origins lie within `judged`.
 ///
 /// # Errors
 /// [`EvaluateError`] when the file cannot be read or the network does not run.
 pub(super) fn walk(
-    artefact: &Artefact,
+    artefacts: &[Artefact],
     source: &RecordSource,
     record: &Record,
     site: Site,
     judged: &[Range<Slot>],
     runtime: &Runtime,
 ) -> Result<Online, EvaluateError> {
-    let manifest = &artefact.manifest;
-    let mut engine = Engine::load(runtime, artefact)?;
+    let Some((main, specialists)) = artefacts.split_first() else { return Ok(Online::default()) };
+    let manifests: Vec<&Manifest> = artefacts.iter().map(|artefact| &artefact.manifest).collect();
+    let models: Vec<Arc<Model>> = artefacts.iter().map(|artefact| Arc::new(artefact.description())).collect();
+    let mut engines = artefacts
+        .iter()
+        .map(|artefact| Engine::load(runtime, artefact))
+        .collect::<Result<Vec<Engine>, _>>()?;
     let name = StationName::new("record").expect("a good name");
     let setup =
         Setup { place: Some(Place::given(site)), runs_anywhere: true, has_experts: true, threshold_c: None };
-    let mut station = Station::new(name, Arc::new(artefact.description())).set_up(setup);
+    let mut beside: Vec<Arc<Model>> = models[artefacts.len() - specialists.len()..].to_vec();
+    beside.sort_by(|left, right| left.id.cmp(&right.id));
+    let mut station =
+        Station::new(name, Arc::clone(&models[0])).set_up(setup).with_specialists(beside.into_boxed_slice());
     let grid = record.history().grid();
     let mut issued: Vec<Issued> = Vec::new();
     for (time, values) in readings(source)? {
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else { continue };
-        let (forecast, outputs) = match observed.next {
+        let mut outputs: Vec<Option<Vec<f32>>> = vec![None; models.len()];
+        let forecast = match observed.next {
             Next::Infer(number, windows) => {
-                // There is one model.
-                let Some(ModelWindow { model, window }) = windows.first() else { continue };
-                let outputs = engine.run(window, 1)?;
-                station.answer(number, &model.id, Some(outputs.clone()));
+                for ModelWindow { model, window } in &windows {
+                    let Some(index) = models.iter().position(|own| own.id == model.id) else { continue };
+                    let own = engines[index].run(window, 1)?;
+                    station.answer(number, &model.id, Some(own.clone()));
+                    outputs[index] = Some(own);
+                }
                 match station.next_completed() {
-                    Some(Completed { forecast, .. }) => (forecast, Some(outputs)),
+                    Some(Completed { forecast, .. }) => forecast,
                     None => continue,
                 }
             }
-            Next::Reference(forecast) => (forecast, None),
+            Next::Reference(forecast) => forecast,
             Next::Nothing => continue,
         };
         if forecast.origin.as_second() % 3600 == 0 {
@@ -123,12 +164,14 @@ pub(super) fn walk(
             issued.push(Issued { origin, newest_c: forecast.temperature_c, forecast, outputs });
         }
     }
-    let mut leads: Vec<OnlineLead> = manifest.lead_h.iter().map(|&lead_h| OnlineLead::new(lead_h)).collect();
+    let new = |&lead_h: &u32| OnlineLead::new(lead_h, models.len());
+    let mut leads: Vec<OnlineLead> = main.manifest.lead_h.iter().map(new).collect();
     for one in issued.iter().filter(|one| judged.iter().any(|slots| slots.contains(&one.origin))) {
-        score(one, manifest, record, &mut leads);
+        score(one, &manifests, record, &mut leads);
     }
     Ok(Online {
-        model: manifest.name.clone(),
+        models: manifests.iter().map(|manifest| manifest.name.clone()).collect(),
+        slots_per_hour: grid.slots_per_hour(),
         file: record.facts().file.clone(),
         forecasts: leads.last().map_or(0, |lead| lead.combination.count()),
         leads,
@@ -151,44 +194,62 @@ fn readings(source: &RecordSource) -> Result<Vec<(jiff::Timestamp, forecastd_cor
     Ok(readings)
 }
 
-fn score(one: &Issued, manifest: &forecastd_core::Manifest, record: &Record, leads: &mut [OnlineLead]) {
+fn score(one: &Issued, manifests: &[&Manifest], record: &Record, leads: &mut [OnlineLead]) {
     let history = record.history();
     let grid = history.grid();
-    let max_hole = manifest.window.max_hole_slots().min(grid.slots_per_hour());
+    let Some(main) = manifests.first() else { return };
+    let max_hole = main.window.max_hole_slots().min(grid.slots_per_hour());
     let before = |time| {
         let value = history.filled(grid.slot(time), Quantity::AirTemperature, one.origin, max_hole);
         (!value.is_nan()).then_some(value)
     };
-    let references = References::new(&manifest.lead_h, one.forecast.origin, one.newest_c, before);
+    let references = References::new(&main.lead_h, one.forecast.origin, one.newest_c, before);
     let advices = references.advices();
-    let decoded: Vec<_> = one
-        .outputs
+    let decoded: Vec<Vec<DecodedLead>> = manifests
         .iter()
-        .flat_map(|outputs| decode_outputs(manifest, one.newest_c, outputs).collect::<Vec<_>>())
+        .zip(&one.outputs)
+        .map(|(manifest, outputs)| {
+            let decode = |outputs: &Vec<f32>| decode_outputs(manifest, one.newest_c, outputs).collect();
+            outputs.as_ref().map_or_else(Vec::new, decode)
+        })
         .collect();
     for (index, lead) in leads.iter_mut().enumerate() {
         let valid = one.origin + grid.hours_to_slots(lead.lead_h);
         let observed = history.value(valid, Quantity::AirTemperature);
-        let (Some(forecast), Some(model)) = (one.forecast.at(lead.lead_h), decoded.get(index)) else {
-            continue;
-        };
+        let Some(forecast) = one.forecast.at(lead.lead_h) else { continue };
         let said = advices.each_ref().map(|advice| advice.leads.get(index).copied().flatten());
+        // Of each model, what it says of this lead; one that never does is not waited for.
+        let of_models: Vec<Option<&DecodedLead>> =
+            decoded.iter().map(|own| own.iter().find(|own| own.lead_h == lead.lead_h)).collect();
+        let is_silent = manifests
+            .iter()
+            .zip(&of_models)
+            .any(|(manifest, own)| own.is_none() && manifest.lead_h.contains(&lead.lead_h));
         // All are judged by the same cases.
-        if observed.is_nan() || said.iter().any(Option::is_none) {
+        if observed.is_nan() || said.iter().any(Option::is_none) || is_silent {
             continue;
         }
         let observed = f64::from(observed);
         for (sum, said) in lead.references.iter_mut().zip(said.into_iter().flatten()) {
             sum.add(f64::from(said.temperature_c), observed);
         }
-        lead.model.add(f64::from(model.temperature_c), observed);
+        for (sum, own) in lead.models.iter_mut().zip(&of_models) {
+            if let Some(own) = own {
+                sum.add(f64::from(own.temperature_c), observed);
+            }
+        }
         lead.combination.add(f64::from(forecast.temperature_c), observed);
+        let own_interval_c = of_models.first().copied().flatten().and_then(|own| own.interval_c);
         for (coverage, interval_c) in
-            [(&mut lead.coverage, forecast.interval_c), (&mut lead.model_coverage, model.interval_c)]
+            [(&mut lead.coverage, forecast.interval_c), (&mut lead.model_coverage, own_interval_c)]
         {
             if let Some((low_c, high_c)) = interval_c {
                 coverage.add(f64::from(low_c), f64::from(high_c), observed);
             }
+        }
+        if let Some((low_c, high_c)) = forecast.interval_c {
+            let is_hit = (f64::from(low_c)..=f64::from(high_c)).contains(&observed);
+            lead.hits.push((one.origin, is_hit));
         }
     }
 }
@@ -199,7 +260,9 @@ impl fmt::Display for Online {
         writeln!(
             formatter,
             "{} on {}, walked as a live station: {} forecasts of whole hours, mean absolute errors in °C",
-            self.model, self.file, self.forecasts
+            self.models.join(", "),
+            self.file,
+            self.forecasts
         )?;
         write!(formatter, "{:<24}", "")?;
         shown.iter().try_for_each(|lead| write!(formatter, "{:>7} h", lead.lead_h))?;
@@ -213,12 +276,18 @@ impl fmt::Display for Online {
         for (index, name) in REFERENCES.into_iter().enumerate() {
             row(formatter, name, &|lead| lead.references[index].mae())?;
         }
-        row(formatter, &format!("{} alone", self.model), &|lead| lead.model.mae())?;
+        for (index, name) in self.models.iter().enumerate() {
+            row(formatter, &format!("{name} alone"), &|lead| lead.models[index].mae())?;
+        }
         row(formatter, "combination", &|lead| lead.combination.mae())?;
         row(formatter, "regret", &OnlineLead::regret_c)?;
         let percent = |coverage: &Coverage| coverage.share().map_or(f64::NAN, |share| 100.0 * share);
         row(formatter, "interval holds, %", &|lead| percent(&lead.coverage))?;
-        row(formatter, "the model's alone, %", &|lead| percent(&lead.model_coverage))?;
+        let rolling =
+            |lead: &OnlineLead| lead.rolling_coverage(self.slots_per_hour).unwrap_or((f64::NAN, f64::NAN));
+        row(formatter, "  over 30 d, lowest, %", &|lead| 100.0 * rolling(lead).0)?;
+        row(formatter, "  over 30 d, highest, %", &|lead| 100.0 * rolling(lead).1)?;
+        row(formatter, "the main model's own, %", &|lead| percent(&lead.model_coverage))?;
         writeln!(formatter, "weights at the end")?;
         for standing in &self.standings {
             let weight = |lead: &OnlineLead| {

@@ -1,5 +1,6 @@
 //! The service as a whole, without I/O: days of stations with kills, backlogs, clock steps and slow answers.
 
+mod bad_input;
 mod clock;
 mod days;
 mod discovery;

@@ -52,6 +52,18 @@ pub enum EvaluateError {
         /// What is wrong with the file, as a clause.
         faults: String,
     },
+    /// A specialist looks at another time grid than the main model.
+    #[error(
+        "{model} looks at a grid of {specialist_s} s, the main model at one of {main_s} s: both are needed alike"
+    )]
+    OtherGrid {
+        /// The specialist's name.
+        model: String,
+        /// Its step, seconds.
+        specialist_s: u32,
+        /// The main model's step, seconds.
+        main_s: u32,
+    },
     /// The model is for any site, and the record does not say which its is.
     #[error(
         "{file}: the model is for any place, and nothing says where this station stands: give --latitude and --longitude, or a mapping with the site"

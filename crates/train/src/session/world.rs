@@ -18,7 +18,7 @@ use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
     Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, assign, card,
-    judge, normalisation, window,
+    judge, normalisation, ranges, window,
 };
 
 /// Seconds between two slots of a live station's grid.
@@ -112,10 +112,11 @@ impl Session<'_> {
     ) -> Manifest {
         let stem = self.options.out.as_deref().and_then(options::stem);
         let name = self.options.name.clone().or(stem).unwrap_or_else(|| "world".to_owned());
-        let ids = |role: Role| -> Vec<&str> {
-            let of_role = pool.stations.iter().zip(roles).filter(|(_, own)| **own == role);
-            of_role.map(|(station, _)| station.id.as_str()).collect()
+        let of_role = |role: Role| {
+            let of_role = pool.stations.iter().zip(roles).filter(move |(_, own)| **own == role);
+            of_role.map(|(station, _)| station)
         };
+        let ids = |role: Role| -> Vec<&str> { of_role(role).map(|station| station.id.as_str()).collect() };
         let mut settings = serde_json::to_value(recipe).unwrap_or_default();
         settings["choose"] = serde_json::json!(ids(Role::Choose));
         settings["judge"] = serde_json::json!(ids(Role::Judge));
@@ -159,7 +160,7 @@ impl Session<'_> {
             lead_h: (1..=24).collect(),
             quantiles: QUANTILES.to_vec(),
             extremes_h: Some(24),
-            ranges: None,
+            ranges: Some(ranges(of_role(Role::Train))),
             training,
             scores,
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),

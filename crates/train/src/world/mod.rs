@@ -24,6 +24,7 @@ mod mask;
 mod network;
 mod own;
 mod pool;
+mod ranges;
 mod split;
 mod window;
 
@@ -39,5 +40,6 @@ pub use own::OwnSettings;
 pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnObjective, Specialist};
 pub use pool::PoolError;
 pub(crate) use pool::{Embargo, Pool};
+pub(crate) use ranges::ranges;
 pub(crate) use split::{Role, assign};
 pub(crate) use window::{normalisation, window};

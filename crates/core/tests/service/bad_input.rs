@@ -1,0 +1,113 @@
+//! Stations and places that are not what they are said to be: one clear line, and a forecast as good as the experts that are
+//! left.
+
+use forecastd_core::{
+    Event, Oddity, Place, Publication, Quantity, Readiness, Settings, Site, StationState, Values,
+};
+
+use crate::world::{HOUR, World, at, model, model_with_extremes, settings, temperature};
+
+/// Where the daily wave of [`temperature`], which has its maximum at 6 h UTC, has it at 14:40 of solar time.
+const EAST: Site = Site::new(50.0, 130.0);
+const WEST: Site = Site::new(50.0, -130.0);
+
+fn world(site: Site) -> World {
+    let mut settings = Settings { experts: true, ..settings() };
+    settings.places.default = Some(Place::given(site));
+    World::with(settings, model_with_extremes())
+}
+
+/// Mean absolute error 6 hours ahead of what was published for the last days, °C.
+fn late_error(world: &World, from: i64, to: i64) -> f32 {
+    let late = world.published_forecasts().into_iter().filter(|forecast| forecast.origin > at(from * HOUR));
+    let errors: Vec<f32> = late
+        .filter_map(|forecast| {
+            let lead = *forecast.at(6)?;
+            let second = lead.valid_at.duration_since(at(0)).as_secs();
+            (second < to * HOUR).then(|| (lead.temperature_c - temperature(second)).abs())
+        })
+        .collect();
+    assert!(errors.len() > 100, "{}", errors.len());
+    errors.iter().sum::<f32>() / errors.len() as f32
+}
+
+fn oddities(world: &World) -> Vec<Oddity> {
+    let odd = world.events.iter().filter_map(|event| match event {
+        Event::StationOdd { oddity, .. } => Some(*oddity),
+        _ => None,
+    });
+    odd.collect()
+}
+
+#[test]
+fn a_longitude_of_the_wrong_sign_is_said_once_and_the_forecast_stays_as_good_as_the_experts_that_are_left() {
+    for (site, is_odd) in [(EAST, false), (WEST, true)] {
+        let mut world = world(site);
+        for hour in 0..40 * 24 {
+            world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+        }
+        let odd = oddities(&world);
+        assert_eq!(odd.len(), usize::from(is_odd), "{odd:?}");
+        assert!(odd.iter().all(|oddity| matches!(oddity, Oddity::Clock { .. })));
+        let said = world.retained(|publication| match publication {
+            Publication::Status { odd, .. } => Some(odd.clone()),
+            _ => None,
+        });
+        assert_eq!(said.unwrap(), if is_odd { vec!["clock"] } else { vec![] });
+        // The model says that nothing changes; the same time yesterday is right.
+        let error_c = late_error(&world, 30 * 24, 40 * 24);
+        assert!(error_c < 0.2, "{error_c} °C");
+    }
+}
+
+#[test]
+fn a_station_without_what_the_model_looks_at_is_told_what_is_missing_and_has_the_reference_experts() {
+    let mut settings = Settings { experts: true, ..settings() };
+    settings.places.default = Some(Place::given(Site::new(50.91, 11.57)));
+    let mut world = World::with(settings, model(4));
+    for hour in 0..20 * 24 {
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, temperature(hour * HOUR));
+        world.now.wall = at(hour * HOUR);
+        world.send("roof", at(hour * HOUR), values);
+    }
+    let state = world.retained(|publication| match publication {
+        Publication::Status { state, .. } => Some(*state),
+        _ => None,
+    });
+    let Some(StationState::Fresh(Readiness::WarmingUp(missing))) = state else { panic!("{state:?}") };
+    assert_eq!(missing.quantity, Quantity::AirPressure);
+    let error_c = late_error(&world, 12 * 24, 20 * 24);
+    assert!(error_c < 0.2, "{error_c} °C");
+}
+
+#[test]
+fn a_thermometer_of_whole_degrees_is_believed_and_forecast_to_within_its_steps() {
+    let mut world = world(EAST);
+    for hour in 0..20 * 24 {
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR).round());
+    }
+    assert!(!world.events.iter().any(|event| matches!(event, Event::ValueDropped { .. })));
+    let error_c = late_error(&world, 12 * 24, 20 * 24);
+    assert!(error_c < 0.5, "{error_c} °C");
+}
+
+#[test]
+fn two_stations_of_one_name_that_say_where_they_stand_are_said_to_be_and_each_gets_a_forecast() {
+    let mut settings = Settings { experts: true, ..settings() };
+    settings.places.default = None;
+    let mut world = World::with(settings, model_with_extremes());
+    for hour in 0..30 {
+        world.site = Some(if hour % 2 == 0 { EAST } else { WEST });
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR) + (hour % 2) as f32 * 10.0);
+    }
+    let moves = oddities(&world).iter().filter(|odd| matches!(odd, Oddity::Moved { .. })).count();
+    assert_eq!(moves, 29);
+    // Nothing of the one is in the forecast of the other.
+    let forecasts = world.published_forecasts();
+    assert_eq!(forecasts.len(), 30);
+    for (hour, forecast) in (0..).zip(&forecasts) {
+        let own_c = temperature(hour * HOUR) + (hour % 2) as f32 * 10.0;
+        assert!(forecast.leads.iter().all(|lead| (lead.temperature_c - own_c).abs() < 0.01), "{hour}");
+    }
+}

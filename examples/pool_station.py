@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Writes a station of a pool (stations.csv and hourly.bin.xz) as a CSV file that forecastd reads.
+
+    pool_station.py FOLDER ID > ID.csv
+
+says on standard error where the station stands, as options of `forecastd evaluate`. A pressure at sea level is given as that,
+which is its change that a model for any place looks at. Of a station that was observed every three hours, only those hours are
+written: what stands between them was interpolated.
+"""
+import array
+import csv
+import datetime
+import lzma
+import sys
+
+COLUMNS = [
+    ("air_temperature_c", 10.0),
+    ("air_pressure_hpa", 10.0),
+    ("relative_humidity_pct", 1.0),
+    ("dew_point_c", 10.0),
+    ("wind_speed_m_s", 10.0),
+    ("wind_direction_deg", 1.0),
+]
+MISSING = -32768
+
+
+def column(data, rows):
+    """Differences of 16 bits that wrap around, summed up."""
+    differences = array.array("h", data.read(2 * rows))
+    value, values = 0, []
+    for difference in differences:
+        value = (value + difference + 32768) % 65536 - 32768
+        values.append(value)
+    return values
+
+
+def main(folder, wanted):
+    with open(f"{folder}/stations.csv", encoding="utf-8") as file:
+        stations = list(csv.DictReader(file))
+    with lzma.open(f"{folder}/hourly.bin.xz") as data:
+        for station in stations:
+            rows = int(station["rows"])
+            if station["id"] == wanted:
+                columns = [column(data, rows) for _ in COLUMNS]
+                break
+            data.read(2 * rows * len(COLUMNS))
+        else:
+            sys.exit(f"{folder} has no station {wanted}")
+    first, step_h = int(station["first_unix_s"]), int(station["step_h"])
+    out = csv.writer(sys.stdout)
+    out.writerow(["time"] + [name for name, _ in COLUMNS])
+    for row, values in enumerate(zip(*columns)):
+        if row % step_h == 0 and any(value != MISSING for value in values):
+            time = datetime.datetime.fromtimestamp(first + 3600 * row, datetime.UTC)
+            cells = ["" if value == MISSING else value / scale for value, (_, scale) in zip(values, COLUMNS)]
+            out.writerow([time.strftime("%Y-%m-%dT%H:%M:%SZ")] + cells)
+    place = " ".join(f"--{name} {station[key]}" for name, key in
+                     [("latitude", "latitude_deg"), ("longitude", "longitude_deg"), ("elevation", "elevation_m")])
+    print(place, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
