@@ -7,31 +7,34 @@ use std::path::{Path, PathBuf};
 use forecastd_core::Quantity;
 use forecastd_record::{CsvReader, Row};
 use forecastd_testkit::browser::{Browser, DESK, Look, PHONE};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::installation::Installation;
 use crate::world::World;
 
-/// Days of the record that are replayed, up to a frosty morning of the Jena record.
+/// Days of the record that are replayed.
 const DAYS: i64 = 45;
-const END: &str = "2020-03-24T16:00:00Z";
+/// The year of the record.
+const RECORD_YEAR: i32 = 2020;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-/// The rows of the record, as many days as are wanted, moved so that the last is of the last ten minutes.
+/// The rows of the record up to this time of its year, as many days as are wanted, moved so that the last is of the last ten
+/// minutes: sun and season stay what they were.
 fn rows(days: i64) -> Vec<Row> {
     let data = std::env::var_os("FORECASTD_DATA").expect("FORECASTD_DATA names the folder with the records");
-    let end: Timestamp = END.parse().unwrap();
-    let reader = CsvReader::open(&Path::new(&data).join("jena_2020_10min.csv"), None).unwrap();
-    let from = end - SignedDuration::from_hours(24 * days);
-    let mut rows: Vec<Row> =
-        reader.filter_map(Result::ok).filter(|(time, _)| (from..=end).contains(time)).collect();
-    rows.sort_by_key(|(time, _)| *time);
-    let last = rows.last().unwrap().0;
     let now = Timestamp::from_second(Timestamp::now().as_second() / 600 * 600).unwrap();
-    let shift = now.duration_since(last);
+    let years = i32::from(now.to_zoned(TimeZone::UTC).year()) - RECORD_YEAR;
+    let shift = SignedDuration::from_hours(24 * (f64::from(years) * 365.25).round() as i64);
+    let span = now - shift - SignedDuration::from_hours(24 * days)..=now - shift;
+    let reader = CsvReader::open(&Path::new(&data).join("jena_2020_10min.csv"), None).unwrap();
+    let mut rows: Vec<Row> =
+        reader.filter_map(Result::ok).filter(|(time, _)| span.contains(time)).collect();
+    assert!(!rows.is_empty(), "the record begins in January: take the pictures later in the year");
+    rows.sort_by_key(|(time, _)| *time);
     rows.into_iter().map(|(time, values)| (time + shift, values)).collect()
 }
 
@@ -65,6 +68,10 @@ async fn take(world: &World, name: &str, look: Look, station: Option<&str>, show
     browser.go(&world.page(station));
     browser.shows(shows).await;
     std::fs::write(docs().join(format!("{name}.png")), browser.picture()).unwrap();
+    if let Some(colours) = name.strip_prefix("page-").filter(|_| look.width == DESK.width && station == Some("jena")) {
+        let path = docs().join(format!("front-{colours}.png"));
+        std::fs::write(path, browser.picture_of_the_first_card()).unwrap();
+    }
     assert!(browser.console().is_empty(), "{:?}", browser.console());
 }
 

@@ -146,7 +146,17 @@ impl Browser {
 
     /// The whole page as a PNG.
     pub fn picture(&self) -> Vec<u8> {
-        let height = self.run("return Math.ceil(document.documentElement.scrollHeight)").as_u64().unwrap();
+        self.picture_down_to("return Math.ceil(document.documentElement.scrollHeight)")
+    }
+
+    /// The page as a PNG, from its top to the end of the first card.
+    pub fn picture_of_the_first_card(&self) -> Vec<u8> {
+        let end = "document.querySelector('section.card').getBoundingClientRect().bottom + window.scrollY";
+        self.picture_down_to(&format!("return Math.ceil({end}) + 16"))
+    }
+
+    fn picture_down_to(&self, script: &str) -> Vec<u8> {
+        let height = self.run(script).as_u64().unwrap();
         let width = self.run("return document.documentElement.clientWidth").as_u64().unwrap();
         let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
         let shot = self.command(
