@@ -65,7 +65,7 @@ pub struct PastForecast {
 impl PastForecast {
     /// One lead of a forecast beside what was observed; none when the forecast does not have it.
     pub fn new(forecast: &Forecast, lead_h: u32, observations: &Observations) -> Option<PastForecast> {
-        let lead = forecast.at(lead_h)?.clone();
+        let lead = *forecast.at(lead_h)?;
         Some(PastForecast {
             issued_at: forecast.issued_at,
             source: forecast.source,
