@@ -78,7 +78,7 @@ fn scoring_shows_the_record_and_the_forecasts_on_one_page_that_needs_nothing_els
         "Temperature over the whole record",
         "Temperature over the first ten days",
         "Mean absolute error by lead",
-        "Forecasts beside what came",
+        "Forecasts and observations",
         "Mean absolute error by hour",
         "Mean absolute error by month",
         "Calibration of the quantiles",

@@ -146,7 +146,7 @@ pub enum ImportCommandError {
     Output(#[from] std::io::Error),
 }
 
-/// Brings a history into the journal, and says what came of it.
+/// Brings a history into the journal, and says what was imported.
 ///
 /// # Errors
 /// [`ImportCommandError`]; what was written before one stays, and running it again goes on.

@@ -30,7 +30,7 @@ pub enum FetchError {
     /// The download failed.
     #[error("download of {URL}: {0}")]
     Download(String),
-    /// What came is not the record.
+    /// What was downloaded is not the record.
     #[error("downloaded file is not the Jena climate record: {0}")]
     NotTheRecord(String),
     /// The cache cannot be written.

@@ -27,12 +27,11 @@ fn docs() -> PathBuf {
 fn rows(days: i64) -> Vec<Row> {
     let data = std::env::var_os("FORECASTD_DATA").expect("FORECASTD_DATA names the folder with the records");
     let now = Timestamp::from_second(Timestamp::now().as_second() / 600 * 600).unwrap();
-    let years = i32::from(now.to_zoned(TimeZone::UTC).year()) - RECORD_YEAR;
+    let years = i32::from(TimeZone::UTC.to_datetime(now).year()) - RECORD_YEAR;
     let shift = SignedDuration::from_hours(24 * (f64::from(years) * 365.25).round() as i64);
     let span = now - shift - SignedDuration::from_hours(24 * days)..=now - shift;
     let reader = CsvReader::open(&Path::new(&data).join("jena_2020_10min.csv"), None).unwrap();
-    let mut rows: Vec<Row> =
-        reader.filter_map(Result::ok).filter(|(time, _)| span.contains(time)).collect();
+    let mut rows: Vec<Row> = reader.filter_map(Result::ok).filter(|(time, _)| span.contains(time)).collect();
     assert!(!rows.is_empty(), "the record begins in January: take the pictures later in the year");
     rows.sort_by_key(|(time, _)| *time);
     rows.into_iter().map(|(time, values)| (time + shift, values)).collect()
@@ -68,7 +67,9 @@ async fn take(world: &World, name: &str, look: Look, station: Option<&str>, show
     browser.go(&world.page(station));
     browser.shows(shows).await;
     std::fs::write(docs().join(format!("{name}.png")), browser.picture()).unwrap();
-    if let Some(colours) = name.strip_prefix("page-").filter(|_| look.width == DESK.width && station == Some("jena")) {
+    if let Some(colours) =
+        name.strip_prefix("page-").filter(|_| look.width == DESK.width && station == Some("jena"))
+    {
         let path = docs().join(format!("front-{colours}.png"));
         std::fs::write(path, browser.picture_of_the_first_card()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! A model that learns once more.
+//! A model that is refitted.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;

@@ -21,7 +21,7 @@ pub struct Beside {
     pub persistence: ErrorSum,
 }
 
-/// How often what came was below each quantile, at one lead.
+/// How often the observation was below each quantile, at one lead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     /// Hours.

@@ -69,7 +69,7 @@ pub struct TrainOptions {
     #[arg(long, help_heading = "Results")]
     pub name: Option<String>,
 
-    /// Learns the model once more before it is written, for as long as was best, from the validation part too or from the
+    /// Refits the model before it is written, for as long as was best, on the validation part too or on the
     /// whole record: more and newer weather. Test scores are the new model's after the first, the old one's after the
     /// second.
     #[arg(long, value_parser = refit_parser(), value_name = "TO", requires = "out", help_heading = "Results")]

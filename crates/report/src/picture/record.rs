@@ -111,11 +111,11 @@ impl Overview {
             let refit = match self.refit {
                 None => "",
                 Some(Refit::Validation) => {
-                    ", but the model once more from all that is left of \u{201c}test\u{201d}"
+                    ", and the model was refitted on all that is left of \u{201c}test\u{201d}"
                 }
-                Some(Refit::Whole) => ", but the model once more from all of it",
+                Some(Refit::Whole) => ", and the model was refitted on all of it",
             };
-            format!(" What networks learn from is left of \u{201c}validation\u{201d}{refit}.")
+            format!(" Networks are trained on what is left of \u{201c}validation\u{201d}{refit}.")
         };
         [
             (

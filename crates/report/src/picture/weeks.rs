@@ -40,7 +40,7 @@ impl PartFigures {
         series.push(line("model", Hue::Blue, Mark::Line, &|case| case.model_c));
         series.push(line("observed", Hue::Ink, Mark::Line, &|case| case.observed_c));
         Chart {
-            title: "Forecasts beside what came".to_owned(),
+            title: "Forecasts and observations".to_owned(),
             horizontal: Horizontal::Time,
             vertical: "air temperature, °C",
             from_zero: false,

@@ -1,4 +1,4 @@
-//! The cases of a part of a record: each forecast beside what came.
+//! The cases of a part of a record: each forecast beside the observation.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ use forecastd_record::{Part, Record};
 
 use super::error::EvaluateError;
 
-/// One forecast beside what came.
+/// One forecast beside the observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Case {
     /// The slot of the newest reading.
     pub origin: Slot,
     /// Hours.
     pub lead_h: u32,
-    /// What came, °C.
+    /// The observed temperature, °C.
     pub observed_c: f64,
     /// The model's forecast, °C; the median where it gives quantiles.
     pub model_c: f64,

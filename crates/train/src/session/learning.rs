@@ -246,7 +246,7 @@ impl Session<'_> {
             Refit::Validation => "training and validation parts",
             Refit::Whole => "the whole record",
         };
-        self.note(&format!("{}, once more, from {from}", facts.experiment));
+        self.note(&format!("{}, refitted on {from}", facts.experiment));
         let (dataset, record, model) = match &facts.recipe {
             CandidateRecipe::Ridge { recipe, penalty } => {
                 let (dataset, record) = self.dataset(&recipe.task, Some(refit))?;
