@@ -54,7 +54,7 @@ async fn the_end_comes_while_broker_disk_engine_models_and_clients_hang_at_once(
     installation.write_specialist("roof.onnx", &artefact::specialist_file("roof", &["roof"], SAMPLES, 0.25));
     let mut daemon = installation.start_alone().await;
     let (mut broker, _) = scripted_broker::accept(&listener, false, &[]).await;
-    broker.grant(1).await;
+    broker.grant(3).await;
     daemon.answers("/readyz", 200, "ok\n").await;
     for number in 1..=3 {
         let payload = reading(i64::from(number) * HOUR, 10.0).to_string();
