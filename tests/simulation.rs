@@ -18,10 +18,10 @@ fn the_shipped_model_beats_persistence_on_a_simulated_year() {
     let start: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
     for seed in 1..=3 {
         let readings: Vec<_> = Simulation::new(start, seed).step_by(3).take(366 * 48).collect();
-        let record = Record::of(&readings, spec.grid(), &spec.quantities()).unwrap();
+        let record = Record::from_readings(&readings, spec.grid(), &spec.quantities()).unwrap();
         let slots = record.part(DEFAULT_SPLIT, Part::Whole);
         let cases = evaluate::cases(&artefact, &record, Part::Whole, &slots, &runtime).unwrap();
-        let errors = PartErrors::of(&record, Part::Whole, &artefact.manifest.lead_h, &cases);
+        let errors = PartErrors::new(&record, Part::Whole, &artefact.manifest.lead_h, &cases);
         for lead in &errors.leads {
             assert!(lead.model.mae() < lead.persistence.mae(), "seed {seed}, {lead:?}");
         }

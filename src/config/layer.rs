@@ -172,7 +172,7 @@ impl Layer {
 /// The value of a key, if its rule has no objection.
 fn judged(key: &str, read: Result<Scalar, String>) -> Result<Scalar, String> {
     read.and_then(|scalar| {
-        let objection = Rule::of(key).and_then(|rule| scalar.judge(rule));
+        let objection = Rule::find(key).and_then(|rule| scalar.judge(rule));
         objection.map_or(Ok(scalar), Err)
     })
 }
@@ -188,9 +188,9 @@ enum Scalar {
 impl Scalar {
     fn judge(&self, rule: &Rule) -> Option<String> {
         match self {
-            Scalar::Text(text) => rule.judge_text(text),
-            Scalar::Integer(number) => rule.judge_integer(*number),
-            Scalar::Number(number) => rule.judge_float(*number),
+            Scalar::Text(text) => rule.validate_text(text),
+            Scalar::Integer(number) => rule.validate_integer(*number),
+            Scalar::Number(number) => rule.validate_float(*number),
             Scalar::Boolean(_) => None,
         }
     }

@@ -438,7 +438,7 @@ mod tests {
         }
         for key in schema.keys() {
             if schema.kind(key) == Some(schema::Kind::Integer) {
-                assert!(rules::Rule::of(key).is_some(), "{key}");
+                assert!(rules::Rule::find(key).is_some(), "{key}");
             }
         }
     }

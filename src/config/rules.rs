@@ -84,24 +84,24 @@ impl Rule {
     }
 
     /// The rule of the key `section.name`, if it has one.
-    pub(super) fn of(key: &str) -> Option<&'static Rule> {
+    pub(super) fn find(key: &str) -> Option<&'static Rule> {
         RULES.iter().find(|(ruled, _)| *ruled == key).map(|(_, rule)| rule)
     }
 
     /// What is wrong with a whole number.
-    pub(super) fn judge_integer(&self, number: i64) -> Option<String> {
+    pub(super) fn validate_integer(&self, number: i64) -> Option<String> {
         match self {
             Rule::Within(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
             }
             // Numbers that the conversion rounds are far outside any range of seconds.
-            Rule::Seconds(_) | Rule::Measure(_) => self.judge_float(number as f64),
+            Rule::Seconds(_) | Rule::Measure(_) => self.validate_float(number as f64),
             _ => None,
         }
     }
 
     /// What is wrong with a number that need not be whole.
-    pub(super) fn judge_float(&self, number: f64) -> Option<String> {
+    pub(super) fn validate_float(&self, number: f64) -> Option<String> {
         match self {
             Rule::Seconds(range) if !range.contains(&number) => {
                 Some(format!("{number} is not between {} and {}", range.start(), range.end()))
@@ -114,7 +114,7 @@ impl Rule {
     }
 
     /// What is wrong with a text.
-    pub(super) fn judge_text(&self, text: &str) -> Option<String> {
+    pub(super) fn validate_text(&self, text: &str) -> Option<String> {
         match self {
             Rule::Within(_) | Rule::Seconds(_) | Rule::Measure(_) => None,
             Rule::NotEmpty => text.trim().is_empty().then(|| "must not be empty".to_owned()),
@@ -126,7 +126,7 @@ impl Rule {
                 format!("{text:?} is no address and port such as \"127.0.0.1:9752\" or \"[::1]:9752\"")
             }),
             Rule::ByStation | Rule::WithoutStation => {
-                self.judge_topic(text.parse()).map(|message| match text {
+                self.validate_topic(text.parse()).map(|message| match text {
                     "" => message,
                     text => format!("{text:?}: {message}"),
                 })
@@ -134,7 +134,7 @@ impl Rule {
         }
     }
 
-    fn judge_topic(&self, template: Result<TopicTemplate, TopicTemplateError>) -> Option<String> {
+    fn validate_topic(&self, template: Result<TopicTemplate, TopicTemplateError>) -> Option<String> {
         let template = match template {
             Ok(template) => template,
             Err(error) => return Some(error.to_string()),

@@ -60,7 +60,7 @@ impl Schema {
             for (name, item) in table.iter() {
                 let key = format!("{section}.{name}");
                 let fractions =
-                    super::rules::Rule::of(&key).is_some_and(super::rules::Rule::allows_fractions);
+                    super::rules::Rule::find(&key).is_some_and(super::rules::Rule::allows_fractions);
                 let kind = match item.as_value() {
                     Some(Value::Integer(_)) if fractions => Kind::Number,
                     Some(Value::Float(_)) => Kind::Number,

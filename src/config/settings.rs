@@ -152,7 +152,7 @@ pub struct StationSettings {
     pub max: usize,
     /// A station without a new reading for so long is stale, in seconds.
     pub stale_after_s: u64,
-    /// A station without a new reading for so long gives up its seat, in days; 0 = never.
+    /// A station without a new reading for so long is served no longer, in days; 0 = never.
     pub idle_days: u32,
     /// How far in the future a reading's time may lie, in seconds.
     pub max_reading_ahead_s: u64,

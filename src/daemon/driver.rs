@@ -56,7 +56,7 @@ pub(super) struct Inputs {
 
 /// What the driver noticed that the daemon should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum Turn {
     /// The session is connected and subscribed.
     Subscribed,
     /// Nothing that concerns others.
@@ -203,35 +203,35 @@ impl Driver {
 
     /// Waits for the next thing and handles it, and what waits besides, up to a bound. Messages come last, and only when all
     /// that follows from one has room. Safe to cancel.
-    pub(super) async fn turn(&mut self, inputs: &mut Inputs) -> Happened {
+    pub(super) async fn turn(&mut self, inputs: &mut Inputs) -> Turn {
         let accepts = self.accepts_messages();
         let next_number = self.undelivered.front().map_or(0, |undelivered| undelivered.number + 1);
         let happened = tokio::select! {
             biased;
             Some(inference) = inputs.answers.recv() => {
                 self.answered(inference);
-                Happened::Routine
+                Turn::Routine
             }
             Some(news) = inputs.journal.recv() => {
                 self.journal_news(news);
-                Happened::Routine
+                Turn::Routine
             }
             Some(recalled) = inputs.recalled.recv() => {
                 for restored in recalled {
                     self.handle(Input::Recalled(Box::new(restored)));
                 }
                 self.recaller.answered();
-                Happened::Routine
+                Turn::Routine
             }
             Ok(_) = self.publisher.wait_settled(next_number), if !self.undelivered.is_empty() => {
                 self.look_at_deliveries();
-                Happened::Routine
+                Turn::Routine
             }
-            Ok(()) = self.publisher.room(), if !accepts && !self.publisher.has_room() => Happened::Routine,
+            Ok(()) = self.publisher.room(), if !accepts && !self.publisher.has_room() => Turn::Routine,
             // One with each turn, which takes messages besides: however many ask, readings come.
             Some(question) = inputs.questions.recv() => {
                 question(&self.service, self.now());
-                Happened::Routine
+                Turn::Routine
             }
             Some(event) = inputs.inbox.recv(), if accepts => self.session_event(event),
             else => std::future::pending().await,
@@ -241,7 +241,7 @@ impl Driver {
         happened
     }
 
-    fn take_what_waits(&mut self, inputs: &mut Inputs, mut happened: Happened) -> Happened {
+    fn take_what_waits(&mut self, inputs: &mut Inputs, mut happened: Turn) -> Turn {
         for _ in 0..AT_ONCE {
             let mut is_idle = true;
             if let Ok(inference) = inputs.answers.try_recv() {
@@ -251,8 +251,8 @@ impl Driver {
             if self.accepts_messages()
                 && let Some(event) = inputs.inbox.try_recv()
             {
-                if self.session_event(event) == Happened::Subscribed {
-                    happened = Happened::Subscribed;
+                if self.session_event(event) == Turn::Subscribed {
+                    happened = Turn::Subscribed;
                 }
                 is_idle = false;
             }
@@ -507,12 +507,12 @@ impl Driver {
         }
     }
 
-    fn session_event(&mut self, event: SessionEvent) -> Happened {
+    fn session_event(&mut self, event: SessionEvent) -> Turn {
         match event {
             SessionEvent::News(News::Subscribed) => {
                 self.telemetry.notice(Notice::Connected);
                 self.subscribed();
-                return Happened::Subscribed;
+                return Turn::Subscribed;
             }
             SessionEvent::News(News::Disconnected { .. }) => {
                 self.look_at_deliveries();
@@ -527,7 +527,7 @@ impl Driver {
             SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
             SessionEvent::Message(incoming) => self.message(incoming),
         }
-        Happened::Routine
+        Turn::Routine
     }
 
     /// The broker takes publications: what may not have reached it goes first.

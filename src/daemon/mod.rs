@@ -43,7 +43,7 @@ use crate::operations::health::Health;
 use crate::operations::metrics::Metrics;
 use crate::operations::{descriptors, systemd};
 
-use driver::{Driver, Happened, Inputs};
+use driver::{Driver, Inputs, Turn};
 use engines::Engines;
 use folder::{Changes, Folder};
 use loader::Loader;
@@ -276,7 +276,7 @@ pub async fn run(
             // Last: there may always be a message.
             happened = driver.turn(&mut inputs) => {
                 tell_health(&health, &metrics, &driver, &session.statistics());
-                if happened == Happened::Subscribed {
+                if happened == Turn::Subscribed {
                     ready.say(driver.service());
                 }
                 // Whom this task has woken may have to wait for its thread: in a flood it would never have to wait itself.

@@ -87,7 +87,7 @@ impl Live {
                 let reading = Reading {
                     station: station.as_str(),
                     time: *time,
-                    air_temperature_c: temperature_c.map(wire::forecast::hundredths),
+                    air_temperature_c: temperature_c.map(wire::forecast::round_to_centidegrees),
                 };
                 self.tell(station, Kind::Reading, json(&reading));
             }

@@ -152,7 +152,7 @@ impl Telemetry {
             Event::StationOdd { station, oddity } => self.station_odd(&station, oddity),
             Event::ReadingRefused { station, reason, detail } => {
                 self.metrics.reading_rejected(reason);
-                // Names beyond the seats have no end.
+                // Names beyond stations.max have no end.
                 let told_apart = station.as_ref().filter(|_| reason != "too_many_stations");
                 if let Some(unsaid) = self.log.say(reason, told_apart, Instant::now()) {
                     let station = station.as_ref().map(tracing::field::display);
@@ -212,7 +212,7 @@ impl Telemetry {
                 if omitted > 0 {
                     warn!(
                         omitted,
-                        "stations found no seat: stations.max are served, or they have been silent for longer than \
+                        "stations are not served: stations.max are, or they have been silent for longer than \
                          stations.idle_days"
                     );
                 }

@@ -12,7 +12,7 @@ use forecastd_core::{
     Values,
 };
 
-use super::forecast::{self, hundredths};
+use super::forecast::{self, round_to_centidegrees};
 use super::status;
 
 /// A page of stations.
@@ -70,11 +70,13 @@ impl From<&StationView> for Summary {
                 StationState::Stale => None,
             },
             newest_reading: view.newest_reading,
-            temperature_c: view.temperature_c.map(hundredths),
+            temperature_c: view.temperature_c.map(round_to_centidegrees),
             forecast_source: view.forecast.as_ref().map(|forecast| forecast.source.name()),
-            temperature_24h_c: ahead.map(|lead| hundredths(lead.temperature_c)),
-            low_24h_c: ahead.and_then(|lead| lead.interval_c).map(|(low_c, _)| hundredths(low_c)),
-            high_24h_c: ahead.and_then(|lead| lead.interval_c).map(|(_, high_c)| hundredths(high_c)),
+            temperature_24h_c: ahead.map(|lead| round_to_centidegrees(lead.temperature_c)),
+            low_24h_c: ahead.and_then(|lead| lead.interval_c).map(|(low_c, _)| round_to_centidegrees(low_c)),
+            high_24h_c: ahead
+                .and_then(|lead| lead.interval_c)
+                .map(|(_, high_c)| round_to_centidegrees(high_c)),
             observed_hourly_c: hourly(&view.recent),
             forecast_hourly_c: view.forecast.as_ref().map_or_else(Vec::new, ahead_hourly),
         }
@@ -89,14 +91,14 @@ fn hourly(recent: &[(Timestamp, f32)]) -> Vec<Option<f64>> {
         let back_h = (newest.as_second() - time.as_second()) / 3600;
         // Rising: what comes later stands.
         if let Some(hour) = usize::try_from(back_h).ok().and_then(|back| hours.iter_mut().rev().nth(back)) {
-            *hour = Some(hundredths(*temperature_c));
+            *hour = Some(round_to_centidegrees(*temperature_c));
         }
     }
     hours
 }
 
 fn ahead_hourly(forecast: &Forecast) -> Vec<Option<f64>> {
-    let lead = |lead_h| forecast.at(lead_h).map(|lead| hundredths(lead.temperature_c));
+    let lead = |lead_h| forecast.at(lead_h).map(|lead| round_to_centidegrees(lead.temperature_c));
     (1..=LIST_HOURS).map(lead).collect()
 }
 
@@ -127,7 +129,7 @@ impl From<&StationView> for Station {
         Station {
             station: view.station.to_string(),
             status: raw(status),
-            temperature_c: view.temperature_c.map(hundredths),
+            temperature_c: view.temperature_c.map(round_to_centidegrees),
             forecast: forecast_text(view).map(raw),
             specialists: view.specialists.iter().map(ToString::to_string).collect(),
         }
@@ -205,12 +207,12 @@ impl From<&PastForecast> for Past {
             valid_at: past.lead.valid_at,
             source: past.source.name(),
             model: past.model.clone(),
-            temperature_c: hundredths(past.lead.temperature_c),
-            low_c: interval_c.map(|(low_c, _)| hundredths(low_c)),
-            high_c: interval_c.map(|(_, high_c)| hundredths(high_c)),
-            persistence_c: hundredths(past.persistence_c),
-            yesterday_c: past.yesterday_c.map(hundredths),
-            observed_c: past.observed_c.map(hundredths),
+            temperature_c: round_to_centidegrees(past.lead.temperature_c),
+            low_c: interval_c.map(|(low_c, _)| round_to_centidegrees(low_c)),
+            high_c: interval_c.map(|(_, high_c)| round_to_centidegrees(high_c)),
+            persistence_c: round_to_centidegrees(past.persistence_c),
+            yesterday_c: past.yesterday_c.map(round_to_centidegrees),
+            observed_c: past.observed_c.map(round_to_centidegrees),
         }
     }
 }
@@ -291,9 +293,9 @@ pub fn lead_rows(forecast: &Forecast) -> Vec<LeadRow> {
     let row = |lead: &forecastd_core::LeadForecast| LeadRow {
         valid_at: lead.valid_at,
         lead_h: lead.lead_h,
-        temperature_c: hundredths(lead.temperature_c),
-        low_c: lead.interval_c.map(|(low_c, _)| hundredths(low_c)),
-        high_c: lead.interval_c.map(|(_, high_c)| hundredths(high_c)),
+        temperature_c: round_to_centidegrees(lead.temperature_c),
+        low_c: lead.interval_c.map(|(low_c, _)| round_to_centidegrees(low_c)),
+        high_c: lead.interval_c.map(|(_, high_c)| round_to_centidegrees(high_c)),
     };
     forecast.leads.iter().map(row).collect()
 }

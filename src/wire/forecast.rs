@@ -57,18 +57,18 @@ impl From<&DayAhead> for Day {
         let others = day.below.iter().filter(|below| below.threshold_c != 0.0);
         Day {
             hours: day.hours,
-            lowest_c: hundredths(day.lowest.temperature_c),
-            lowest_low_c: hundredths(day.lowest.interval_c.0),
-            lowest_high_c: hundredths(day.lowest.interval_c.1),
-            lowest_quantiles_c: day.lowest.quantiles_c.map(|own| own.map(hundredths)),
-            highest_c: hundredths(day.highest.temperature_c),
-            highest_low_c: hundredths(day.highest.interval_c.0),
-            highest_high_c: hundredths(day.highest.interval_c.1),
-            highest_quantiles_c: day.highest.quantiles_c.map(|own| own.map(hundredths)),
+            lowest_c: round_to_centidegrees(day.lowest.temperature_c),
+            lowest_low_c: round_to_centidegrees(day.lowest.interval_c.0),
+            lowest_high_c: round_to_centidegrees(day.lowest.interval_c.1),
+            lowest_quantiles_c: day.lowest.quantiles_c.map(|own| own.map(round_to_centidegrees)),
+            highest_c: round_to_centidegrees(day.highest.temperature_c),
+            highest_low_c: round_to_centidegrees(day.highest.interval_c.0),
+            highest_high_c: round_to_centidegrees(day.highest.interval_c.1),
+            highest_quantiles_c: day.highest.quantiles_c.map(|own| own.map(round_to_centidegrees)),
             frost_probability: frost.map(probability),
             below: others
                 .map(|below| Threshold {
-                    threshold_c: hundredths(below.threshold_c),
+                    threshold_c: round_to_centidegrees(below.threshold_c),
                     probability: probability(below),
                 })
                 .collect(),
@@ -98,10 +98,10 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
         .map(|lead| Lead {
             lead_h: lead.lead_h,
             valid_at: lead.valid_at.to_string(),
-            temperature_c: hundredths(lead.temperature_c),
-            low_c: lead.interval_c.map(|(low, _)| hundredths(low)),
-            high_c: lead.interval_c.map(|(_, high)| hundredths(high)),
-            quantiles_c: lead.quantiles_c.map(|own| own.map(hundredths)),
+            temperature_c: round_to_centidegrees(lead.temperature_c),
+            low_c: lead.interval_c.map(|(low, _)| round_to_centidegrees(low)),
+            high_c: lead.interval_c.map(|(_, high)| round_to_centidegrees(high)),
+            quantiles_c: lead.quantiles_c.map(|own| own.map(round_to_centidegrees)),
         })
         .collect();
     let has_quantiles = forecast.leads.iter().any(|lead| lead.quantiles_c.is_some());
@@ -110,10 +110,10 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
         issued_at: forecast.issued_at.to_string(),
         model: &forecast.model,
         source: forecast.source.name(),
-        temperature_c: hundredths(forecast.temperature_c),
-        temperature_24h_c: forecast.at(24).map(|lead| hundredths(lead.temperature_c)),
+        temperature_c: round_to_centidegrees(forecast.temperature_c),
+        temperature_24h_c: forecast.at(24).map(|lead| round_to_centidegrees(lead.temperature_c)),
         stale: is_stale,
-        quantiles: has_quantiles.then(|| QUANTILES.map(hundredths)),
+        quantiles: has_quantiles.then(|| QUANTILES.map(round_to_centidegrees)),
         leads,
         day_ahead: forecast.day_ahead.as_ref().map(Day::from),
     };
@@ -121,7 +121,7 @@ pub fn encode(forecast: &Forecast, is_stale: bool) -> String {
 }
 
 /// A temperature to a hundredth of a degree, without a negative zero.
-pub(crate) fn hundredths(value: f32) -> f64 {
+pub(crate) fn round_to_centidegrees(value: f32) -> f64 {
     (f64::from(value) * 100.0).round() / 100.0 + 0.0
 }
 

@@ -36,7 +36,7 @@ pub enum Entry {
         readings_from: Timestamp,
         /// The station is restored from forecasts with this origin or a later one.
         forecasts_from: Timestamp,
-        /// When the station was last heard of: where there are more stations than seats, the latest are restored.
+        /// When the station was last heard of: where there are more stations than are served, the latest are restored.
         active_at: Timestamp,
     },
     /// What a station's experts have learned and wait for; replaces what stood there. Written about once an hour, while the

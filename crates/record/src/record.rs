@@ -205,8 +205,8 @@ impl Record {
         let sha256 =
             sha256_of_all(&files).map_err(|error| CsvError::File { path: path.to_owned(), source: error })?;
         let Readings { rows: readings, site, faults: read, .. } = Readings::read(source)?;
-        let mut record =
-            Record::of(&readings, grid, quantities).ok_or_else(|| span_error(path, &readings, grid))?;
+        let mut record = Record::from_readings(&readings, grid, quantities)
+            .ok_or_else(|| span_error(path, &readings, grid))?;
         (record.facts.file, record.facts.sha256) = (source.name(), sha256);
         let faults = &mut record.facts.faults;
         *faults = Faults {
@@ -222,7 +222,11 @@ impl Record {
 
     /// Puts readings into a history in the order of time, those of one time as they are given: whether a value leaps is seen
     /// from the one before it. `None` when there is none or they span more than a record can.
-    pub fn of(readings: &[(Timestamp, Values)], grid: Grid, quantities: &[Quantity]) -> Option<Record> {
+    pub fn from_readings(
+        readings: &[(Timestamp, Values)],
+        grid: Grid,
+        quantities: &[Quantity],
+    ) -> Option<Record> {
         let unsorted = order::unsorted(readings);
         let mut in_order = Cow::Borrowed(readings);
         if unsorted > 0 {
@@ -453,7 +457,7 @@ mod tests {
     }
 
     fn record(readings: &[(Timestamp, Values)]) -> Record {
-        Record::of(readings, Grid::new(600).unwrap(), &[Quantity::AirTemperature]).unwrap()
+        Record::from_readings(readings, Grid::new(600).unwrap(), &[Quantity::AirTemperature]).unwrap()
     }
 
     #[test]

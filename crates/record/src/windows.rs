@@ -293,7 +293,7 @@ fn statistics_of_rows(
         spec.row(record.history(), site, slot, slot + spec.max_hole_slots(), &mut row);
         rows.extend_from_slice(&row);
     }
-    Normalisation::of(&rows, features)
+    Normalisation::fit(&rows, features)
 }
 
 /// The standard deviation of the numbers that are not NaN; 1 where they do not vary.

@@ -84,7 +84,7 @@ fn readings() -> Vec<(Timestamp, Values)> {
 fn a_record_and_a_live_station_make_the_same_of_the_same_readings() {
     let (model, readings) = (Arc::new(model()), readings());
     let spec = &model.manifest.window;
-    let record = Record::of(&readings, Grid::new(600).unwrap(), &spec.quantities()).unwrap();
+    let record = Record::from_readings(&readings, Grid::new(600).unwrap(), &spec.quantities()).unwrap();
     let name = StationName::new("roof").unwrap();
     let mut station = Station::new(name, Arc::clone(&model));
     let (mut dropped, mut windows) = (0, 0);

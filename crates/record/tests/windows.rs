@@ -36,7 +36,7 @@ fn record() -> Record {
         .map(|(_, row)| *row)
         .collect();
     let quantities = [Quantity::AirTemperature, Quantity::AirPressure];
-    Record::of(&rows, spec().grid(), &quantities).unwrap().at_site(Some(SITE))
+    Record::from_readings(&rows, spec().grid(), &quantities).unwrap().at_site(Some(SITE))
 }
 
 /// Shape and bytes of every array of an archive, and its other files.

@@ -52,7 +52,7 @@ pub struct PartFigures {
 
 impl PartFigures {
     /// Sums up the cases of a part; the quantiles are the model's, the site is the station's.
-    pub fn of(
+    pub fn new(
         record: &Record,
         site: Site,
         errors: &PartErrors,
@@ -137,7 +137,7 @@ mod tests {
         let mut values = Values::NONE;
         values.set(Quantity::AirTemperature, 5.0);
         let readings = [(start, values), (start + jiff::SignedDuration::from_hours(hours), values)];
-        let record = Record::of(&readings, grid, &[Quantity::AirTemperature]).unwrap();
+        let record = Record::from_readings(&readings, grid, &[Quantity::AirTemperature]).unwrap();
         let case = |hour: i64| Case {
             origin: grid.slot(start) + hour,
             lead_h: 24,
@@ -149,9 +149,9 @@ mod tests {
             climatology_c: None,
         };
         let cases: Vec<Case> = (0..hours).map(case).collect();
-        let errors = PartErrors::of(&record, Part::Whole, &[24], &cases);
+        let errors = PartErrors::new(&record, Part::Whole, &[24], &cases);
         let site = Site::new(0.0, longitude_deg);
-        PartFigures::of(&record, site, &errors, &cases, &[0.1, 0.5, 0.9])
+        PartFigures::new(&record, site, &errors, &cases, &[0.1, 0.5, 0.9])
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Report {
 impl Report {
     /// A report on a record.
     pub fn new(record: Option<&Record>) -> Report {
-        Report { overview: record.map(Overview::of), ..Report::default() }
+        Report { overview: record.map(Overview::from_record), ..Report::default() }
     }
 
     /// Says which model the forecasts are of.

@@ -156,7 +156,7 @@ fn sampling_milliseconds() -> Option<f64> {
     let start = jiff::Timestamp::from_second(1_000_000_000).ok()?;
     let readings: Vec<_> = Simulation::new(start, 1).take(2 * 52_560).collect();
     let measured: Vec<Quantity> = readings[0].1.iter().map(|(quantity, _)| quantity).collect();
-    let record = Record::of(&readings, grid, &measured)?;
+    let record = Record::from_readings(&readings, grid, &measured)?;
     let mut task = match experiment::by_name("gru")?.method {
         Method::Network(recipe) => recipe.task,
         _ => return None,

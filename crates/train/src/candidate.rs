@@ -126,7 +126,7 @@ impl Candidate {
 
     /// Sums up cases of a part.
     pub(crate) fn errors(&self, part: Part, cases: &[Case]) -> PartErrors {
-        PartErrors::of(&self.record, part, &self.lead_h, cases)
+        PartErrors::new(&self.record, part, &self.lead_h, cases)
     }
 }
 

@@ -149,7 +149,7 @@ impl Sums {
         for term in 0..self.terms.len() {
             matrix[term * size + term] += penalty * self.examples;
         }
-        let decomposed = Cholesky::of(size, matrix)?;
+        let decomposed = Cholesky::new(size, matrix)?;
         let (inputs, outputs) = (dataset.windows.spec().len(), dataset.lead_h.len());
         let (mut weight, mut bias) = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
         for (lead, moment) in self.moments.iter().enumerate() {

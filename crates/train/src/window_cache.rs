@@ -70,7 +70,7 @@ impl WindowCache {
             .flat_map(|slot| &rows[(slot - first) as usize * features..][..features])
             .copied()
             .collect();
-        let normalisation = Normalisation::of(&of_slots, features)?;
+        let normalisation = Normalisation::fit(&of_slots, features)?;
         rows.par_chunks_mut(features * 4096).for_each(|rows| normalisation.apply(rows));
         Some(WindowCache {
             history: Arc::clone(history),

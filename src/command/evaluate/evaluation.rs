@@ -65,7 +65,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(part: Part, errors: &LeadErrors) -> Line {
+    fn new(part: Part, errors: &LeadErrors) -> Line {
         Line {
             part: part.name(),
             lead_h: errors.lead_h,
@@ -93,8 +93,9 @@ impl Evaluation {
     /// # Errors
     /// When `output` cannot be written to.
     pub fn write(&self, format: EvaluationFormat, output: &mut dyn Write) -> std::io::Result<()> {
-        let lines =
-            || self.parts.iter().flat_map(|part| part.leads.iter().map(|errors| Line::of(part.part, errors)));
+        let lines = || {
+            self.parts.iter().flat_map(|part| part.leads.iter().map(|errors| Line::new(part.part, errors)))
+        };
         match format {
             EvaluationFormat::Table => output.write_all(self.table().as_bytes()),
             EvaluationFormat::Json => {
@@ -108,7 +109,7 @@ impl Evaluation {
                             "first_issued_at": part.span.0,
                             "last_issued_at": part.span.1,
                             "mean_mae_c": part.mean_mae(),
-                            "leads": part.leads.iter().map(|errors| Line::of(part.part, errors)).collect::<Vec<_>>(),
+                            "leads": part.leads.iter().map(|errors| Line::new(part.part, errors)).collect::<Vec<_>>(),
                         })
                     })
                     .collect();

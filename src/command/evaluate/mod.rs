@@ -127,9 +127,9 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         if let Some(others) = &others {
             comparisons.push(Comparison::new(&record, part, &cases, others));
         }
-        let of_part = PartErrors::of(&record, part, &artefact.manifest.lead_h, &cases);
+        let of_part = PartErrors::new(&record, part, &artefact.manifest.lead_h, &cases);
         if draws {
-            figures.push(PartFigures::of(&record, site, &of_part, &cases, quantiles));
+            figures.push(PartFigures::new(&record, site, &of_part, &cases, quantiles));
         }
         errors.push(of_part);
     }

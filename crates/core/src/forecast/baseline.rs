@@ -70,7 +70,7 @@ impl Climatology {
         for diagonal in 0..TERMS {
             gram[diagonal * TERMS + diagonal] += 1.0;
         }
-        let mut coefficients = Cholesky::of(TERMS, gram)?.solve(moment);
+        let mut coefficients = Cholesky::new(TERMS, gram)?.solve(moment);
         coefficients[0] += mean;
         Some(Climatology {
             coefficients: coefficients.into_iter().map(|coefficient| coefficient as f32).collect(),

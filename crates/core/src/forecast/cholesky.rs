@@ -11,7 +11,7 @@ pub struct Cholesky {
 impl Cholesky {
     /// Decomposes a matrix of `size` × `size` numbers, of which the lower triangle is read; `None` if it is not positive
     /// definite.
-    pub fn of(size: usize, mut matrix: Vec<f64>) -> Option<Cholesky> {
+    pub fn new(size: usize, mut matrix: Vec<f64>) -> Option<Cholesky> {
         for row in 0..size {
             for column in 0..=row {
                 let (before, rest) = matrix.split_at_mut(row * size);
@@ -59,15 +59,15 @@ mod tests {
 
     #[test]
     fn two_equations_are_solved() {
-        let decomposed = Cholesky::of(2, vec![4.0, 2.0, 2.0, 3.0]).unwrap();
+        let decomposed = Cholesky::new(2, vec![4.0, 2.0, 2.0, 3.0]).unwrap();
         let solution = decomposed.solve(vec![8.0, 8.0]);
         assert!((solution[0] - 1.0).abs() < 1e-12 && (solution[1] - 2.0).abs() < 1e-12);
     }
 
     #[test]
     fn a_matrix_that_is_not_positive_definite_is_refused() {
-        assert_eq!(Cholesky::of(2, vec![1.0, 2.0, 2.0, 1.0]), None);
-        assert_eq!(Cholesky::of(1, vec![f64::NAN]), None);
+        assert_eq!(Cholesky::new(2, vec![1.0, 2.0, 2.0, 1.0]), None);
+        assert_eq!(Cholesky::new(1, vec![f64::NAN]), None);
     }
 
     proptest! {
@@ -85,7 +85,7 @@ mod tests {
                 product + if row == column { 1.0 } else { 0.0 }
             };
             let matrix = (0..size * size).map(|index| at(index / size, index % size)).collect();
-            let solution = Cholesky::of(size, matrix).unwrap().solve(right.clone());
+            let solution = Cholesky::new(size, matrix).unwrap().solve(right.clone());
             for (row, right) in right.iter().enumerate() {
                 let left: f64 = (0..size).map(|column| at(row, column) * solution[column]).sum();
                 prop_assert!((left - right).abs() < 1e-9);

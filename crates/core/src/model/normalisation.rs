@@ -15,7 +15,7 @@ pub struct Normalisation {
 impl Normalisation {
     /// Statistics of `rows`, each of `features` numbers; rows with a NaN are left out. A feature that does not
     /// vary gets the standard deviation 1. `None` when there is no whole row.
-    pub fn of(rows: &[f32], features: usize) -> Option<Normalisation> {
+    pub fn fit(rows: &[f32], features: usize) -> Option<Normalisation> {
         let whole = || rows.chunks_exact(features).filter(|row| row.iter().all(|value| value.is_finite()));
         let count = whole().count() as f64;
         if count == 0.0 {
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn statistics_are_the_population_s_and_rows_with_holes_do_not_count() {
         let rows = [1.0, 5.0, 3.0, 5.0, f32::NAN, 9.0, 5.0, 5.0];
-        let normalisation = Normalisation::of(&rows, 2).unwrap();
+        let normalisation = Normalisation::fit(&rows, 2).unwrap();
         assert_eq!(normalisation.mean, [3.0, 5.0]);
         let deviation = (8.0_f32 / 3.0).sqrt();
         assert!((normalisation.standard_deviation[0] - deviation).abs() < 1e-6);
@@ -69,6 +69,6 @@ mod tests {
         let mut missing = [f32::NAN, 5.0];
         normalisation.apply(&mut missing);
         assert_eq!(missing, [0.0, 0.0]);
-        assert_eq!(Normalisation::of(&[f32::NAN], 1), None);
+        assert_eq!(Normalisation::fit(&[f32::NAN], 1), None);
     }
 }

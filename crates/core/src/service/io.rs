@@ -81,7 +81,7 @@ pub enum Input {
     ModelsLoaded(Models),
     /// A station as the journal held it.
     Restored(Box<Restored>),
-    /// All stations have been restored; so many found no seat.
+    /// All stations have been restored; so many are not served.
     RestoreEnded {
         /// Stations beyond those that are served.
         omitted: usize,
@@ -330,12 +330,12 @@ pub enum Event {
         owed: usize,
         /// Forecasts that may not have been delivered.
         undelivered: usize,
-        /// Stations that found no seat.
+        /// Stations that are not served.
         omitted: usize,
     },
     /// The station was forgotten because somebody asked for it.
     Forgotten(StationName),
-    /// The station has been silent for so long that others may have its seat.
+    /// The station has been silent for so long that others may be served instead.
     SeatGivenUp(StationName),
     /// A specialist is in use beside the main model.
     SpecialistJoined {

@@ -77,7 +77,7 @@ pub struct Settings {
     pub max_ahead: SignedDuration,
     /// A station without a new reading for so long is stale.
     pub stale_after: SignedDuration,
-    /// A station without a new reading for so long gives up its seat; `None` = never.
+    /// A station without a new reading for so long is served no longer; `None` = never.
     pub idle_after: Option<SignedDuration>,
     /// Where the stations stand.
     pub places: Places,
@@ -463,8 +463,8 @@ impl Service {
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
-        // A name gets a seat with its first good reading.
-        let mut unseated = None;
+        // A name is served from its first good reading on.
+        let mut unserved = None;
         let (station, is_known) = match self.stations.get_mut(&name) {
             Some(entry) => (&mut entry.station, true),
             None if is_full => {
@@ -476,7 +476,7 @@ impl Service {
                 let station = Station::new(name.clone(), Arc::clone(self.models.main()))
                     .set_up(setup)
                     .with_specialists(self.specialists(&name, setup.place));
-                (unseated.insert(station), false)
+                (unserved.insert(station), false)
             }
         };
         if is_known {
@@ -509,8 +509,8 @@ impl Service {
             let grid = self.models.main().manifest.window.grid();
             grid.slot_begins(grid.slot(time))
         };
-        if let Some(station) = unseated {
-            self.seat(now, station);
+        if let Some(station) = unserved {
+            self.serve(now, station);
         }
         let is_news = !matches!(observed.inserted, Inserted::Unchanged(_) | Inserted::TooOld(_));
         if is_news && let Some(entry) = self.stations.get_mut(&name) {
@@ -780,7 +780,7 @@ impl Service {
         effects.push(Effect::Emit(Event::Forgotten(name)));
     }
 
-    /// Takes a station's seat away.
+    /// Serves a station no longer.
     fn remove(&mut self, name: &StationName, effects: &mut Vec<Effect>) {
         let Some(entry) = self.stations.remove(name) else { return };
         match entry.published.map(|(kind, _)| kind) {
@@ -795,7 +795,7 @@ impl Service {
         self.sweep.retain(|other| other != name);
     }
 
-    fn seat(&mut self, now: Now, station: Station) {
+    fn serve(&mut self, now: Now, station: Station) {
         let name = station.name().clone();
         let entry = StationEntry {
             station,
@@ -913,7 +913,7 @@ impl Service {
         // Those that came of what was owed are among them.
         station.take_day_scores();
         station.day_scores().into_iter().for_each(|scores| self.day_scores.merge(scores));
-        self.seat(now, station);
+        self.serve(now, station);
         if let Some(entry) = self.stations.get_mut(&name) {
             entry.active_uptime = now.uptime.as_nanos() as i128 - inactive.as_nanos();
         }
@@ -1063,7 +1063,7 @@ impl Service {
         }
     }
 
-    /// Looks at some of the stations: who has become stale, whose status is due, who gives up the seat.
+    /// Looks at some of the stations: who has become stale, whose status is due, who is served no longer.
     fn sweep(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let count = (self.sweep.len() / SWEEP_TICKS).max(SWEEP_LEAST).min(self.sweep.len());
         for _ in 0..count {

@@ -39,7 +39,7 @@ pub(crate) struct Overview {
 
 impl Overview {
     /// Sums up a record.
-    pub(crate) fn of(record: &Record) -> Overview {
+    pub(crate) fn from_record(record: &Record) -> Overview {
         let history = record.history();
         let grid = history.grid();
         let seconds = |slot: Slot| grid.time(slot).as_second();

@@ -203,7 +203,8 @@ mod tests {
                 (at(second), values)
             })
             .collect();
-        let record = Record::of(&readings, Grid::new(600).unwrap(), &[Quantity::AirTemperature]).unwrap();
+        let record =
+            Record::from_readings(&readings, Grid::new(600).unwrap(), &[Quantity::AirTemperature]).unwrap();
         record.at_site(site)
     }
 

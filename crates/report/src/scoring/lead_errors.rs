@@ -43,7 +43,7 @@ pub struct PartErrors {
 
 impl PartErrors {
     /// Sums up cases.
-    pub fn of(record: &Record, part: Part, lead_h: &[u32], cases: &[Case]) -> PartErrors {
+    pub fn new(record: &Record, part: Part, lead_h: &[u32], cases: &[Case]) -> PartErrors {
         let mut leads: Vec<LeadErrors> =
             lead_h.iter().map(|&lead_h| LeadErrors { lead_h, ..LeadErrors::default() }).collect();
         for case in cases {

@@ -75,7 +75,7 @@ impl Session<'_> {
         }
         let quantiles = &candidate.facts.quantiles;
         let site = self.site(&candidate.record)?;
-        figures.push(PartFigures::of(&candidate.record, site, &errors, &cases, quantiles));
+        figures.push(PartFigures::new(&candidate.record, site, &errors, &cases, quantiles));
         Ok(errors)
     }
 

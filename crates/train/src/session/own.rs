@@ -115,7 +115,7 @@ impl Session<'_> {
         let found = forecastd_journal::recall(path, &[wanted]).map_err(failed)?;
         let spec = window(3600);
         let readings = found.into_iter().next().map(|restored| restored.readings).unwrap_or_default();
-        let record = Record::of(&readings, spec.grid(), &spec.quantities());
+        let record = Record::from_readings(&readings, spec.grid(), &spec.quantities());
         record
             .map(|record| record.called(&name))
             .ok_or_else(|| TrainError::NoStation { path: path.to_owned(), station: name })

@@ -233,7 +233,7 @@ impl Sums {
             let diagonal = &mut matrix[unit * self.size + unit];
             *diagonal += prior * (*diagonal / windows).max(1e-6);
         }
-        let cholesky = Cholesky::of(self.size, matrix)?;
+        let cholesky = Cholesky::new(self.size, matrix)?;
         Some(self.right.chunks_exact(self.size).map(|right| cholesky.solve(right.to_vec())).collect())
     }
 }
