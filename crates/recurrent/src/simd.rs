@@ -7,9 +7,13 @@
 //! The instruction set is chosen at run time. All `unsafe` code of the kernels is in the modules of the instruction sets; it
 //! calls intrinsics and nothing else, and [`Portable`] is its checked twin in plain Rust.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+use neon::Neon;
 #[cfg(target_arch = "x86_64")]
 use x86::{Avx2, Avx512};
 
@@ -99,7 +103,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
 
 /// An instruction set that the kernels are compiled for and that this processor has.
 ///
-/// On x86-64 these are AVX-512F, and AVX2 with FMA; everywhere there is plain Rust, whatever the compiler
+/// On x86-64 these are AVX-512F, and AVX2 with FMA, on 64-bit ARM NEON; everywhere there is plain Rust, whatever the compiler
 /// makes of it.
 #[derive(Clone, Copy, Debug)]
 pub struct InstructionSet(Instructions);
@@ -108,6 +112,9 @@ pub struct InstructionSet(Instructions);
 #[derive(Clone, Copy, Debug)]
 enum Instructions {
     Portable(Portable),
+    /// Four registers of four values.
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+    Neon(Neon),
     /// Two registers of eight values.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -134,6 +141,8 @@ impl InstructionSet {
             sets.extend(Avx2::detect().map(|simd| InstructionSet(Instructions::Avx2(simd))));
             sets.extend(Avx512::detect().map(|simd| InstructionSet(Instructions::Avx512(simd))));
         }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little", not(miri)))]
+        sets.push(InstructionSet(Instructions::Neon(Neon)));
         sets
     }
 
@@ -141,6 +150,8 @@ impl InstructionSet {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Instructions::Portable(simd) => simd.run(kernel),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+            Instructions::Neon(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(simd) => simd.run(kernel),
             #[cfg(target_arch = "x86_64")]
