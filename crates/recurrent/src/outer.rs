@@ -4,7 +4,7 @@ use super::simd::{Lane, Simd, WIDTH};
 use super::weights::PADDING;
 
 /// Rows of a gradient that are summed together.
-const ROWS_AT_ONCE: usize = PADDING;
+pub(crate) const ROWS_AT_ONCE: usize = PADDING;
 
 /// Columns of a gradient that are summed while their lanes, of all time steps, stay in the first-level cache.
 const COLUMNS_AT_ONCE: usize = 16;
@@ -30,7 +30,8 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Adds `Σ left · rightᵀ` over `steps` time steps and all sequences to `gradient` `[left rows, right rows]`.
+/// Adds `Σ left · rightᵀ` over `steps` time steps and all sequences to `gradient` `[left rows, right rows]`, and `Σ left` to
+/// `bias` if there is one.
 #[inline(always)]
 pub(crate) fn add_outer_products<S: Simd>(
     simd: S,
@@ -38,11 +39,18 @@ pub(crate) fn add_outer_products<S: Simd>(
     left: Steps,
     right: Steps,
     gradient: &mut [f32],
+    mut bias: Option<&mut [f32]>,
 ) {
     debug_assert_eq!(left.rows % ROWS_AT_ONCE, 0);
     for first in (0..right.rows).step_by(COLUMNS_AT_ONCE) {
         let end = right.rows.min(first + COLUMNS_AT_ONCE);
         for row in (0..left.rows).step_by(ROWS_AT_ONCE) {
+            // Its lanes are then in the first-level cache.
+            if let Some(bias) = bias.as_deref_mut()
+                && first == 0
+            {
+                add_row_sums(simd, steps, left, row, bias);
+            }
             let mut column = first;
             while column < end {
                 let corner = (row, column);
@@ -104,21 +112,19 @@ fn add_tiles<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     COLUMNS
 }
 
-/// Adds the sum of every row over `steps` time steps and all sequences to `gradient`: the gradient of a bias.
+/// Adds the sums of [`ROWS_AT_ONCE`] rows from `row` on, over `steps` time steps and all sequences, to `bias` `[left rows]`.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
-pub(crate) fn add_row_sums<S: Simd>(simd: S, steps: usize, left: Steps, gradient: &mut [f32]) {
-    for row in (0..left.rows).step_by(ROWS_AT_ONCE) {
-        let mut sums = [simd.splat(0.0); ROWS_AT_ONCE];
-        for step in 0..steps {
-            let lanes = &left.lanes[step * left.stride + row..][..ROWS_AT_ONCE];
-            for i in 0..ROWS_AT_ONCE {
-                sums[i] = simd.add(sums[i], simd.load(&lanes[i]));
-            }
-        }
-        let entries = &mut gradient[row..][..ROWS_AT_ONCE];
+pub(crate) fn add_row_sums<S: Simd>(simd: S, steps: usize, left: Steps, row: usize, bias: &mut [f32]) {
+    let mut sums = [simd.splat(0.0); ROWS_AT_ONCE];
+    for step in 0..steps {
+        let lanes = &left.lanes[step * left.stride + row..][..ROWS_AT_ONCE];
         for i in 0..ROWS_AT_ONCE {
-            entries[i] += simd.sum(sums[i]);
+            sums[i] = simd.add(sums[i], simd.load(&lanes[i]));
         }
+    }
+    let entries = &mut bias[row..][..ROWS_AT_ONCE];
+    for i in 0..ROWS_AT_ONCE {
+        entries[i] += simd.sum(sums[i]);
     }
 }

@@ -275,15 +275,15 @@ impl Cell for GruCell {
         let gate_stride = stride(self.gate_lanes());
         if self.reset_after {
             let left = Steps::new(&gate_gradients[rows..], gate_stride, 3 * rows);
-            add_outer_products(simd, steps, left, masked_states, gradient);
+            add_outer_products(simd, steps, left, masked_states, gradient, None);
         } else {
             // The rows are h, z, r: the candidate saw the state after the reset gate.
             let (candidate_part, gates_part) = gradient.split_at_mut(rows * self.units);
             let left = Steps::new(gate_gradients, gate_stride, rows);
             let reset_states = Steps::new(&gate_gradients[3 * rows..], gate_stride, self.units);
-            add_outer_products(simd, steps, left, reset_states, candidate_part);
+            add_outer_products(simd, steps, left, reset_states, candidate_part, None);
             let left = Steps::new(&gate_gradients[rows..], gate_stride, 2 * rows);
-            add_outer_products(simd, steps, left, masked_states, gates_part);
+            add_outer_products(simd, steps, left, masked_states, gates_part, None);
         }
     }
 }

@@ -197,6 +197,6 @@ impl Cell for LstmCell {
         debug_assert_eq!(gradient.len(), GATES * self.rows * self.units);
         let gate_stride = stride(self.kept_lanes());
         let left = Steps::new(gate_gradients, gate_stride, GATES * self.rows);
-        add_outer_products(simd, steps, left, masked_states, gradient);
+        add_outer_products(simd, steps, left, masked_states, gradient, None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{BlockMemory, CHUNK, Output, RawGradients, Recurrence, Sizes, masked, multiply};
 use crate::cell::{Cell, KeptStep, Step};
-use crate::outer::{Steps, add_outer_products, add_row_sums, stride};
+use crate::outer::{ROWS_AT_ONCE, Steps, add_outer_products, add_row_sums, stride};
 use crate::pool::Lanes;
 use crate::simd::{Kernel, Lane, Simd};
 use crate::weights::padded;
@@ -93,10 +93,13 @@ impl<C: Cell> Kernel for Backward<'_, C> {
             let masked_states = Steps::new(masked_states, masked_stride, units);
             let input_part = Steps::new(&gates, gate_stride, input_rows);
             let inputs_of_chunk = Steps::new(input_lanes, input_stride, inputs);
-            add_outer_products(simd, chunk_steps, input_part, inputs_of_chunk, &mut total.input);
+            let bias = Some(&mut total.bias[..]);
+            add_outer_products(simd, chunk_steps, input_part, inputs_of_chunk, &mut total.input, bias);
             cell.add_recurrent_gradient(simd, chunk_steps, &gates, masked_states, &mut total.recurrent);
             let all_gates = Steps::new(&gates, gate_stride, gate_lanes);
-            add_row_sums(simd, chunk_steps, all_gates, &mut total.bias);
+            for row in (input_rows..gate_lanes).step_by(ROWS_AT_ONCE) {
+                add_row_sums(simd, chunk_steps, all_gates, row, &mut total.bias);
+            }
 
             if let Some(input_gradient) = &mut input_gradient {
                 for index in 0..chunk_steps {
