@@ -34,7 +34,7 @@ pub struct Gru {
     /// Whether the reset gate is applied after the product with the recurrent weights, as Keras, PyTorch and ONNX
     /// with `linear_before_reset = 1` do.
     pub reset_after: bool,
-    /// Whether time is walked backwards.
+    /// Whether the last time step is processed first.
     pub reverse: bool,
     /// The candidate's activation.
     pub activation: Activation,

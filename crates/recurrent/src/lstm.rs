@@ -30,7 +30,7 @@ const GATES: usize = 4;
 /// What an LSTM layer does besides its weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Lstm {
-    /// Whether time is walked backwards.
+    /// Whether the last time step is processed first.
     pub reverse: bool,
     /// The activation of candidate and output.
     pub activation: Activation,

@@ -35,7 +35,7 @@ pub enum Output {
     /// The state after the last processed time step, `[batch, units]`.
     #[default]
     LastState,
-    /// The state after each time step, at the time's own place also if time is walked backwards, `[batch, steps, units]`.
+    /// The state after each time step, at the place of that step also if the last is processed first, `[batch, steps, units]`.
     Sequence,
 }
 
@@ -115,7 +115,7 @@ impl RawGradients {
 pub(crate) struct Recurrence {
     /// Size of the batch and of the layer.
     pub(crate) sizes: Sizes,
-    /// Whether time is walked backwards.
+    /// Whether the last time step is processed first.
     pub(crate) reverse: bool,
     /// What is returned.
     pub(crate) output: Output,
