@@ -147,6 +147,59 @@ impl Gru {
 
     fn recurrence(&self, sizes: Sizes) -> Recurrence {
         let Self { reverse, output, instruction_set, .. } = *self;
-        Recurrence { sizes, reverse, output, instruction_set }
+        let keep_gates = instruction_set.keeps_gates();
+        Recurrence { sizes, reverse, output, instruction_set, keep_gates }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recurrence::RawGradients;
+
+    const SIZES: Sizes = Sizes { batch: 19, steps: 70, inputs: 5, units: 11 };
+
+    fn values(count: usize, frequency: f32) -> Vec<f32> {
+        (0..count).map(|i| 0.5 * (i as f32 * frequency).sin()).collect()
+    }
+
+    /// Output and gradients of a training step, as bits.
+    fn training_step(gru: &Gru, keep_gates: bool) -> Vec<Vec<u32>> {
+        let Sizes { batch, steps, inputs, units } = SIZES;
+        let (input, recurrent) = (values(3 * units * inputs, 2.1), values(3 * units * units, 1.3));
+        let (input_bias, recurrent_bias) = (values(3 * units, 3.3), values(3 * units, 0.3));
+        let weights = GruWeights {
+            input: &input,
+            recurrent: &recurrent,
+            input_bias: &input_bias,
+            recurrent_bias: &recurrent_bias,
+        };
+        let (input_mask, state_mask) = (values(batch * inputs, 5.1), values(batch * units, 4.1));
+        let masks = Masks { input: Some(&input_mask), state: Some(&state_mask) };
+        let x = values(batch * steps * inputs, 1.7);
+        let mut out = vec![0.0; batch * gru.output.per_sequence(SIZES)];
+        let mut x_gradient = vec![0.0; x.len()];
+
+        let recurrence = Recurrence { keep_gates, ..gru.recurrence(SIZES) };
+        let cell = GruCell::new(gru, SIZES, weights, true);
+        let memory = recurrence.forward(&cell, &x, masks, &mut out);
+        let out_gradient = values(out.len(), 0.7);
+        let gradients = recurrence.backward(&cell, &memory, &out_gradient, Some(&mut x_gradient));
+        let RawGradients { input, recurrent, bias } = gradients;
+        [out, x_gradient, input, recurrent, bias]
+            .map(|values| values.iter().map(|value| value.to_bits()).collect())
+            .into()
+    }
+
+    #[test]
+    fn gates_that_are_computed_once_more_are_those_that_would_be_kept_bit_for_bit() {
+        for instruction_set in InstructionSet::available() {
+            for reset_after in [true, false] {
+                for output in [Output::LastState, Output::Sequence] {
+                    let gru = Gru { reset_after, output, instruction_set, ..Gru::default() };
+                    assert_eq!(training_step(&gru, true), training_step(&gru, false), "{gru:?}");
+                }
+            }
+        }
     }
 }

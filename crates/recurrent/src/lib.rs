@@ -66,9 +66,10 @@
 //! Within a step all gates of a few units are summed in registers, and their activations, long chains of instructions that
 //! wait for each other, are computed between parts of the sums of the next units.
 //!
-//! Training keeps the inputs and every 32nd state, not the gates: the backward pass computes the gates of 32 steps once
-//! more, in the second-level cache. That takes less time than to write them to memory and to read them again, and a tenth of
-//! the memory.
+//! Training with AVX-512 keeps the inputs and every 32nd state, not the gates: the backward pass computes the gates of 32
+//! steps once more, in the second-level cache. That takes less time than to write them to memory and to read them again, and
+//! a tenth of the memory. With AVX2, and in plain Rust, computing takes longer than reading, and the states and gates of all
+//! steps are kept; so they are with NEON, where neither is measured.
 //!
 //! | room | answers for |
 //! | --- | --- |
@@ -79,7 +80,7 @@
 //! | `sequence` | from `[batch, steps, features]` to lanes and back |
 //! | `pool` | buffers that are kept between calls |
 //! | `cell` | what a cell does in a step, and the order in which the units of a step are made |
-//! | `recurrence` | the passes over blocks and time steps that every cell shares |
+//! | `recurrence` | the passes over blocks and time steps that every cell shares, what is kept between them |
 //! | `gru`, `lstm` | a layer each, and its cell: equations and derivatives |
 //!
 //! `cargo bench -p forecastd-recurrent --bench layers` times it, beside PyTorch if that is there.

@@ -129,6 +129,7 @@ impl Lstm {
 
     fn recurrence(&self, sizes: Sizes) -> Recurrence {
         let Self { reverse, output, instruction_set, .. } = *self;
-        Recurrence { sizes, reverse, output, instruction_set }
+        let keep_gates = instruction_set.keeps_gates();
+        Recurrence { sizes, reverse, output, instruction_set, keep_gates }
     }
 }

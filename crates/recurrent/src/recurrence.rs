@@ -12,8 +12,8 @@ use super::pool::Lanes;
 use super::sequence::Block;
 use super::simd::{InstructionSet, Lane, Simd, WIDTH};
 
-/// Time steps from one kept state to the next, and those whose gate gradients are collected before the weight gradients
-/// are added up: few enough for the second-level cache, enough to make summing across sequences cheap.
+/// Time steps whose gate gradients are collected before the weight gradients are added up: few enough for the second-level
+/// cache, enough to make summing across sequences cheap.
 const CHUNK: usize = 32;
 
 /// Size of a batch and of the layer it goes through.
@@ -60,8 +60,8 @@ pub struct Masks<'a> {
     pub state: Option<&'a [f32]>,
 }
 
-/// What the backward pass of a batch needs: the inputs, and the state at the start of every chunk of time steps. Gate values
-/// are computed once more, because reading them from memory would take longer.
+/// What the backward pass of a batch needs: the inputs, and either the states and gate values of all time steps, or every 32nd
+/// state and nothing else, from which those are computed once more: whichever takes less time with the instruction set.
 #[derive(Debug)]
 pub struct Memory {
     sizes: Sizes,
@@ -73,10 +73,17 @@ struct BlockMemory {
     block: Block,
     /// Of every time step, under the dropout mask.
     inputs: Lanes,
-    /// The state before the first time step of every chunk.
-    checkpoints: Lanes,
+    /// The state before every time step whose index is a multiple of [`state_spacing`].
+    states: Lanes,
+    /// The gate values of every time step, unless they are computed once more.
+    gates: Option<Lanes>,
     input_mask: Option<Lanes>,
     state_mask: Option<Lanes>,
+}
+
+/// Time steps from one kept state to the next: every state is kept beside gate values, otherwise those at the start of a chunk.
+const fn state_spacing(keep_gates: bool) -> usize {
+    if keep_gates { 1 } else { CHUNK }
 }
 
 impl Memory {
@@ -121,6 +128,8 @@ pub(crate) struct Recurrence {
     pub(crate) output: Output,
     /// Instructions to use.
     pub(crate) instruction_set: InstructionSet,
+    /// Whether a forward pass for training keeps the gate values, or the backward pass computes them once more.
+    pub(crate) keep_gates: bool,
 }
 
 impl Recurrence {

@@ -1,14 +1,15 @@
 //! The backward pass of one block of sequences.
 
-use super::{BlockMemory, CHUNK, Output, RawGradients, Recurrence, Sizes, masked, multiply};
+use super::{BlockMemory, CHUNK, Output, RawGradients, Recurrence, Sizes, masked, multiply, state_spacing};
 use crate::cell::{Cell, KeptStep, Step};
 use crate::outer::{ROWS_AT_ONCE, Steps, add_outer_products, add_row_sums, stride};
 use crate::pool::Lanes;
 use crate::simd::{Kernel, Lane, Simd};
 use crate::weights::padded;
 
-/// A backward pass, chunk after chunk of time steps, the last first: the gate values of a chunk are computed once more from
-/// the state at its start, turned into gate gradients, and these are added to the gradients of the weights.
+/// A backward pass, chunk after chunk of time steps, the last first: the gate values of a chunk are copied from the memory,
+/// or computed once more from the state at its start, turned into gate gradients, and these are added to the gradients of the
+/// weights.
 pub(super) struct Backward<'a, C> {
     pub(super) recurrence: &'a Recurrence,
     pub(super) cell: &'a C,
@@ -29,6 +30,7 @@ impl<C: Cell> Kernel for Backward<'_, C> {
         let (state_lanes, state_stride) = (cell.state_lanes(), stride(cell.state_lanes()));
         let (kept_lanes, gate_stride) = (cell.kept_lanes(), stride(cell.kept_lanes()));
         let gate_lanes = cell.gate_lanes();
+        let spacing = state_spacing(memory.gates.is_some());
         let input_rows = cell.input_rows();
 
         let mut total = RawGradients {
@@ -57,7 +59,8 @@ impl<C: Cell> Kernel for Backward<'_, C> {
             let chunk_steps = CHUNK.min(steps - first);
             let input_lanes = &memory.inputs[first * input_stride..];
 
-            states[..state_lanes].copy_from_slice(&memory.checkpoints[chunk * state_lanes..][..state_lanes]);
+            let kept = chunk_steps.div_ceil(spacing) * state_stride;
+            states[..kept].copy_from_slice(&memory.states[first / spacing * state_stride..][..kept]);
             for index in 0..chunk_steps {
                 let input = &input_lanes[index * input_stride..][..inputs];
                 let (state, next) = states[index * state_stride..].split_at_mut(state_stride);
@@ -67,8 +70,10 @@ impl<C: Cell> Kernel for Backward<'_, C> {
                     None => &mut [],
                 };
                 let masked_state = masked(simd, &state[..units], state_mask, room);
-                let gates = &mut gates[index * gate_stride..][..kept_lanes];
-                cell.step::<S, true>(simd, Step { input, state, masked_state, gates, next });
+                if memory.gates.is_none() {
+                    let gates = &mut gates[index * gate_stride..][..kept_lanes];
+                    cell.step::<S, true>(simd, Step { input, state, masked_state, gates, next });
+                }
             }
 
             // Without a mask the state itself goes into the products.
@@ -80,8 +85,12 @@ impl<C: Cell> Kernel for Backward<'_, C> {
                 if recurrence.output == Output::Sequence {
                     block.add_step(simd, out_gradient, units, first + index, &mut gradient);
                 }
+                let gates = &mut gates[index * gate_stride..][..kept_lanes];
+                if let Some(kept) = &memory.gates {
+                    gates.copy_from_slice(&kept[(first + index) * gate_stride..][..kept_lanes]);
+                }
                 let kept = KeptStep {
-                    gates: &mut gates[index * gate_stride..][..kept_lanes],
+                    gates,
                     state: &states[index * state_stride..][..state_lanes],
                     masked_state: &masked_states[index * masked_stride..][..units],
                     state_mask: &mask,

@@ -1,6 +1,6 @@
 //! The forward pass of one block of sequences.
 
-use super::{BlockMemory, CHUNK, Masks, Output, Recurrence, Sizes, masked, multiply};
+use super::{BlockMemory, Masks, Output, Recurrence, Sizes, masked, multiply, state_spacing};
 use crate::cell::{Cell, Step};
 use crate::outer::stride;
 use crate::pool::Lanes;
@@ -36,16 +36,20 @@ impl<C: Cell, const KEEP: bool> Kernel for Forward<'_, C, KEEP> {
 
         let input_stride = if KEEP { stride(inputs) } else { 0 };
         let mut input_lanes = Lanes::take(if KEEP { steps * input_stride } else { inputs });
-        let mut checkpoints = KEEP.then(|| Lanes::take(steps.div_ceil(CHUNK) * state_lanes));
-        let mut gates = Lanes::take(cell.kept_lanes());
+        let keep_gates = KEEP && recurrence.keep_gates;
+        let (spacing, state_stride) = (state_spacing(keep_gates), stride(state_lanes));
+        let mut kept_states = KEEP.then(|| Lanes::take(steps.div_ceil(spacing) * state_stride));
+        let kept_lanes = cell.kept_lanes();
+        let gate_stride = if keep_gates { stride(kept_lanes) } else { 0 };
+        let mut gate_lanes = Lanes::take(if keep_gates { steps * gate_stride } else { kept_lanes });
         let mut masked_state = Lanes::take(units);
         let mut states = Lanes::filled(2 * state_lanes, 0.0);
         let (mut state, mut next) = states.split_at_mut(state_lanes);
         for step in 0..steps {
-            if let Some(checkpoints) = &mut checkpoints
-                && step % CHUNK == 0
+            if let Some(kept_states) = &mut kept_states
+                && step % spacing == 0
             {
-                checkpoints[step / CHUNK * state_lanes..][..state_lanes].copy_from_slice(state);
+                kept_states[step / spacing * state_stride..][..state_lanes].copy_from_slice(state);
             }
             let input = &mut input_lanes[step * input_stride..][..inputs];
             block.load_step(simd, x, inputs, step, input);
@@ -53,7 +57,14 @@ impl<C: Cell, const KEEP: bool> Kernel for Forward<'_, C, KEEP> {
                 multiply(simd, input, mask);
             }
             let masked_state = masked(simd, &state[..units], state_mask.as_deref(), &mut masked_state);
-            cell.step::<S, false>(simd, Step { input, state, masked_state, gates: &mut gates, next });
+            let gates = &mut gate_lanes[step * gate_stride..][..kept_lanes];
+            let arguments = Step { input, state, masked_state, gates, next };
+            // The same with `KEEP` and without it, so that both give the same bits.
+            if recurrence.keep_gates {
+                cell.step::<S, true>(simd, arguments);
+            } else {
+                cell.step::<S, false>(simd, arguments);
+            }
             std::mem::swap(&mut state, &mut next);
             if recurrence.output == Output::Sequence {
                 block.store_step(simd, state, units, step, out);
@@ -62,10 +73,11 @@ impl<C: Cell, const KEEP: bool> Kernel for Forward<'_, C, KEEP> {
         if recurrence.output == Output::LastState {
             block.store_rows(state, units, out);
         }
-        checkpoints.map(|checkpoints| BlockMemory {
+        kept_states.map(|states| BlockMemory {
             block,
             inputs: input_lanes,
-            checkpoints,
+            states,
+            gates: keep_gates.then_some(gate_lanes),
             input_mask,
             state_mask,
         })
