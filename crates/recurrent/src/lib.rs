@@ -67,9 +67,9 @@
 //! wait for each other, are computed between parts of the sums of the next units.
 //!
 //! Training with AVX-512 keeps the inputs and every 32nd state, not the gates: the backward pass computes the gates of 32
-//! steps once more, in the second-level cache. That takes less time than to write them to memory and to read them again, and
-//! a tenth of the memory. With AVX2, and in plain Rust, computing takes longer than reading, and the states and gates of all
-//! steps are kept; so they are with NEON, where neither is measured.
+//! steps once more, in the second-level cache. That takes no more time than to write them to memory and to read them again, and
+//! a tenth of the memory. With AVX2, and in plain Rust, it takes a quarter more, and the states and gates of all steps are
+//! kept; so they are with NEON, where neither is measured.
 //!
 //! | room | answers for |
 //! | --- | --- |

@@ -63,6 +63,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Whether one register holds a lane and there are 32 of them, so that larger tiles can be held in registers.
     const WIDE: bool;
 
+    /// Whether the sums of two units of a GRU fit into the registers.
+    const PAIRS: bool;
+
     /// Runs `kernel` with the instructions enabled.
     fn run<K: Kernel>(self, kernel: K) -> K::Output;
     /// The same value for every sequence.
@@ -146,9 +149,8 @@ impl InstructionSet {
         sets
     }
 
-    /// Whether reading gate values from memory takes less time than computing them once more in the second-level cache.
-    ///
-    /// Measured on x86-64; on ARM it is not.
+    /// Whether a training step takes less time if it reads gate values from memory than if it computes them once more in the
+    /// second-level cache. Measured on x86-64 only.
     pub(crate) fn keeps_gates(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -178,6 +180,7 @@ pub(crate) struct Portable;
 impl Simd for Portable {
     type V = [f32; WIDTH];
     const WIDE: bool = false;
+    const PAIRS: bool = false;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {

@@ -201,7 +201,8 @@ impl Cell for GruCell {
     #[inline(always)]
     fn step<S: Simd, const KEEP: bool>(&self, simd: S, mut step: Step) {
         match (self.reset_after, S::WIDE) {
-            (true, _) => self.step_units::<S, KEEP, 2>(simd, self.rows, &mut step),
+            (true, _) if S::PAIRS => self.step_units::<S, KEEP, 2>(simd, self.rows, &mut step),
+            (true, _) => self.step_units::<S, KEEP, 1>(simd, self.rows, &mut step),
             (false, true) => self.step_reset_before::<S, GROUP>(simd, &mut step),
             (false, false) => self.step_reset_before::<S, 1>(simd, &mut step),
         }

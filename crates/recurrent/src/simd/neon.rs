@@ -45,6 +45,7 @@ fn two_sums(a: float32x4_t, b: float32x4_t) -> float32x4_t {
 impl Simd for Neon {
     type V = [float32x4_t; QUARTER];
     const WIDE: bool = false;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {

@@ -121,6 +121,7 @@ fn prefetch(values: &[f32], index: usize) {
 impl Simd for Avx2 {
     type V = [__m256; 2];
     const WIDE: bool = false;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -254,6 +255,7 @@ impl Simd for Avx2 {
 impl Simd for Avx512 {
     type V = __m512;
     const WIDE: bool = true;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
