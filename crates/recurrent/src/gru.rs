@@ -13,10 +13,14 @@
 //!
 //! Under dropout `x_t` and, in the products with `R` only, `h_{t-1}` are multiplied by their masks.
 
-use super::activation::{Activation, sigmoid, sigmoid_backward};
-use super::panel::{Panels, Steps, add_outer_products, padded, stride};
-use super::recurrence::{Cell, KeptStep, Masks, Memory, Output, Sizes, Walk};
-use super::simd::{InstructionSet, Lane, Simd};
+mod cell;
+
+use cell::GruCell;
+
+use crate::activation::Activation;
+use crate::recurrence::{Masks, Memory, Output, Recurrence, Sizes};
+use crate::simd::InstructionSet;
+use crate::weights::padded;
 
 /// Gates of the unit.
 const GATES: usize = 3;
@@ -30,7 +34,7 @@ pub struct Gru {
     /// Whether the reset gate is applied after the product with the recurrent weights, as Keras, PyTorch and ONNX
     /// with `linear_before_reset = 1` do.
     pub reset_after: bool,
-    /// Whether time is walked backwards.
+    /// Whether the last time step is processed first.
     pub reverse: bool,
     /// The candidate's activation.
     pub activation: Activation,
@@ -85,7 +89,7 @@ impl Gru {
     /// If a slice has another length than `sizes` says, or a size is zero.
     pub fn infer(&self, sizes: Sizes, x: &[f32], weights: GruWeights, out: &mut [f32]) {
         let cell = GruCell::new(self, sizes, weights, false);
-        self.walk(sizes).infer(&cell, x, out);
+        self.recurrence(sizes).infer(&cell, x, out);
     }
 
     /// Forward pass under dropout masks that keeps what [`backward`](Self::backward) needs.
@@ -101,7 +105,7 @@ impl Gru {
         out: &mut [f32],
     ) -> Memory {
         let cell = GruCell::new(self, sizes, weights, false);
-        self.walk(sizes).forward(&cell, x, masks, out)
+        self.recurrence(sizes).forward(&cell, x, masks, out)
     }
 
     /// From the gradient of the output to those of the weights and, if asked for, of `x`.
@@ -119,7 +123,7 @@ impl Gru {
     ) -> GruGradients {
         let sizes = memory.sizes();
         let cell = GruCell::new(self, sizes, weights, true);
-        let raw = self.walk(sizes).backward(&cell, memory, out_gradient, x_gradient);
+        let raw = self.recurrence(sizes).backward(&cell, memory, out_gradient, x_gradient);
 
         let rows = padded(sizes.units);
         let part = |values: &[f32], place: usize, width: usize| {
@@ -141,245 +145,61 @@ impl Gru {
         if self.reset_after { [0, 1, 2] } else { INPUT_PLACE }
     }
 
-    fn walk(&self, sizes: Sizes) -> Walk {
-        Walk { sizes, reverse: self.reverse, output: self.output, instruction_set: self.instruction_set }
+    fn recurrence(&self, sizes: Sizes) -> Recurrence {
+        let Self { reverse, output, instruction_set, .. } = *self;
+        let keep_gates = instruction_set.keeps_gates();
+        Recurrence { sizes, reverse, output, instruction_set, keep_gates }
     }
 }
 
-/// The weights packed for the walk.
-struct GruCell {
-    units: usize,
-    /// Units rounded up to whole panels.
-    rows: usize,
-    reset_after: bool,
-    activation: Activation,
-    /// Per gate lane: everything that is added whatever the input.
-    bias: Vec<f32>,
-    /// Gates h, z, r.
-    input: Panels,
-    /// Gates z, r, h.
-    recurrent: Panels,
-    transposed_input: Panels,
-    /// All gates with `reset_after`, otherwise z and r.
-    transposed_recurrent: Panels,
-    /// The candidate without `reset_after`.
-    transposed_candidate: Panels,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recurrence::RawGradients;
 
-impl GruCell {
-    fn new(layer: &Gru, sizes: Sizes, weights: GruWeights, for_backward: bool) -> Self {
-        let Sizes { inputs, units, .. } = sizes;
-        assert_eq!(weights.input.len(), GATES * units * inputs);
-        assert_eq!(weights.recurrent.len(), GATES * units * units);
-        assert_eq!(weights.input_bias.len(), GATES * units);
-        assert_eq!(weights.recurrent_bias.len(), GATES * units);
-        let rows = padded(units);
-        // Row `row` of the lanes h, z, r, or of z, r, h, in the layout of ONNX; none for lanes beyond the units.
-        let input_row = |row: usize| (row % rows < units).then(|| [2, 0, 1][row / rows] * units + row % rows);
-        let recurrent_row = |row: usize| (row % rows < units).then(|| row / rows * units + row % rows);
-        let input_weight = |row: usize, column: usize| {
-            input_row(row).filter(|_| column < inputs).map_or(0.0, |row| weights.input[row * inputs + column])
+    const SIZES: Sizes = Sizes { batch: 19, steps: 70, inputs: 5, units: 11 };
+
+    fn values(count: usize, frequency: f32) -> Vec<f32> {
+        (0..count).map(|i| 0.5 * (i as f32 * frequency).sin()).collect()
+    }
+
+    /// Output and gradients of a training step, as bits.
+    fn training_step(gru: &Gru, keep_gates: bool) -> Vec<Vec<u32>> {
+        let Sizes { batch, steps, inputs, units } = SIZES;
+        let (input, recurrent) = (values(3 * units * inputs, 2.1), values(3 * units * units, 1.3));
+        let (input_bias, recurrent_bias) = (values(3 * units, 3.3), values(3 * units, 0.3));
+        let weights = GruWeights {
+            input: &input,
+            recurrent: &recurrent,
+            input_bias: &input_bias,
+            recurrent_bias: &recurrent_bias,
         };
-        let recurrent_weight = |row: usize, column: usize| {
-            recurrent_row(row)
-                .filter(|_| column < units)
-                .map_or(0.0, |row| weights.recurrent[row * units + column])
-        };
+        let (input_mask, state_mask) = (values(batch * inputs, 5.1), values(batch * units, 4.1));
+        let masks = Masks { input: Some(&input_mask), state: Some(&state_mask) };
+        let x = values(batch * steps * inputs, 1.7);
+        let mut out = vec![0.0; batch * gru.output.per_sequence(SIZES)];
+        let mut x_gradient = vec![0.0; x.len()];
 
-        let mut bias = vec![0.0; 4 * rows];
-        for unit in 0..units {
-            let [z, r, h] = [unit, units + unit, 2 * units + unit];
-            bias[rows + unit] = weights.input_bias[z] + weights.recurrent_bias[z];
-            bias[2 * rows + unit] = weights.input_bias[r] + weights.recurrent_bias[r];
-            bias[unit] = weights.input_bias[h];
-            let candidate = if layer.reset_after { 3 * rows + unit } else { unit };
-            bias[candidate] += weights.recurrent_bias[h];
-        }
-        let transposed = |rows_out: usize, columns: usize, weight: &dyn Fn(usize, usize) -> f32| {
-            if for_backward {
-                Panels::new(rows_out, columns, |row, column| weight(column, row))
-            } else {
-                Panels::new(0, 1, |_, _| 0.0)
-            }
-        };
-        let gates_at_once = if layer.reset_after { 3 } else { 2 };
-        Self {
-            units,
-            rows,
-            reset_after: layer.reset_after,
-            activation: layer.activation,
-            bias,
-            input: Panels::new(3 * rows, inputs, input_weight),
-            recurrent: Panels::new(3 * rows, units, recurrent_weight),
-            transposed_input: transposed(padded(inputs), 3 * rows, &input_weight),
-            transposed_recurrent: transposed(rows, gates_at_once * rows, &recurrent_weight),
-            transposed_candidate: transposed(rows, rows, &|row, column| {
-                recurrent_weight(2 * rows + row, column)
-            }),
-        }
-    }
-}
-
-impl Cell for GruCell {
-    fn state_lanes(&self) -> usize {
-        self.rows
+        let recurrence = Recurrence { keep_gates, ..gru.recurrence(SIZES) };
+        let cell = GruCell::new(gru, SIZES, weights, true);
+        let memory = recurrence.forward(&cell, &x, masks, &mut out);
+        let out_gradient = values(out.len(), 0.7);
+        let gradients = recurrence.backward(&cell, &memory, &out_gradient, Some(&mut x_gradient));
+        let RawGradients { input, recurrent, bias } = gradients;
+        [out, x_gradient, input, recurrent, bias]
+            .map(|values| values.iter().map(|value| value.to_bits()).collect())
+            .into()
     }
 
-    fn gate_lanes(&self) -> usize {
-        4 * self.rows
-    }
-
-    fn input_rows(&self) -> usize {
-        3 * self.rows
-    }
-
-    fn recurrent_rows(&self) -> usize {
-        3 * self.rows
-    }
-
-    fn transposed_input(&self) -> &Panels {
-        &self.transposed_input
-    }
-
-    #[inline(always)]
-    fn step<S: Simd>(
-        &self,
-        simd: S,
-        input: &[Lane],
-        state: &[Lane],
-        masked_state: &[Lane],
-        gates: &mut [Lane],
-        next: &mut [Lane],
-    ) {
-        let rows = self.rows;
-        for (lane, &bias) in gates.iter_mut().zip(&self.bias) {
-            simd.store(simd.splat(bias), lane);
-        }
-        self.input.multiply_add(simd, input, &mut gates[..3 * rows]);
-        if self.reset_after {
-            self.recurrent.multiply_add(simd, masked_state, &mut gates[rows..]);
-        } else {
-            self.recurrent.multiply_add(simd, masked_state, &mut gates[rows..3 * rows]);
-        }
-
-        let (candidate, rest) = gates.split_at_mut(rows);
-        let (update, rest) = rest.split_at_mut(rows);
-        let (reset, product) = rest.split_at_mut(rows);
-        if !self.reset_after {
-            for (lane, (reset, masked)) in product.iter_mut().zip(reset.iter_mut().zip(masked_state)) {
-                let r = sigmoid(simd, simd.load(reset));
-                simd.store(r, reset);
-                simd.store(simd.mul(r, simd.load(masked)), lane);
-            }
-            let reset_state = &product[..self.units];
-            self.recurrent.multiply_add_rows(simd, 2 * rows, reset_state, candidate);
-        }
-        let (state, next) = (&state[..rows], &mut next[..rows]);
-        let product = &product[..rows];
-        for unit in 0..rows {
-            let z = sigmoid(simd, simd.load(&update[unit]));
-            let mut sum = simd.load(&candidate[unit]);
-            if self.reset_after {
-                let r = sigmoid(simd, simd.load(&reset[unit]));
-                simd.store(r, &mut reset[unit]);
-                sum = simd.mul_add(r, simd.load(&product[unit]), sum);
-            }
-            let g = self.activation.apply(simd, sum);
-            simd.store(z, &mut update[unit]);
-            simd.store(g, &mut candidate[unit]);
-            let change = simd.sub(simd.load(&state[unit]), g);
-            simd.store(simd.mul_add(z, change, g), &mut next[unit]);
-        }
-    }
-
-    #[inline(always)]
-    fn step_back<S: Simd>(
-        &self,
-        simd: S,
-        kept: KeptStep,
-        gradient: &mut [Lane],
-        gate_gradient: &mut [Lane],
-        scratch: &mut [Lane],
-    ) {
-        let (rows, units) = (self.rows, self.units);
-        let one = simd.splat(1.0);
-        let (candidate, rest) = kept.gates.split_at(rows);
-        let (update, rest) = rest.split_at(rows);
-        let (reset, product) = rest.split_at(rows);
-        let (masked_gradient, reset_gradient_state) = scratch.split_at_mut(rows);
-        let (state, state_mask) = (&kept.state[..rows], &kept.state_mask[..rows]);
-        let product = &product[..rows];
-        let gradient = &mut gradient[..rows];
-        {
-            let (d_candidate, rest) = gate_gradient.split_at_mut(rows);
-            let (d_update, rest) = rest.split_at_mut(rows);
-            let (d_reset, d_product) = rest.split_at_mut(rows);
-            let d_product = &mut d_product[..rows];
-            for unit in 0..rows {
-                let g = simd.load(&candidate[unit]);
-                let z = simd.load(&update[unit]);
-                let dh = simd.load(&gradient[unit]);
-                let dz = simd.mul(dh, simd.sub(simd.load(&state[unit]), g));
-                let dg = simd.mul(dh, simd.sub(one, z));
-                let da = self.activation.backward(simd, g, dg);
-                simd.store(sigmoid_backward(simd, z, dz), &mut d_update[unit]);
-                simd.store(da, &mut d_candidate[unit]);
-                simd.store(simd.mul(dh, z), &mut gradient[unit]);
-                if self.reset_after {
-                    let r = simd.load(&reset[unit]);
-                    let dr = simd.mul(da, simd.load(&product[unit]));
-                    simd.store(simd.mul(da, r), &mut d_product[unit]);
-                    simd.store(sigmoid_backward(simd, r, dr), &mut d_reset[unit]);
+    #[test]
+    fn gates_that_are_computed_once_more_are_those_that_would_be_kept_bit_for_bit() {
+        for instruction_set in InstructionSet::available() {
+            for reset_after in [true, false] {
+                for output in [Output::LastState, Output::Sequence] {
+                    let gru = Gru { reset_after, output, instruction_set, ..Gru::default() };
+                    assert_eq!(training_step(&gru, true), training_step(&gru, false), "{gru:?}");
                 }
             }
-            masked_gradient.fill(Lane::ZERO);
-            if !self.reset_after {
-                reset_gradient_state.fill(Lane::ZERO);
-                self.transposed_candidate.multiply_add(simd, d_candidate, reset_gradient_state);
-                d_reset.fill(Lane::ZERO);
-                d_product.fill(Lane::ZERO);
-                for unit in 0..units {
-                    let ds = simd.load(&reset_gradient_state[unit]);
-                    let r = simd.load(&reset[unit]);
-                    let dr = simd.mul(ds, simd.load(&kept.masked_state[unit]));
-                    simd.store(sigmoid_backward(simd, r, dr), &mut d_reset[unit]);
-                    simd.store(simd.mul(ds, r), &mut masked_gradient[unit]);
-                }
-            }
-        }
-        let recurrent_part =
-            if self.reset_after { &gate_gradient[rows..] } else { &gate_gradient[rows..3 * rows] };
-        self.transposed_recurrent.multiply_add(simd, recurrent_part, masked_gradient);
-        for unit in 0..rows {
-            let masked = simd.load(&masked_gradient[unit]);
-            let sum = simd.mul_add(masked, simd.load(&state_mask[unit]), simd.load(&gradient[unit]));
-            simd.store(sum, &mut gradient[unit]);
-        }
-    }
-
-    #[inline(always)]
-    fn add_recurrent_gradient<S: Simd>(
-        &self,
-        simd: S,
-        steps: usize,
-        gate_gradients: &[Lane],
-        gates: &[Lane],
-        masked_states: Steps,
-        gradient: &mut [f32],
-    ) {
-        let rows = self.rows;
-        let gate_stride = stride(self.gate_lanes());
-        if self.reset_after {
-            let left = Steps::new(&gate_gradients[rows..], gate_stride, 3 * rows);
-            add_outer_products(simd, steps, left, masked_states, gradient);
-        } else {
-            // The rows are h, z, r: the candidate saw the state after the reset gate.
-            let (candidate_part, gates_part) = gradient.split_at_mut(rows * self.units);
-            let left = Steps::new(gate_gradients, gate_stride, rows);
-            let reset_states = Steps::new(&gates[3 * rows..], gate_stride, self.units);
-            add_outer_products(simd, steps, left, reset_states, candidate_part);
-            let left = Steps::new(&gate_gradients[rows..], gate_stride, 2 * rows);
-            add_outer_products(simd, steps, left, masked_states, gates_part);
         }
     }
 }

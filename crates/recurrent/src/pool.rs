@@ -21,7 +21,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// A buffer of `length` lanes with arbitrary contents: whoever takes one writes before reading.
+    /// A buffer of `length` lanes whose contents are unspecified: they are written before they are read.
     pub(crate) fn take(length: usize) -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = free

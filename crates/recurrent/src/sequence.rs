@@ -8,6 +8,9 @@ use super::simd::{Lane, Simd, WIDTH};
 /// Below this many features moving numbers one by one is faster than transposing a square of lanes.
 const NARROW: usize = 4;
 
+/// Time steps between asking for the values of one and reading them.
+const AHEAD: isize = 4;
+
 /// Which sequences of which batch a block of lanes holds, and in which direction time runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
@@ -50,7 +53,6 @@ impl Block {
     }
 
     /// Like [`load_rows`](Self::load_rows) for the processed time step `step` of `sequences` `[batch, steps, features]`.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     pub(crate) fn load_step<S: Simd>(
         &self,
@@ -60,35 +62,10 @@ impl Block {
         step: usize,
         lanes: &mut [Lane],
     ) {
-        let time = self.time(step);
-        let start = |sequence: usize| (self.first + sequence.min(self.count - 1)) * self.steps + time;
-        for (index, lanes) in lanes[..features].chunks_mut(WIDTH).enumerate() {
-            let offset = |sequence: usize| start(sequence) * features + index * WIDTH;
-            // A square may reach into the next time step; what it finds there is not used.
-            if lanes.len() >= NARROW && offset(WIDTH - 1) + WIDTH <= sequences.len() {
-                let mut rows = [simd.splat(0.0); WIDTH];
-                for sequence in 0..WIDTH {
-                    rows[sequence] = load_values(simd, sequences, offset(sequence));
-                }
-                let columns = simd.transpose(rows);
-                for feature in 0..WIDTH {
-                    if let Some(lane) = lanes.get_mut(feature) {
-                        simd.store(columns[feature], lane);
-                    }
-                }
-            } else {
-                for sequence in 0..WIDTH {
-                    let values = &sequences[offset(sequence)..][..lanes.len()];
-                    for (lane, &value) in lanes.iter_mut().zip(values) {
-                        lane.0[sequence] = value;
-                    }
-                }
-            }
-        }
+        self.gather::<S, false>(simd, sequences, features, step, lanes);
     }
 
     /// Adds the gradients of time step `step` from `sequences` `[batch, steps, features]`; lanes beyond the batch get none.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     pub(crate) fn add_step<S: Simd>(
         &self,
@@ -98,28 +75,48 @@ impl Block {
         step: usize,
         lanes: &mut [Lane],
     ) {
+        self.gather::<S, true>(simd, sequences, features, step, lanes);
+    }
+
+    /// [`add_step`](Self::add_step) with `ADD`, otherwise [`load_step`](Self::load_step).
+    #[allow(clippy::needless_range_loop)]
+    #[inline(always)]
+    fn gather<S: Simd, const ADD: bool>(
+        &self,
+        simd: S,
+        sequences: &[f32],
+        features: usize,
+        step: usize,
+        lanes: &mut [Lane],
+    ) {
         let time = self.time(step);
+        let ahead = if self.reverse { -AHEAD } else { AHEAD } * features as isize;
+        let gathered = if ADD { self.count } else { WIDTH };
+        let start = |sequence: usize| (self.first + sequence.min(self.count - 1)) * self.steps + time;
         for (index, lanes) in lanes[..features].chunks_mut(WIDTH).enumerate() {
-            let offset =
-                |sequence: usize| ((self.first + sequence) * self.steps + time) * features + index * WIDTH;
-            if lanes.len() >= NARROW && offset(self.count - 1) + WIDTH <= sequences.len() {
+            let offset = |sequence: usize| start(sequence) * features + index * WIDTH;
+            // A square may reach into the next time step; what it finds there is not used.
+            if lanes.len() >= NARROW && offset(WIDTH - 1) + WIDTH <= sequences.len() {
                 let mut rows = [simd.splat(0.0); WIDTH];
                 for sequence in 0..WIDTH {
-                    if sequence < self.count {
+                    if sequence < gathered {
                         rows[sequence] = load_values(simd, sequences, offset(sequence));
+                        // Sixteen places that advance slowly are too many for the processor to foresee.
+                        simd.prefetch(sequences, offset(sequence).wrapping_add_signed(ahead));
                     }
                 }
                 let columns = simd.transpose(rows);
                 for feature in 0..WIDTH {
                     if let Some(lane) = lanes.get_mut(feature) {
-                        simd.store(simd.add(simd.load(lane), columns[feature]), lane);
+                        let column = columns[feature];
+                        simd.store(if ADD { simd.add(simd.load(lane), column) } else { column }, lane);
                     }
                 }
             } else {
-                for sequence in 0..self.count {
+                for sequence in 0..gathered {
                     let values = &sequences[offset(sequence)..][..lanes.len()];
                     for (lane, &value) in lanes.iter_mut().zip(values) {
-                        lane.0[sequence] += value;
+                        lane.0[sequence] = if ADD { lane.0[sequence] + value } else { value };
                     }
                 }
             }

@@ -5,8 +5,9 @@
 //! variable `PYTHON` names, has it. All use the threads that rayon would (`RAYON_NUM_THREADS`). Words after `--` choose
 //! cases by name.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "../../recurrent/benches/pytorch/mod.rs"]
+mod pytorch;
+
 use std::time::Instant;
 
 use burn::module::Module;
@@ -21,6 +22,7 @@ use forecastd_record::{DEFAULT_SPLIT, Record};
 use forecastd_train::dataset::Dataset;
 use forecastd_train::experiment::{self, Method};
 use forecastd_train::recurrent::{Gru, GruConfig, Lstm, LstmConfig};
+use pytorch::PyTorch;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -107,49 +109,6 @@ impl Network {
     }
 }
 
-/// The PyTorch script, waiting for cases.
-struct PyTorch {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl PyTorch {
-    fn start(threads: usize) -> Option<Self> {
-        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch_recurrent.py");
-        let mut child = Command::new(python)
-            .args([script, &threads.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let input = child.stdin.take()?;
-        let mut output = BufReader::new(child.stdout.take()?);
-        let mut ready = String::new();
-        output.read_line(&mut ready).ok()?;
-        let version = ready.strip_prefix("ready ")?;
-        println!("PyTorch {}", version.trim());
-        Some(Self { child, input, output })
-    }
-
-    fn milliseconds(&mut self, case: &str, repetitions: usize) -> Option<Vec<f64>> {
-        writeln!(self.input, "{case} {repetitions}").ok()?;
-        let mut line = String::new();
-        self.output.read_line(&mut line).ok()?;
-        line.split_whitespace().map(|word| word.parse().ok()).collect()
-    }
-}
-
-impl Drop for PyTorch {
-    fn drop(&mut self) {
-        // A script that is gone already needs no stopping.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 /// Milliseconds to draw the windows of a batch: 240 hourly samples out of two years of ten-minute readings, normalised.
 fn sampling_milliseconds() -> Option<f64> {
     let grid = Grid::new(600)?;
@@ -199,7 +158,7 @@ fn main() {
          part, {INFERENCE_BATCH} at once; {UNITS} units, stacked {UNITS} and {STACKED_UNITS}; {threads} threads; \
          medians in milliseconds"
     );
-    let mut pytorch = PyTorch::start(threads);
+    let mut pytorch = PyTorch::start(threads, TEST_WINDOWS);
     if pytorch.is_none() {
         println!("PyTorch: not found (set PYTHON to an interpreter that has it)");
     }

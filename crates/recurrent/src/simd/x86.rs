@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Lane, Simd, WIDTH};
+use super::{Kernel, Lane, MANTISSA_BITS, ROUNDING, Simd, WIDTH};
 
 /// Proof that the processor has AVX2 and FMA: only [`detect`](Self::detect) makes one.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +68,60 @@ fn transpose_eight(rows: [__m256; 8]) -> [__m256; 8] {
     columns
 }
 
+/// The sums of eight lanes from `first` on, paired like those of [`sum_of_eight`].
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sums_of_eight(values: &[[__m256; 2]; WIDTH], first: usize) -> __m256 {
+    // Eight values of a lane become four, of two lanes that are four apart.
+    let four = |index: usize| {
+        let [a, b] =
+            [values[first + index], values[first + index + 4]].map(|[low, high]| _mm256_add_ps(low, high));
+        _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
+    };
+    let two = |a: __m256, b: __m256| {
+        let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
+        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        _mm256_add_ps(_mm256_castpd_ps(low), _mm256_castpd_ps(high))
+    };
+    let (a, b) = (two(four(0), four(1)), two(four(2), four(3)));
+    _mm256_add_ps(_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b))
+}
+
+/// The sums of sixteen lanes, paired like those of [`sum_of_eight`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sums_of_sixteen(values: [__m512; WIDTH]) -> __m512 {
+    // Each step halves what is left of a lane and joins two lanes in a register.
+    let eight = |a: __m512, b: __m512| {
+        _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b))
+    };
+    let four = |a: __m512, b: __m512| {
+        _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
+    };
+    let two = |a: __m512, b: __m512| {
+        let (a, b) = (_mm512_castps_pd(a), _mm512_castps_pd(b));
+        let (low, high) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+        _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high))
+    };
+    // Lanes 0, 4, 8 and 12 share a quarter in the end, as do 1, 5, 9 and 13: hence the order in which they are taken.
+    let fours = |first: usize| {
+        let [a, b, c, d] = [first, first + 4, first + 8, first + 12].map(|index| values[index]);
+        four(eight(a, b), eight(c, d))
+    };
+    let (a, b) = (two(fours(0), fours(1)), two(fours(2), fours(3)));
+    _mm512_add_ps(_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xdd>(a, b))
+}
+
+#[inline(always)]
+fn prefetch(values: &[f32], index: usize) {
+    // SAFETY: SSE is part of x86-64, and an address that is only asked for need not be valid.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast()) };
+}
+
 impl Simd for Avx2 {
     type V = [__m256; 2];
     const WIDE: bool = false;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -142,6 +193,20 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn round_and_power(self, a: Self::V) -> (Self::V, Self::V) {
+        // SAFETY: `self` proves that the processor has AVX2 and FMA.
+        unsafe {
+            let rounding = _mm256_set1_ps(ROUNDING);
+            let (low, high) = (_mm256_add_ps(a[0], rounding), _mm256_add_ps(a[1], rounding));
+            let powers = [
+                _mm256_slli_epi32::<{ MANTISSA_BITS as i32 }>(_mm256_castps_si256(low)),
+                _mm256_slli_epi32::<{ MANTISSA_BITS as i32 }>(_mm256_castps_si256(high)),
+            ];
+            let rounded = [_mm256_sub_ps(low, rounding), _mm256_sub_ps(high, rounding)];
+            (rounded, [_mm256_castsi256_ps(powers[0]), _mm256_castsi256_ps(powers[1])])
+        }
+    }
+    #[inline(always)]
     fn where_positive(self, condition: Self::V, value: Self::V) -> Self::V {
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
         unsafe {
@@ -156,6 +221,15 @@ impl Simd for Avx2 {
     fn sum(self, a: Self::V) -> f32 {
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
         unsafe { sum_of_eight(_mm256_add_ps(a[0], a[1])) }
+    }
+    #[inline(always)]
+    fn sums(self, values: [Self::V; WIDTH]) -> Self::V {
+        // SAFETY: `self` proves that the processor has AVX2 and FMA.
+        unsafe { [sums_of_eight(&values, 0), sums_of_eight(&values, 8)] }
+    }
+    #[inline(always)]
+    fn prefetch(self, values: &[f32], index: usize) {
+        prefetch(values, index);
     }
     #[inline(always)]
     fn transpose(self, rows: [Self::V; WIDTH]) -> [Self::V; WIDTH] {
@@ -181,6 +255,7 @@ impl Simd for Avx2 {
 impl Simd for Avx512 {
     type V = __m512;
     const WIDE: bool = true;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
@@ -240,6 +315,16 @@ impl Simd for Avx512 {
         unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
     }
     #[inline(always)]
+    fn round_and_power(self, a: Self::V) -> (Self::V, Self::V) {
+        // SAFETY: `self` proves that the processor has AVX-512F, AVX2 and FMA.
+        unsafe {
+            let rounding = _mm512_set1_ps(ROUNDING);
+            let shifted = _mm512_add_ps(a, rounding);
+            let power = _mm512_slli_epi32::<MANTISSA_BITS>(_mm512_castps_si512(shifted));
+            (_mm512_sub_ps(shifted, rounding), _mm512_castsi512_ps(power))
+        }
+    }
+    #[inline(always)]
     fn where_positive(self, condition: Self::V, value: Self::V) -> Self::V {
         // SAFETY: `self` proves that the processor has AVX-512F, AVX2 and FMA.
         unsafe {
@@ -255,6 +340,15 @@ impl Simd for Avx512 {
             let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(high));
             sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(a), high))
         }
+    }
+    #[inline(always)]
+    fn sums(self, values: [Self::V; WIDTH]) -> Self::V {
+        // SAFETY: `self` proves that the processor has AVX-512F, AVX2 and FMA.
+        unsafe { sums_of_sixteen(values) }
+    }
+    #[inline(always)]
+    fn prefetch(self, values: &[f32], index: usize) {
+        prefetch(values, index);
     }
     #[inline(always)]
     fn transpose(self, rows: [Self::V; WIDTH]) -> [Self::V; WIDTH] {

@@ -1,6 +1,6 @@
-"""The PyTorch side of `cargo bench --bench kernels`.
+"""The PyTorch side of the benches `layers` and, in the trainer's crate, `kernels`.
 
-Reads lines `<case> <repetitions>` and answers each with the milliseconds of every repetition. A case is one of
+Arguments: threads, and how many sequences the inference cases go through. Reads lines `<case> <repetitions>` and answers each with the milliseconds of every repetition. A case is one of
 gru, gru-stacked, lstm, gru-inference, lstm-inference.
 """
 
@@ -10,7 +10,7 @@ import time
 import torch
 
 BATCH, STEPS, INPUTS, UNITS, STACKED_UNITS = 128, 240, 14, 32, 64
-INFERENCE_BATCH, TEST_WINDOWS = 1024, 19_931
+INFERENCE_BATCH = 1024
 
 
 class Network(torch.nn.Module):
@@ -36,7 +36,8 @@ def network(case):
 
 def main():
     torch.manual_seed(0)
-    torch.set_num_threads(int(sys.argv[1]))
+    threads, windows = map(int, sys.argv[1:3])
+    torch.set_num_threads(threads)
     networks = {}
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
@@ -51,8 +52,8 @@ def main():
             start = time.perf_counter()
             if inference:
                 with torch.inference_mode():
-                    for begin in range(0, TEST_WINDOWS, INFERENCE_BATCH):
-                        model(x[: TEST_WINDOWS - begin])
+                    for begin in range(0, windows, INFERENCE_BATCH):
+                        model(x[: windows - begin])
             else:
                 model.zero_grad()
                 model(x).abs().mean().backward()
