@@ -80,7 +80,8 @@ async fn the_end_comes_while_broker_disk_engine_models_and_clients_hang_at_once(
     }
     let _clients: Vec<_> = (0..10).map(|_| daemon.connect()).collect();
     daemon.says(&["reload asked for"]).await;
-    daemon.receives(4).await;
+    let received = || daemon.metric("forecastd_readings_received_total").unwrap();
+    until(|| "a reading that cannot be durable".to_owned(), || (received() >= 4.0).then_some(())).await;
 
     let neglected = tokio::spawn(async move { broker.neglect().await });
     daemon.signal("TERM");
