@@ -16,7 +16,7 @@
 //! | `partials` | values that come one by one, merged into readings |
 //! | `slots` | what is believed of readings, one for each slot |
 //! | `write` | the way into the journal |
-//! | `summary` | what came of it |
+//! | `summary` | its result, in numbers |
 
 mod error;
 mod home_assistant;

@@ -1,4 +1,4 @@
-//! What came of an import.
+//! The result of an import, in numbers.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Refused {
     pub first: String,
 }
 
-/// What came of an import.
+/// The result of an import, in numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// Rows, states or points that were read.

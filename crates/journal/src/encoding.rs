@@ -97,17 +97,17 @@ pub(crate) fn encode_leads(leads: &[LeadForecast]) -> Option<Vec<u8>> {
             blob.push(lead_h);
         }
         let (low, high) = match lead.interval_c {
-            Some((low, high)) => (hundredths(low)?, hundredths(high)?),
+            Some((low, high)) => (centidegrees(low)?, centidegrees(high)?),
             None => (ABSENT, ABSENT),
         };
-        for number in [hundredths(lead.temperature_c)?, low, high] {
+        for number in [centidegrees(lead.temperature_c)?, low, high] {
             blob.extend_from_slice(&number.to_be_bytes());
         }
     }
     Some(blob)
 }
 
-fn hundredths(temperature_c: f32) -> Option<i16> {
+fn centidegrees(temperature_c: f32) -> Option<i16> {
     let hundredths = (f64::from(temperature_c) * 100.0).round();
     // False for NaN.
     (hundredths.abs() <= f64::from(i16::MAX)).then_some(hundredths as i16)
@@ -173,11 +173,11 @@ pub(crate) fn encode_day_ahead(day_ahead: &DayAhead) -> Option<Vec<u8>> {
     let mut blob = vec![u8::try_from(day_ahead.hours).ok()?];
     for Extreme { temperature_c, interval_c: (low_c, high_c), .. } in [day_ahead.lowest, day_ahead.highest] {
         for temperature_c in [temperature_c, low_c, high_c] {
-            blob.extend_from_slice(&hundredths(temperature_c)?.to_be_bytes());
+            blob.extend_from_slice(&centidegrees(temperature_c)?.to_be_bytes());
         }
     }
     for below in &day_ahead.below {
-        blob.extend_from_slice(&hundredths(below.threshold_c)?.to_be_bytes());
+        blob.extend_from_slice(&centidegrees(below.threshold_c)?.to_be_bytes());
         blob.extend_from_slice(&to_thousandths(below.probability).to_be_bytes());
     }
     (blob.len() <= MAX_DAY_AHEAD_BYTES).then_some(blob)

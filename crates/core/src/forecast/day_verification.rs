@@ -264,7 +264,7 @@ fn ratio(sum: f64, weight: f64) -> Option<f64> {
     (weight > 0.0).then(|| sum / weight)
 }
 
-/// What came of one day ahead.
+/// How one day ahead was forecast, once it is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DayScore {
     over_s: i64,

@@ -303,7 +303,7 @@ mod tests {
         }
         assert_eq!(history.filled(13, D, 13, 3), 90.0);
         assert!(history.filled(14, D, 14, 3).is_nan());
-        assert!(history.filled(9, D, 9, 3).is_nan(), "what came later is not known yet");
+        assert!(history.filled(9, D, 9, 3).is_nan(), "a later value is not known yet");
         history.truncate(9);
         assert!(history.filled(13, D, 13, 3).is_nan());
         history.insert(at(600 * 12), &value(D, 45.0));
