@@ -169,7 +169,7 @@ impl Driver {
         topics: Option<DiscoveryTopics>,
         before: Option<DiscoveryTopics>,
     ) {
-        self.home_assistant = HomeAssistant { topics, before };
+        self.home_assistant = HomeAssistant::new(topics, before);
     }
 
     /// What happens, for those who listen.
@@ -433,6 +433,7 @@ impl Driver {
             Publication::Discovery(discovery) => {
                 let payload = wire::discovery::encode(&discovery, topics);
                 if let Some(topic) = self.home_assistant.topic(&discovery.station) {
+                    self.home_assistant.tells(discovery.station, &payload);
                     self.hand_in(message(topic, payload));
                 }
             }
@@ -442,6 +443,7 @@ impl Driver {
                 }
             }
             Publication::Clear(station) => {
+                self.home_assistant.withdraws(&station);
                 self.lost.retain(|undelivered| undelivered.station != station);
                 let own = [&topics.forecast, &topics.station_status, &topics.verification];
                 let own = own.map(|template| template.topic(station.as_str()));

@@ -1,5 +1,8 @@
 //! The topics on which Home Assistant is told of stations, and what is heard there.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use forecastd_core::StationName;
 
 use crate::config::DiscoveryTopics;
@@ -31,9 +34,27 @@ pub(super) struct HomeAssistant {
     pub(super) topics: Option<DiscoveryTopics>,
     /// Where it was told before and is not any more.
     pub(super) before: Option<DiscoveryTopics>,
+    /// What was told last of each station, as a hash: a broker that does not know the option "no local" of MQTT 5 sends it
+    /// back.
+    told: HashMap<StationName, u64>,
 }
 
 impl HomeAssistant {
+    /// Tells on these topics; takes back what was told on the topics of before.
+    pub(super) fn new(topics: Option<DiscoveryTopics>, before: Option<DiscoveryTopics>) -> HomeAssistant {
+        HomeAssistant { topics, before, told: HashMap::new() }
+    }
+
+    /// Takes note of what is told of a station.
+    pub(super) fn tells(&mut self, station: StationName, payload: &str) {
+        self.told.insert(station, hash(payload.as_bytes()));
+    }
+
+    /// Takes note that nothing is told of a station any more.
+    pub(super) fn withdraws(&mut self, station: &StationName) {
+        self.told.remove(station);
+    }
+
     /// Where it is told of a station.
     pub(super) fn topic(&self, station: &StationName) -> Option<String> {
         self.topics.as_ref().map(|topics| topics.config.topic(&discovery::object_id(station)))
@@ -49,8 +70,8 @@ impl HomeAssistant {
         self.topics.as_ref().is_some_and(|topics| topics.config.station(topic).is_some())
     }
 
-    /// What a message says that is on one of its topics; `None` for one that is not. Messages of this session do not come
-    /// back, so one on a station's topic is another program's.
+    /// What a message says that is on one of its topics; `None` for one that is not. One on a station's topic that is not
+    /// what was told there last is another program's.
     pub(super) fn listen(&self, topic: &str, payload: &[u8]) -> Option<Said> {
         let topics = self.topics.as_ref()?;
         if topic == topics.birth {
@@ -58,6 +79,7 @@ impl HomeAssistant {
         }
         let station = discovery::station(topics.config.station(topic)?);
         Some(match station {
+            Some(station) if self.told.get(&station) == Some(&hash(payload)) => Said::Nothing,
             // A person who removes a device in Home Assistant has it say nothing under the id.
             Some(station) if !payload.is_empty() => {
                 Said::Overwritten { station, by: discovery::describe(payload) }
@@ -67,6 +89,12 @@ impl HomeAssistant {
     }
 }
 
+fn hash(payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    payload.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +102,8 @@ mod tests {
     #[test]
     fn a_birth_a_stranger_and_a_removal_are_told_apart() {
         let topics = DiscoveryTopics::new("homeassistant").ok();
-        let home_assistant = HomeAssistant { topics, before: None };
+        let mut home_assistant = HomeAssistant::new(topics, None);
+        home_assistant.tells(StationName::new("roof").unwrap(), "{\"own\":1}");
         let listen = |topic: &str, payload: &str| home_assistant.listen(topic, payload.as_bytes());
         assert_eq!(listen("homeassistant/status", "online"), Some(Said::Started));
         assert_eq!(listen("homeassistant/status", "offline"), Some(Said::Nothing));
@@ -85,6 +114,10 @@ mod tests {
         let by = r#""other" with the state topic "x/y""#.to_owned();
         let other = r#"{"origin":{"name":"other"},"state_topic":"x/y"}"#;
         assert_eq!(listen(&topic, other), Some(Said::Overwritten { station, by }));
+        // From a broker that sends back what it is sent.
+        let own = "homeassistant/device/forecastd/roof/config";
+        assert_eq!(listen(own, "{\"own\":1}"), Some(Said::Nothing));
+        assert!(matches!(listen(own, "{\"own\":2}"), Some(Said::Overwritten { .. })));
         assert_eq!(listen(&topic, ""), Some(Said::Nothing));
         assert_eq!(listen("weather/roof/reading", "{}"), None);
         assert_eq!(HomeAssistant::default().listen("homeassistant/status", b"online"), None);

@@ -139,6 +139,8 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     config.mqtt = mqtt("forecastd-demo");
     config.model.path = ModelLocation::from(options.model.clone());
     config.model.folder = None;
+    // Nobody is there to be told.
+    config.home_assistant.discovery = false;
     config.journal.path = folder.path().join("forecastd.sqlite");
     // A record of years ago is not old.
     (config.journal.keep_days, config.journal.keep_forecasts_days) = (KEEP_DAYS, KEEP_DAYS);
