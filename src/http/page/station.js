@@ -360,7 +360,9 @@ function drawGood(section, state) {
       html("strong", {}, `${words.number(days.closer_than_persistence_days)} of the last ${words.plural(days.counted_days, "day")}`), "."));
   }
   const others = [["“same as now”", longest.persistence_mae_c], ["“same as yesterday”", longest.yesterday_mae_c]].filter(([, error]) => error !== null);
-  const skill = longest.skill === null ? "" : longest.skill >= 0 ? ` That is ${words.percent(longest.skill)} less than “same as now”.` : ` That is ${words.percent(-longest.skill)} more than “same as now”.`;
+  const gain = longest.skill === null ? null : Math.round(100 * longest.skill) / 100;
+  const compared = gain === 0 ? "as much as" : `${words.percent(Math.abs(gain))} ${gain > 0 ? "less" : "more"} than`;
+  const skill = gain === null ? "" : ` That is ${compared} “same as now”.`;
   sentences.push(html("p", {},
     `Lately it was off by ${words.difference(longest.mae_c)} on average, ${words.plural(longest.lead_h, "hour")} ahead; ${others.map(([name, error]) => `${name} by ${words.difference(error)}`).join(", ")}.${skill}`));
   if (longest.coverage !== undefined && longest.coverage !== null) {
