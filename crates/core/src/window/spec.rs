@@ -94,7 +94,8 @@ impl From<Missing> for Unready {
 }
 
 /// Why no window can be made yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} is missing, for another {:.1} h", .quantity.name(), .remaining.as_secs_f64() / 3600.0)]
 pub struct Missing {
     /// How long readings must still come without a hole until a window is complete.
     pub remaining: SignedDuration,
