@@ -15,6 +15,7 @@ use forecastd_record::{About, Readings};
 
 use crate::partials::{Partials, PressureKind};
 use crate::sqlite::{Database, PAGE};
+use crate::write::EARLIEST_S;
 use crate::{History, ImportError, Progress};
 
 const PROGRAM: &str = "Home Assistant";
@@ -214,7 +215,10 @@ impl Found {
                 let name = entity.unit.clone().or_else(|| attributes.as_deref().and_then(unit_of));
                 let unit = known_unit(&mut units, entity, name)?;
                 let second = time.floor() as i64;
-                self.first_states.entry(entity.id.clone()).or_insert(second);
+                // One of a clock that had not been set yet says nothing of where the states begin.
+                if second >= EARLIEST_S {
+                    self.first_states.entry(entity.id.clone()).or_insert(second);
+                }
                 self.add(second, entity, unit, value)?;
             }
             looked_at += page.len() as i64;

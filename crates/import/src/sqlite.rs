@@ -27,6 +27,10 @@ impl Database {
     /// Opens the database at `path`, which is to be that of `program`; `meant` is said where it is none at all.
     pub(crate) fn open(path: &Path, meant: Option<&'static str>) -> Result<Database, ImportError> {
         let failed = |source| ImportError::File { path: path.to_owned(), source };
+        // Opening a pipe would wait for a writer.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(ImportError::NoDatabase { path: path.to_owned(), meant });
+        }
         let mut head = Vec::new();
         File::open(path).map_err(failed)?.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(failed)?;
         if head != MAGIC {

@@ -41,11 +41,11 @@ pub(crate) fn read(
         connection.query_row("SELECT count(*) FROM archive", [], |row| row.get::<_, i64>(0))
     })? as u64;
     let mut found = Found::default();
-    let mut after = i64::MIN;
+    let mut offset = (f64::MIN, i64::MIN);
     loop {
-        let page = page(&database, after)?;
+        let page = page(&database, offset)?;
         let Some(last) = page.last() else { break };
-        after = last.0;
+        offset = last.0;
         for (_, cells) in &page {
             found.add(&mut table, cells);
         }
@@ -135,19 +135,23 @@ fn check_unit_systems(database: &Database) -> Result<(), ImportError> {
     }
 }
 
+/// Where a row stands: its time, and its number where several have the same.
+type Offset = (f64, i64);
+
 /// The next rows by time, each with its cells as text.
-fn page(database: &Database, after: i64) -> Result<Vec<(i64, Vec<String>)>, ImportError> {
+fn page(database: &Database, (time, number): Offset) -> Result<Vec<(Offset, Vec<String>)>, ImportError> {
     database.tried(|connection| {
         let mut statement = connection.prepare_cached(
-            "SELECT CAST(dateTime AS INTEGER), * FROM archive
-             WHERE dateTime > ? AND typeof(dateTime) IN ('integer', 'real') ORDER BY dateTime LIMIT ?",
+            "SELECT CAST(dateTime AS REAL), rowid, * FROM archive
+             WHERE typeof(dateTime) IN ('integer', 'real') AND (dateTime, rowid) > (?, ?)
+             ORDER BY dateTime, rowid LIMIT ?",
         )?;
         let width = statement.column_count();
-        let mut rows = statement.query((after, PAGE))?;
+        let mut rows = statement.query((time, number, PAGE))?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
-            let cells = (1..width).map(|column| row.get_ref(column).map(text)).collect::<Result<_, _>>()?;
-            page.push((row.get(0)?, cells));
+            let cells = (2..width).map(|column| row.get_ref(column).map(text)).collect::<Result<_, _>>()?;
+            page.push(((row.get(0)?, row.get(1)?), cells));
         }
         Ok(page)
     })

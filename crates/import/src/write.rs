@@ -109,7 +109,7 @@ pub fn write(
 }
 
 /// 1990-01-01T00:00:00Z: readings from before are of a clock that is not set.
-const EARLIEST_S: i64 = 631_152_000;
+pub(crate) const EARLIEST_S: i64 = 631_152_000;
 
 fn commit(
     importer: &mut Importer,

@@ -31,6 +31,14 @@ pub enum JournalError {
         /// Its schema's version.
         found: i64,
     },
+    /// The file is the database of another program; it is left alone.
+    #[error("journal {path} is the database of another program: it has a table {table:?}", path = .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// A table that no journal has.
+        table: String,
+    },
     /// The file that was opened is no longer the one at its path: it was moved, deleted or replaced.
     #[error("journal {path} was moved or deleted", path = .path.display())]
     Gone {
@@ -47,7 +55,7 @@ impl JournalError {
     pub fn reason(&self) -> &'static str {
         match self {
             JournalError::File { .. } => "io",
-            JournalError::Schema { .. } => "schema",
+            JournalError::Schema { .. } | JournalError::Foreign { .. } => "schema",
             JournalError::Gone { .. } => "gone",
             JournalError::Sqlite { source, .. } => reason(source),
         }

@@ -244,6 +244,19 @@ fn is_table(objects: &Objects, name: &str) -> bool {
     objects.get(name).is_some_and(|(kind, _)| kind == "table")
 }
 
+/// A table of a database that no journal wrote: of version 0, which is that of an empty file and of the first journals, and
+/// without a table of theirs.
+pub(crate) fn foreign_table(connection: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
+    if version != 0 {
+        return Ok(None);
+    }
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")?;
+    let tables: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let is_ours = tables.iter().any(|table| ["reading", "forecast", "v1_reading"].contains(&table.as_str()));
+    Ok(tables.into_iter().next().filter(|_| !is_ours))
+}
+
 /// Brings the file to this version. Writes nothing when it is there already.
 pub(crate) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     if is_prepared(connection)? {

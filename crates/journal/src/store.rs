@@ -239,6 +239,7 @@ impl Store {
             Failure::Sqlite(source) => JournalError::Sqlite { path, source },
             Failure::File(source) => JournalError::File { path, source },
             Failure::Schema(found) => JournalError::Schema { path, found },
+            Failure::Foreign(table) => JournalError::Foreign { path, table },
         }
     }
 
@@ -330,6 +331,7 @@ pub(crate) enum Failure {
     Sqlite(rusqlite::Error),
     File(io::Error),
     Schema(i64),
+    Foreign(String),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -397,6 +399,9 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > schema::SCHEMA_VERSION {
         return Err(Failure::Schema(found));
+    }
+    if let Some(table) = schema::foreign_table(&connection, found)? {
+        return Err(Failure::Foreign(table));
     }
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if !in_memory && mode != "wal" {

@@ -58,7 +58,10 @@ impl IntoResponse for Problem {
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("10"));
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("10"));
+            // One that waits for its next request would keep others from being served.
+            headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         response
     }
