@@ -318,7 +318,7 @@ fn topics(text: &mut String) {
         }
     }
     text.push_str(
-        "\nA reading is a JSON object with `time` (RFC 3339; without it, the time of arrival) and any of the quantities that \
+        "\nA reading is a JSON object with `time` (RFC 3339, needed) and any of the quantities that \
          `forecastd quantities` lists, each as `quantity_unit`:\n\n```json\n\
          {\"time\":\"2020-01-01T00:10:00Z\",\"air_temperature_c\":0.71,\"air_pressure_hpa\":1008.89,\"relative_humidity_pct\":86.1}\n\
          ```\n\nAn empty retained message on a station's reading topic removes the station. Other payloads are described by a \

@@ -272,7 +272,7 @@ class Daemon:
         settings = {
             "mqtt.host": "127.0.0.1", "mqtt.port": broker.port, "mqtt.reconnect_min_s": 0.02,
             "mqtt.reconnect_max_s": 0.2, "model.path": options.model, "model.engine": options.engine,
-            "model.watch_s": 0, "journal.path": self.journal, "http.listen": f"127.0.0.1:{self._http_port}",
+            "model.watch_s": 0, "journal.path": self.journal, "journal.keep_forecasts_days": 3650, "http.listen": f"127.0.0.1:{self._http_port}",
         }
         settings.update(setting.split("=", 1) for setting in options.set)
         self._environment = {

@@ -146,7 +146,10 @@ impl Points {
     fn read(&mut self, path: &Path, tell: &mut dyn FnMut(u64) -> bool) -> Result<(), ImportError> {
         let failed = |source| ImportError::File { path: path.to_owned(), source };
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file")));
+            return Err(failed(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "it is no regular file",
+            )));
         }
         let count = std::rc::Rc::default();
         let file = Counted { inner: File::open(path).map_err(failed)?, count: std::rc::Rc::clone(&count) };

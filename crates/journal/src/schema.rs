@@ -250,10 +250,13 @@ pub(crate) fn foreign_table(connection: &Connection, version: i64) -> rusqlite::
     if version != 0 {
         return Ok(None);
     }
-    let mut statement = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")?;
+    let mut statement = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'",
+    )?;
     let tables: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let is_ours = tables.iter().any(|table| ["reading", "forecast", "v1_reading"].contains(&table.as_str()));
+    let is_ours = tables
+        .iter()
+        .any(|table| ["reading", "forecast", "v1_reading", "stored_reading"].contains(&table.as_str()));
     Ok(tables.into_iter().next().filter(|_| !is_ours))
 }
 

@@ -137,6 +137,24 @@ fn statistics_stand_for_the_middle_of_their_hour_and_end_where_states_begin() {
     assert_same(&of_states, new, &TOLERANCES);
 }
 
+/// As of a computer without a clock of its own, before the first answer of a time server.
+#[test]
+fn a_state_of_1970_does_not_hide_the_statistics() {
+    let place = Place::new();
+    let (path, connection) = place.database("home-assistant_v2.db", SCHEMA);
+    let rows = weather(4);
+    let hours: Vec<(i64, f64)> = rows
+        .iter()
+        .filter(|(time, _)| time.as_second() % 3600 == 1800)
+        .map(|row| (row.0.as_second() - 1800, value(&row.1, Quantity::AirTemperature)))
+        .collect();
+    add_states(&connection, 1, T, "°C", &[(100.5, "7.0".to_owned())]);
+    add_statistics(&connection, 1, T, "°C", &hours);
+    let entities = entities(&[("air_temperature", T)]);
+    let summary = place.import(&Origin::HomeAssistant { path, entities }).unwrap();
+    assert_eq!(summary.imported.written, hours.len() as u64);
+}
+
 #[test]
 fn pressure_at_sea_level_comes_back_to_the_station_with_the_temperature_of_its_slot() {
     let place = Place::new();

@@ -149,3 +149,17 @@ fn what_is_no_archive_of_weewx_is_refused_with_what_it_is() {
     assert!(text.contains("damaged.sdb"), "{text}");
     assert!(place.held().is_empty(), "nothing came in");
 }
+
+/// WeeWX' own column holds whole seconds; a copy made by another program need not.
+#[test]
+fn an_archive_with_parts_of_seconds_and_rows_of_one_time_is_read_to_its_end() {
+    let place = Place::new();
+    let schema = SCHEMA.replace("INTEGER NOT NULL PRIMARY KEY, usUnits", "REAL, usUnits");
+    let (path, connection) = place.database("weewx.sdb", &schema);
+    let rows = weather(20);
+    insert(&connection, &rows, |_| 17);
+    insert(&connection, &rows, |_| 17);
+    connection.execute("UPDATE archive SET dateTime = dateTime - 0.5", []).unwrap();
+    let summary = place.import(&origin(path)).unwrap();
+    assert_eq!((summary.rows, summary.readings()), (2 * rows.len() as u64, rows.len() as u64));
+}

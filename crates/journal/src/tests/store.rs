@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::legacy::Step;
 use crate::tidying::Tidying;
-use crate::{Opened, Retention, forget, recall};
+use crate::{JournalError, Opened, Retention, forget, recall};
 use forecastd_core::{Below, DayAhead, Extreme};
 
 #[test]
@@ -503,4 +503,17 @@ proptest! {
         }
         prop_assert_eq!(restore(&mut store).stations, model.restored());
     }
+}
+
+#[test]
+fn the_database_of_another_program_is_no_journal_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weewx.sdb");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE archive (dateTime INTEGER PRIMARY KEY)").unwrap();
+    drop(other);
+    let before = std::fs::read(&path).unwrap();
+    let error = Store::new(&path).open().map(|_| ()).unwrap_err();
+    assert!(matches!(&error, JournalError::Foreign { table, .. } if table == "archive"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
