@@ -114,7 +114,14 @@ struct Feedstock {
 /// # Errors
 /// [`DemoError`] when a part does not start.
 pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Result<(), DemoError> {
-    let http = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let no_environment: [(String, String); 0] = [];
+    let mut config =
+        Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
+    let http = match tokio::net::TcpListener::bind(config.http.listen).await {
+        Ok(listener) => listener,
+        // A daemon may be there already.
+        Err(_) => tokio::net::TcpListener::bind("127.0.0.1:0").await?,
+    };
     let address = http.local_addr()?;
     println!("page       http://{address}/");
     let feedstock = {
@@ -133,9 +140,6 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         client_id: client_id.to_owned(),
         ..MqttSettings::default()
     };
-    let no_environment: [(String, String); 0] = [];
-    let mut config =
-        Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
     config.mqtt = mqtt("forecastd-demo");
     config.model.path = ModelLocation::from(options.model.clone());
     config.model.folder = None;
