@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent
 CARD = FOLDER.parent.parent / "models" / "README.md"
 
 WIDTH, HEIGHT = 860, 380
-LEFT, RIGHT, TOP, BOTTOM = 56, 196, 54, 46
+LEFT, RIGHT, TOP, BOTTOM = 56, 220, 54, 46
 
 # Background, text, faint text, grid, and a colour for each series.
 THEMES = {
