@@ -45,7 +45,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::Forecast;
-use crate::forecast::day_verification::DayScores;
+use crate::forecast::day_scores::DayScores;
 use crate::forecast::verification::Scores;
 use crate::journal::Entry;
 use crate::model::Model;
