@@ -27,9 +27,8 @@ pub const PROGRAM: &str = "forecastd";
 pub use forecast::baseline::{Climatology, same_time_yesterday};
 pub use forecast::cholesky::Cholesky;
 pub use forecast::day_ahead::{Below, DayAhead, Extreme, from_thousandths, to_thousandths};
-pub use forecast::day_verification::{
-    BelowTotals, DayScore, DayScores, DayTotals, DayVerification, ExtremeTotals,
-};
+pub use forecast::day_scores::{BelowTotals, DayScore, DayScores, DayTotals, ExtremeTotals};
+pub use forecast::day_verification::DayVerification;
 pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,

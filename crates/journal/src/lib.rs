@@ -20,6 +20,7 @@
 //! | `store` | the file: opened, moved aside, opened anew |
 //! | `restore` | what is read from it at the start |
 //! | `history` | what it holds between two times, read while another writes |
+//! | `waiting` | batches that are not durable yet |
 //! | `writer` | the thread |
 
 mod encoding;
@@ -35,6 +36,7 @@ mod store;
 mod tests;
 mod tidying;
 mod transaction;
+mod waiting;
 mod writer;
 
 pub use error::{JournalError, NotWritten};

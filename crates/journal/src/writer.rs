@@ -3,6 +3,9 @@
 //! Whatever waits becomes one transaction, but a batch is never split. While the disk fails, every batch is answered at once
 //! as being in memory only; a bounded number of entries is kept and tried again by a timer that backs off.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,22 +13,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use forecastd_core::{Batch, Entry};
+use forecastd_core::Batch;
 
 use crate::error::{JournalError, NotWritten};
 use crate::legacy::Step;
 use crate::store::{PATIENCE, Store};
 use crate::tidying::{Retention, Tidying};
 use crate::transaction::Written;
+use crate::waiting::Waiting;
 
 /// With this number of entries not answered yet, there is no room for more.
 const MAX_OUTSTANDING: usize = 10_000;
-
-/// So many entries wait for a disk to come back, at most; the oldest are lost beyond that.
-const MAX_WAITING: usize = 100_000;
-
-/// The most entries of one transaction, unless a single batch has more.
-const MAX_BATCH: usize = 2000;
 
 /// When things are done.
 #[derive(Debug, Clone, Copy)]
@@ -260,69 +258,6 @@ struct Failing {
     wait: Duration,
 }
 
-/// Batches that are not durable, in the order in which they came.
-#[derive(Default)]
-struct Waiting {
-    batches: VecDeque<Batch>,
-    /// When each was handed in.
-    since: VecDeque<Instant>,
-    entries: usize,
-    /// How many batches, from the front, were answered as being in memory only.
-    answered: usize,
-    /// Entries of the others.
-    unanswered_entries: usize,
-}
-
-impl Waiting {
-    fn push(&mut self, since: Instant, batch: Batch) {
-        self.entries += batch.entries.len();
-        self.unanswered_entries += batch.entries.len();
-        self.since.push_back(since);
-        self.batches.push_back(batch);
-    }
-
-    /// How many batches fit into one transaction, and the id of the last.
-    fn next(&self) -> Option<(usize, u64)> {
-        let mut entries = 0;
-        let mut next = None;
-        for (index, batch) in self.batches.iter().enumerate() {
-            entries += batch.entries.len();
-            if next.is_some() && entries > MAX_BATCH {
-                break;
-            }
-            next = Some((index + 1, batch.id));
-        }
-        next
-    }
-
-    /// Removes so many batches; says how many entries they had, and whether a station is forgotten in them.
-    fn remove(&mut self, batches: usize) -> (usize, bool) {
-        let (mut entries, mut forgets) = (0, false);
-        for batch in self.batches.drain(..batches) {
-            entries += batch.entries.len();
-            forgets |= batch.entries.iter().any(|entry| matches!(entry, Entry::Forget(_)));
-            self.since.pop_front();
-            match self.answered.checked_sub(1) {
-                Some(answered) => self.answered = answered,
-                None => self.unanswered_entries -= batch.entries.len(),
-            }
-        }
-        self.entries -= entries;
-        (entries, forgets)
-    }
-
-    /// Takes every batch as answered, and loses the oldest beyond the bound. Says how many entries were lost.
-    fn answer(&mut self) -> usize {
-        self.answered = self.batches.len();
-        self.unanswered_entries = 0;
-        let mut lost = 0;
-        while self.entries > MAX_WAITING && self.batches.len() > 1 {
-            lost += self.remove(1).0;
-        }
-        lost
-    }
-}
-
 struct Writer<D, O> {
     shared: Arc<Shared>,
     disk: D,
@@ -488,129 +423,4 @@ impl<D: Disk, O: Observer> Writer<D, O> {
 /// Whether the file that was written to is of no use any more.
 fn needs_a_new_file(error: &JournalError) -> bool {
     error.is_corrupt() || matches!(error, JournalError::Gone { .. })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    /// A disk whose every write waits for a word from the test; without one it hangs.
-    struct Slow(mpsc::Receiver<Word>);
-
-    impl Disk for Slow {
-        fn write(&mut self, _: &[Batch], _: Duration) -> Result<Written, JournalError> {
-            match self.0.recv() {
-                Ok(Ok(())) => Ok(Written { refused: 0 }),
-                Ok(Err(why)) => {
-                    Err(JournalError::File { path: "journal.sqlite".into(), source: io::Error::other(why) })
-                }
-                // The test has ended.
-                Err(mpsc::RecvError) => loop {
-                    std::thread::park();
-                },
-            }
-        }
-
-        fn check(&mut self) -> Result<(), JournalError> {
-            Ok(())
-        }
-
-        fn recreate(&mut self, _: &JournalError) -> Result<Option<PathBuf>, JournalError> {
-            Ok(None)
-        }
-
-        fn tidy(&mut self, _: &mut Tidying, _: Retention) -> Result<Step, JournalError> {
-            Ok(Step::Done)
-        }
-
-        fn size(&self) -> u64 {
-            0
-        }
-    }
-
-    struct Answers(mpsc::Sender<(bool, u64, usize)>);
-
-    impl Observer for Answers {
-        fn committed(&self, up_to: u64, entries: usize, _: Duration) {
-            let _ = self.0.send((true, up_to, entries));
-        }
-
-        fn failed(&self, _: &JournalError, up_to: u64, waiting: usize, _: usize) {
-            let _ = self.0.send((false, up_to, waiting));
-        }
-
-        fn recreated(&self) {}
-
-        fn size(&self, _: u64) {}
-    }
-
-    fn batch(id: u64, entries: usize) -> Batch {
-        let entry = Entry::Setting { key: String::new(), value: String::new() };
-        Batch { id, entries: vec![entry; entries] }
-    }
-
-    /// What the disk does with the next write.
-    type Word = Result<(), &'static str>;
-
-    fn start(retry: Duration) -> (Journal, mpsc::Sender<Word>, mpsc::Receiver<(bool, u64, usize)>) {
-        let ((word, disk), (sender, answers)) = (mpsc::channel(), mpsc::channel());
-        let retention = Retention { readings_days: 1, forecasts_days: 1 };
-        let timing = Timing { retry, retry_max: retry, ..Timing::DEFAULT };
-        (Journal::start_on(Slow(disk), retention, Answers(sender), timing).unwrap(), word, answers)
-    }
-
-    #[test]
-    fn a_disk_that_hangs_is_seen_from_outside_and_does_not_hold_up_the_end() {
-        let (journal, word, answers) = start(Duration::from_secs(1));
-        assert_eq!((journal.has_room(), journal.outstanding_since()), (true, None));
-        let before = Instant::now();
-        for id in 0..10 {
-            journal.write(batch(id, 1000));
-        }
-        assert!(!journal.has_room());
-        let since = journal.outstanding_since().unwrap();
-        assert!(since >= before && since <= Instant::now());
-        assert_eq!(answers.try_recv(), Err(mpsc::TryRecvError::Empty));
-        assert_eq!(journal.close(Duration::from_millis(1)), Err(NotWritten { entries: 10_000 }));
-        drop(word);
-    }
-
-    #[test]
-    fn while_the_disk_fails_batches_are_answered_without_an_attempt_each_and_the_timer_tries_again() {
-        let (journal, word, answers) = start(Duration::ZERO);
-        journal.write(batch(1, 3));
-        word.send(Err("no disk")).unwrap();
-        assert_eq!(answers.recv().unwrap(), (false, 1, 3));
-        // The timer's attempt runs or will run; what arrives is answered with it at the latest.
-        journal.write(batch(2, 4));
-        word.send(Err("no disk")).unwrap();
-        while answers.recv().unwrap().1 < 2 {
-            word.send(Err("no disk")).unwrap();
-        }
-        word.send(Ok(())).unwrap();
-        let committed = answers.iter().find(|&(committed, ..)| committed);
-        assert_eq!(committed, Some((true, 2, 7)));
-        assert!(journal.has_room());
-        journal.close(Duration::from_secs(10)).unwrap();
-    }
-
-    #[test]
-    fn a_failing_disk_is_not_tried_for_every_batch_that_arrives() {
-        // The timer does not ring within the test: the only attempt is the first one.
-        let (journal, word, answers) = start(Duration::from_secs(3600));
-        journal.write(batch(0, 1));
-        word.send(Err("no disk")).unwrap();
-        assert_eq!(answers.recv().unwrap(), (false, 0, 1));
-        for id in 1..=100 {
-            journal.write(batch(id, 1));
-            assert_eq!(answers.recv().unwrap(), (false, id, id as usize + 1));
-        }
-        assert_eq!(journal.outstanding_since(), None);
-        // At the end the disk is tried once more.
-        word.send(Ok(())).unwrap();
-        assert_eq!(journal.close(Duration::from_secs(10)), Ok(()));
-        assert_eq!(answers.recv().unwrap(), (true, 100, 101));
-    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod cholesky;
 pub(crate) mod day_ahead;
+pub(crate) mod day_scores;
 pub(crate) mod day_verification;
 pub(crate) mod experts;
 pub(crate) mod past;

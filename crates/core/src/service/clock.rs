@@ -15,6 +15,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::io::Now;
+use super::{Effect, Event, Service};
+use crate::journal::Entry;
+use crate::station::Station;
 use crate::station::looks_like_local_time;
 use crate::weather::reading::StationName;
 
@@ -96,6 +99,57 @@ impl ClockWatch {
         wall < self.earliest
             || (has_gone_back && self.on_time.is_empty())
             || (self.ahead.len() >= 2 && self.ahead.len() > self.on_time.len())
+    }
+}
+
+pub(super) fn drop_future(
+    station: &mut Station,
+    limit: Timestamp,
+    entries: &mut Vec<Entry>,
+    effects: &mut Vec<Effect>,
+) -> bool {
+    let Some((newest, _)) = station.newest() else { return false };
+    if !station.drop_after(limit) {
+        return false;
+    }
+    let name = station.name().clone();
+    entries.push(Entry::Truncate { station: name.clone(), after: limit });
+    effects.push(Effect::Recall(station.recall(limit)));
+    effects.push(Effect::Emit(Event::FutureDropped { station: name, newest }));
+    true
+}
+
+impl Service {
+    /// A clock that was ahead and is right now leaves stations whose newest reading lies in the future.
+    pub(super) fn drop_all_future(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let limit = now.wall + self.settings.max_ahead;
+        let mut changed = Vec::new();
+        for (name, entry) in &mut self.stations {
+            if drop_future(&mut entry.station, limit, &mut self.entries, effects) {
+                changed.push(name.clone());
+            }
+        }
+        for name in changed {
+            self.mark_dirty(&name);
+            self.update_state(now, &name, true, effects);
+        }
+    }
+
+    /// Takes the readings that waited for the clock, when it is right, or refuses them, when the stations were wrong.
+    pub(super) fn look_at_the_clock(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(first) = self.early.front() else { return };
+        let ahead = first.time.duration_since(now.wall);
+        let is_ahead = ahead > self.settings.max_ahead;
+        if is_ahead && self.clock.is_behind(now.wall, self.settings.max_ahead) {
+            return;
+        }
+        self.clock_is_behind = false;
+        let early = std::mem::take(&mut self.early);
+        let waiting = early.len();
+        effects.push(Effect::Emit(Event::ClockBehind { is_behind: false, by: ahead, waiting }));
+        for reading in early {
+            self.reading(now, reading, effects);
+        }
     }
 }
 

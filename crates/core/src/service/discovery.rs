@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::io::Publication;
+use super::{Effect, Event, Service};
 use crate::model::Model;
 use crate::station::Station;
 use crate::weather::reading::StationName;
@@ -145,5 +146,22 @@ impl Announcements {
     pub(super) fn is_full_now(&mut self) -> Option<usize> {
         let is_news = self.is_full && !std::mem::replace(&mut self.says_full, self.is_full);
         is_news.then_some(self.announced.len())
+    }
+}
+
+impl Service {
+    /// Tells Home Assistant of some of the stations that wait for it.
+    pub(super) fn discover(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_subscribed {
+            return;
+        }
+        let publications = self.announcements.next(|name| {
+            let entry = self.stations.get(name)?;
+            Some(Discovery::new(&entry.station, self.models.main(), self.settings.stale_after))
+        });
+        effects.extend(publications.into_iter().map(Effect::Publish));
+        if let Some(announced) = self.announcements.is_full_now() {
+            effects.push(Effect::Emit(Event::DiscoveryFull { announced }));
+        }
     }
 }

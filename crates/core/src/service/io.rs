@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::discovery::Discovery;
 use crate::forecast::Forecast;
-use crate::forecast::day_verification::DayScores;
+use crate::forecast::day_scores::DayScores;
 use crate::forecast::experts::Standing;
 use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Now, Service, StationEntry, StationState};
 use crate::forecast::Forecast;
-use crate::forecast::day_verification::DayScores;
+use crate::forecast::day_scores::DayScores;
 use crate::forecast::experts::Standing;
 use crate::forecast::verification::Scores;
 use crate::weather::place::Place;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::in_flight::Asked;
 use super::{Origin, Station};
 use crate::forecast::day_ahead::DayAhead;
-use crate::forecast::day_verification::{DayScore, DayScores, DayVerification};
+use crate::forecast::day_scores::{DayScore, DayScores};
+use crate::forecast::day_verification::DayVerification;
 use crate::forecast::experts::{
     Advice, Combination, Distances, Experts, LeadAdvice, MODEL_PRIOR, References, SPECIALIST_PRIOR, Spread,
     Standing,

@@ -1,0 +1,64 @@
+//! A station that is served, and what was last published of it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::readings::HeldReading;
+use super::{Now, StationState};
+use crate::station::{Readiness, Station};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StateKind {
+    Silent,
+    WarmingUp,
+    Ready,
+    NoPlace,
+    Elsewhere,
+    Stale,
+}
+
+/// A station, and what was last published of it.
+pub(super) struct StationEntry {
+    pub(super) station: Station,
+    /// State and missing hours as last published, and when.
+    pub(super) published: Option<(StateKind, Option<i64>)>,
+    pub(super) published_at: Duration,
+    /// When it last sent something new, in time since the start; before the start it counts as negative.
+    pub(super) active_uptime: i128,
+    /// The hour of station time for which verification was last published, or is to be with the next flush.
+    pub(super) verified_hour: i64,
+    /// Until when the forecasts are verified whose scores are to be published.
+    pub(super) verified_until: Option<Timestamp>,
+    /// Whether the state of the station is to be written with the next batch.
+    pub(super) is_dirty: bool,
+    /// Whether only its delivery has changed, which can wait for another reason to write.
+    pub(super) is_delivery_dirty: bool,
+    /// Readings that wait for the forecasts in flight.
+    pub(super) held: VecDeque<HeldReading>,
+    /// What is odd about it and was said.
+    pub(super) odd: Vec<&'static str>,
+}
+
+impl StationEntry {
+    /// How the station is now.
+    pub(super) fn state(&self, now: Now, stale_after: SignedDuration) -> StationState {
+        let silent_for = now.uptime.as_nanos() as i128 - self.active_uptime;
+        match silent_for > stale_after.as_nanos() {
+            true => StationState::Stale,
+            false => StationState::Fresh(self.station.readiness()),
+        }
+    }
+}
+
+pub(super) fn kind(state: StationState) -> StateKind {
+    match state {
+        StationState::Stale => StateKind::Stale,
+        StationState::Fresh(Readiness::Silent) => StateKind::Silent,
+        StationState::Fresh(Readiness::WarmingUp(_)) => StateKind::WarmingUp,
+        StationState::Fresh(Readiness::Ready) => StateKind::Ready,
+        StationState::Fresh(Readiness::NoPlace) => StateKind::NoPlace,
+        StationState::Fresh(Readiness::Elsewhere(_)) => StateKind::Elsewhere,
+    }
+}

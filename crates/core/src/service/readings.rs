@@ -1,0 +1,207 @@
+//! What becomes of a reading: it is refused, held, or taken by its station.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::clock::drop_future;
+use super::{Effect, Event, Now, Service, Token};
+use crate::journal::Entry;
+use crate::station::{Adopted, Next, Oddity, Rejected, Sighting, Station};
+use crate::weather::quantity::Values;
+use crate::weather::reading::StationName;
+use crate::weather::site::Site;
+use crate::window::history::Inserted;
+
+#[derive(Debug)]
+pub(super) struct HeldReading {
+    pub(super) station: StationName,
+    pub(super) time: Timestamp,
+    pub(super) values: Values,
+    pub(super) site: Option<Site>,
+    pub(super) token: Token,
+    pub(super) arrived: Duration,
+}
+
+/// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
+/// models.
+fn must_wait(station: &Station, reading: &HeldReading) -> bool {
+    let stands_elsewhere = || station.sighted(reading.time, reading.site) != Sighting::Nothing;
+    station.must_wait(reading.time) || station.in_flight() > 0 && stands_elsewhere()
+}
+
+/// Readings have no finer times than seconds: the journal and the history keep no others.
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+impl Service {
+    pub(super) fn message_came(&mut self, effects: &mut Vec<Effect>) {
+        self.has_message = true;
+        if std::mem::take(&mut self.says_no_readings) {
+            effects.push(Effect::Emit(Event::NoReadings(false)));
+        }
+    }
+
+    pub(super) fn reading(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
+        let ahead = reading.time.duration_since(now.wall);
+        if ahead > self.settings.max_ahead {
+            self.clock.ahead(&reading.station, ahead);
+            if self.clock.is_behind(now.wall, self.settings.max_ahead) {
+                self.early.push_back(reading);
+                if !std::mem::replace(&mut self.clock_is_behind, true) {
+                    let waiting = self.early.len();
+                    effects.push(Effect::Emit(Event::ClockBehind { is_behind: true, by: ahead, waiting }));
+                }
+                return;
+            }
+            let error = Rejected::InFuture { time: reading.time, ahead };
+            return self.refuse(
+                Some(reading.station),
+                error.reason(),
+                error.to_string(),
+                reading.token,
+                effects,
+            );
+        }
+        self.clock.on_time(&reading.station);
+        if let Some(entry) = self.stations.get_mut(&reading.station)
+            && (!entry.held.is_empty() || must_wait(&entry.station, &reading))
+        {
+            self.held += 1;
+            entry.held.push_back(reading);
+            return;
+        }
+        self.take(now, reading, effects);
+    }
+
+    /// Takes a reading that waits for nothing any more.
+    pub(super) fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
+        let HeldReading { station: name, time, values, site, token, arrived } = reading;
+        let max_stations = self.settings.max_stations;
+        let is_full = self.stations.len() >= max_stations;
+        let limit = now.wall + self.settings.max_ahead;
+        // A name is served from its first good reading on.
+        let mut unserved = None;
+        let (station, is_known) = match self.stations.get_mut(&name) {
+            Some(entry) => (&mut entry.station, true),
+            None if is_full => {
+                let detail = format!("stations.max = {max_stations} stations are served already");
+                return self.refuse(Some(name), "too_many_stations", detail, token, effects);
+            }
+            None => {
+                let setup = self.setup(&name);
+                let station = Station::new(name.clone(), Arc::clone(self.models.main()))
+                    .set_up(setup)
+                    .with_specialists(self.specialists(&name, setup.place));
+                (unserved.insert(station), false)
+            }
+        };
+        if is_known {
+            drop_future(station, limit, &mut self.entries, effects);
+        }
+        if let Some(site) = site
+            && station.sighted(time, Some(site)) != Sighting::Nothing
+        {
+            station.sight(time, site);
+            let specialists = match self.settings.experts {
+                true => self.models.of_station(&name, station.place().map(|place| place.site)),
+                false => Box::default(),
+            };
+            if station.adopt(Arc::clone(self.models.main()), specialists) == Adopted::MoreHistory {
+                effects.push(Effect::Recall(station.recall_readings()));
+            }
+        }
+        let observed = match station.observe(time, values, now.wall, arrived) {
+            Ok(observed) => observed,
+            Err(error) => {
+                let (reason, detail) = (error.reason(), error.to_string());
+                // Screening remembers what it did not believe, and that must be durable before the broker forgets it.
+                self.mark_dirty(&name);
+                return self.refuse(Some(name), reason, detail, token, effects);
+            }
+        };
+        // The history keeps what the models look at; the journal keeps all that was measured.
+        let has_more = observed.kept.iter().any(|(quantity, _)| !station.keeps(quantity));
+        let slot_begins = {
+            let grid = self.models.main().manifest.window.grid();
+            grid.slot_begins(grid.slot(time))
+        };
+        if let Some(station) = unserved {
+            self.serve(now, station);
+        }
+        let is_news = !matches!(observed.inserted, Inserted::Unchanged(_) | Inserted::TooOld(_));
+        if is_news && let Some(entry) = self.stations.get_mut(&name) {
+            entry.active_uptime = now.uptime.as_nanos() as i128;
+        }
+        if is_news || has_more {
+            let station = name.clone();
+            self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
+        }
+        if is_news || !observed.dropped.is_empty() {
+            self.mark_dirty(&name);
+        }
+        self.tokens.push(token);
+        effects
+            .push(Effect::Emit(Event::ReadingTaken { station: name.clone(), inserted: observed.inserted }));
+        for dropped in observed.dropped {
+            effects.push(Effect::Emit(Event::ValueDropped { station: name.clone(), dropped }));
+        }
+        self.scored(&name, &observed.scores, effects);
+        match observed.next {
+            Next::Nothing => {}
+            Next::Infer(number, windows) => self.infer(&name, number, windows, effects),
+            Next::Reference(forecast) => {
+                let delay = now.uptime.checked_sub(arrived);
+                self.issue(forecast, delay, effects);
+            }
+        }
+        self.say_newest(&name, effects);
+        let is_odd = self.say_oddities(&name, effects);
+        self.update_state(now, &name, is_odd, effects);
+    }
+
+    /// Says what is odd about a station, each thing once, but for its moves; whether there was anything.
+    fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
+        let Some(entry) = self.stations.get_mut(name) else { return false };
+        let before = effects.len();
+        for oddity in entry.station.take_oddities() {
+            let is_known = entry.odd.contains(&oddity.name());
+            if !is_known {
+                entry.odd.push(oddity.name());
+            }
+            if !is_known || matches!(oddity, Oddity::Moved { .. }) {
+                effects.push(Effect::Emit(Event::StationOdd { station: name.clone(), oddity }));
+            }
+        }
+        effects.len() > before
+    }
+
+    /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.
+    pub(super) fn release_held(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
+        loop {
+            let Some(entry) = self.stations.get_mut(name) else { return };
+            let can_go = entry.held.front().is_some_and(|reading| !must_wait(&entry.station, reading));
+            if !can_go {
+                return;
+            }
+            let Some(reading) = entry.held.pop_front() else { return };
+            self.held -= 1;
+            self.take(now, reading, effects);
+        }
+    }
+
+    /// A message that is not taken would never be: it is counted, said, and acknowledged with what is on its way to the disk.
+    pub(super) fn refuse(
+        &mut self,
+        station: Option<StationName>,
+        reason: &'static str,
+        detail: String,
+        token: Token,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Emit(Event::ReadingRefused { station, reason, detail }));
+        self.tokens.push(token);
+    }
+}

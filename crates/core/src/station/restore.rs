@@ -1,0 +1,244 @@
+//! What a station writes into the journal, and how it becomes the same station again, bit for bit.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::experts::StationExperts;
+use super::{Character, Completed, InFlight, Next, Origin, Reported, Setup, Station, moves};
+use crate::forecast::verification::{Scores, Verification};
+use crate::forecast::{Forecast, LeadForecast, Source};
+use crate::intake::screening::Screening;
+use crate::journal::Restored;
+use crate::model::Model;
+use crate::weather::place::Place;
+use crate::weather::quantity::Values;
+use crate::weather::thermodynamics::derive;
+use crate::window::grid::Slot;
+
+/// What [`Station::state`] writes. Times are whole seconds since the Unix epoch: readings have no finer ones.
+#[derive(Serialize, Deserialize)]
+struct State {
+    screening: Screening,
+    scores: Scores,
+    newest_s: Option<i64>,
+    /// Origins of forecasts that are owed: slot, second of issue, newest temperature.
+    owed: Vec<(Slot, i64, f32)>,
+    grid_step_s: u32,
+    delivered_until_s: Option<i64>,
+    active_at_s: i64,
+}
+
+/// The format of [`State`], its first byte.
+const STATE_FORMAT: u8 = 1;
+
+/// Forecasts of one station that are published after a restart because they may not have been delivered, in slots of the grid.
+const MAX_UNDELIVERED: i64 = 10_000;
+
+/// What an earlier version wrote ends after the state, and knew neither a reported place nor what days are like.
+fn read_state(bytes: &[u8]) -> Option<(State, Option<Reported>, Character)> {
+    let (&format, state) = bytes.split_first()?;
+    if format != STATE_FORMAT {
+        return None;
+    }
+    let (state, rest) = postcard::take_from_bytes(state).ok()?;
+    let (reported, character): (Option<Reported>, Character) = postcard::from_bytes(rest).unwrap_or_default();
+    Some((state, reported.filter(Reported::is_sound), character))
+}
+
+impl Station {
+    /// What the journal must hold for [`Station::restore`] beyond readings and forecasts.
+    pub fn state(&self) -> Vec<u8> {
+        let mut owed: Vec<(Slot, i64, f32)> = Vec::new();
+        for InFlight { origin, .. } in &self.in_flight {
+            // A window that was taken again for the same slot stands for both.
+            owed.retain(|(slot, ..)| *slot != origin.slot);
+            owed.push((origin.slot, origin.issued_at.as_second(), origin.newest_c));
+        }
+        let state = State {
+            screening: self.screening.clone(),
+            scores: self.scores().clone(),
+            newest_s: self.newest.map(|(time, _)| time.as_second()),
+            owed,
+            grid_step_s: self.model.manifest.window.grid_step_s,
+            delivered_until_s: self.delivered_until().map(Timestamp::as_second),
+            active_at_s: self.active_at.as_second(),
+        };
+        let bytes = vec![STATE_FORMAT];
+        let own = (self.reported, self.character);
+        let written = postcard::to_extend(&state, bytes).and_then(|bytes| postcard::to_extend(&own, bytes));
+        written.expect("numbers in vectors can be written")
+    }
+
+    /// Makes a station again from what the journal held. Readings and forecasts later than `limit` are left out: a clock was
+    /// ahead. Says what is to be done then: windows that were owed, and forecasts that may not have been delivered.
+    pub fn restore(
+        model: Arc<Model>,
+        specialists: Box<[Arc<Model>]>,
+        setup: Setup,
+        restored: &Restored,
+        limit: Timestamp,
+    ) -> (Station, Vec<Next>, Vec<Forecast>) {
+        let mut station = Station::new(restored.station.clone(), model).with_specialists(specialists);
+        station.setup = setup;
+        if setup.has_experts {
+            let experts = StationExperts::restore(&station.model.manifest, restored.experts.as_deref());
+            station.experts = Some(Box::new(experts));
+        }
+        let state = restored.state.as_deref().and_then(read_state);
+        let mut owed: VecDeque<Origin> = VecDeque::new();
+        if let Some((state, reported, character)) = state {
+            (station.reported, station.character) = (reported, character);
+            station.screening = state.screening;
+            station.verification = Verification::with_scores(state.scores);
+            let second = |second: i64| Timestamp::from_second(second).ok();
+            station.delivered = state.delivered_until_s.and_then(second);
+            station.active_at = second(state.active_at_s).unwrap_or(Timestamp::UNIX_EPOCH);
+            if state.grid_step_s == station.model.manifest.window.grid_step_s {
+                let origins = state.owed.into_iter().filter_map(|(slot, issued_at_s, newest_c)| {
+                    Some(Origin { slot, issued_at: second(issued_at_s)?, newest_c })
+                });
+                owed.extend(origins.filter(|origin| origin.issued_at <= limit));
+            }
+        } else {
+            // A journal of before there were states: its readings were believed once.
+            for (time, values) in restored.readings.iter().filter(|(time, _)| *time <= limit) {
+                let mut values = *values;
+                station.screening.screen(*time, &mut values);
+            }
+            station.active_at = restored.readings.last().map_or(Timestamp::UNIX_EPOCH, |(time, _)| *time);
+            station.delivered = restored.forecasts.last().map(|forecast| forecast.origin);
+        }
+        let mut next = Vec::new();
+        owed.make_contiguous().sort_by_key(|origin| origin.slot);
+        for (time, values) in restored.readings.iter().filter(|(time, _)| *time <= limit) {
+            let slot = station.history.grid().slot(*time);
+            while let Some(origin) = owed.front().copied().filter(|origin| origin.slot < slot) {
+                owed.pop_front();
+                next.extend(station.ask_again(origin));
+            }
+            let mut derived = *values;
+            derive(&mut derived);
+            station.insert(*time, derived);
+        }
+        for origin in owed {
+            next.extend(station.ask_again(origin));
+        }
+        while let Some(Completed { forecast, .. }) = station.next_completed() {
+            next.push(Next::Reference(forecast));
+        }
+        let mut undelivered = Vec::new();
+        let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
+        for forecast in forecasts {
+            let slot = station.history.grid().slot(forecast.origin);
+            if station.in_flight.iter().all(|asked| asked.origin.slot != slot) {
+                // The newest slot was still open.
+                let scored_until = station.history.newest().map_or(Slot::MIN, |newest| newest - 1);
+                station.restore_pending(slot, forecast, scored_until);
+            }
+            if station.delivered.is_none_or(|until| forecast.origin > until) {
+                station.undelivered.push_back(forecast.origin);
+                undelivered.push(forecast.clone());
+            }
+            station.newest_forecast = Some(forecast.clone());
+        }
+        station.forget_old_forecasts();
+        station.measure_readiness();
+        if restored.readings.iter().any(|(time, _)| *time > limit) {
+            station.screening.forget_after(limit);
+            if let Some(experts) = &mut station.experts {
+                experts.drop_after(limit);
+            }
+        }
+        (station, next, undelivered)
+    }
+
+    /// Where a station that is restored stands.
+    pub fn restored_place(setup: Setup, restored: &Restored) -> Option<Place> {
+        let reported = restored.state.as_deref().and_then(read_state).and_then(|(_, reported, _)| reported);
+        moves::place(setup.place, reported)
+    }
+
+    /// Takes windows once more that were asked for before a restart.
+    fn ask_again(&mut self, origin: Origin) -> Option<Next> {
+        let (windows, _) = self.windows(origin.slot);
+        if windows.is_empty() {
+            // The models are others, or readings were lost with a disk.
+            if self.experts.is_some() {
+                self.asked(origin, None, &[]);
+                return None;
+            }
+            let forecast = self.reference_forecast(&origin);
+            self.issued(&forecast);
+            return Some(Next::Reference(forecast));
+        }
+        Some(Next::Infer(self.asked(origin, None, &windows), windows))
+    }
+
+    pub(super) fn restore_pending(&mut self, slot: Slot, forecast: &Forecast, scored_until: Slot) {
+        let is_own = forecast.model == *self.model.id;
+        let spec = &self.model.manifest.window;
+        self.verification.restore(slot, forecast, is_own, scored_until, spec, &self.history);
+    }
+
+    /// What the history holds, slot by slot.
+    pub fn readings(&self) -> impl Iterator<Item = (Timestamp, Values)> + '_ {
+        let slots = self.history.oldest().zip(self.history.newest()).map(|(oldest, newest)| oldest..=newest);
+        slots.into_iter().flatten().filter_map(|slot| {
+            let mut values = Values::NONE;
+            for &quantity in self.history.quantities() {
+                values.set(quantity, self.history.value(slot, quantity));
+            }
+            (!values.is_empty()).then(|| (self.history.grid().time(slot), values))
+        })
+    }
+
+    /// The forecasts in memory: those of the model in use that wait for their hours, and the newest one.
+    pub fn forecasts(&self) -> impl Iterator<Item = Forecast> + '_ {
+        let pending = self.verification.own_pending().map(|(slot, issued_after_s, newest_c, leads)| {
+            let issued_at = self.history.grid().time(slot) + SignedDuration::from_secs(issued_after_s);
+            let leads = leads.map(|(lead_h, temperature_c, interval_c)| LeadForecast {
+                lead_h,
+                valid_at: self.model.manifest.window.valid_at(slot, lead_h).1,
+                temperature_c,
+                interval_c,
+                quantiles_c: None,
+            });
+            self.forecast(&Origin { slot, issued_at, newest_c }, Source::Model, leads.collect())
+        });
+        pending.chain(self.newest_forecast.clone())
+    }
+
+    /// From when on a restart needs readings.
+    pub fn readings_from(&self) -> Timestamp {
+        let newest = self.history.newest().unwrap_or(0);
+        let oldest_window = self.in_flight.front().map_or(newest, |asked| asked.origin.slot);
+        let oldest = self.history.grid().time(oldest_window.min(newest) - self.history.capacity() as i64);
+        self.moved_at().map_or(oldest, |moved_at| oldest.max(moved_at))
+    }
+
+    /// From which origin on a restart needs forecasts.
+    pub fn forecasts_from(&self) -> Timestamp {
+        let grid = self.history.grid();
+        let newest = self.history.newest().unwrap_or(0);
+        let pending = self.verification.oldest_pending().unwrap_or(newest).min(newest);
+        let pending_from = grid.time(pending);
+        // What was never delivered is published after a restart, as far back as that helps anybody.
+        let undelivered_from = self.undelivered.iter().min().copied().unwrap_or(pending_from);
+        let oldest = pending_from.min(undelivered_from).max(grid.time(newest - MAX_UNDELIVERED));
+        self.moved_at().map_or(oldest, |moved_at| oldest.max(moved_at))
+    }
+
+    /// Forecasts up to this origin have reached the broker, in the version that counts.
+    fn delivered_until(&self) -> Option<Timestamp> {
+        match self.undelivered.iter().min() {
+            // A forecast may be made again for an origin of which an earlier version was delivered.
+            Some(&oldest) => {
+                self.delivered.map(|delivered| delivered.min(oldest - SignedDuration::from_secs(1)))
+            }
+            None => self.delivered,
+        }
+    }
+}
