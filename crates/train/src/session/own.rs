@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use forecastd_atomic_file as atomic_file;
 use forecastd_core::{
-    FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Recall, Refit, StationName, Training,
+    FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Recall, Refit, Restored, StationName, Training,
 };
 use forecastd_model::Artefact;
 use forecastd_record::{DEFAULT_SPLIT, Record};
@@ -105,7 +105,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The readings of a station that the daemon has kept.
+    /// The readings of a station that the daemon has kept, of the place where it stands now, which is known if the station's
+    /// payload says it.
     fn journalled(&self, path: &Path) -> Result<Record, TrainError> {
         let name = self.options.station.clone().unwrap_or_default();
         let station =
@@ -114,10 +115,16 @@ impl Session<'_> {
         let failed = |source| TrainError::Journal { path: path.to_owned(), source };
         let found = forecastd_journal::recall(path, &[wanted]).map_err(failed)?;
         let spec = window(3600);
-        let readings = found.into_iter().next().map(|restored| restored.readings).unwrap_or_default();
+        let restored = found.into_iter().next();
+        let place = restored.as_ref().and_then(Restored::reported_place);
+        let mut readings = restored.map(|restored| restored.readings).unwrap_or_default();
+        if let Some(since) = place.and_then(|place| place.since) {
+            self.note(&format!("it stands where it does since {since}; older readings are of another place"));
+            readings.retain(|(time, _)| *time >= since);
+        }
         let record = Record::from_readings(&readings, spec.grid(), &spec.quantities());
         record
-            .map(|record| record.called(&name))
+            .map(|record| record.called(&name).at_site(place.map(|place| place.site)))
             .ok_or_else(|| TrainError::NoStation { path: path.to_owned(), station: name })
     }
 
