@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// More bases and more units than this are not kept.
 const MOST: usize = 2000;
 
-/// The base that Home Assistant's documentation uses; no ESPHome node is called so.
-const USUAL_BASE: &str = "homeassistant";
+/// The bases that Home Assistant's documentation and ours use; no ESPHome node is called so.
+const USUAL_BASES: [&str; 2] = ["homeassistant", "statestream"];
 
 /// What stands on topics beside the state.
 const ATTRIBUTES: [&str; 6] =
@@ -38,7 +38,7 @@ impl Statestreams {
             return;
         };
         let is_attribute = ATTRIBUTES.contains(&last);
-        let is_state = last == "state" && (base == USUAL_BASE || DOMAINS.contains(&domain));
+        let is_state = last == "state" && (USUAL_BASES.contains(&base) || DOMAINS.contains(&domain));
         if !(is_attribute || is_state) || self.bases.len() >= MOST || self.units.len() >= MOST {
             return;
         }
