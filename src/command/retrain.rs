@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use forecastd_core::{Place, Precision, Recall, Restored, StationName};
 use forecastd_journal::JournalError;
-use forecastd_train::{TrainError, TrainOptions, run};
+use forecastd_train::{OwnGain, TrainError, TrainOptions, run};
 
 use jiff::Timestamp;
 
@@ -48,8 +48,10 @@ pub enum RetrainError {
 /// The outcome for one station.
 #[derive(Debug)]
 enum Outcome {
-    /// A model was written.
-    Written(PathBuf),
+    /// A model was written, which gains this.
+    Written(PathBuf, Option<OwnGain>),
+    /// A model was learned that gains nothing, and not written.
+    NoGain(PathBuf, OwnGain),
     /// There is none, for this reason.
     Kept(String),
 }
@@ -78,7 +80,14 @@ pub fn retrain(
         let place = config.places.of(station);
         let outcome = train_one(config, station, place, &folder, interrupted);
         let line = match outcome {
-            Outcome::Written(path) => format!("{station}: written to {}", path.display()),
+            Outcome::Written(path, gain) => {
+                let gain = gain.map_or_else(String::new, |gain| format!(": {gain}"));
+                format!("{station}: written to {}{gain}", path.display())
+            }
+            Outcome::NoGain(path, gain) => {
+                let stays = if path.exists() { format!("; {} stays", path.display()) } else { String::new() };
+                format!("{station}: not written, as it gains too little: {gain}{stays}")
+            }
             Outcome::Kept(reason) => format!("{station}: {reason}"),
         };
         let written = writeln!(output, "{line}");
@@ -121,12 +130,11 @@ fn train_one(
         ..TrainOptions::default()
     };
     match run(&options, interrupted, &mut ()) {
-        Ok(_) => Outcome::Written(out),
-        Err(
-            error @ (TrainError::TooLittle { .. }
-            | TrainError::NoOwnGain { .. }
-            | TrainError::NoStation { .. }),
-        ) => Outcome::Kept(error.to_string()),
+        Ok(summary) => Outcome::Written(out, summary.own),
+        Err(TrainError::NoOwnGain(gain)) => Outcome::NoGain(out, gain),
+        Err(error @ (TrainError::TooLittle { .. } | TrainError::NoStation { .. })) => {
+            Outcome::Kept(error.to_string())
+        }
         Err(error) => Outcome::Kept(format!("not trained: {}", chain(&error))),
     }
 }

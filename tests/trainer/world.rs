@@ -192,6 +192,7 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
         "{said}"
     );
     assert!(lines[3].starts_with("roof: written to "), "{said}");
+    assert!(lines[3].contains(" less than the model for any place ("), "what was gained is said: {said}");
     let specialist = Artefact::read(&folder.path().join("models.d/roof.onnx")).unwrap();
     assert_eq!(specialist.manifest.stations, ["roof"]);
     assert_eq!(specialist.manifest.window.site, Some(site));
