@@ -14,6 +14,7 @@ use forecastd_core::{
 
 use super::forecast::{self, round_to_centidegrees};
 use super::status;
+use super::whole;
 
 /// A page of stations.
 #[derive(Debug, Serialize)]
@@ -318,7 +319,7 @@ pub struct ScoreRow {
 pub fn score_rows<'scores>(leads: impl Iterator<Item = (u32, &'scores LeadScores)>) -> Vec<ScoreRow> {
     let row = |(lead_h, LeadScores { lifetime, rolling, .. }): (u32, &LeadScores)| ScoreRow {
         lead_h,
-        forecasts: lifetime.count() as u64,
+        forecasts: whole(lifetime.count()),
         mae_c: rolling.mae().map(thousandths),
         rmse_c: rolling.rmse().map(thousandths),
         bias_c: rolling.bias().map(thousandths),

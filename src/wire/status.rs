@@ -7,6 +7,8 @@ use forecastd_core::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::whole;
+
 #[derive(Serialize)]
 struct Status<'a> {
     station: &'a str,
@@ -230,7 +232,7 @@ fn days(scores: &DayScores) -> Days {
         }
     });
     Days {
-        forecasts: lifetime.lowest.weight as u64,
+        forecasts: whole(lifetime.lowest.weight),
         lowest: extreme(&rolling.lowest, &lifetime.lowest),
         highest: extreme(&rolling.highest, &lifetime.highest),
         below: below.collect(),
@@ -251,7 +253,7 @@ fn lead(lead_h: u32, scores: &LeadScores) -> Lead {
     let LeadScores { lifetime, rolling, .. } = scores;
     Lead {
         lead_h,
-        forecasts: lifetime.count() as u64,
+        forecasts: whole(lifetime.count()),
         mae_c: rolling.mae().map(thousandths),
         rmse_c: rolling.rmse().map(thousandths),
         bias_c: rolling.bias().map(thousandths),
