@@ -56,16 +56,8 @@ pub struct DemoOptions {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a time such as 30s, 5m or 1h".to_owned();
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let seconds = match &text[digits.len()..] {
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(expected()),
-    };
-    let number: f64 = digits.parse().map_err(|_| expected())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a time such as 30s, 5m or 1h 30m".to_owned())
 }
 
 /// Why there is no demo.
@@ -436,7 +428,8 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        for text in ["", "s", "-3s", "3 weeks", "nan"] {
+        assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for text in ["", "s", "30", "-3s", "3 weeks", "nan"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }
