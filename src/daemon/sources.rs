@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use forecastd_core::{Grid, Input, StationName, Token};
+use forecastd_core::{Grid, Input, Site, StationName, Token, Values};
 use forecastd_mapping::{Merged, SlotMerger, Source};
 use jiff::Timestamp;
 
@@ -38,6 +38,8 @@ pub(super) struct Sources {
 struct Open {
     merger: SlotMerger,
     held: Option<Token>,
+    /// Where the station last said that it stands.
+    site: Option<Site>,
 }
 
 impl Sources {
@@ -67,7 +69,7 @@ impl Sources {
         let mut taken = match source.merges() && has_room {
             true => self.merge(&station, &decoded, token, grid),
             false => Taken {
-                input: Some(reading(&station, decoded.time, decoded.values, token)),
+                input: Some(reading(&station, decoded.time, decoded.values, decoded.site, token)),
                 ..Taken::default()
             },
         };
@@ -76,18 +78,23 @@ impl Sources {
     }
 
     fn merge(&mut self, station: &StationName, decoded: &Decoded, token: Token, grid: Grid) -> Taken {
-        let new = || Open { merger: SlotMerger::new(grid), held: None };
+        let new = || Open { merger: SlotMerger::new(grid), held: None, site: None };
         let open = self.open.entry(station.clone()).or_insert_with(new);
+        // The slot that this message ends was measured where the messages before it were.
+        let of_slot = open.site;
+        let site = decoded.site.or(of_slot);
+        open.site = site;
         match open.merger.add(decoded.time, &decoded.values) {
             Some(Merged::Late(time, values)) => {
-                Taken { input: Some(reading(station, time, values, token)), ..Taken::default() }
+                Taken { input: Some(reading(station, time, values, site, token)), ..Taken::default() }
             }
             merged => {
                 let before = open.held.replace(token);
                 match (merged, before) {
-                    (Some(Merged::Finished(time, values)), Some(before)) => {
-                        Taken { input: Some(reading(station, time, values, before)), ..Taken::default() }
-                    }
+                    (Some(Merged::Finished(time, values)), Some(token)) => Taken {
+                        input: Some(reading(station, time, values, of_slot, token)),
+                        ..Taken::default()
+                    },
                     (_, before) => Taken { acknowledged: before.into_iter().collect(), ..Taken::default() },
                 }
             }
@@ -101,7 +108,7 @@ impl Sources {
             if let Some((time, values)) = open.merger.due(now)
                 && let Some(token) = open.held.take()
             {
-                due.push(reading(station, time, values, token));
+                due.push(reading(station, time, values, open.site, token));
             }
         }
         // What is late for a slot that is forgotten opens it again, and follows with the next tick.
@@ -110,8 +117,14 @@ impl Sources {
     }
 }
 
-fn reading(station: &StationName, time: Timestamp, values: forecastd_core::Values, token: Token) -> Input {
-    Input::Reading { station: station.clone(), time, values, site: None, token }
+fn reading(
+    station: &StationName,
+    time: Timestamp,
+    values: Values,
+    site: Option<Site>,
+    token: Token,
+) -> Input {
+    Input::Reading { station: station.clone(), time, values, site, token }
 }
 
 #[cfg(test)]
@@ -153,6 +166,27 @@ mod tests {
         assert!(matches!(due.as_slice(), [Input::Reading { token: 3, .. }]), "{due:?}");
         assert!(sources.due(at("13:22:00")).is_empty());
         assert!(sources.open.is_empty(), "a station that is silent takes no room");
+    }
+
+    #[test]
+    fn a_slot_was_measured_where_its_messages_were() {
+        let text = "[[source]]\nmerge = true\ntopic = \"{station}/air\"\n\
+                    place = { latitude = \"/lat\", longitude = \"/lon\" }\n\
+                    [[source.value]]\nat = \"/t\"\nquantity = \"air_temperature\"\n";
+        let mut sources = Sources::new(Source::read_all(text).unwrap());
+        let grid = Grid::new(600).unwrap();
+        let mut take = |payload: &str, token: Token, now: &str| {
+            sources.take("buoy/air", payload.as_bytes(), token, at(now), grid).unwrap().input
+        };
+        assert!(take(r#"{"t":7,"lat":54.2,"lon":7.9}"#, 1, "13:02:00").is_none());
+        assert!(take(r#"{"t":8}"#, 2, "13:04:00").is_none());
+        // It has drifted away by the next slot.
+        let next = take(r#"{"t":9,"lat":55.2,"lon":6.9}"#, 3, "13:12:00");
+        let Some(Input::Reading { site: Some(site), .. }) = next else { panic!("no place: {next:?}") };
+        assert_eq!((site.latitude_deg, site.longitude_deg), (54.2, 7.9));
+        let due = sources.due(at("13:21:00"));
+        let [Input::Reading { site: Some(site), .. }] = &due[..] else { panic!("no place: {due:?}") };
+        assert_eq!((site.latitude_deg, site.longitude_deg), (55.2, 6.9));
     }
 
     #[test]

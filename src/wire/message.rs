@@ -93,8 +93,8 @@ pub fn decode_source(
     // Metrics and log know values by the keys of the canonical reading.
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
     let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
-    let decoded =
-        Decoded { time: decoded.time, values: decoded.values, site: None, unreadable, unknown: Vec::new() };
+    let (time, values, site) = (decoded.time, decoded.values, decoded.site);
+    let decoded = Decoded { time, values, site, unreadable, unknown: Vec::new() };
     Ok(Some((station, decoded)))
 }
 
@@ -123,6 +123,32 @@ mod tests {
         let no_station = decode("tele/ro of/SENSOR", reading).unwrap().unwrap().0;
         assert_eq!(no_station.as_str(), "ro of");
         assert_eq!(decode("tele//SENSOR", reading).unwrap_err().reason, "bad_station");
+    }
+
+    #[test]
+    fn a_source_says_where_its_station_stands_or_why_that_cannot_be() {
+        let source = "[[source]]\ntopic = \"buoys/{station}\"\nsite = { latitude_deg = 1.5, longitude_deg = 2.5 }\n\
+                      place = { latitude = \"/at/1\", longitude = \"/at/0\", elevation = \"/at/2\" }\n\
+                      [[source.value]]\nat = \"/t\"\nquantity = \"air_temperature\"\n";
+        let source = Source::read_all(source).unwrap().remove(0);
+        let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
+        let decode = |payload: &str| {
+            let (_, decoded) =
+                decode_source(&source, "buoys/a", payload.as_bytes(), arrival).unwrap().unwrap();
+            let place = decoded.site.map(|site| (site.latitude_deg, site.longitude_deg, site.elevation_m));
+            (place, decoded.unreadable.len())
+        };
+        let of_the_description = Some((1.5, 2.5, None));
+        assert_eq!(decode(r#"{"t":7,"at":[7.9,"54.2",4]}"#), (Some((54.2, 7.9, Some(4.0))), 0));
+        assert_eq!(decode(r#"{"t":7,"at":[7.9,54.2]}"#), (Some((54.2, 7.9, None)), 0));
+        // No place, half of one, no reception.
+        for payload in [r#"{"t":7}"#, r#"{"t":7,"at":[7.9,null]}"#, r#"{"t":7,"at":[0,0.0,0]}"#] {
+            assert_eq!(decode(payload), (of_the_description, 0), "{payload}");
+        }
+        // Not on earth, not a number.
+        for payload in [r#"{"t":7,"at":[7.9,154.2]}"#, r#"{"t":7,"at":["east",54.2]}"#] {
+            assert_eq!(decode(payload), (of_the_description, 1), "{payload}");
+        }
     }
 
     #[test]

@@ -179,8 +179,7 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
 /// Where a payload says that it was measured.
 const SITE_KEYS: [&str; 3] = ["latitude_deg", "longitude_deg", "elevation_m"];
 
-/// The site of a payload, if it is on earth; what cannot be read of it is unreadable. A receiver without reception sends 0 for
-/// both, which is a place in the sea.
+/// The site of a payload, if it is on earth; what cannot be read of it is unreadable.
 fn site(position: &[(String, Value)], unreadable: &mut Vec<(&'static str, String)>) -> Option<Site> {
     let mut read = |name: &'static str| {
         let (_, value) = position.iter().find(|(key, value)| key == name && !value.is_null())?;
@@ -192,11 +191,10 @@ fn site(position: &[(String, Value)], unreadable: &mut Vec<(&'static str, String
     };
     let [latitude_deg, longitude_deg, elevation_m] = SITE_KEYS.map(&mut read);
     let site = Site { elevation_m, ..Site::new(latitude_deg?, longitude_deg?) };
-    if let Err(error) = site.validate() {
+    site.reported().unwrap_or_else(|error| {
         unreadable.push(("latitude_deg", error.to_string()));
-        return None;
-    }
-    ((site.latitude_deg, site.longitude_deg) != (0.0, 0.0)).then_some(site)
+        None
+    })
 }
 
 /// Writes a reading as [`decode`] reads it, with the shortest digits that give the same values again.

@@ -90,14 +90,28 @@ async fn a_model_that_fails_on_the_window_of_a_station_is_not_taken() {
     assert_eq!((&forecast["source"], lead_c(&forecast, 24)), (&json!("model"), 32.0));
 }
 
-/// Hostile models in the place of the running one, each in its turn. `HOSTILE_MODELS=500` takes all of them, in half a minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_hostile_model_that_is_swapped_in_ends_the_daemon_or_costs_a_forecast() {
+    hostile_models_are_swapped_in(|installation| installation).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
+async fn no_hostile_model_that_onnx_runtime_is_given_ends_the_daemon_or_costs_a_forecast() {
+    let library = forecastd_testkit::needed::onnxruntime();
+    hostile_models_are_swapped_in(|installation| {
+        installation.set("model.engine", "onnxruntime").set("model.onnxruntime_library", library.display())
+    })
+    .await;
+}
+
+/// Hostile models in the place of the running one, each in its turn. `HOSTILE_MODELS=500` takes all of them, in half a minute.
+async fn hostile_models_are_swapped_in(with_engine: impl FnOnce(Installation) -> Installation) {
     let count = std::env::var("HOSTILE_MODELS").map_or(40, |count| count.parse().unwrap());
     let mosquitto = Mosquitto::start(&Options::default());
     let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
     let good = artefact::trend_file(SAMPLES, 0.5);
-    let installation = Installation::new(mosquitto.port(), &good);
+    let installation = with_engine(Installation::new(mosquitto.port(), &good));
     let daemon = installation.start().await;
     let count_of = |name: &str| daemon.metric(name).unwrap();
     let looked_at =

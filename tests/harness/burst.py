@@ -73,7 +73,7 @@ def measure(options, folder):
     more = ["--config", with_places(options, folder)] if options.places else []
     try:
         daemon = Daemon(options, folder, broker, more)
-        wait(daemon.is_ready, options.patience, "the first start")
+        wait(lambda: daemon.check() or daemon.is_ready(), options.patience, "the first start")
         for minutes_ago in (50, 40, 30):
             send(options, broker, daemon, minutes_ago)
         print(f"filled: {options.stations} stations, journal {daemon.journal.stat().st_size / 2**20:.0f} MiB", flush=True)

@@ -1,5 +1,7 @@
 //! Which preset fits: of a message, of a file.
 
+use std::sync::LazyLock;
+
 use forecastd_core::Quantity;
 
 use crate::mapping::{Mapping, MappingError};
@@ -94,6 +96,14 @@ impl Mapping {
     }
 }
 
+/// The presets of files. Whether columns fit does not depend on the zone, so that any will do where one is wanted; a file is held
+/// against all of them for each way in which its lines may be divided.
+static TABLES: LazyLock<Vec<(&'static Preset, Mapping)>> = LazyLock::new(|| {
+    let tables = PRESETS.iter().filter(|preset| preset.kind == PresetKind::Table);
+    let mapping = |preset: &Preset| preset.mapping(None).or_else(|_| preset.mapping(Some("UTC"))).ok();
+    tables.filter_map(|preset| Some((preset, mapping(preset)?))).collect()
+});
+
 /// The preset whose columns a header has most of, with its mapping in `time_zone`, or why that cannot be made.
 ///
 /// `rows` are the first rows of the file, for presets without header.
@@ -103,11 +113,8 @@ pub fn detect_table(
     rows: &[Vec<String>],
     time_zone: Option<&str>,
 ) -> Option<(&'static Preset, Result<Mapping, MappingError>)> {
-    let tables = PRESETS.iter().filter(|preset| preset.kind == PresetKind::Table);
     let mut best: Option<(usize, &'static Preset)> = None;
-    for preset in tables {
-        // Whether the columns fit does not depend on the zone.
-        let Ok(mapping) = preset.mapping(None).or_else(|_| preset.mapping(Some("UTC"))) else { continue };
+    for (preset, mapping) in TABLES.iter() {
         if mapping.header_rows() != header_rows {
             continue;
         }

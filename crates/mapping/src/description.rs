@@ -19,6 +19,16 @@
 //! quantity = "air_temperature"
 //! unit = { at = "/TempUnit" }
 //! ```
+//!
+//! ```toml
+//! # Payloads that say where the station stands.
+//! topic = "buoys/{station}"
+//! place = { latitude = "/position/lat", longitude = "/position/lon", elevation = "/position/alt" }
+//! [[value]]
+//! at = "/air"
+//! quantity = "air_temperature"
+//! unit = "degC"
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,6 +118,9 @@ pub struct Description {
     /// Where it stands.
     #[serde(default)]
     pub site: Option<Site>,
+    /// Where a message says where it stands.
+    #[serde(default)]
+    pub place: Option<PlaceRule>,
     /// Its height above the sea, in metres: pressure reduced to sea level is brought back to it.
     #[serde(default)]
     pub elevation_m: Option<f64>,
@@ -149,6 +162,19 @@ pub enum StationRule {
         /// JSON pointers.
         at: OneOrMany<String>,
     },
+}
+
+/// Where in a message its station's place stands, as JSON pointers: degrees north, degrees east, metres above the sea.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceRule {
+    /// Latitude.
+    pub latitude: OneOrMany<String>,
+    /// Longitude.
+    pub longitude: OneOrMany<String>,
+    /// Elevation, where it is there.
+    #[serde(default)]
+    pub elevation: Option<OneOrMany<String>>,
 }
 
 /// The name of a column, or its position from 1.
@@ -289,12 +315,16 @@ fn with_suggestion(message: &str) -> String {
         ("separator", "delimiter"),
         ("altitude", "elevation_m"),
     ];
-    const KEYS: [&str; 27] = [
+    const KEYS: [&str; 31] = [
         "preset",
         "topic",
         "except",
         "station",
         "site",
+        "place",
+        "latitude",
+        "longitude",
+        "elevation",
         "elevation_m",
         "time",
         "missing",
@@ -366,7 +396,7 @@ mod tests {
             .skip(1)
             .map(|rest| rest.split("//! ```").next().unwrap().replace("//! ", ""))
             .collect();
-        assert_eq!(examples.len(), 2);
+        assert_eq!(examples.len(), 3);
         for example in examples {
             crate::Mapping::parse(&example).unwrap();
         }

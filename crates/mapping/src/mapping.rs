@@ -34,6 +34,7 @@ pub struct Mapping {
     pub(crate) topics: Vec<TopicPattern>,
     pub(crate) station: Option<Station>,
     pub(crate) site: Option<Site>,
+    pub(crate) reported_site: Option<ReportedSite>,
     pub(crate) elevation_m: Option<f64>,
     pub(crate) times: Vec<Time>,
     pub(crate) missing: Vec<Text>,
@@ -48,6 +49,14 @@ pub struct Mapping {
 pub(crate) enum Station {
     Name(String),
     At(Vec<Pointer>),
+}
+
+/// Where a message says where its station stands.
+#[derive(Debug, Clone)]
+pub(crate) struct ReportedSite {
+    pub(crate) latitude: Vec<Pointer>,
+    pub(crate) longitude: Vec<Pointer>,
+    pub(crate) elevation: Vec<Pointer>,
 }
 
 #[derive(Debug, Clone)]
@@ -142,6 +151,11 @@ impl Mapping {
             StationRule::Name(name) => Station::Name(name.clone()),
             StationRule::At { at } => Station::At(pointers(Some(at), &mut faults)),
         });
+        let reported_site = description.place.as_ref().map(|rule| ReportedSite {
+            latitude: pointers(Some(&rule.latitude), &mut faults),
+            longitude: pointers(Some(&rule.longitude), &mut faults),
+            elevation: pointers(rule.elevation.as_ref(), &mut faults),
+        });
         let rules = description.time.as_ref().map_or(&[][..], OneOrMany::as_slice);
         let times = rules.iter().map(|rule| time(rule, &mut faults)).collect();
         let mut values = Vec::new();
@@ -180,6 +194,7 @@ impl Mapping {
             topics: patterns(description.topic.as_ref()),
             station,
             site: description.site,
+            reported_site,
             elevation_m: description.elevation_m,
             times,
             missing: description.missing.clone(),

@@ -1,6 +1,6 @@
 //! Messages of MQTT: from topic, payload and arrival to a reading.
 
-use forecastd_core::{Unit, Values};
+use forecastd_core::{Site, Unit, Values};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -9,8 +9,8 @@ use crate::json::{from_form, parse_json};
 use crate::mapping::{Condition, Mapping, Place, Station, Time, UnitSource, Value};
 use crate::measured::Measurements;
 use crate::names;
-use crate::place::{Found, TopicPattern};
-use crate::text::{is_missing, scalar, shortened};
+use crate::place::{Found, Pointer, TopicPattern};
+use crate::text::{is_missing, number, scalar, shortened};
 use crate::time::{TimeFormat, Written};
 use crate::value::Outcome;
 
@@ -50,6 +50,8 @@ pub struct Decoded {
     pub time_source: TimeSource,
     /// What was measured, in canonical units; never empty.
     pub values: Values,
+    /// Where it was measured, if the message says so, else if the description does.
+    pub site: Option<Site>,
     /// Texts that are no values, each with the name of its quantity.
     pub unreadable: Vec<(&'static str, String)>,
     /// The preset by which it was read, where one was.
@@ -150,7 +152,30 @@ impl Mapping {
             }
             None => station.map(str::to_owned),
         };
-        Ok(Decoded { station, time, time_source, values, unreadable, preset: self.name.clone() })
+        let site = self.reported_site(&root, &mut unreadable).or(self.site);
+        Ok(Decoded { station, time, time_source, values, site, unreadable, preset: self.name.clone() })
+    }
+
+    /// Where the message says that its station stands.
+    fn reported_site(&self, root: &Json, unreadable: &mut Vec<(&'static str, String)>) -> Option<Site> {
+        let pointers = self.reported_site.as_ref()?;
+        let mut read = |name: &'static str, at: &[Pointer]| {
+            let text = at.iter().flat_map(|pointer| pointer.find(root)).find_map(|found| scalar(found.value));
+            let text = text.filter(|text| !is_missing(text))?;
+            let degrees = number(&text);
+            if degrees.is_none() {
+                unreadable.push((name, shortened(&text)));
+            }
+            degrees
+        };
+        let latitude_deg = read("latitude_deg", &pointers.latitude);
+        let longitude_deg = read("longitude_deg", &pointers.longitude);
+        let elevation_m = read("elevation_m", &pointers.elevation);
+        let site = Site { elevation_m, ..Site::new(latitude_deg?, longitude_deg?) };
+        site.reported().unwrap_or_else(|error| {
+            unreadable.push(("latitude_deg", error.to_string()));
+            None
+        })
     }
 
     fn time(&self, root: &Json, arrival: Timestamp) -> Result<(Timestamp, TimeSource), String> {

@@ -63,6 +63,16 @@ impl Site {
         }
     }
 
+    /// What a station reports of its position: none where a receiver without reception sends 0 for both, which is a place in
+    /// the sea.
+    ///
+    /// # Errors
+    /// [`SiteError`] when it is not on earth.
+    pub fn reported(self) -> Result<Option<Site>, SiteError> {
+        self.validate()?;
+        Ok(((self.latitude_deg, self.longitude_deg) != (0.0, 0.0)).then_some(self))
+    }
+
     /// The distance to another position along a great circle, km (haversine formula).
     pub fn distance_km(&self, other: &Site) -> f64 {
         let half = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin().powi(2);

@@ -243,6 +243,7 @@ pub(crate) fn over(base: Description, top: &Description) -> Description {
         topic: top.topic.or(base.topic),
         station: top.station.or(base.station),
         site: top.site.or(base.site),
+        place: top.place.or(base.place),
         elevation_m: top.elevation_m.or(base.elevation_m),
         time,
         missing: [top.missing, base.missing].concat(),
