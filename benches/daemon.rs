@@ -4,6 +4,8 @@
 //! `cargo bench --bench daemon`; the year is replayed if `FORECASTD_DATA` names the folder with
 //! `jena_2020_10min.csv`, and ONNX Runtime takes part if `ORT_DYLIB_PATH` names its library.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

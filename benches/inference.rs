@@ -4,6 +4,8 @@
 //! `cargo bench --bench inference`; ONNX Runtime takes part if `ORT_DYLIB_PATH` names its library. An engine is chosen
 //! once per process, so each is timed in a child process of its own; the two take turns.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //! cargo run --release --example forecast_a_record -- RECORD.csv LATITUDE LONGITUDE
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use std::error::Error;
 
 use forecastd::ModelLocation;

@@ -3,6 +3,8 @@
 //! `cargo run --example hostile -- [COUNT] [ENGINE]`; ONNX Runtime takes part if the engine is
 //! `onnxruntime` and `ORT_DYLIB_PATH` names its library.
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The command line: arguments and the one call that each of them is.
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -175,21 +176,21 @@ impl Arguments {
                     Err(faults) => return Ok(print_faults(&file, &faults)),
                 };
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
-                let mut output = std::io::stdout();
+                let mut output = stdout();
                 runtime()?.block_on(listen::run(&config, &options, &mut output, terminated()))?;
             }
             Command::Import(command) => return import_history(&command),
             Command::Quantities => {
                 let mut text = Vec::new();
                 quantities::run(&mut text)?;
-                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+                stdout().write_all(&text)?;
             }
             Command::Replay(mut options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 options.password = std::env::var(BROKER_PASSWORD).ok().map(Into::into);
                 let progress = replay::Progress::standard(options.quiet);
                 let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
-                println!("{summary}");
+                writeln!(stdout(), "{summary}")?;
                 if summary.go_on_from.is_some() {
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
@@ -220,34 +221,34 @@ impl Arguments {
                 }
                 if options.online {
                     let online = evaluate::run_online(&options)?;
-                    std::io::Write::write_all(&mut std::io::stdout(), online.to_string().as_bytes())?;
+                    write!(stdout(), "{online}")?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 let evaluation = evaluate::run(&options)?;
-                evaluation.write(options.format, &mut std::io::stdout().lock())?;
+                evaluation.write(options.format, &mut stdout().lock())?;
             }
-            Command::Windows(options) => println!("{}", windows::run(&options)?),
+            Command::Windows(options) => writeln!(stdout(), "{}", windows::run(&options)?)?,
             Command::Inspect { file, json } => {
                 let mut text = Vec::new();
                 let location = ModelLocation::from(file);
                 inspect::run(&location, json, &mut text)
                     .with_context(|| format!("{location} cannot be shown"))?;
-                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+                stdout().write_all(&text)?;
             }
             Command::Probe(options) => {
                 let mut text = Vec::new();
                 probe::run(&options, EngineProgram::itself(), &mut text)?;
-                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+                stdout().write_all(&text)?;
             }
             Command::Completions { shell } => {
                 let mut text = Vec::new();
                 clap_complete::generate(shell, &mut Arguments::command(), PROGRAM, &mut text);
-                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+                stdout().write_all(&text)?;
             }
             Command::Man { folder: None } => {
                 let mut text = Vec::new();
                 manual::print(Arguments::command(), &mut text)?;
-                std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+                stdout().write_all(&text)?;
             }
             Command::Man { folder: Some(folder) } => {
                 manual::write(Arguments::command(), &folder)
@@ -305,7 +306,7 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
             eprintln!("warning: {warning}");
         }
         if faults.is_empty() {
-            println!("configuration is good");
+            writeln!(stdout(), "configuration is good")?;
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -328,7 +329,7 @@ fn check_health(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(print_faults(options, &faults)),
     };
     healthcheck::run(config.http.listen, HEALTHCHECK_TIMEOUT)?;
-    println!("ok");
+    writeln!(stdout(), "ok")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -343,7 +344,7 @@ fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Res
     };
     let forgotten =
         runtime()?.block_on(forget::run(&config, station, has_rows, forecastd_journal::forget))?;
-    println!("{forgotten}");
+    writeln!(stdout(), "{forgotten}")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -355,7 +356,7 @@ fn import_history(command: &import::ImportCommand) -> anyhow::Result<ExitCode> {
     };
     start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
     let (interrupted, _runtime) = interruption()?;
-    let summary = import::run(command, &config, &interrupted, &mut std::io::stdout())?;
+    let summary = import::run(command, &config, &interrupted, &mut stdout())?;
     Ok(if summary.is_interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
@@ -388,7 +389,7 @@ fn fetch_data() -> anyhow::Result<()> {
     if !fetched.is_known_copy {
         eprintln!("note: structure is right, but it is none of the copies known byte for byte");
     }
-    println!("{}", fetched.path.display());
+    writeln!(stdout(), "{}", fetched.path.display())?;
     Ok(())
 }
 
@@ -470,7 +471,7 @@ fn retrain(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(print_faults(options, &faults)),
     };
     let (interrupted, _runtime) = interruption()?;
-    match retrain(&config, &interrupted, &mut std::io::stdout()) {
+    match retrain(&config, &interrupted, &mut stdout()) {
         Err(error @ RetrainError::Interrupted) => {
             eprintln!("{error}");
             Ok(ExitCode::from(INTERRUPTED))

@@ -81,6 +81,22 @@ fn check_says_every_fault_in_one_go_and_what_works_but_should_not_be_so() {
     compare("check_no_file", &said(folder.path(), &["check", "--config", "nowhere.toml"]));
 }
 
+/// As of `forecastd check | head -c 0`: there is nobody to tell, and nothing is wrong.
+#[test]
+fn an_answer_that_nobody_reads_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("model.onnx"), artefact::trend_file(3, 0.5)).unwrap();
+    let configuration = folder.path().join("forecastd.toml");
+    std::fs::write(&configuration, "[model]\npath = \"model.onnx\"\nengine = \"tract\"\n").unwrap();
+    let (reader, unread) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forecastd"));
+    let command = command.args(["check", "--config"]).arg(configuration).env_clear().current_dir(&folder);
+    let output = command.stdout(unread).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.is_empty(), "{}: {told}", output.status);
+}
+
 /// What follows the program's name in the lines of `--help` that list commands.
 fn commands(folder: &Path) -> Vec<String> {
     let help = said(folder, &["--help"]);

@@ -3,7 +3,7 @@
 pub mod broker;
 pub mod fetch;
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -56,16 +56,8 @@ pub struct DemoOptions {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a time such as 30s, 5m or 1h".to_owned();
-    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let seconds = match &text[digits.len()..] {
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(expected()),
-    };
-    let number: f64 = digits.parse().map_err(|_| expected())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a time such as 30s, 5m or 1h 30m".to_owned())
 }
 
 /// Why there is no demo.
@@ -123,7 +115,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         Err(_) => tokio::net::TcpListener::bind("127.0.0.1:0").await?,
     };
     let address = http.local_addr()?;
-    println!("page       http://{address}/");
+    writeln!(stdout(), "page       http://{address}/")?;
     let feedstock = {
         let options = options.clone();
         tokio::task::spawn_blocking(move || feedstock(&options)).await
@@ -131,8 +123,8 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     let feedstock = feedstock.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     let folder = tempfile::Builder::new().prefix("forecastd-demo-").tempdir()?;
     let broker = Broker::start()?;
-    println!("readings   {}", feedstock.origin);
-    println!("broker     mqtt://{} (embedded, this machine only)", broker.address());
+    writeln!(stdout(), "readings   {}", feedstock.origin)?;
+    writeln!(stdout(), "broker     mqtt://{} (embedded, this machine only)", broker.address())?;
 
     let mqtt = |client_id: &str| MqttSettings {
         host: broker.address().ip().to_string(),
@@ -150,14 +142,15 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     (config.journal.keep_days, config.journal.keep_forecasts_days) = (KEEP_DAYS, KEEP_DAYS);
     config.places.default = feedstock.site.map(Place::given);
     if feedstock.site.is_none() {
-        println!(
+        writeln!(
+            stdout(),
             "place      not known: a mapping with the site lets the model run; reference forecasts until then"
-        );
+        )?;
     }
     config.stations.max_reading_ahead_s = 3600;
-    println!("metrics    http://{address}/metrics");
-    println!("model      {}", config.model.path);
-    println!();
+    writeln!(stdout(), "metrics    http://{address}/metrics")?;
+    writeln!(stdout(), "model      {}", config.model.path)?;
+    writeln!(stdout())?;
 
     let (events, mut happened) = mpsc::unbounded_channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -202,7 +195,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         }
     };
     tokio::pin!(end);
-    let mut screen = Screen::new();
+    let mut screen = Screen::new()?;
     let mut stop = Some(stop);
     let mut outcome: Option<Result<(), PublishError>> = None;
     loop {
@@ -215,11 +208,11 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
         };
         tokio::select! {
             ended = &mut daemon => {
-                screen.summary();
+                screen.summary()?;
                 ended?;
                 break;
             }
-            Some(event) = happened.recv() => screen.show(event),
+            Some(event) = happened.recv() => screen.show(event)?,
             Some(_) = inbox.recv() => {}
             ended = &mut replay, if outcome.is_none() && stop.is_some() => outcome = Some(ended),
             () = quiet, if stop.is_some() => drop(stop.take()),
@@ -240,28 +233,31 @@ fn feedstock(options: &DemoOptions) -> Result<Feedstock, DemoError> {
         return from_csv(path, options.mapping.as_deref());
     }
     if !options.simulate {
-        println!("The Jena climate record is looked for; it is downloaded once (13.6 MB).");
+        writeln!(stdout(), "The Jena climate record is looked for; it is downloaded once (13.6 MB).")?;
         let mut shown = 0;
-        let is_terminal = std::io::stdout().is_terminal();
+        let is_terminal = stdout().is_terminal();
         let fetched = fetch::fetch(|come, all| {
             let percent = come * 100 / all;
             if is_terminal && percent != shown {
                 shown = percent;
-                print!("\rdownloading {percent} %");
-                let _ = std::io::stdout().flush();
+                // Where nobody looks any more, the download goes on.
+                let _ = write!(stdout(), "\rdownloading {percent} %").and_then(|()| stdout().flush());
             }
         });
         if shown > 0 {
-            println!();
+            writeln!(stdout())?;
         }
         match fetched {
             Ok(fetched) => {
                 if !fetched.is_known_copy {
-                    println!("note: structure is right, but it is none of the copies known byte for byte");
+                    writeln!(
+                        stdout(),
+                        "note: structure is right, but it is none of the copies known byte for byte"
+                    )?;
                 }
                 return from_csv(&fetched.path, None);
             }
-            Err(error) => println!("No record ({error}): a simulated station stands in."),
+            Err(error) => writeln!(stdout(), "No record ({error}): a simulated station stands in.")?,
         }
     }
     let year: i64 = 365 * 24;
@@ -311,16 +307,20 @@ struct Line {
 }
 
 impl Screen {
-    fn new() -> Screen {
-        let is_terminal = std::io::stdout().is_terminal();
-        println!(
+    fn new() -> io::Result<Screen> {
+        let is_terminal = stdout().is_terminal();
+        writeln!(
+            stdout(),
             "{:<12} {:<16} {:>8} {:>24}   mean error so far, 24 h ahead",
-            "station", "time (UTC)", "now", "in 24 h"
-        );
-        Screen { is_terminal, shown: None, last: None, forecasts: 0, refused: 0, start: Instant::now() }
+            "station",
+            "time (UTC)",
+            "now",
+            "in 24 h"
+        )?;
+        Ok(Screen { is_terminal, shown: None, last: None, forecasts: 0, refused: 0, start: Instant::now() })
     }
 
-    fn show(&mut self, event: Notice) {
+    fn show(&mut self, event: Notice) -> io::Result<()> {
         match event {
             Notice::Issued { forecast, readiness, lifetime: totals } => {
                 self.forecasts += u64::from(forecast.source == Source::Model);
@@ -352,52 +352,64 @@ impl Screen {
                     forecast.temperature_c
                 );
                 self.last = Some(Line { text, station, totals });
-                self.draw(false);
+                self.draw(false)?;
             }
             Notice::Refused { .. } => self.refused += 1,
             Notice::Listening(_) | Notice::Connected => {}
         }
+        Ok(())
     }
 
     /// Draws the newest line: on a terminal in place, elsewhere one now and then.
-    fn draw(&mut self, at_once: bool) {
+    fn draw(&mut self, at_once: bool) -> io::Result<()> {
         let every = Duration::from_millis(if self.is_terminal { 80 } else { 2000 });
         if !at_once && self.shown.is_some_and(|shown| shown.elapsed() < every) {
-            return;
+            return Ok(());
         }
         self.shown = Some(Instant::now());
-        let Some(line) = &self.last else { return };
+        let Some(line) = &self.last else { return Ok(()) };
         if self.is_terminal {
-            print!("\r\x1b[2K{}", line.text);
-            let _ = std::io::stdout().flush();
+            write!(stdout(), "\r\x1b[2K{}", line.text)?;
+            stdout().flush()?;
         } else {
-            println!("{}", line.text);
+            writeln!(stdout(), "{}", line.text)?;
         }
+        Ok(())
     }
 
-    fn summary(&mut self) {
-        self.draw(true);
+    fn summary(&mut self) -> io::Result<()> {
+        self.draw(true)?;
         if self.is_terminal {
-            println!();
+            writeln!(stdout())?;
         }
-        println!();
-        println!("{} forecasts of the model in {:.1} s", self.forecasts, self.start.elapsed().as_secs_f64());
+        writeln!(stdout())?;
+        writeln!(
+            stdout(),
+            "{} forecasts of the model in {:.1} s",
+            self.forecasts,
+            self.start.elapsed().as_secs_f64()
+        )?;
         if self.refused > 0 {
-            println!("{} readings were refused", self.refused);
+            writeln!(stdout(), "{} readings were refused", self.refused)?;
         }
-        let Some(Line { station, totals, .. }) = &self.last else { return };
+        let Some(Line { station, totals, .. }) = &self.last else { return Ok(()) };
         match (totals.mae(), totals.persistence_mae(), totals.yesterday_mae(), totals.skill()) {
             (Some(mae), Some(persistence), Some(_), Some(skill)) => {
-                println!("{station}: {} of them were verified 24 hours later.", totals.count() as u64);
-                println!("  mean error of the forecast     {mae:.2} °C");
-                println!("  mean error of \"same as now\"    {persistence:.2} °C");
-                println!("  the forecast is {}", verdict(skill));
+                writeln!(
+                    stdout(),
+                    "{station}: {} of them were verified 24 hours later.",
+                    totals.count() as u64
+                )?;
+                writeln!(stdout(), "  mean error of the forecast     {mae:.2} °C")?;
+                writeln!(stdout(), "  mean error of \"same as now\"    {persistence:.2} °C")?;
+                writeln!(stdout(), "  the forecast is {}", verdict(skill))?;
                 if let Some(coverage) = totals.coverage() {
-                    println!("  {:.0} % of outcomes lay within the interval", 100.0 * coverage);
+                    writeln!(stdout(), "  {:.0} % of outcomes lay within the interval", 100.0 * coverage)?;
                 }
             }
-            _ => println!("{station}: none of them is 24 hours old yet; let it run longer."),
+            _ => writeln!(stdout(), "{station}: none of them is 24 hours old yet; let it run longer.")?,
         }
+        Ok(())
     }
 }
 
@@ -416,7 +428,8 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        for text in ["", "s", "-3s", "3 weeks", "nan"] {
+        assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for text in ["", "s", "30", "-3s", "3 weeks", "nan"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -14,6 +14,7 @@ use forecastd_core::{
 
 use super::forecast::{self, round_to_centidegrees};
 use super::status;
+use super::{thousandths, whole};
 
 /// A page of stations.
 #[derive(Debug, Serialize)]
@@ -274,10 +275,6 @@ impl From<&DailyScore> for Day {
     }
 }
 
-fn thousandths(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0 + 0.0
-}
-
 /// One lead of a forecast, as a row.
 #[derive(Debug, Serialize)]
 pub struct LeadRow {
@@ -303,31 +300,37 @@ pub fn lead_rows(forecast: &Forecast) -> Vec<LeadRow> {
 /// The scores of one lead, as a row.
 #[derive(Debug, Serialize)]
 pub struct ScoreRow {
-    lead_h: u32,
-    forecasts: u64,
-    mae_c: Option<f64>,
-    rmse_c: Option<f64>,
-    bias_c: Option<f64>,
-    persistence_mae_c: Option<f64>,
-    yesterday_mae_c: Option<f64>,
-    skill: Option<f64>,
-    coverage: Option<f64>,
+    pub(super) lead_h: u32,
+    pub(super) forecasts: u64,
+    pub(super) mae_c: Option<f64>,
+    pub(super) rmse_c: Option<f64>,
+    pub(super) bias_c: Option<f64>,
+    pub(super) persistence_mae_c: Option<f64>,
+    pub(super) yesterday_mae_c: Option<f64>,
+    pub(super) skill: Option<f64>,
+    pub(super) coverage: Option<f64>,
+}
+
+impl ScoreRow {
+    /// The rolling scores of a lead, to a thousandth, and how many forecasts were ever scored.
+    pub(super) fn new(lead_h: u32, LeadScores { lifetime, rolling, .. }: &LeadScores) -> ScoreRow {
+        ScoreRow {
+            lead_h,
+            forecasts: whole(lifetime.count()),
+            mae_c: rolling.mae().map(thousandths),
+            rmse_c: rolling.rmse().map(thousandths),
+            bias_c: rolling.bias().map(thousandths),
+            persistence_mae_c: rolling.persistence_mae().map(thousandths),
+            yesterday_mae_c: rolling.yesterday_mae().map(thousandths),
+            skill: rolling.skill().map(thousandths),
+            coverage: rolling.coverage().map(thousandths),
+        }
+    }
 }
 
 /// The rolling scores by lead, as rows.
 pub fn score_rows<'scores>(leads: impl Iterator<Item = (u32, &'scores LeadScores)>) -> Vec<ScoreRow> {
-    let row = |(lead_h, LeadScores { lifetime, rolling, .. }): (u32, &LeadScores)| ScoreRow {
-        lead_h,
-        forecasts: lifetime.count() as u64,
-        mae_c: rolling.mae().map(thousandths),
-        rmse_c: rolling.rmse().map(thousandths),
-        bias_c: rolling.bias().map(thousandths),
-        persistence_mae_c: rolling.persistence_mae().map(thousandths),
-        yesterday_mae_c: rolling.yesterday_mae().map(thousandths),
-        skill: rolling.skill().map(thousandths),
-        coverage: rolling.coverage().map(thousandths),
-    };
-    leads.map(row).collect()
+    leads.map(|(lead_h, scores)| ScoreRow::new(lead_h, scores)).collect()
 }
 
 /// What is a row of a table.

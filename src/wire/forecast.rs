@@ -127,17 +127,9 @@ pub(crate) fn round_to_centidegrees(value: f32) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::wire::reviewed;
     use forecastd_core::StationName;
     use forecastd_core::{Forecast, LeadForecast, Source};
-
-    /// What dashboards and flows are checked against.
-    fn reviewed(name: &str, payload: &str) {
-        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
-        let pretty = serde_json::to_string_pretty(&payload).unwrap();
-        insta::with_settings!({ snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(name, pretty);
-        });
-    }
 
     #[test]
     fn the_payload_is_the_one_of_the_contract() {

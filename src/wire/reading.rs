@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde_json::Value;
 
-use forecastd_core::{Quantity, Site, Values};
+use forecastd_core::{Quantity, Site, Values, to_single};
 use forecastd_mapping::{parse_json, since_epoch, since_epoch_with_fraction};
 
 use super::near_key::nearest_key;
@@ -158,7 +158,7 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
             None => unknown.push(key),
             Some(_) if value.is_null() => {}
             Some(quantity) => match number(&value) {
-                Some(number) => values.set(quantity, number as f32),
+                Some(number) => values.set(quantity, to_single(number)),
                 None => unreadable.push((quantity.key(), shorten(&value.to_string()).into_owned())),
             },
         }
@@ -216,7 +216,7 @@ fn parse(text: &str) -> Result<Value, PayloadError> {
 /// A finite number, as a number or in a string; there with a decimal comma too.
 fn number(value: &Value) -> Option<f64> {
     match value {
-        Value::Number(number) => number.as_f64().filter(|number| (*number as f32).is_finite()),
+        Value::Number(number) => number.as_f64().filter(|number| to_single(*number).is_finite()),
         Value::String(text) => forecastd_mapping::number(text),
         _ => None,
     }

@@ -7,6 +7,9 @@ use forecastd_core::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::api::ScoreRow;
+use super::{thousandths, whole};
+
 #[derive(Serialize)]
 struct Status<'a> {
     station: &'a str,
@@ -202,10 +205,6 @@ pub fn encode_verification(
     serde_json::to_string(&verification).expect("strings and finite numbers are JSON")
 }
 
-fn thousandths(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0 + 0.0
-}
-
 fn days(scores: &DayScores) -> Days {
     let DayScores { lifetime, rolling, .. } = scores;
     let extreme = |rolling: &ExtremeTotals, lifetime: &ExtremeTotals| ExtremeScores {
@@ -230,7 +229,7 @@ fn days(scores: &DayScores) -> Days {
         }
     });
     Days {
-        forecasts: lifetime.lowest.weight as u64,
+        forecasts: whole(lifetime.lowest.weight),
         lowest: extreme(&rolling.lowest, &lifetime.lowest),
         highest: extreme(&rolling.highest, &lifetime.highest),
         below: below.collect(),
@@ -248,36 +247,38 @@ fn expert(standing: &Standing) -> Expert<'_> {
 }
 
 fn lead(lead_h: u32, scores: &LeadScores) -> Lead {
-    let LeadScores { lifetime, rolling, .. } = scores;
+    let ScoreRow {
+        lead_h,
+        forecasts,
+        mae_c,
+        rmse_c,
+        bias_c,
+        persistence_mae_c,
+        yesterday_mae_c,
+        skill,
+        coverage,
+    } = ScoreRow::new(lead_h, scores);
     Lead {
         lead_h,
-        forecasts: lifetime.count() as u64,
-        mae_c: rolling.mae().map(thousandths),
-        rmse_c: rolling.rmse().map(thousandths),
-        bias_c: rolling.bias().map(thousandths),
-        persistence_mae_c: rolling.persistence_mae().map(thousandths),
-        yesterday_mae_c: rolling.yesterday_mae().map(thousandths),
-        skill: rolling.skill().map(thousandths),
-        coverage: rolling.coverage().map(thousandths),
-        lifetime_mae_c: lifetime.mae().map(thousandths),
-        lifetime_skill: lifetime.skill().map(thousandths),
+        forecasts,
+        mae_c,
+        rmse_c,
+        bias_c,
+        persistence_mae_c,
+        yesterday_mae_c,
+        skill,
+        coverage,
+        lifetime_mae_c: scores.lifetime.mae().map(thousandths),
+        lifetime_skill: scores.lifetime.skill().map(thousandths),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::reviewed;
     use forecastd_core::{Below, DayAhead, DayVerification, Extreme, LeadStanding, Missing, Quantity, Score};
     use jiff::SignedDuration;
-
-    /// What dashboards and flows are checked against.
-    fn reviewed(name: &str, payload: &str) {
-        let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
-        let pretty = serde_json::to_string_pretty(&payload).unwrap();
-        insta::with_settings!({ snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(name, pretty);
-        });
-    }
 
     #[test]
     fn every_state_has_its_word_in_the_list_and_no_other() {

@@ -87,7 +87,7 @@ fn the_trainers_file_is_as_recorded_byte_for_byte() {
 
     let name = format!("train_sha256_{}", instruction_set());
     let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    let is_recorded = snapshots.join(format!("characterisation__trainer__{name}.snap")).exists();
+    let is_recorded = snapshots.join(format!("characterisation__{name}.snap")).exists();
     let is_recording = std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always");
     if is_recorded || is_recording {
         let manifest = serde_json::to_string_pretty(&artefact.manifest).unwrap();

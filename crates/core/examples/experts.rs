@@ -9,6 +9,7 @@
 //! Temperatures are multiplied by FACTOR. MODEL.csv has a model's forecasts: second of the origin, then quantiles 0.1, 0.5,
 //! 0.9 in °C for each lead.
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
 #![allow(clippy::disallowed_methods, reason = "an example reads files and the clock; the crate does not")]
 
 use std::collections::HashMap;

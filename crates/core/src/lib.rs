@@ -12,10 +12,13 @@
 //! | `service` | all stations as one state machine: what is journalled, forecast, published, acknowledged and told |
 //! | `journal` | what is made durable, and what a restart gets back |
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 mod forecast;
 pub mod intake;
 mod journal;
 mod model;
+mod number;
 mod service;
 mod station;
 mod weather;
@@ -50,6 +53,7 @@ pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
 pub use model::ranges::{Measure, Ranges};
 pub use model::set::{Models, SpecialistError};
+pub use number::to_single;
 pub use service::{
     Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationList,
     StationQuery, StationState, StationView, Token, VerificationView,

@@ -48,6 +48,7 @@ use crate::forecast::verification::{Score, Scores, Verification};
 use crate::intake::screening::{Dropped, Screening};
 use crate::intake::{self, Intake};
 use crate::model::Model;
+use crate::number::to_u32;
 use crate::weather::quantity::{Quantity, Values};
 use crate::weather::reading::StationName;
 use crate::window::grid::Slot;
@@ -181,7 +182,7 @@ impl Station {
     /// How far away the one site is that the main model is for, where it runs or would run elsewhere, km.
     pub fn model_distance_km(&self) -> Option<u32> {
         let own = self.place().map(|place| place.site);
-        self.model.manifest.window.too_far_km(own).map(|distance_km| distance_km.round() as u32)
+        self.model.manifest.window.too_far_km(own).map(to_u32)
     }
 
     /// The station's name.

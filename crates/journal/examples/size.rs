@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p forecastd-journal --example size`
 
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
 use std::error::Error;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::{Value, ValueRef};
 
 use forecastd_core::{
-    Below, DayAhead, Extreme, LeadForecast, Quantity, Values, from_thousandths, to_thousandths,
+    Below, DayAhead, Extreme, LeadForecast, Quantity, Values, from_thousandths, to_centidegrees, to_single,
+    to_thousandths,
 };
 
 /// Bytes of one lead with its hours.
@@ -29,10 +30,10 @@ pub(crate) const MAX_LEADS: usize = 256;
 const ABSENT: i16 = i16::MIN;
 
 /// The value of a cell.
+#[expect(clippy::cast_possible_truncation, reason = "the conversion saturates, which the comparison sees")]
 pub(crate) fn cell(value: Option<f32>) -> Value {
     let Some(value) = value else { return Value::Null };
     let hundredths = (f64::from(value) * 100.0).round();
-    // The cast saturates, which the comparison sees.
     let whole = hundredths as i64;
     if from_hundredths(whole).to_bits() == value.to_bits() {
         Value::Integer(whole)
@@ -46,7 +47,7 @@ pub(crate) fn from_cell(cell: ValueRef<'_>) -> Option<Option<f32>> {
     match cell {
         ValueRef::Null => Some(None),
         ValueRef::Integer(hundredths) => Some(Some(from_hundredths(hundredths))),
-        ValueRef::Real(value) => Some(Some(value as f32)),
+        ValueRef::Real(value) => Some(Some(to_single(value))),
         ValueRef::Text(_) | ValueRef::Blob(_) => None,
     }
 }
@@ -73,20 +74,20 @@ pub(crate) fn values(cells: impl Iterator<Item = Option<Option<f32>>>) -> Option
 
 fn from_hundredths(hundredths: i64) -> f32 {
     // Rounding to f64 first changes nothing: it has more than twice the digits of f32.
-    (hundredths as f64 / 100.0) as f32
+    to_single(hundredths as f64 / 100.0)
 }
 
 /// The number that has the same shortest decimal digits, so that a table shows 0.713 and not 0.7129999995231628.
 fn decimal(value: f32) -> f64 {
     match value.to_string().parse::<f64>() {
-        Ok(decimal) if (decimal as f32).to_bits() == value.to_bits() => decimal,
+        Ok(decimal) if to_single(decimal).to_bits() == value.to_bits() => decimal,
         _ => f64::from(value),
     }
 }
 
 /// The leads as a BLOB, or `None` when a lead has no or more than 255 hours, or a temperature does not fit.
 pub(crate) fn encode_leads(leads: &[LeadForecast]) -> Option<Vec<u8>> {
-    let is_hourly = !leads.is_empty() && leads.iter().map(|lead| lead.lead_h).eq(1..=leads.len() as u32);
+    let is_hourly = !leads.is_empty() && leads.iter().map(|lead| lead.lead_h).eq((1..).take(leads.len()));
     let mut blob = Vec::with_capacity(leads.len() * LEAD_BYTES);
     if is_hourly {
         blob.push(HOURLY);
@@ -97,20 +98,14 @@ pub(crate) fn encode_leads(leads: &[LeadForecast]) -> Option<Vec<u8>> {
             blob.push(lead_h);
         }
         let (low, high) = match lead.interval_c {
-            Some((low, high)) => (centidegrees(low)?, centidegrees(high)?),
+            Some((low, high)) => (to_centidegrees(low)?, to_centidegrees(high)?),
             None => (ABSENT, ABSENT),
         };
-        for number in [centidegrees(lead.temperature_c)?, low, high] {
+        for number in [to_centidegrees(lead.temperature_c)?, low, high] {
             blob.extend_from_slice(&number.to_be_bytes());
         }
     }
     Some(blob)
-}
-
-fn centidegrees(temperature_c: f32) -> Option<i16> {
-    let hundredths = (f64::from(temperature_c) * 100.0).round();
-    // False for NaN.
-    (hundredths.abs() <= f64::from(i16::MAX)).then_some(hundredths as i16)
 }
 
 /// The leads of a BLOB, or `None` when it cannot be one: an odd length, leads that do not rise, no temperature, half an
@@ -173,11 +168,11 @@ pub(crate) fn encode_day_ahead(day_ahead: &DayAhead) -> Option<Vec<u8>> {
     let mut blob = vec![u8::try_from(day_ahead.hours).ok()?];
     for Extreme { temperature_c, interval_c: (low_c, high_c), .. } in [day_ahead.lowest, day_ahead.highest] {
         for temperature_c in [temperature_c, low_c, high_c] {
-            blob.extend_from_slice(&centidegrees(temperature_c)?.to_be_bytes());
+            blob.extend_from_slice(&to_centidegrees(temperature_c)?.to_be_bytes());
         }
     }
     for below in &day_ahead.below {
-        blob.extend_from_slice(&centidegrees(below.threshold_c)?.to_be_bytes());
+        blob.extend_from_slice(&to_centidegrees(below.threshold_c)?.to_be_bytes());
         blob.extend_from_slice(&to_thousandths(below.probability).to_be_bytes());
     }
     (blob.len() <= MAX_DAY_AHEAD_BYTES).then_some(blob)

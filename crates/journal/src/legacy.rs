@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params_from_iter};
 
-use forecastd_core::{Forecast, LeadForecast, Quantity, StationName, Values};
+use forecastd_core::{Forecast, LeadForecast, Quantity, StationName, Values, to_single};
 
 use crate::encoding::{self, lead, rising};
 use crate::rows::{Rows, insert_forecast, integer, source, text, timestamp};
@@ -68,7 +68,7 @@ fn number(cell: ValueRef<'_>) -> Option<Option<f32>> {
     match cell {
         ValueRef::Null => Some(None),
         ValueRef::Integer(value) => Some(Some(value as f32)),
-        ValueRef::Real(value) => Some(Some(value as f32)),
+        ValueRef::Real(value) => Some(Some(to_single(value))),
         ValueRef::Text(_) | ValueRef::Blob(_) => None,
     }
 }
@@ -95,6 +95,7 @@ fn forecast(row: &Row<'_>, station: &StationName) -> rusqlite::Result<Option<For
 
 /// Leads as version 1 wrote them: `[[lead_h, temperature_c, low_c, high_c], …]`, the last two only where there is an
 /// interval.
+#[expect(clippy::cast_possible_truncation, reason = "at most 255")]
 fn leads(json: &str, origin: Timestamp) -> Option<Vec<LeadForecast>> {
     let rows: Vec<Vec<f64>> = serde_json::from_str(json).ok()?;
     let leads: Vec<LeadForecast> = rows
@@ -103,10 +104,10 @@ fn leads(json: &str, origin: Timestamp) -> Option<Vec<LeadForecast>> {
             let (&lead_h, &temperature_c) = (row.first()?, row.get(1)?);
             let whole = (0.0..=255.0).contains(&lead_h) && lead_h.fract() == 0.0;
             let interval_c = match (row.get(2), row.get(3)) {
-                (Some(&low), Some(&high)) => Some((low as f32, high as f32)),
+                (Some(&low), Some(&high)) => Some((to_single(low), to_single(high))),
                 _ => None,
             };
-            lead(whole.then_some(lead_h as u32)?, temperature_c as f32, interval_c, origin)
+            lead(whole.then_some(lead_h as u32)?, to_single(temperature_c), interval_c, origin)
         })
         .collect::<Option<_>>()?;
     let leads = rising(leads)?;

@@ -23,6 +23,8 @@
 //! | `waiting` | batches that are not durable yet |
 //! | `writer` | the thread |
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 mod encoding;
 mod error;
 mod history;

@@ -294,6 +294,7 @@ fn the_process_has_limits() {
 }
 
 /// Starts an engine, says which process it is, and dies without a farewell.
+#[expect(clippy::print_stdout, reason = "the test that started this process reads it")]
 fn leave_an_orphan() -> ExitCode {
     let engine = EngineProcess::start(trend(3, 0.5), &options()).unwrap();
     println!("{}", engine.process_id());

@@ -27,6 +27,8 @@
 //! each connection gets a new client and event loop, fed from our own outbox, so that neither a collision of
 //! packet identifiers nor a lost session can follow us into the next one.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
 mod acknowledgements;
 mod availability;
 mod backoff;

@@ -5,6 +5,8 @@
 //! names, has it. Both use the threads that rayon would (`RAYON_NUM_THREADS`). Words after `--` choose cases by name, a
 //! number among them is that of the rounds.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 mod pytorch;
 
 use std::hint::black_box;

@@ -5,6 +5,8 @@
 //! variable `PYTHON` names, has it. All use the threads that rayon would (`RAYON_NUM_THREADS`). Words after `--` choose
 //! cases by name.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 #[path = "../../recurrent/benches/pytorch/mod.rs"]
 mod pytorch;
 

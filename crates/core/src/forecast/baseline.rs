@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::forecast::cholesky::Cholesky;
+use crate::number::to_single;
 use crate::weather::quantity::Quantity;
 use crate::weather::site::Site;
 use crate::weather::solar::year_phase;
@@ -72,9 +73,7 @@ impl Climatology {
         }
         let mut coefficients = Cholesky::new(TERMS, gram)?.solve(moment);
         coefficients[0] += mean;
-        Some(Climatology {
-            coefficients: coefficients.into_iter().map(|coefficient| coefficient as f32).collect(),
-        })
+        Some(Climatology { coefficients: coefficients.into_iter().map(to_single).collect() })
     }
 
     /// The usual temperature at `time`, °C.

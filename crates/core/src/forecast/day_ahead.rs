@@ -4,6 +4,7 @@ use super::experts::QUANTILES;
 use super::quantiles::{outward, probability_below};
 use super::{from_centidegrees, to_centidegrees};
 use crate::model::manifest::Manifest;
+use crate::number::to_single;
 
 /// An extreme of the hours ahead, °C, in whole centidegrees.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,13 +79,14 @@ impl DayAhead {
 }
 
 /// A probability in whole thousandths: what is published, stored and shown is then the same number.
+#[expect(clippy::cast_possible_truncation, reason = "at most 1000")]
 pub fn to_thousandths(probability: f32) -> u16 {
     (f64::from(probability.clamp(0.0, 1.0)) * 1000.0).round() as u16
 }
 
 /// The probability that a number of thousandths means.
 pub fn from_thousandths(thousandths: u16) -> f32 {
-    (f64::from(thousandths) / 1000.0) as f32
+    to_single(f64::from(thousandths) / 1000.0)
 }
 
 #[cfg(test)]

@@ -205,6 +205,7 @@ fn hour_of(second: i64) -> i64 {
 
 /// The quantiles of a sample, linear between its members (definition 7 of R. J. Hyndman and Y. Fan, The American
 /// Statistician 50, 1996), °C; the sample is not empty.
+#[expect(clippy::cast_possible_truncation, reason = "an index of the sample")]
 fn empirical_quantiles(sample: impl Iterator<Item = i16>) -> [f64; QUANTILES.len()] {
     let mut sorted: Vec<i16> = sample.collect();
     sorted.sort_unstable();

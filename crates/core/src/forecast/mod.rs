@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use day_ahead::DayAhead;
 use experts::QUANTILES;
 
+use crate::number::{to_i16, to_single};
 use crate::weather::reading::StationName;
 
 /// Where a forecast's numbers come from.
@@ -106,12 +107,12 @@ pub fn to_centidegrees(temperature_c: f32) -> Option<i16> {
     let centidegrees = (f64::from(temperature_c) * 100.0).round();
     // i16::MIN marks an absent value.
     let fits = centidegrees > f64::from(i16::MIN) && centidegrees <= f64::from(i16::MAX);
-    fits.then_some(centidegrees as i16)
+    fits.then(|| to_i16(centidegrees))
 }
 
 /// The temperature in °C that a number of centidegrees means.
 pub fn from_centidegrees(centidegrees: i16) -> f32 {
-    (f64::from(centidegrees) / 100.0) as f32
+    to_single(f64::from(centidegrees) / 100.0)
 }
 
 #[cfg(test)]

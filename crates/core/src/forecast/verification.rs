@@ -206,7 +206,9 @@ pub struct Scores {
 impl Scores {
     /// Adds a score.
     pub fn add(&mut self, score: &Score) {
-        self.entry(score.lead_h as u16).add(score);
+        if let Ok(lead_h) = u16::try_from(score.lead_h) {
+            self.entry(lead_h).add(score);
+        }
     }
 
     /// Adds the scores of another station.
@@ -302,7 +304,7 @@ impl Verification {
             let leads = before.as_ref().map_or(&[][..], |before| &before.leads);
             leads.iter().any(|lead| lead.lead_h == lead_h && lead.is_scored)
         };
-        self.pending.insert(slot, pending(forecast, is_own, was_scored));
+        self.pending.extend(pending(forecast, is_own, was_scored).map(|pending| (slot, pending)));
         self.score_observed(slot, spec, history)
     }
 
@@ -338,7 +340,7 @@ impl Verification {
             let (valid, _) = spec.valid_at(slot, u32::from(lead_h));
             valid <= scored_until && !history.value(valid, Quantity::AirTemperature).is_nan()
         };
-        self.pending.insert(slot, pending(forecast, is_own, was_scored));
+        self.pending.extend(pending(forecast, is_own, was_scored).map(|pending| (slot, pending)));
     }
 
     /// Whether the forecast of a slot waits for its hours.
@@ -378,7 +380,7 @@ impl Verification {
             .pending
             .range(..valid)
             .filter(|(slot, _)| (valid - **slot) % slots_per_hour == 0)
-            .map(|(slot, _)| (*slot, ((valid - slot) / slots_per_hour) as u32))
+            .filter_map(|(slot, _)| Some((*slot, u32::try_from((valid - slot) / slots_per_hour).ok()?)))
             .collect();
         issues
             .into_iter()
@@ -454,8 +456,9 @@ impl Verification {
     }
 }
 
-/// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are judged before.
-fn pending(forecast: &Forecast, is_own: bool, was_scored: impl Fn(u8) -> bool) -> Pending {
+/// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are judged before. Nor is a
+/// forecast that was issued hours from its origin: a slot reaches at most an hour back, so that none of ours is.
+fn pending(forecast: &Forecast, is_own: bool, was_scored: impl Fn(u8) -> bool) -> Option<Pending> {
     let leads = forecast.leads.iter().filter_map(|lead| {
         let lead_h = u8::try_from(lead.lead_h).ok()?;
         let end = |temperature_c: Option<f32>| temperature_c.and_then(to_centidegrees).unwrap_or(ABSENT);
@@ -468,18 +471,23 @@ fn pending(forecast: &Forecast, is_own: bool, was_scored: impl Fn(u8) -> bool) -
         })
     });
     let issued_after_s = forecast.issued_at.as_second() - forecast.origin.as_second();
-    Pending {
+    Some(Pending {
         persistence_c: forecast.temperature_c,
-        // A slot reaches at most an hour back.
-        issued_after_s: issued_after_s as i16,
+        issued_after_s: i16::try_from(issued_after_s).ok()?,
         is_own,
         leads: leads.collect(),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
+    use crate::forecast::LeadForecast;
+    use crate::weather::reading::StationName;
+    use crate::window::feature::Feature;
+    use crate::window::spec::MissingValues;
 
     fn score(day: i64, model_c: f32) -> Score {
         Score {
@@ -511,6 +519,46 @@ mod tests {
         assert!((lead.rolling.mae().unwrap() - expected).abs() < 1e-4, "{:?}", lead.rolling.mae());
         assert!(lead.rolling.skill().unwrap() < 0.0 && lead.lifetime.skill().unwrap() > 0.3);
         assert!((lead.rolling.coverage().unwrap() - (1.0 - recent)).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_forecast_that_was_not_issued_near_its_origin_is_not_verified() {
+        let spec = WindowSpec {
+            grid_step_s: 600,
+            sample_every_s: 3600,
+            samples: 1,
+            max_hole_s: 600,
+            site: None,
+            missing: MissingValues::Refused,
+            features: vec![Feature::Quantity(Quantity::AirTemperature)],
+        };
+        let history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
+        // As a row of the journal may say that somebody else wrote.
+        let issued_after = |after_s: i64| {
+            let origin = Timestamp::UNIX_EPOCH;
+            let lead = LeadForecast {
+                lead_h: 24,
+                valid_at: origin + SignedDuration::from_hours(24),
+                temperature_c: 1.0,
+                interval_c: None,
+                quantiles_c: None,
+            };
+            let forecast = Forecast {
+                station: StationName::new("roof").unwrap(),
+                issued_at: origin + SignedDuration::from_secs(after_s),
+                origin,
+                temperature_c: 0.0,
+                model: "test@0".to_owned(),
+                source: Source::Model,
+                leads: vec![lead],
+                day_ahead: None,
+            };
+            let mut verification = Verification::default();
+            verification.restore(0, &forecast, true, Slot::MIN, &spec, &history);
+            verification.own_pending().map(|(_, after_s, ..)| after_s).collect::<Vec<_>>()
+        };
+        assert_eq!(issued_after(-3600), [-3600]);
+        assert_eq!(issued_after(40_000), [0_i64; 0]);
     }
 
     #[test]

@@ -70,6 +70,7 @@ const STILL_GAP_S: i64 = 12 * 3600;
 
 /// How long, in seconds, a quantity's value can be the same; `None` where there is no limit: humidity stays at 100 % in
 /// fog, the wind at 0 in calm.
+#[expect(clippy::cast_possible_truncation, reason = "hours in seconds")]
 fn still_limit_s(quantity: Quantity, resolution: &Resolution) -> Option<i64> {
     match quantity {
         Quantity::AirTemperature | Quantity::AirPressure => {

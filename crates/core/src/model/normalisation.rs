@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::number::to_single;
+
 /// Mean and standard deviation of each feature, in the feature's unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,9 +35,9 @@ impl Normalisation {
                 *variance += (f64::from(*value) - mean).powi(2) / count;
             }
         }
-        let deviation = |variance: f64| if variance > 1e-12 { variance.sqrt() as f32 } else { 1.0 };
+        let deviation = |variance: f64| if variance > 1e-12 { to_single(variance.sqrt()) } else { 1.0 };
         Some(Normalisation {
-            mean: mean.into_iter().map(|mean| mean as f32).collect(),
+            mean: mean.into_iter().map(to_single).collect(),
             standard_deviation: variance.into_iter().map(deviation).collect(),
         })
     }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::ranges::{Measure, Ranges};
+use crate::number::to_single;
 use crate::weather::place::{Place, Precision};
 use crate::weather::pressure::pressure_from_altimeter_setting_hpa;
 use crate::weather::quantity::Quantity;
@@ -114,6 +115,7 @@ pub(super) struct Character {
 
 impl Character {
     /// Looks at the day before, when a new one has begun with the newest slot. Whether it did.
+    #[expect(clippy::cast_possible_truncation, reason = "half a day at most")]
     pub(super) fn look(&mut self, history: &History, place: Option<Place>) -> bool {
         let Some(newest) = history.newest() else { return false };
         let grid = history.grid();
@@ -161,7 +163,7 @@ impl Character {
     /// What is odd.
     pub(super) fn oddities(&self, place: Option<Place>, ranges: Option<&Ranges>) -> Vec<Oddity> {
         let mut odd: Vec<Oddity> = self.clock(place).into_iter().chain(self.sea_level(place)).collect();
-        let latitude = place.map(|place| place.site.latitude_deg as f32);
+        let latitude = place.map(|place| to_single(place.site.latitude_deg));
         let measures = [
             (Measure::Temperature, self.temperature.known()),
             (Measure::Pressure, self.pressure.known()),
@@ -190,7 +192,8 @@ impl Character {
     fn sea_level(&self, place: Option<Place>) -> Option<Oddity> {
         let elevation_m = place?.site.elevation_m?;
         let mean_hpa = self.pressure.known()?;
-        let expected_hpa = pressure_from_altimeter_setting_hpa(f64::from(SEA_LEVEL_HPA), elevation_m) as f32;
+        let expected_hpa =
+            to_single(pressure_from_altimeter_setting_hpa(f64::from(SEA_LEVEL_HPA), elevation_m));
         let is_odd = (mean_hpa - expected_hpa).abs() >= STANDARD_MARGIN_HPA
             && (mean_hpa - SEA_LEVEL_HPA).abs() < SEA_LEVEL_MARGIN_HPA;
         is_odd.then_some(Oddity::SeaLevelPressure { mean_hpa, expected_hpa })

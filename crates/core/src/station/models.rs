@@ -9,6 +9,7 @@ use crate::journal::Recall;
 use crate::model::Model;
 use crate::model::manifest::Manifest;
 use crate::model::set;
+use crate::number::to_u32;
 use crate::weather::quantity::Quantity;
 use crate::weather::site::Site;
 use crate::weather::thermodynamics::derive;
@@ -151,7 +152,7 @@ impl Station {
 /// not.
 fn site(manifest: &Manifest, (own, runs_anywhere): (Option<Site>, bool)) -> Result<Site, Unready> {
     if let Some(distance_km) = manifest.window.too_far_km(own).filter(|_| !runs_anywhere) {
-        return Err(Unready::Elsewhere(distance_km.round() as u32));
+        return Err(Unready::Elsewhere(to_u32(distance_km)));
     }
     manifest.window.site_for(own).ok_or(Unready::NoPlace)
 }

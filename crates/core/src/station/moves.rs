@@ -10,6 +10,7 @@ use super::{Character, Oddity, Station};
 use crate::forecast::verification::Verification;
 use crate::intake::screening::Screening;
 use crate::model::Model;
+use crate::number::to_u32;
 use crate::station::experts::StationExperts;
 use crate::weather::place::{Place, Precision};
 use crate::weather::site::Site;
@@ -110,7 +111,7 @@ impl Station {
             Sighting::Moved(distance_km) if configured.is_none() => {
                 debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
                 self.reported = Some(Reported::new(site, Some(time.as_second())));
-                self.oddities.push(Oddity::Moved { distance_km: distance_km.round() as u32 });
+                self.oddities.push(Oddity::Moved { distance_km: to_u32(distance_km) });
                 self.forget_place();
             }
             Sighting::Moved(_) => self.reported = Some(Reported::new(site, None)),
@@ -118,7 +119,7 @@ impl Station {
         if let Some(configured) = configured {
             let distance_km = configured.site.distance_km(&site);
             if distance_km > WindowSpec::MAX_DISTANCE_KM {
-                self.oddities.push(Oddity::PlaceDiffers { distance_km: distance_km.round() as u32 });
+                self.oddities.push(Oddity::PlaceDiffers { distance_km: to_u32(distance_km) });
             }
         }
         self.measure_readiness();

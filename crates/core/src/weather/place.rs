@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::reading::StationName;
 use super::site::Site;
+use crate::number::to_u32;
 
 /// How well a place is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,7 +121,7 @@ impl Place {
         if east - west > WIDEST_DEG {
             return Err(PlaceError::Wide {
                 country: first.country.to_owned(),
-                degrees: (east - west).round() as u32,
+                degrees: to_u32(east - west),
                 zone: first.name,
             });
         }

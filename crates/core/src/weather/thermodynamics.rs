@@ -9,6 +9,7 @@
 //! residuals are 0.009 hPa, 0.010 °C, 0.007 g/kg, 0.009 mmol/mol, 0.015 K and 0.046 g/m³. Until 2020-05-05 12:20 UTC the
 //! station took 273.16 K for 0 °C in potential temperature and density. `tests/jena.rs` holds this.
 
+use crate::number::to_single;
 use crate::weather::quantity::{Quantity, Values};
 
 const MAGNUS_PRESSURE_HPA: f64 = 6.1078;
@@ -90,7 +91,7 @@ pub fn derive(values: &mut Values) {
 
 /// Sets an absent quantity to a derived value, unless that value could not be a measurement.
 fn add(values: &mut Values, quantity: Quantity, value: f64) {
-    let value = value as f32;
+    let value = to_single(value);
     if values.get(quantity).is_none() && quantity.is_plausible(value) {
         values.set(quantity, value);
     }

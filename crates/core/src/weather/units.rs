@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use crate::number::to_single;
 use crate::weather::quantity::Quantity;
 
 /// A unit of measurement as an affine map to a canonical unit: `canonical = value · scale · factor + offset`.
@@ -190,7 +191,7 @@ impl Unit {
             false => Unit::find(self.name, |other| other == kind)
                 .ok_or(UnitError::Mismatch { unit: self.name, quantity })?,
         };
-        Ok((value * self.scale * unit.factor + unit.offset) as f32)
+        Ok(to_single(value * self.scale * unit.factor + unit.offset))
     }
 }
 

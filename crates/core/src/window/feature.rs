@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::number::to_single;
 use crate::weather::quantity::Quantity;
 use crate::weather::site::Site;
 use crate::weather::solar::year_phase;
@@ -157,11 +158,11 @@ impl Feature {
                 let half = if context.site.latitude_deg < 0.0 { 0.5 } else { 0.0 };
                 wave.of(year_phase(time()) + half)
             }
-            Feature::Latitude => context.site.latitude_deg as f32,
-            Feature::Elevation => context.site.elevation_m.map_or(f32::NAN, |elevation_m| elevation_m as f32),
+            Feature::Latitude => to_single(context.site.latitude_deg),
+            Feature::Elevation => context.site.elevation_m.map_or(f32::NAN, to_single),
             Feature::SolarElevation { ahead_h } => {
                 let later = grid.time(slot + grid.hours_to_slots(ahead_h));
-                context.site.sine_of_solar_elevation(later).max(0.0) as f32
+                to_single(context.site.sine_of_solar_elevation(later).max(0.0))
             }
         }
     }
@@ -170,10 +171,10 @@ impl Feature {
 impl Wave {
     fn of(self, phase: f64) -> f32 {
         let angle = std::f64::consts::TAU * phase;
-        (match self {
+        to_single(match self {
             Wave::Sin => angle.sin(),
             Wave::Cos => angle.cos(),
-        }) as f32
+        })
     }
 
     fn suffix(self) -> &'static str {

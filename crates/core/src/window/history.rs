@@ -55,8 +55,8 @@ impl History {
     /// An empty history of `capacity` slots that keeps `quantities`.
     pub fn new(grid: Grid, quantities: &[Quantity], capacity: usize) -> History {
         let mut columns = [None; Quantity::COUNT];
-        for (column, quantity) in quantities.iter().enumerate() {
-            columns[quantity.index()] = Some(column as u8);
+        for (column, quantity) in (0..).zip(quantities) {
+            columns[quantity.index()] = Some(column);
         }
         let capacity = capacity.max(1);
         History {
@@ -238,18 +238,21 @@ impl History {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "less than the capacity, a usize")]
     fn set_newest(&mut self, newest: Option<Slot>) {
         self.newest = newest;
         self.newest_row = newest.map_or(0, |newest| newest.rem_euclid(self.capacity as i64) as usize);
     }
 
     /// [`History::row`] of a slot that is kept, without a division: windows ask for thousands.
+    #[expect(clippy::cast_possible_truncation, reason = "less than the capacity, a usize")]
     fn row_before(&self, newest: Slot, slot: Slot) -> usize {
         let back = (newest - slot) as usize;
         let wrap = if back > self.newest_row { self.capacity } else { 0 };
         (self.newest_row + wrap - back) * self.quantities.len()
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "less than the capacity, a usize")]
     fn row(&self, slot: Slot) -> usize {
         slot.rem_euclid(self.capacity as i64) as usize * self.quantities.len()
     }
@@ -259,8 +262,11 @@ impl History {
 const UNMEASURED: u16 = 0;
 
 /// Seconds relative to the slot's grid time, as they are kept: rising with the time, and never [`UNMEASURED`].
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a slot reaches at most an hour back and a tenth of one ahead"
+)]
 fn encode_offset(seconds: i64) -> u16 {
-    // A slot reaches at most an hour back and a tenth of one ahead.
     (seconds - i64::from(i16::MIN)) as u16
 }
 

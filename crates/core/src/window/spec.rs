@@ -183,6 +183,10 @@ impl WindowSpec {
 
     /// How many slots a live station's history must keep for windows and verification over `lead_h` hours: the
     /// window with what fills holes at its beginning, and two days for baselines and for late forecasts.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a manifest whose history is larger than memory is refused"
+    )]
     pub fn history_slots(&self, lead_h: u32) -> usize {
         let grid = self.grid();
         let window = self.span_slots() + self.max_hole_slots() + grid.slots_per_hour();

@@ -5,17 +5,11 @@ use forecastd_core::{
     Event, Oddity, Place, Publication, Quantity, Readiness, Settings, Site, StationState, Values,
 };
 
-use crate::world::{HOUR, World, at, model, model_with_extremes, settings, temperature};
+use crate::world::{HOUR, World, at, model, settings, temperature};
 
 /// Where the daily wave of [`temperature`], which has its maximum at 6 h UTC, has it at 14:40 of solar time.
 const EAST: Site = Site::new(50.0, 130.0);
 const WEST: Site = Site::new(50.0, -130.0);
-
-fn world(site: Site) -> World {
-    let mut settings = Settings { experts: true, ..settings() };
-    settings.places.default = Some(Place::given(site));
-    World::with(settings, model_with_extremes())
-}
 
 /// Mean absolute error 6 hours ahead of what was published for the last days, °C.
 fn late_error(world: &World, from: i64, to: i64) -> f32 {
@@ -31,22 +25,14 @@ fn late_error(world: &World, from: i64, to: i64) -> f32 {
     errors.iter().sum::<f32>() / errors.len() as f32
 }
 
-fn oddities(world: &World) -> Vec<Oddity> {
-    let odd = world.events.iter().filter_map(|event| match event {
-        Event::StationOdd { oddity, .. } => Some(*oddity),
-        _ => None,
-    });
-    odd.collect()
-}
-
 #[test]
 fn a_longitude_of_the_wrong_sign_is_said_once_and_the_forecast_stays_as_good_as_the_experts_that_are_left() {
     for (site, is_odd) in [(EAST, false), (WEST, true)] {
-        let mut world = world(site);
+        let mut world = World::at_a_place(Some(Place::given(site)));
         for hour in 0..40 * 24 {
             world.reading("roof", hour * HOUR, temperature(hour * HOUR));
         }
-        let odd = oddities(&world);
+        let odd = world.oddities();
         assert_eq!(odd.len(), usize::from(is_odd), "{odd:?}");
         assert!(odd.iter().all(|oddity| matches!(oddity, Oddity::Clock { .. })));
         let said = world.retained(|publication| match publication {
@@ -83,7 +69,7 @@ fn a_station_without_what_the_model_looks_at_is_told_what_is_missing_and_has_the
 
 #[test]
 fn a_thermometer_of_whole_degrees_is_believed_and_forecast_to_within_its_steps() {
-    let mut world = world(EAST);
+    let mut world = World::at_a_place(Some(Place::given(EAST)));
     for hour in 0..20 * 24 {
         world.reading("roof", hour * HOUR, temperature(hour * HOUR).round());
     }
@@ -94,14 +80,12 @@ fn a_thermometer_of_whole_degrees_is_believed_and_forecast_to_within_its_steps()
 
 #[test]
 fn two_stations_of_one_name_that_say_where_they_stand_are_said_to_be_and_each_gets_a_forecast() {
-    let mut settings = Settings { experts: true, ..settings() };
-    settings.places.default = None;
-    let mut world = World::with(settings, model_with_extremes());
+    let mut world = World::at_a_place(None);
     for hour in 0..30 {
         world.site = Some(if hour % 2 == 0 { EAST } else { WEST });
         world.reading("roof", hour * HOUR, temperature(hour * HOUR) + (hour % 2) as f32 * 10.0);
     }
-    let moves = oddities(&world).iter().filter(|odd| matches!(odd, Oddity::Moved { .. })).count();
+    let moves = world.oddities().iter().filter(|odd| matches!(odd, Oddity::Moved { .. })).count();
     assert_eq!(moves, 29);
     // Nothing of the one is in the forecast of the other.
     let forecasts = world.published_forecasts();

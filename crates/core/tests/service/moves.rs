@@ -1,17 +1,11 @@
 //! Stations whose payload says where they stand.
 
-use forecastd_core::{Event, Oddity, Place, Publication, Readiness, Settings, Site, Source, StationState};
+use forecastd_core::{Event, Oddity, Place, Publication, Readiness, Site, Source, StationState};
 
-use crate::world::{HOUR, World, at, model_with_extremes, settings, temperature};
+use crate::world::{HOUR, World, at, temperature};
 
 const JENA: Site = Site::new(50.91, 11.57);
 const DENVER: Site = Site::new(39.74, -104.98);
-
-fn world(configured: Option<Place>) -> World {
-    let mut settings = Settings { experts: true, ..settings() };
-    settings.places.default = configured;
-    World::with(settings, model_with_extremes())
-}
 
 fn walk(world: &mut World, site: Option<Site>, hours: std::ops::Range<i64>) {
     world.site = site;
@@ -28,17 +22,9 @@ fn status(world: &World) -> (StationState, Option<Place>, Vec<&'static str>) {
     status.unwrap()
 }
 
-fn oddities(world: &World) -> Vec<Oddity> {
-    let odd = world.events.iter().filter_map(|event| match event {
-        Event::StationOdd { oddity, .. } => Some(*oddity),
-        _ => None,
-    });
-    odd.collect()
-}
-
 #[test]
 fn a_station_whose_payload_says_where_it_stands_needs_no_configuration_and_a_restart_knows_it() {
-    let mut world = world(None);
+    let mut world = World::at_a_place(None);
     walk(&mut world, None, 0..6);
     assert_eq!(status(&world).0, StationState::Fresh(Readiness::NoPlace));
     // A receiver's position varies, and one that is nowhere on earth is none.
@@ -52,32 +38,32 @@ fn a_station_whose_payload_says_where_it_stands_needs_no_configuration_and_a_res
     walk(&mut world, None, 9..10);
     assert_eq!(status(&world), (ready, Some(Place::from_payload(JENA)), vec![]));
     assert_eq!(world.published_forecasts().last().map(|forecast| forecast.source), Some(Source::Model));
-    assert_eq!(oddities(&world), []);
+    assert_eq!(world.oddities(), []);
 }
 
 #[test]
 fn what_the_configuration_gives_counts_and_another_place_in_the_payload_is_said_once() {
-    let mut precise = world(Some(Place::given(JENA)));
+    let mut precise = World::at_a_place(Some(Place::given(JENA)));
     walk(&mut precise, Some(DENVER), 0..6);
     let (state, place, odd) = status(&precise);
     assert_eq!((state, place), (StationState::Fresh(Readiness::Ready), Some(Place::given(JENA))));
     assert_eq!(odd, ["place_differs"]);
     // 8,203 km along the great circle, worked out apart.
-    assert_eq!(oddities(&precise), [Oddity::PlaceDiffers { distance_km: 8203 }]);
+    assert_eq!(precise.oddities(), [Oddity::PlaceDiffers { distance_km: 8203 }]);
 
     // A rough place is worse than the payload's.
-    let mut rough = world(Some(Place::of_time_zone("Europe/Berlin").unwrap()));
+    let mut rough = World::at_a_place(Some(Place::of_time_zone("Europe/Berlin").unwrap()));
     walk(&mut rough, Some(JENA), 0..6);
-    assert_eq!((status(&rough).1, oddities(&rough)), (Some(Place::from_payload(JENA)), vec![]));
+    assert_eq!((status(&rough).1, rough.oddities()), (Some(Place::from_payload(JENA)), vec![]));
 }
 
 #[test]
 fn a_station_that_moves_is_said_to_and_begins_anew_where_it_stands() {
-    let mut world = world(None);
+    let mut world = World::at_a_place(None);
     walk(&mut world, Some(JENA), 0..40);
     let before = world.journal.experts.clone();
     walk(&mut world, Some(DENVER), 40..41);
-    assert_eq!(oddities(&world), [Oddity::Moved { distance_km: 8203 }]);
+    assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }]);
     let (state, place, odd) = status(&world);
     assert!(matches!(state, StationState::Fresh(Readiness::WarmingUp(_))), "{state:?}");
     assert_eq!((place, odd), (Some(Place::from_payload(DENVER)), vec!["moved"]));
@@ -102,7 +88,7 @@ fn a_station_that_moves_is_said_to_and_begins_anew_where_it_stands() {
 #[test]
 fn a_restart_after_a_move_gives_the_same_station_bit_for_bit() {
     let journals = [false, true].map(|is_killed| {
-        let mut world = world(None);
+        let mut world = World::at_a_place(None);
         walk(&mut world, Some(JENA), 0..40);
         for (from, to) in [(40, 41), (41, 47), (47, 60)] {
             walk(&mut world, Some(DENVER), from..to);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use forecastd_core::{
     Batch, Effect, Entry, Event, FORMAT_VERSION, Feature, Forecast, Input, Manifest, MissingValues, Model,
-    Models, Normalisation, Now, Publication, Quantity, Recall, Restored, Service, Settings, Site,
-    StationName, Target, TargetKind, Token, Values, WindowSpec,
+    Models, Normalisation, Now, Oddity, Place, Publication, Quantity, Recall, Restored, Service, Settings,
+    Site, StationName, Target, TargetKind, Token, Values, WindowSpec,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -288,6 +288,22 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> World {
         World::with(settings(), model(SAMPLES))
+    }
+
+    /// With experts, and the model for any place at a place.
+    pub(crate) fn at_a_place(place: Option<Place>) -> World {
+        let mut settings = Settings { experts: true, ..settings() };
+        settings.places.default = place;
+        World::with(settings, model_with_extremes())
+    }
+
+    /// What was said to be odd.
+    pub(crate) fn oddities(&self) -> Vec<Oddity> {
+        let odd = self.events.iter().filter_map(|event| match event {
+            Event::StationOdd { oddity, .. } => Some(*oddity),
+            _ => None,
+        });
+        odd.collect()
     }
 
     pub(crate) fn with(settings: Settings, models: impl Into<Models>) -> World {

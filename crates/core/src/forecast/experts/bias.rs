@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::number::to_i16;
+
 /// Hours of a day.
 const HOURS: usize = 24;
 
@@ -62,8 +64,7 @@ impl Bias {
         let mean = &mut self.means[lead * HOURS + hour];
         let before = f32::from(*mean) * UNIT_C;
         let after = before + (error_c - before) / f32::from(days);
-        // Conversion saturates.
-        *mean = (after / UNIT_C).round() as i16;
+        *mean = to_i16(f64::from(after / UNIT_C));
     }
 
     /// Whether this is what so many leads need.
@@ -86,7 +87,7 @@ impl Bias {
 /// Days that the mean of a lead goes back to. With more it follows the season less, with fewer it is noise; errors of a short
 /// lead are small and follow the course of the day, which changes with the season, those of a long one are mostly noise.
 fn memory_days(lead_h: u16) -> u8 {
-    (12 + 2 * lead_h.min(100)).min(u16::from(MAX_MEMORY_DAYS)) as u8
+    u8::try_from(12 + 2 * lead_h.min(100)).unwrap_or(u8::MAX).min(MAX_MEMORY_DAYS)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::number::to_single;
+
 /// The factor of the squared regret in V, as in `opera` (P. Gaillard, Y. Goude).
 const VARIANCE_FACTOR: f64 = 2.2;
 
@@ -53,8 +55,8 @@ impl Regret {
         let variance = f64::from(self.variance) + VARIANCE_FACTOR * regret * regret;
         // The square of a tiny regret may be 0: then there was none.
         if variance > 0.0 {
-            self.regret = (f64::from(self.regret) + regret - regret * regret / variance.sqrt()) as f32;
-            self.variance = variance as f32;
+            self.regret = to_single(f64::from(self.regret) + regret - regret * regret / variance.sqrt());
+            self.variance = to_single(variance);
         }
     }
 }
@@ -105,7 +107,7 @@ pub(super) fn learn(parts: &mut [Part<'_>], combined_c: f64, observed_c: f64) {
         let regret = gradient * (combined_c - part.said_c);
         if regret != 0.0 {
             if let Some(variance) = common_variance.filter(|_| part.regret.variance == 0.0) {
-                part.regret.variance = variance as f32;
+                part.regret.variance = to_single(variance);
             }
             part.regret.add(regret);
         }

@@ -29,13 +29,16 @@ impl KeptDistances {
     pub(super) const NONE: KeptDistances = KeptDistances([0; DISTANCES]);
 
     /// Rounds to 0.02 °C up to 2.56 °C and to 0.1 °C up to 15.26 °C; no distance is longer.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the conversion saturates: no kept distance is longer"
+    )]
     pub(super) fn new(distances: &Distances) -> KeptDistances {
         let all = distances.below.iter().chain(&distances.above);
         let mut kept = [0; DISTANCES];
         for (kept, distance) in kept.iter_mut().zip(all) {
             let fine = (distance / FINE_UNIT_C).round();
             let beyond = (distance - f32::from(FINE_UNITS) * FINE_UNIT_C) / COARSE_UNIT_C;
-            // Conversion saturates.
             let coarse = (f32::from(FINE_UNITS) + beyond.round()) as u8;
             *kept = if fine <= f32::from(FINE_UNITS) { fine as u8 } else { coarse };
         }
@@ -161,6 +164,7 @@ impl Pending {
     }
 
     /// Keeps an issue that is wanted.
+    #[expect(clippy::cast_possible_truncation, reason = "the manifest bounds leads to 240")]
     pub(super) fn keep(&mut self, issue: &Issue) {
         if self.heads.last().is_some_and(|newest| newest.origin_s == issue.origin_s) {
             self.drop_newest();
@@ -170,7 +174,6 @@ impl Pending {
             origin_s: issue.origin_s,
             experts: issue.experts,
             first: 0,
-            // The manifest bounds leads to 240.
             waiting: (issue.distances.len() / DISTANCES) as u8,
         });
         self.temperatures.reserve_exact(issue.temperatures.len());
@@ -217,6 +220,7 @@ impl Pending {
     }
 
     /// Drops all that was for a time before `before_s`.
+    #[expect(clippy::cast_possible_truncation, reason = "no more than wait, which is a byte")]
     pub(super) fn drop_due(&mut self, lead_h: &[u16], before_s: i64) {
         let (mut read, mut write) = ([0, 0], [0, 0]);
         for head in &mut self.heads {

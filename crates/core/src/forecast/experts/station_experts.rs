@@ -10,6 +10,7 @@ use super::pending::{ABSENT, Due, KeptDistances, Pending};
 use super::record::{LeadRecord, LeadStanding, Record, RollingMae, Standing, is_prior};
 use super::tracker::Trackers;
 use crate::forecast::{from_centidegrees, to_centidegrees};
+use crate::number::{to_i16, to_single};
 
 /// The most experts of a station: each is a bit of what is pending.
 const MAX_EXPERTS: usize = 16;
@@ -224,7 +225,7 @@ impl Experts {
                 let is_free = |number: &u8| {
                     self.records.iter().all(|record| record.number != *number) && !self.pending.knows(*number)
                 };
-                let Some(number) = (0..MAX_EXPERTS as u8).find(is_free) else {
+                let Some(number) = (0..=u8::MAX).take(MAX_EXPERTS).find(is_free) else {
                     let sleeps = |record: &&Record| {
                         !self.pending.knows(record.number)
                             && all.iter().all(|awake| awake.name != record.name)
@@ -275,7 +276,7 @@ impl Experts {
             boa::weigh(awake.map(|record| (record.prior, record.leads[lead].regret)), &mut weights);
             let awake = standings.iter_mut().filter(|standing| !standing.is_asleep);
             for (standing, weight) in awake.zip(&weights) {
-                standing.leads[lead].weight = *weight as f32;
+                standing.leads[lead].weight = to_single(*weight);
             }
         }
         standings
@@ -332,11 +333,11 @@ fn weighted(spoken: &[Spoken], weights: &[f64]) -> Option<(i16, Distances)> {
     };
     let mut distances = Distances::default();
     for level in 0..LEVELS.len() {
-        distances.below[level] = mean(&|own| f64::from(own.distances.below[level])) as f32;
-        distances.above[level] = mean(&|own| f64::from(own.distances.above[level])) as f32;
+        distances.below[level] = to_single(mean(&|own| f64::from(own.distances.below[level])));
+        distances.above[level] = to_single(mean(&|own| f64::from(own.distances.above[level])));
     }
     // A mean of 16 bits has 16 bits.
-    let temperature = mean(&|own| f64::from(own.temperature)).round() as i16;
+    let temperature = to_i16(mean(&|own| f64::from(own.temperature)));
     Some((temperature, distances))
 }
 
@@ -353,6 +354,7 @@ fn hour_of(second: i64) -> i64 {
 }
 
 /// The hour of the day in UTC.
+#[expect(clippy::cast_possible_truncation, reason = "one of 24")]
 fn hour_of_day(second: i64) -> usize {
     hour_of(second).rem_euclid(24) as usize
 }
