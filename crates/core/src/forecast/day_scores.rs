@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::experts::QUANTILES;
 use super::from_centidegrees;
-use super::verification::rolling_weight;
+use super::lead_scores::rolling_weight;
 
 /// The most thresholds: frost, and the user's own.
 pub(super) const MAX_THRESHOLDS: usize = 2;
