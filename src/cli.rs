@@ -339,7 +339,11 @@ fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Res
         Err(faults) => return Ok(print_faults(options, &faults)),
     };
     start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
-    let forgotten = runtime()?.block_on(forget::run(&config, station, forecastd_journal::forget))?;
+    let has_rows = |path: &std::path::Path, station: &StationName| {
+        forecastd_journal::stations(path).map(|known| known.contains(station))
+    };
+    let forgotten =
+        runtime()?.block_on(forget::run(&config, station, has_rows, forecastd_journal::forget))?;
     writeln!(stdout(), "{forgotten}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -46,19 +46,21 @@ async fn retained(mosquitto: &Mosquitto, last: &str) -> Vec<String> {
     topics
 }
 
+/// Forgets a station of which the journal has rows before anything is done, and then when they are to be removed.
 async fn forget(
     config: &Config,
     station: &str,
-    had_rows: bool,
+    rows: (bool, bool),
 ) -> Result<Forgotten, ForgetError<Infallible>> {
     let expected = config.journal.path.clone();
     let station = StationName::new(station).unwrap();
     let of = station.clone();
-    forget::run(config, &station, move |path, station| {
+    let has_rows = move |_: &Path, _: &StationName| Ok(rows.0);
+    let forget_rows = move |path: &Path, station: &StationName| {
         assert_eq!((path, station), (expected.as_path(), &of));
-        Ok(had_rows)
-    })
-    .await
+        Ok(rows.1)
+    };
+    forget::run(config, &station, has_rows, forget_rows).await
 }
 
 #[tokio::test]
@@ -72,7 +74,8 @@ async fn a_stations_topics_are_emptied_and_those_of_its_neighbours_are_not() {
         retain(&mosquitto, topic).await;
     }
     let mut daemon = Client::connect(&mosquitto, "daemon", &["weather/+/reading"]).await;
-    let forgotten = forget(&config(mosquitto.port(), Path::new("/j.sqlite")), "roof", true).await.unwrap();
+    let forgotten =
+        forget(&config(mosquitto.port(), Path::new("/j.sqlite")), "roof", (true, true)).await.unwrap();
 
     let told = daemon.message().await;
     assert_eq!((told.topic.as_str(), told.payload.as_ref()), ("weather/roof/reading", b"".as_slice()));
@@ -92,12 +95,31 @@ async fn a_stations_topics_are_emptied_and_those_of_its_neighbours_are_not() {
 async fn a_station_that_nobody_knows_is_said_to_be_unknown() {
     let mosquitto = Mosquitto::start(&Options::default());
     let config = config(mosquitto.port(), Path::new("/j.sqlite"));
-    let forgotten = forget(&config, "rof", false).await.unwrap();
+    let forgotten = forget(&config, "rof", (false, false)).await.unwrap();
     assert!(!forgotten.was_known());
     let text = forgotten.to_string();
     assert!(text.ends_with("neither broker nor journal knew a station \"rof\""), "{text}");
     // The journal alone may know it.
-    assert!(forget(&config, "roof", true).await.unwrap().was_known());
+    assert!(forget(&config, "roof", (true, true)).await.unwrap().was_known());
+}
+
+/// It was said to be "not in the journal", and unknown where nothing was retained.
+#[tokio::test]
+async fn rows_that_a_daemon_was_quicker_to_remove_are_said_to_be_removed() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let config = config(mosquitto.port(), Path::new("/j.sqlite"));
+    let forgotten = forget(&config, "roof", (true, false)).await.unwrap();
+    assert!(forgotten.was_known());
+    let text = forgotten.to_string();
+    assert!(
+        text.contains("removed from the journal /j.sqlite by the daemon that runs\nroof is forgotten"),
+        "{text}"
+    );
+}
+
+/// Nothing is known before, and nothing may be removed.
+fn absent(_: &Path, _: &StationName) -> Result<bool, Infallible> {
+    Ok(false)
 }
 
 fn untouched(_: &Path, _: &StationName) -> Result<bool, Infallible> {
@@ -115,7 +137,7 @@ async fn a_broker_that_refuses_leaves_the_journal_as_it_is() {
     let mosquitto = Mosquitto::start(&Options { lines, ..Options::default() });
     let config = config(mosquitto.port(), Path::new("/j.sqlite"));
     let station = StationName::new("roof").unwrap();
-    let error = forget::run(&config, &station, untouched).await.unwrap_err();
+    let error = forget::run(&config, &station, absent, untouched).await.unwrap_err();
     assert!(
         matches!(&error, ForgetError::Refused { topic, .. } if topic == "weather/roof/reading"),
         "{error}"
@@ -127,7 +149,7 @@ async fn a_broker_that_is_away_leaves_the_journal_as_it_is() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = config(port, Path::new("/j.sqlite"));
     let station = StationName::new("roof").unwrap();
-    let error = forget::run(&config, &station, untouched).await.unwrap_err();
+    let error = forget::run(&config, &station, absent, untouched).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("no broker at mqtt://127.0.0.1:{port}: ")), "{error}");
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP server as Prometheus, a load balancer and a stranger see it.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,13 +35,17 @@ async fn start() -> Running {
 }
 
 async fn start_within(limits: Limits) -> Running {
+    // Nobody owns stations here: whoever asks for them is told that the daemon is starting or ending.
+    let (questions, _) = http::questions();
+    start_asking(limits, questions).await
+}
+
+async fn start_asking(limits: Limits, questions: http::Questions) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let metrics = Arc::new(Metrics::new());
     let health = Arc::new(Health::new());
-    // Nobody owns stations here: whoever asks for them is told that the daemon is starting or ending.
-    let (questions, _) = http::questions();
     let providers = Providers {
         metrics: Arc::clone(&metrics),
         health: Arc::clone(&health),
@@ -198,6 +203,8 @@ async fn a_browser_is_told_what_it_may_do_and_asks_for_a_file_that_it_has_in_vai
     }
     tags.dedup();
     let [tag] = &tags[..] else { panic!("files of one version: {tags:?}") };
+    // The header was read in lower case.
+    let tag = tag.replacen("w/", "W/", 1);
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = format!(
         "GET /page/main.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\nConnection: close\r\n\r\n"
@@ -299,10 +306,18 @@ async fn a_body_that_never_comes_holds_up_neither_the_answer_nor_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_beyond_the_bound_wait_until_one_of_the_others_ends() {
-    let server = start_within(Limits { connections: 2, ..patient() }).await;
-    let first = TcpStream::connect(server.address).await.unwrap();
-    let second = TcpStream::connect(server.address).await.unwrap();
+async fn connections_beyond_the_bound_wait_until_one_of_those_that_are_served_ends() {
+    // Kept, and never answered.
+    let (questions, mut asked) = http::questions();
+    let server = start_asking(Limits { connections: 2, ..patient() }, questions).await;
+    let request = b"GET /api/v1/stations HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let (mut first, mut second) = (
+        TcpStream::connect(server.address).await.unwrap(),
+        TcpStream::connect(server.address).await.unwrap(),
+    );
+    first.write_all(request).await.unwrap();
+    second.write_all(request).await.unwrap();
+    let _both = (asked.recv().await.unwrap(), asked.recv().await.unwrap());
     let third = server.request("GET", "/healthz");
     tokio::pin!(third);
     let minutes = Duration::from_secs(30 * 60);
@@ -310,6 +325,86 @@ async fn connections_beyond_the_bound_wait_until_one_of_the_others_ends() {
     drop(first);
     assert_eq!(third.await.0, 200);
     drop(second);
+}
+
+/// Sixty-four of them kept the page and the metrics from everybody for ten seconds, and again and again.
+#[tokio::test]
+async fn a_neighbour_who_sends_half_of_many_heads_keeps_nobody_out() {
+    let server = start_within(patient()).await;
+    let mut neighbours = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow").await.unwrap();
+        neighbours.push(stream);
+    }
+    // Nothing of theirs ends by itself within an hour.
+    for path in ["/healthz", "/metrics", "/"] {
+        assert_eq!(server.request("GET", path).await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn clients_between_two_requests_make_room_for_one_who_asks() {
+    let server = start_within(Limits { connections: 4, ..patient() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "answered");
+        }
+        idle.push(stream);
+    }
+    assert_eq!(server.request("GET", "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_gzip_gets_the_same_in_fewer_bytes() {
+    let server = start().await;
+    populate(&server.metrics);
+    for path in ["/page/main.js", "/page/style.css", "/metrics", "/api/v1/openapi.json"] {
+        let (_, plain_header, plain) = server.request("GET", path).await;
+        assert!(plain_header.contains("vary: accept-encoding"), "{plain_header}");
+        assert!(!plain_header.contains("content-encoding"), "{plain_header}");
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        let header = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        assert!(header.contains("content-encoding: gzip"), "{header}");
+        let length: usize =
+            header.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+        assert_eq!(length, answer.len() - end, "{path}");
+        assert!(length < plain.len(), "{path}: {length} of {}", plain.len());
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&answer[end..]).read_to_string(&mut text).unwrap();
+        if path != "/metrics" {
+            assert_eq!(text, plain, "{path}");
+        }
+        assert!(text.len() >= plain.len() / 2, "{path}");
+    }
+    // Too short to be worth it.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request =
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\nok\n") && !answer.contains("gzip"), "{answer}");
+}
+
+#[tokio::test]
+async fn numbers_in_metrics_have_the_digits_that_were_measured() {
+    let server = start().await;
+    let station = StationName::new("roof").unwrap();
+    server.metrics.station_reading(&station, Timestamp::UNIX_EPOCH, Some(12.3));
+    let (_, _, body) = server.request("GET", "/metrics").await;
+    assert!(body.lines().any(|line| line.ends_with("{station=\"roof\"} 12.3")), "{body}");
 }
 
 /// Eight hundred idle connections stayed for ever, and each held a descriptor.

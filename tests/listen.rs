@@ -4,6 +4,7 @@ use std::path::Path;
 
 use forecastd::command::listen::{self, ListenError, ListenOptions};
 use forecastd::config::Config;
+use forecastd_core::StationName;
 use forecastd_mqtt::{Message, News, Purpose, Session, SessionEvent};
 use forecastd_testkit::mosquitto::{Mosquitto, Options};
 use forecastd_testkit::patience::PATIENCE;
@@ -95,6 +96,32 @@ async fn what_is_heard_is_written_as_a_source_that_a_configuration_takes() {
     let config = Config::from_text(&written, folder.path(), [("", ""); 0]).unwrap();
     assert_eq!(config.sources.len(), 1);
     assert_eq!(config.filters(), ["weather/+/reading", "tele/roof/SENSOR"]);
+    // A second time it is said that it is there.
+    let (text, result) = hear(&mosquitto, &options(Some(&path))).await;
+    result.unwrap();
+    assert!(text.contains("nothing written: "), "{text}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+}
+
+#[tokio::test]
+async fn the_station_has_the_name_that_its_owner_gives_it_and_forecastd_s_own_topics_are_no_station() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let own = ("forecast/roof/temperature", r#"{"temperature_c":7.25,"issued_at":"2026-11-25T14:00:00Z"}"#);
+    let reading = ("weather/roof/reading", r#"{"time":"2026-11-25T14:00:00Z","air_temperature_c":7.25}"#);
+    retain(&mosquitto, &[own, ("tele/roof/SENSOR", TASMOTA), reading, ("zzz", "last")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forecastd.toml");
+    let asked = ListenOptions { station: Some(StationName::new("Dach").unwrap()), ..options(Some(&path)) };
+    let (text, result) = hear(&mosquitto, &asked).await;
+    result.unwrap();
+    assert!(text.contains("forecast/roof/temperature (forecastd's own)"), "{text}");
+    assert!(text.contains("weather/roof/reading (read without a source)"), "{text}");
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written.contains("station = \"Dach\"\n"), "{written}");
+    assert!(written.contains("topic = \"tele/roof/SENSOR\"\n"), "{written}");
+    let renamed = ListenOptions { station: Some(StationName::new("Hof").unwrap()), ..options(Some(&path)) };
+    let error = hear(&mosquitto, &renamed).await.1.unwrap_err().to_string();
+    assert!(error.contains("with the station \"Dach\""), "{error}");
 }
 
 #[tokio::test]

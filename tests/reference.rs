@@ -79,7 +79,13 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
         "km",
         "how far away the model's site is, where `model.anywhere` lets it run",
     ),
-    ("station_status", "newest_reading", "RFC 3339, UTC", "the time of the newest reading"),
+    (
+        "station_status",
+        "newest_reading",
+        "RFC 3339, UTC",
+        "the time of the newest reading when this was published: on a change, and at least once an hour; the forecast's `issued_at` \
+         follows every reading",
+    ),
     ("station_status", "place.latitude_deg", "° north", "where the station stands"),
     ("station_status", "place.longitude_deg", "° east", "where the station stands"),
     ("station_status", "place.elevation_m", "m", "its elevation above sea level, where it is known"),

@@ -30,6 +30,24 @@ fn simulated(folder: &Path, days: usize) -> PathBuf {
     path
 }
 
+#[cfg(feature = "train")]
+#[test]
+fn the_test_part_stands_before_the_validation_part_and_the_verdict_before_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = simulated(folder.path(), 120);
+    let (page, out) = (folder.path().join("report.html"), folder.path().join("ridge.onnx"));
+    let place = ["--latitude", "50", "--longitude", "10", "--ship-anyway"];
+    let files = [("--csv", &csv), ("--report", &page), ("--out", &out)];
+    let files = files.map(|(option, path)| [option, path.to_str().unwrap()]);
+    run(&[&["train", "--quiet", "--experiment", "ridge"], &place[..], &files.concat()].concat());
+    let page = std::fs::read_to_string(page).unwrap();
+    assert_well_formed(&page);
+    let places = ["class=\"verdict ", "Forecasts of the test part", "Forecasts of the validation part"]
+        .map(|text| page.find(text).unwrap_or_else(|| panic!("{text}")));
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(page.contains("which it had never seen"));
+}
+
 /// Fails unless every tag that is opened is closed in order, and nothing is fetched from elsewhere.
 fn assert_well_formed(page: &str) {
     let without_end = ["!doctype", "meta", "line", "rect", "path", "tr", "td", "th"];
@@ -70,7 +88,7 @@ fn scoring_shows_the_record_and_the_forecasts_on_one_page_that_needs_nothing_els
     run(&[&arguments[..], &[folder.to_str().unwrap()]].concat());
     let alone = std::fs::read_to_string(folder.join("whole-mean-absolute-error-by-lead.svg")).unwrap();
     assert_well_formed(&alone.replace("http://www.w3.org/2000/svg", ""));
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 5);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 6);
     let page = std::fs::read_to_string(page).unwrap();
     assert_well_formed(&page);
     assert!(page.contains("&lt;simulated&gt; &amp; &quot;quoted&quot;.csv"));
@@ -79,8 +97,9 @@ fn scoring_shows_the_record_and_the_forecasts_on_one_page_that_needs_nothing_els
         "Temperature over the first ten days",
         "Mean absolute error by lead",
         "Forecasts and observations",
-        "Mean absolute error by hour",
-        "Mean absolute error by month",
+        "One forecast",
+        "Error saved by hour",
+        "Error saved by month",
         "Calibration of the quantiles",
     ] {
         assert!(page.contains(&format!("aria-label=\"{picture}\"")), "{picture}");
@@ -119,6 +138,9 @@ fn training_shows_the_losses_of_every_experiment_and_keeps_the_test_part_shut() 
         assert!(page.contains(&format!("aria-label=\"{picture}\"")), "{picture}");
     }
     assert!(page.contains("the validation part") && !page.contains("Forecasts of the test part"));
+    let verdict = page.find("class=\"verdict ").unwrap();
+    assert!(verdict < page.find("<h2>").unwrap(), "the verdict is read first");
+    assert!(page.contains("the test part is kept shut until a model is written"));
     assert!(page.contains("<td>persistence<td>"));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.lines().any(|line| line.starts_with("ridge")), "{text}");

@@ -170,3 +170,19 @@ fn features_are_those_that_the_record_has_and_files_cannot_overwrite_each_other(
     let no_place = error(&["--csv", csv, "--out", out.to_str().unwrap()]);
     assert!(no_place.contains("it is not known where the station stands"), "{no_place}");
 }
+
+/// The archive's library printed beside our message, and the message said its cause twice.
+#[test]
+fn a_full_disk_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = simulated(folder.path(), 30);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_forecastd"))
+        .args(["windows", "--latitude", "50", "--longitude", "10", "--out", "/dev/full", "--csv"])
+        .arg(&csv)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("No space left").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

@@ -1,6 +1,7 @@
 //! Forgets a station that was renamed or retired: its retained topics at the broker and its rows in the journal.
 //!
-//! A daemon that runs forgets it, too: to it, an empty retained message on the station's reading topic says so.
+//! A daemon that runs forgets it, too: to it, an empty retained message on the station's reading topic says so. It is often the
+//! first to remove the rows, so that the journal is looked into before anything is emptied.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -72,14 +73,25 @@ pub struct Forgotten {
     pub emptied: Vec<String>,
     /// Of these, the ones that were seen to hold something. A user who may not read them sees none.
     pub held: Vec<String>,
-    /// The journal's file and whether it knew the station; none when the configuration has no journal.
-    pub journal: Option<(PathBuf, bool)>,
+    /// The journal's file and what became of the station's rows; none when the configuration has no journal.
+    pub journal: Option<(PathBuf, Rows)>,
+}
+
+/// What became of a station's rows in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// They were removed.
+    Removed,
+    /// They were there before, and a daemon that runs was quicker in removing them.
+    RemovedByDaemon,
+    /// There were none.
+    None,
 }
 
 impl Forgotten {
     /// Whether broker or journal knew the station.
     pub fn was_known(&self) -> bool {
-        !self.held.is_empty() || self.journal.as_ref().is_some_and(|(_, had_rows)| *had_rows)
+        !self.held.is_empty() || self.journal.as_ref().is_some_and(|(_, rows)| *rows != Rows::None)
     }
 }
 
@@ -93,8 +105,13 @@ impl fmt::Display for Forgotten {
             writeln!(formatter, "  {topic}{note}")?;
         }
         match journal {
-            Some((path, true)) => writeln!(formatter, "removed from the journal {}", path.display())?,
-            Some((path, false)) => writeln!(formatter, "not in the journal {}", path.display())?,
+            Some((path, Rows::Removed)) => {
+                writeln!(formatter, "removed from the journal {}", path.display())?
+            }
+            Some((path, Rows::RemovedByDaemon)) => {
+                writeln!(formatter, "removed from the journal {} by the daemon that runs", path.display())?;
+            }
+            Some((path, Rows::None)) => writeln!(formatter, "not in the journal {}", path.display())?,
             None => writeln!(formatter, "there is no journal")?,
         }
         if self.was_known() {
@@ -109,13 +126,15 @@ impl fmt::Display for Forgotten {
 }
 
 /// Empties the station's topics at the broker of `config`, then removes its rows from the journal with `forget_rows`, which
-/// is given the journal's file and says whether it knew the station.
+/// is given the journal's file and says whether it knew the station. `has_rows` says so before anything is done, as a daemon
+/// that runs may remove them in between.
 ///
 /// # Errors
 /// [`ForgetError`]; the rows remain when the broker is away or refuses, so that nothing is half forgotten without a word.
 pub async fn run<E: std::error::Error + Send + 'static>(
     config: &Config,
     station: &StationName,
+    has_rows: impl FnOnce(&Path, &StationName) -> Result<bool, E> + Send + 'static,
     forget_rows: impl FnOnce(&Path, &StationName) -> Result<bool, E> + Send + 'static,
 ) -> Result<Forgotten, ForgetError<E>> {
     let name = station.as_str();
@@ -127,6 +146,8 @@ pub async fn run<E: std::error::Error + Send + 'static>(
     let discovery = discovery.map(|discovery| discovery.config.topic(&object_id(station)));
     let outputs: Vec<String> = outputs.into_iter().chain(discovery).collect();
 
+    // What is wrong with the file is said when rows are to be removed.
+    let had_rows = with_journal(config, station, has_rows).await.is_some_and(|rows| rows.unwrap_or(false));
     let mut settings = config.mqtt.clone();
     settings.client_id = format!("forecastd-forget-{:08x}", rand::random::<u32>());
     // Nothing is to be kept for this client.
@@ -149,20 +170,29 @@ pub async fn run<E: std::error::Error + Send + 'static>(
     }
     handle.stop(GOODBYE).await;
 
-    let mut journal = None;
-    if config.journal.enabled {
-        let path = config.journal.path.clone();
-        let rows = {
-            let (path, station) = (path.clone(), station.clone());
-            tokio::task::spawn_blocking(move || forget_rows(&path, &station)).await
-        };
-        let rows = rows.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        match rows {
-            Ok(had_rows) => journal = Some((path, had_rows)),
-            Err(source) => return Err(ForgetError::Journal { path, source }),
-        }
-    }
+    let path = config.journal.path.clone();
+    let journal = match with_journal(config, station, forget_rows).await {
+        None => None,
+        Some(Err(source)) => return Err(ForgetError::Journal { path, source }),
+        Some(Ok(true)) => Some((path, Rows::Removed)),
+        Some(Ok(false)) if had_rows => Some((path, Rows::RemovedByDaemon)),
+        Some(Ok(false)) => Some((path, Rows::None)),
+    };
     Ok(Forgotten { station: station.clone(), broker, emptied, held, journal })
+}
+
+/// Does something with the journal's file, in a thread where that may take its time; `None` where there is no journal.
+async fn with_journal<Done: Send + 'static>(
+    config: &Config,
+    station: &StationName,
+    work: impl FnOnce(&Path, &StationName) -> Done + Send + 'static,
+) -> Option<Done> {
+    if !config.journal.enabled {
+        return None;
+    }
+    let (path, station) = (config.journal.path.clone(), station.clone());
+    let done = tokio::task::spawn_blocking(move || work(&path, &station)).await;
+    Some(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
 }
 
 /// How emptying came out.

@@ -1,8 +1,11 @@
 //! What arrives on a broker, what each preset makes of it, and the `[[source]]` for it: what a new user runs first.
 
+mod append;
 mod findings;
+mod heard;
+mod own;
+mod statestream;
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +13,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Config;
-use findings::Findings;
+use append::{Appended, append};
+use findings::{Findings, NoChoice};
+use forecastd_core::StationName;
 use forecastd_mapping::{Auto, Message};
 use forecastd_mqtt::{DisconnectReason, News, Purpose, Session, SessionError, SessionEvent};
+use own::OwnTopics;
 
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -38,9 +44,13 @@ pub struct ListenOptions {
     /// The preset to write
     #[arg(long, value_name = "NAME", requires = "write")]
     pub preset: Option<String>,
-    /// The station to write, where there are several
-    #[arg(long, value_name = "NAME", requires = "write")]
-    pub station: Option<String>,
+    /// The station to write, where several are heard; a name for it, where there is one
+    #[arg(long, value_name = "NAME", requires = "write", value_parser = station_name)]
+    pub station: Option<StationName>,
+}
+
+fn station_name(text: &str) -> Result<StationName, String> {
+    StationName::new(text).map_err(|error| error.to_string())
 }
 
 /// Why nothing can be listened to, or written.
@@ -63,6 +73,22 @@ pub enum ListenError {
     /// Nothing that was asked for was heard.
     #[error("nothing to write: no message was a reading of {0}")]
     NothingToWrite(String),
+    /// Several stations were heard, and none has the name that is wanted.
+    #[error("no station {wanted:?} was heard, and several could be given the name: {}; listen to one of them with --topic", .heard.join(", "))]
+    Several {
+        /// The name.
+        wanted: String,
+        /// The stations.
+        heard: Vec<String>,
+    },
+    /// The file gives the same messages to another station.
+    #[error("{path} has a [[source]] for these messages, with the station {station:?}: change the name there", path = .path.display())]
+    Other {
+        /// Which file.
+        path: PathBuf,
+        /// The station there.
+        station: String,
+    },
     /// The file cannot be written.
     #[error("{path}", path = .path.display())]
     Write {
@@ -97,6 +123,7 @@ pub async fn run(
     let (_publisher, mut inbox, handle) = Session::start(&settings, purpose)?;
     writeln!(output, "listening to {:?} at {address} for {} s", options.topic, options.seconds)?;
     let mut findings = Findings::default();
+    let own_topics = OwnTopics::new(config);
     let (mut was_connected, mut lost) = (false, None);
     let end = tokio::time::sleep(Duration::from_secs(u64::from(options.seconds)));
     tokio::pin!(end, interrupted);
@@ -112,7 +139,11 @@ pub async fn run(
             Some(SessionEvent::Message(message)) => {
                 let (topic, payload) = (message.topic.as_str(), &message.payload[..]);
                 let heard = Message { topic, payload, arrival: Timestamp::now() };
-                if let Some(line) = findings.add(&heard, auto.candidates(&heard)) {
+                let line = match own_topics.find(topic) {
+                    Some(own) => findings.add_own(topic, own),
+                    None => findings.add(&heard, auto.candidates(&heard)),
+                };
+                if let Some(line) = line {
                     writeln!(output, "{line}")?;
                 }
                 message.acknowledgement.complete();
@@ -133,24 +164,26 @@ pub async fn run(
     }
     findings.print(options.time_zone.as_deref(), options.elevation_m, output)?;
     if let Some(path) = &options.write {
-        let chosen =
-            findings.choose(options.preset.as_deref(), options.station.as_deref()).ok_or_else(|| {
-                let asked =
-                    [&options.preset, &options.station].into_iter().flatten().cloned().collect::<Vec<_>>();
-                ListenError::NothingToWrite(if asked.is_empty() {
-                    "any preset".to_owned()
-                } else {
-                    asked.join(", ")
-                })
-            })?;
-        let source = chosen.source(options.time_zone.as_deref(), options.elevation_m);
-        let write = || {
-            let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-            write!(file, "\n{source}")?;
-            file.sync_all()
-        };
-        write().map_err(|source| ListenError::Write { path: path.clone(), source })?;
-        writeln!(output, "\nwritten to {}", path.display())?;
+        let source = chosen_source(&findings, options)?;
+        let appended =
+            append(path, &source).map_err(|source| ListenError::Write { path: path.clone(), source })?;
+        match appended {
+            Appended::Written => writeln!(output, "\nwritten to {}", path.display())?,
+            Appended::StandsThere => {
+                writeln!(output, "\nnothing written: {} has this [[source]]", path.display())?
+            }
+            Appended::Other(station) => return Err(ListenError::Other { path: path.clone(), station }),
+        }
     }
     Ok(())
+}
+
+/// The source that is to be written.
+fn chosen_source(findings: &Findings, options: &ListenOptions) -> Result<String, ListenError> {
+    let (preset, station) = (options.preset.as_deref(), options.station.as_ref().map(StationName::as_str));
+    let chosen = findings.choose(preset, station).map_err(|reason| match (reason, station) {
+        (NoChoice::Several(heard), Some(wanted)) => ListenError::Several { wanted: wanted.to_owned(), heard },
+        _ => ListenError::NothingToWrite(preset.unwrap_or("any preset").to_owned()),
+    })?;
+    Ok(findings.source(&chosen, options.time_zone.as_deref(), options.elevation_m))
 }

@@ -5,9 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use forecastd_core::{Place, StationName};
+use forecastd_core::{Place, Precision, Recall, Restored, StationName};
 use forecastd_journal::JournalError;
-use forecastd_train::{TrainError, TrainOptions, run};
+use forecastd_train::{OwnGain, TrainError, TrainOptions, run};
+
+use jiff::Timestamp;
 
 use crate::BUILT_IN;
 use crate::config::Config;
@@ -46,8 +48,10 @@ pub enum RetrainError {
 /// The outcome for one station.
 #[derive(Debug)]
 enum Outcome {
-    /// A model was written.
-    Written(PathBuf),
+    /// A model was written, which gains this.
+    Written(PathBuf, Option<OwnGain>),
+    /// A model was learned that gains nothing, and not written.
+    NoGain(PathBuf, OwnGain),
     /// There is none, for this reason.
     Kept(String),
 }
@@ -76,7 +80,14 @@ pub fn retrain(
         let place = config.places.of(station);
         let outcome = train_one(config, station, place, &folder, interrupted);
         let line = match outcome {
-            Outcome::Written(path) => format!("{station}: written to {}", path.display()),
+            Outcome::Written(path, gain) => {
+                let gain = gain.map_or_else(String::new, |gain| format!(": {gain}"));
+                format!("{station}: written to {}{gain}", path.display())
+            }
+            Outcome::NoGain(path, gain) => {
+                let stays = if path.exists() { format!("; {} stays", path.display()) } else { String::new() };
+                format!("{station}: not written, as it gains too little: {gain}{stays}")
+            }
             Outcome::Kept(reason) => format!("{station}: {reason}"),
         };
         let written = writeln!(output, "{line}");
@@ -92,8 +103,17 @@ fn train_one(
     folder: &Path,
     interrupted: &AtomicBool,
 ) -> Outcome {
-    let Some(Place { site, .. }) = place else {
-        return Outcome::Kept("it is not known where it stands: [station.NAME] or [site]".to_owned());
+    // Where the configuration says it, that goes first; then what the station's payload says, which the trainer finds in the
+    // journal.
+    let site = match (place, says_where_it_stands(&config.journal.path, station)) {
+        (Some(Place { site, precision: Precision::Given }), _) => Some(site),
+        (_, Ok(true)) => None,
+        (Some(Place { site, .. }), Ok(false)) => Some(site),
+        (None, Ok(false)) => {
+            let wanted = "[station.NAME] or [site], or latitude_deg and longitude_deg in its payload";
+            return Outcome::Kept(format!("it is not known where it stands: {wanted}"));
+        }
+        (_, Err(error)) => return Outcome::Kept(format!("not trained: {}", chain(&error))),
     };
     let out = folder.join(format!("{}.onnx", file_stem(station)));
     let options = TrainOptions {
@@ -102,22 +122,29 @@ fn train_one(
         built_in: Some(BUILT_IN),
         journal: Some(config.journal.path.clone()),
         station: Some(station.to_string()),
-        latitude: Some(site.latitude_deg),
-        longitude: Some(site.longitude_deg),
-        elevation: site.elevation_m,
+        latitude: site.map(|site| site.latitude_deg),
+        longitude: site.map(|site| site.longitude_deg),
+        elevation: site.and_then(|site| site.elevation_m),
         name: Some(file_stem(station).chars().take(64).collect()),
         out: Some(out.clone()),
         ..TrainOptions::default()
     };
     match run(&options, interrupted, &mut ()) {
-        Ok(_) => Outcome::Written(out),
-        Err(
-            error @ (TrainError::TooLittle { .. }
-            | TrainError::NoOwnGain { .. }
-            | TrainError::NoStation { .. }),
-        ) => Outcome::Kept(error.to_string()),
+        Ok(summary) => Outcome::Written(out, summary.own),
+        Err(TrainError::NoOwnGain(gain)) => Outcome::NoGain(out, gain),
+        Err(error @ (TrainError::TooLittle { .. } | TrainError::NoStation { .. })) => {
+            Outcome::Kept(error.to_string())
+        }
         Err(error) => Outcome::Kept(format!("not trained: {}", chain(&error))),
     }
+}
+
+/// Whether the journal knows where a station stands.
+fn says_where_it_stands(journal: &Path, station: &StationName) -> Result<bool, JournalError> {
+    let never = Timestamp::MAX;
+    let wanted = Recall { station: station.clone(), readings_from: never, forecasts_from: never };
+    let found = forecastd_journal::recall(journal, &[wanted])?;
+    Ok(found.first().and_then(Restored::reported_place).is_some())
 }
 
 /// A station's name as that of a file and a model, different for different stations: every byte that is neither a letter, a

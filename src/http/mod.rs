@@ -4,6 +4,7 @@
 //! | room | holds |
 //! | --- | --- |
 //! | `connections` | what clients may take, so that broker and journal always find a descriptor |
+//! | `compression` | answers that a client takes compressed |
 //! | `question` | what is asked of the task that owns the stations |
 //! | `live` | what happens, told to those who listen |
 //! | `events` | the same as server-sent events, for a bounded number of clients |
@@ -12,6 +13,7 @@
 //! | `operator` | `/metrics`, `/healthz`, `/readyz` |
 
 mod api;
+mod compression;
 mod connections;
 mod events;
 mod live;
@@ -89,6 +91,7 @@ pub async fn serve(
         .nest("/api/v1", api::routes())
         .with_state(shared)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(compression::compress))
         .layer(middleware::from_fn(page::say_what_browsers_may_do))
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {
             match timeout(response_limit, next.run(request)).await {

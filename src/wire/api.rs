@@ -168,7 +168,7 @@ pub fn observation(time: Timestamp, values: &Values) -> Map<String, Value> {
 }
 
 /// The number that has the same shortest decimal digits: 0.71, not 0.7099999785423279.
-fn decimal(value: f32) -> f64 {
+pub(crate) fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }
 
@@ -331,6 +331,58 @@ impl ScoreRow {
 /// The rolling scores by lead, as rows.
 pub fn score_rows<'scores>(leads: impl Iterator<Item = (u32, &'scores LeadScores)>) -> Vec<ScoreRow> {
     leads.map(|(lead_h, scores)| ScoreRow::new(lead_h, scores)).collect()
+}
+
+/// What is a row of a table.
+pub trait Row: Serialize {
+    /// Its columns, in order: what stands above a table that has no row too.
+    const COLUMNS: &'static [&'static str];
+}
+
+impl Row for Past {
+    const COLUMNS: &'static [&'static str] = &[
+        "issued_at",
+        "valid_at",
+        "source",
+        "model",
+        "temperature_c",
+        "low_c",
+        "high_c",
+        "persistence_c",
+        "yesterday_c",
+        "observed_c",
+    ];
+}
+
+impl Row for Day {
+    const COLUMNS: &'static [&'static str] = &[
+        "date",
+        "forecasts",
+        "hours",
+        "counted",
+        "mae_c",
+        "persistence_mae_c",
+        "yesterday_mae_c",
+        "coverage",
+    ];
+}
+
+impl Row for LeadRow {
+    const COLUMNS: &'static [&'static str] = &["valid_at", "lead_h", "temperature_c", "low_c", "high_c"];
+}
+
+impl Row for ScoreRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "lead_h",
+        "forecasts",
+        "mae_c",
+        "rmse_c",
+        "bias_c",
+        "persistence_mae_c",
+        "yesterday_mae_c",
+        "skill",
+        "coverage",
+    ];
 }
 
 /// The card of a model.

@@ -69,6 +69,26 @@ async fn the_one_station_is_shown_at_once_with_now_the_hours_ahead_and_how_good_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn experts_and_quantities_are_said_in_words() {
+    let world = World::start_with(|installation| installation.set("forecast.experts", true)).await;
+    world.fill("roof", 5 * 24, days_and_nights).await;
+    let browser = open(&world, DESK, None);
+    browser.shows("same as at this time yesterday").await;
+    let listed =
+        browser.run("return document.querySelector('.weights').innerText").as_str().unwrap().to_owned();
+    for part in ["same as now", "yesterday’s course, moved to now", "model"] {
+        assert!(listed.contains(part), "{part:?} in {listed}");
+    }
+    for name in ["persistence", "mixture", "linear"] {
+        assert!(!listed.contains(name), "{name:?} in {listed}");
+    }
+    let text = browser.text();
+    assert!(text.contains("temperature; the last") && !text.contains("air temperature"), "{text}");
+    assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+    is_quiet(&browser);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_comes_while_the_page_is_open_is_seen_without_a_reload() {
     let world = World::start().await;
     world.fill("roof", 4, |_| 10.0).await;
@@ -109,7 +129,7 @@ async fn what_is_missing_while_it_warms_up_is_said() {
     world.fill("roof", 0, |_| 10.0).await;
     let browser = open(&world, PHONE, None);
     browser.shows("Warming up.").await;
-    browser.shows("The model looks at the last 2 hours: 2 h of air temperature are still missing.").await;
+    browser.shows("The model looks at the last 2 hours: 2 h of temperature are still missing.").await;
     browser.shows("No forecast has been compared with what was observed yet").await;
     assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
     is_quiet(&browser);

@@ -14,7 +14,7 @@ use forecastd_core::{Batch, Entry, Next, Place, Quantity, Setup, Site, Station, 
 use forecastd_journal::{Journal, JournalError, Observer, Retention, Store};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_train::{TrainOptions, run};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Hours of every station: enough to choose and judge by.
 const HOURS: i64 = 2200;
@@ -148,8 +148,27 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
             Entry::Reading { station: station.clone(), time, values, slot_begins: time }
         })
     };
-    let entries =
+    let mut entries: Vec<Entry> =
         history("roof", 24 * 70).chain(history("new", 48)).chain(history("lost", 24 * 70)).collect();
+    // One that was another station before, in the tropics, and says itself where it stands.
+    let moved_at = Timestamp::from_second(BEGIN_S).unwrap();
+    let mut buoy = Station::new(StationName::new("buoy").unwrap(), Arc::new(artefact.description()));
+    buoy.sight(moved_at - SignedDuration::from_hours(24 * 70), Site::new(-3.0, 12.5));
+    buoy.sight(moved_at, site);
+    entries.extend((1..24 * 70).map(|hour| {
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, 28.0 + (hour % 24) as f32 / 10.0);
+        let time = moved_at - SignedDuration::from_hours(hour);
+        Entry::Reading { station: buoy.name().clone(), time, values, slot_begins: time }
+    }));
+    entries.extend(history("buoy", 24 * 70));
+    entries.push(Entry::State {
+        station: buoy.name().clone(),
+        state: buoy.state(),
+        readings_from: moved_at,
+        forecasts_from: moved_at,
+        active_at: moved_at,
+    });
     let retention = Retention { readings_days: 3650, forecasts_days: 60 };
     let writer = Journal::start(Store::new(&journal), retention, Quiet).unwrap();
     writer.write(Batch { id: 1, entries });
@@ -166,15 +185,20 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     retrain(&config, &AtomicBool::default(), &mut said).unwrap();
     let said = String::from_utf8(said).unwrap();
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].starts_with("lost: it is not known where it stands"), "{said}");
+    assert!(lines[0].starts_with("buoy: written to "), "{said}");
+    assert!(lines[1].starts_with("lost: it is not known where it stands"), "{said}");
     assert!(
-        lines[1].starts_with("new: ") && lines[1].contains("days of whole windows are too little"),
+        lines[2].starts_with("new: ") && lines[2].contains("days of whole windows are too little"),
         "{said}"
     );
-    assert!(lines[2].starts_with("roof: written to "), "{said}");
+    assert!(lines[3].starts_with("roof: written to "), "{said}");
+    assert!(lines[3].contains(" less than the model for any place ("), "what was gained is said: {said}");
     let specialist = Artefact::read(&folder.path().join("models.d/roof.onnx")).unwrap();
     assert_eq!(specialist.manifest.stations, ["roof"]);
     assert_eq!(specialist.manifest.window.site, Some(site));
+    let specialist = Artefact::read(&folder.path().join("models.d/buoy.onnx")).unwrap();
+    assert_eq!(specialist.manifest.window.site, Some(site));
+    assert_eq!(specialist.manifest.training.unwrap().first, moved_at, "none of the place before");
 }
 
 /// Takes what a journal tells.

@@ -64,7 +64,7 @@ pub use in_flight::{Completed, ModelWindow};
 pub use models::Adopted;
 use models::empty_history;
 use moves::Reported;
-pub use moves::Sighting;
+pub use moves::{ReportedPlace, Sighting};
 pub use readiness::Readiness;
 use rejected::EARLIEST_S;
 pub(crate) use rejected::looks_like_local_time;

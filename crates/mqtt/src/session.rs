@@ -157,7 +157,8 @@ async fn keep(
         shared.statistics.count_disconnect(&reason);
         let attempts = backoff.failures();
         let broker = settings.address();
-        let retry_in_s = retry_in.as_secs_f32();
+        // As a person would say it.
+        let retry_in_s = retry_in.as_millis().div_ceil(100) as f64 / 10.0;
         let likely = likely.ended(&reason, lasted, STABLE_AFTER);
         if reason.is_permanent() || reason.is_neglect() {
             error!(broker, %reason, likely, attempts, retry_in_s, "no connection to the broker");

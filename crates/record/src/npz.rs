@@ -3,8 +3,9 @@
 //! Source: numpy.org/doc, `numpy.lib.format`: the magic `\x93NUMPY`, version 1.0, the length of the header in two bytes, little
 //! endian, and the header, a Python literal padded with blanks to a multiple of 64 bytes that ends with a line feed.
 
-use std::io::{Error, Result, Seek, Write};
+use std::io::{Error, ErrorKind, Result, Seek, SeekFrom, Write};
 
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -31,12 +32,54 @@ impl Type {
 
 /// An archive that is being written.
 pub(crate) struct Npz<W: Write + Seek> {
-    zip: ZipWriter<W>,
+    zip: ZipWriter<Once<W>>,
+}
+
+/// A file that fails once: after that it takes everything, and keeps nothing. An archive that is given up is finished all the
+/// same by the library, which would print to standard error what it has been told already.
+struct Once<W> {
+    file: W,
+    has_failed: bool,
+}
+
+impl<W> Once<W> {
+    fn attempt<Done>(&mut self, instead: Done, work: impl FnOnce(&mut W) -> Result<Done>) -> Result<Done> {
+        if self.has_failed {
+            return Ok(instead);
+        }
+        let done = work(&mut self.file);
+        self.has_failed = matches!(&done, Err(error) if error.kind() != ErrorKind::Interrupted);
+        done
+    }
+}
+
+impl<W: Write> Write for Once<W> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.attempt(bytes.len(), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.attempt((), W::flush)
+    }
+}
+
+impl<W: Seek> Seek for Once<W> {
+    fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        self.attempt(0, |file| file.seek(to))
+    }
+}
+
+/// The error of the file itself, where it is that.
+fn of_zip(error: ZipError) -> Error {
+    match error {
+        ZipError::Io(error) => error,
+        other => Error::other(other),
+    }
 }
 
 impl<W: Write + Seek> Npz<W> {
     pub(crate) fn new(file: W) -> Npz<W> {
-        Npz { zip: ZipWriter::new(file) }
+        Npz { zip: ZipWriter::new(Once { file, has_failed: false }) }
     }
 
     /// Begins the array `name`; its numbers are written next, in C order, little endian.
@@ -54,7 +97,7 @@ impl<W: Write + Seek> Npz<W> {
             .last_modified_time(zip::DateTime::DEFAULT)
             // An array may have more than 4 GiB.
             .large_file(true);
-        self.zip.start_file(name, options).map_err(Error::other)
+        self.zip.start_file(name, options).map_err(of_zip)
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -62,7 +105,7 @@ impl<W: Write + Seek> Npz<W> {
     }
 
     pub(crate) fn finish(self) -> Result<W> {
-        self.zip.finish().map_err(Error::other)
+        Ok(self.zip.finish().map_err(of_zip)?.file)
     }
 }
 

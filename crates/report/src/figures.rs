@@ -2,6 +2,7 @@
 
 use jiff::tz::Offset;
 
+use crate::fan::Fan;
 use crate::scoring::cases::Case;
 use crate::scoring::lead_errors::PartErrors;
 use forecastd_core::ErrorSum;
@@ -38,6 +39,12 @@ pub struct PartFigures {
     pub errors: PartErrors,
     /// The longest lead, hours.
     pub lead_h: u32,
+    /// Forecasts that were nearer to the observation than persistence was.
+    pub nearer: u64,
+    /// Days (UTC) that have a forecast, of any lead.
+    pub days: u64,
+    /// A forecast such as the model usually makes.
+    pub fan: Option<Fan>,
     /// The first two weeks with as many forecasts as any: time that is forecast, seconds since 1970, and the case.
     pub weeks: Vec<(f64, Case)>,
     /// By hour of day.
@@ -63,6 +70,7 @@ impl PartFigures {
         let lead_h = errors.leads.last().map_or(0, |errors| errors.lead_h);
         let (mut by_hour, mut by_month) = ([Beside::default(); 24], [Beside::default(); 12]);
         let mut by_time: Vec<(f64, Case)> = Vec::new();
+        let mut nearer = 0;
         for case in cases.iter().filter(|case| case.lead_h == lead_h) {
             let valid: Slot = case.origin + grid.hours_to_slots(lead_h);
             let time = grid.time(valid);
@@ -76,13 +84,22 @@ impl PartFigures {
                 beside.model.add(case.model_c, case.observed_c);
                 beside.persistence.add(case.persistence_c, case.observed_c);
             }
+            let error = |forecast_c: f64| (forecast_c - case.observed_c).abs();
+            nearer += u64::from(error(case.model_c) < error(case.persistence_c));
             by_time.push((time.as_second() as f64, *case));
         }
+        let day = |case: &Case| grid.time(case.origin).as_second().div_euclid(86_400);
+        let mut days: Vec<i64> = cases.iter().map(day).collect();
+        days.sort_unstable();
+        days.dedup();
         let weeks = by_time[fullest(&by_time)].to_vec();
         let calibration = errors.leads.iter().filter_map(|errors| calibration(cases, errors.lead_h));
         PartFigures {
             errors: errors.clone(),
             lead_h,
+            nearer,
+            days: days.len() as u64,
+            fan: None,
             weeks,
             by_hour,
             by_month,
@@ -93,6 +110,13 @@ impl PartFigures {
             },
             calibration: calibration.collect(),
         }
+    }
+}
+
+impl PartFigures {
+    /// The same, with one forecast to show.
+    pub fn with_fan(self, fan: Option<Fan>) -> PartFigures {
+        PartFigures { fan, ..self }
     }
 }
 

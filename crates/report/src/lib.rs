@@ -2,14 +2,17 @@
 
 mod chart;
 mod experiment;
+mod fan;
 mod figures;
 mod page;
 mod picture;
 mod report;
 mod scoring;
 mod ticks;
+mod verdict;
 
 pub use experiment::{Experiment, Training};
+pub use fan::{Fan, FanLead};
 pub use figures::{Beside, Calibration, PartFigures};
 pub use report::Report;
 pub use scoring::cases::{Case, cases};

@@ -5,10 +5,12 @@ use std::fmt;
 use jiff::tz::Offset;
 
 use forecastd_core::PROGRAM;
+use forecastd_record::Part;
 
 use crate::chart::{CHART_STYLE, Chart, Escaped};
 use crate::figures::PartFigures;
 use crate::report::Report;
+use crate::verdict::Verdict;
 
 /// What is around pictures.
 const PAGE_STYLE: &str = include_str!("page.css");
@@ -34,7 +36,8 @@ impl fmt::Display for Report {
             let (file, facts) = (Escaped(&overview.file), Escaped(&overview.facts));
             writeln!(formatter, "<p class=\"about\"><b>{file}</b>: {facts}</p>")?;
         }
-        for part in &self.parts {
+        self.verdict(formatter)?;
+        for part in self.parts_by_weight() {
             self.part(formatter, part)?;
         }
         if !self.experiments.is_empty() {
@@ -52,11 +55,50 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// The parts, the one that says most first: the test part, which the model has not been chosen by.
+    fn parts_by_weight(&self) -> Vec<&PartFigures> {
+        let mut parts: Vec<&PartFigures> = self.parts.iter().collect();
+        parts.sort_by_key(|part| part.errors.part == Part::Validation);
+        parts
+    }
+
+    /// In words, what there is to know.
+    fn verdict(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = self.parts_by_weight().first().and_then(|part| Verdict::new(part));
+        let Some(verdict) = verdict else {
+            if !self.experiments.is_empty() {
+                writeln!(
+                    formatter,
+                    "<section class=\"verdict\"><p><b>Nothing was trained that could become a model of a station; the table has \
+                     what was tried.</b></p></section>"
+                )?;
+            }
+            return Ok(());
+        };
+        // A number and its unit stay together.
+        let joined =
+            |text: &str| text.replace(" °C", "\u{a0}°C").replace(" %", "\u{a0}%").replace(" h.", "\u{a0}h.");
+        let class = if verdict.is_good { "verdict good" } else { "verdict poor" };
+        writeln!(
+            formatter,
+            "<section class=\"{class}\">\n<p><b>{}</b></p>\n<ul>",
+            joined(&verdict.headline)
+        )?;
+        for sentence in &verdict.sentences {
+            writeln!(formatter, "<li>{}</li>", joined(sentence))?;
+        }
+        writeln!(formatter, "</ul>\n</section>")
+    }
+
     fn part(&self, formatter: &mut fmt::Formatter<'_>, part: &PartFigures) -> fmt::Result {
         let errors = &part.errors;
         let (first, last) = errors.span;
         let date = |time: jiff::Timestamp| Offset::UTC.to_datetime(time).date();
-        writeln!(formatter, "<h2>Forecasts of the {} part</h2>", errors.part.name())?;
+        let of = match errors.part {
+            Part::Whole => "whole record".to_owned(),
+            part => format!("{} part", part.name()),
+        };
+        writeln!(formatter, "<h2>Forecasts of the {of}</h2>")?;
         writeln!(
             formatter,
             "<p class=\"about\">{} forecasts, {} to {}{}</p>",
@@ -82,11 +124,11 @@ impl Report {
                 "the same of \u{201c}same as now\u{201d}",
             )?;
             let skill = 100.0 * longest.model.skill(&longest.persistence);
-            tile(formatter, format!("{skill:.1} %").replace('-', "\u{2212}"), "less than that")?;
+            tile(formatter, format!("{skill:.1} %").replace('-', "\u{2212}"), "of that error saved")?;
             let bias = format!("{:+.2} °C", longest.model.bias()).replace('-', "\u{2212}");
             tile(formatter, bias, "mean error")?;
             if let Some(share) = longest.coverage.share() {
-                tile(formatter, format!("{:.1} %", 100.0 * share), "of outcomes within the interval")?;
+                tile(formatter, format!("{:.1} %", 100.0 * share), "of observations within the interval")?;
             }
             writeln!(formatter, "</div>")?;
         }
@@ -137,7 +179,7 @@ fn lead_table(formatter: &mut fmt::Formatter<'_>, part: &PartFigures) -> fmt::Re
     writeln!(formatter, "<details><summary>Every lead as numbers</summary><div class=\"wide\"><table>")?;
     writeln!(
         formatter,
-        "<thead><tr><th>lead<th>cases<th>model<th>persistence<th>yesterday<th>climatology<th>skill<th>within</tr></thead><tbody>"
+        "<thead><tr><th>lead<th>cases<th>model<th>same as now<th>yesterday<th>climatology<th>saved<th>within</tr></thead><tbody>"
     )?;
     let number = |value: f64, decimals: usize| {
         if value.is_finite() {

@@ -15,7 +15,17 @@ pub(crate) struct Tick {
 
 /// Round numbers between `low` and `high`, at most about `most` of them.
 pub(crate) fn of_numbers(low: f64, high: f64, most: usize) -> Vec<Tick> {
-    let step = round_step((high - low) / most.max(1) as f64);
+    multiples(low, high, round_step((high - low) / most.max(1) as f64))
+}
+
+/// Hours between `low` and `high` that divide the day, at most about `most` of them; days where there are more.
+pub(crate) fn of_hours(low: f64, high: f64, most: usize) -> Vec<Tick> {
+    let wanted = (high - low) / most.max(1) as f64;
+    let step = [1.0, 2.0, 3.0, 6.0, 12.0].into_iter().find(|&step| step >= wanted * (1.0 - 1e-9));
+    multiples(low, high, step.unwrap_or(24.0 * (wanted / 24.0).ceil().max(1.0)))
+}
+
+fn multiples(low: f64, high: f64, step: f64) -> Vec<Tick> {
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
     (first..=last)
@@ -45,11 +55,14 @@ enum Step {
     Years(i64),
     Months(i64),
     Days(i64),
+    Hours(i64),
 }
 
-/// Beginnings of years, months or days (UTC) between two times in seconds since 1970, at most `most` of them.
+/// Beginnings of years, months, days or some of their hours (UTC) between two times in seconds since 1970, at most `most` of them.
 pub(crate) fn of_times(low: f64, high: f64, most: usize) -> Vec<Tick> {
     let steps = [
+        Step::Hours(6),
+        Step::Hours(12),
         Step::Days(1),
         Step::Days(2),
         Step::Days(7),
@@ -85,10 +98,11 @@ fn of_step(low: f64, high: f64, step: Step, most: usize) -> Vec<Tick> {
             (Date::new(date.year(), month as i8, 1).ok(), Span::new().months(months))
         }
         Step::Days(days) => (Some(date), Span::new().days(days)),
+        Step::Hours(hours) => (Some(date), Span::new().hours(hours)),
     };
-    let mut next = begin;
+    let mut next = begin.map(|date| date.at(0, 0, 0, 0));
     while let Some(date) = next {
-        let Ok(time) = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)) else { break };
+        let Ok(time) = Offset::UTC.to_timestamp(date) else { break };
         let value = time.as_second() as f64;
         if value > high || ticks.len() >= most {
             break;
@@ -97,7 +111,8 @@ fn of_step(low: f64, high: f64, step: Step, most: usize) -> Vec<Tick> {
             let label = match step {
                 Step::Years(_) => date.strftime("%Y"),
                 Step::Months(_) => date.strftime("%b %Y"),
-                Step::Days(_) => date.strftime("%-d %b"),
+                Step::Hours(_) if date.hour() > 0 => date.strftime("%H:%M"),
+                Step::Days(_) | Step::Hours(_) => date.strftime("%-d %b"),
             };
             ticks.push(Tick { value, label: label.to_string() });
         }
@@ -123,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn hours_divide_the_day() {
+        assert_eq!(labels(&of_hours(1.0, 24.0, 5)), ["6", "12", "18", "24"]);
+        assert_eq!(labels(&of_hours(1.0, 6.0, 12)), ["1", "2", "3", "4", "5", "6"]);
+        assert_eq!(
+            labels(&of_hours(-48.0, 24.0, 7)),
+            ["\u{2212}48", "\u{2212}36", "\u{2212}24", "\u{2212}12", "0", "12", "24"]
+        );
+        assert_eq!(labels(&of_hours(0.0, 240.0, 5)), ["0", "48", "96", "144", "192", "240"]);
+    }
+
+    #[test]
     fn times_are_beginnings_of_years_months_or_days() {
         let seconds = |text: &str| text.parse::<Timestamp>().unwrap().as_second() as f64;
         let ticks = |from: &str, to: &str| of_times(seconds(from), seconds(to), 9);
@@ -133,5 +159,8 @@ mod tests {
         let days = ticks("2020-02-27T12:00:00Z", "2020-03-02T00:00:00Z");
         assert_eq!(labels(&days), ["28 Feb", "29 Feb", "1 Mar", "2 Mar"]);
         assert_eq!(days[0].value, seconds("2020-02-28T00:00:00Z"));
+        let hours = of_times(seconds("2020-02-28T15:00:00Z"), seconds("2020-03-01T15:00:00Z"), 5);
+        assert_eq!(labels(&hours), ["29 Feb", "12:00", "1 Mar", "12:00"]);
+        assert_eq!(hours[3].value, seconds("2020-03-01T12:00:00Z"));
     }
 }

@@ -7,7 +7,7 @@ use forecastd_core::WindowSpec;
 use forecastd_core::{FORMAT_VERSION, Manifest, Normalisation, PROGRAM, PartScores, Refit, Target, Training};
 use forecastd_model::{Artefact, EngineChoice, Runtime, onnx};
 use forecastd_record::{DEFAULT_SPLIT, Part, Record};
-use forecastd_report::{self, Case, PartErrors};
+use forecastd_report::{self, Case, Fan, PartErrors};
 
 use super::dataset::Dataset;
 use super::error::TrainError;
@@ -115,13 +115,15 @@ impl Candidate {
         }
     }
 
-    /// Every forecast of a part of the record, by the engine that is built in.
-    pub(crate) fn cases(&self, part: Part) -> Result<Vec<Case>, TrainError> {
+    /// Every forecast of a part of the record, by the engine that is built in, and one of them to show.
+    pub(crate) fn cases(&self, part: Part) -> Result<(Vec<Case>, Option<Fan>), TrainError> {
         let file = Artefact::assemble(self.model.clone(), &self.manifest(self.facts.experiment, Vec::new()))?;
         let artefact = Artefact::parse(&file)?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
         let slots = self.record.part(DEFAULT_SPLIT, part);
-        Ok(forecastd_report::cases(&artefact, &self.record, part, &slots, &runtime)?)
+        let cases = forecastd_report::cases(&artefact, &self.record, part, &slots, &runtime)?;
+        let fan = Fan::typical(&artefact, &self.record, &cases, &runtime)?;
+        Ok((cases, fan))
     }
 
     /// Sums up cases of a part.

@@ -13,6 +13,7 @@ use forecastd_report::EvaluateError;
 use super::checkpoint::CheckpointError;
 use super::dataset::DatasetError;
 use super::imdb::reviews::ReviewError;
+use super::summary::OwnGain;
 use super::world::{BaseError, PoolError};
 
 /// Why a run ends without what was asked for.
@@ -71,21 +72,8 @@ pub enum TrainError {
         needed: f64,
     },
     /// A station's own history adds nothing.
-    #[error(
-        "not written: on blocks of the history that were left out it errs by {own_c:.3} °C, the model for any place by \
-         {world_c:.3} °C, and it is better on {better} of {blocks} of them: keep that model; --ship-anyway writes it all the \
-         same"
-    )]
-    NoOwnGain {
-        /// Mean absolute error over all leads, °C.
-        own_c: f64,
-        /// That of the model for any place, °C.
-        world_c: f64,
-        /// Blocks on which it is better.
-        better: usize,
-        /// Blocks.
-        blocks: usize,
-    },
+    #[error("not written: {0}; keep that model, or write it all the same with --ship-anyway")]
+    NoOwnGain(OwnGain),
     /// A pool of stations cannot be read.
     #[error(transparent)]
     Pool(#[from] PoolError),

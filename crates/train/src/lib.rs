@@ -38,6 +38,6 @@ pub use checkpoint::{CheckpointError, CheckpointPlan};
 pub use error::TrainError;
 pub use options::TrainOptions;
 pub use run::{run, run_on_terminal};
-pub use summary::{ExperimentResult, ReviewResult, TrainSummary};
+pub use summary::{ExperimentResult, OwnGain, ReviewResult, TrainSummary};
 pub use task::{Style, Task};
 pub use window_cache::WindowCache;

@@ -107,6 +107,33 @@ pub struct ReviewResult {
     pub fit: FitRecord,
 }
 
+/// What a station's own history adds to the model for any place, on blocks of it that were left out in turn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OwnGain {
+    /// Mean absolute error over all leads, °C.
+    pub own_c: f64,
+    /// That of the model for any place, °C.
+    pub world_c: f64,
+    /// Blocks on which it is better.
+    pub better: usize,
+    /// Blocks.
+    pub blocks: usize,
+}
+
+/// In words.
+impl fmt::Display for OwnGain {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OwnGain { own_c, world_c, better, blocks } = self;
+        let saved = 100.0 * (1.0 - own_c / world_c);
+        let (share, word) = (saved.abs(), if saved < 0.0 { "more" } else { "less" });
+        write!(
+            formatter,
+            "on blocks of its history that were left out it errs by {own_c:.3} °C over all leads, {share:.1} % {word} than the \
+             model for any place ({world_c:.3} °C), and is better on {better} of {blocks}"
+        )
+    }
+}
+
 /// The results of a run.
 #[derive(Debug, Clone, Default)]
 pub struct TrainSummary {
@@ -116,6 +143,8 @@ pub struct TrainSummary {
     pub reviews: Vec<ReviewResult>,
     /// Errors of the model that was written, on the validation and test parts.
     pub parts: Vec<PartErrors>,
+    /// What a station's own history adds, where that was tried.
+    pub own: Option<OwnGain>,
     /// The model file that was written.
     pub written: Option<PathBuf>,
     /// The report that was written.
@@ -195,6 +224,9 @@ impl fmt::Display for TrainSummary {
                     if part.before_refit { " (before the refit)" } else { "" },
                 )?;
             }
+        }
+        if let Some(own) = &self.own {
+            writeln!(formatter, "{own}")?;
         }
         if let Some(written) = &self.written {
             writeln!(formatter, "written to {}", written.display())?;

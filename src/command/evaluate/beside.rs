@@ -24,6 +24,8 @@ pub struct BesideOthers {
     pub skipped: u64,
     /// What is wrong with the first of them.
     pub first_skipped: Option<String>,
+    /// Intervals that had their lower end above the upper, and were put in order.
+    pub crossed: u64,
     /// By part.
     pub comparisons: Vec<Comparison>,
 }
@@ -82,6 +84,7 @@ impl BesideOthers {
             matched,
             skipped: others.skipped,
             first_skipped: others.first_skipped,
+            crossed: others.crossed,
             comparisons,
         })
     }
@@ -114,17 +117,25 @@ impl BesideOthers {
             "given": self.given,
             "matched": self.matched,
             "skipped": self.skipped,
+            "crossed": self.crossed,
             "leads": self.lines(),
         })
     }
 
     pub(super) fn table(&self) -> String {
-        let BesideOthers { file, given, matched, skipped, first_skipped, comparisons } = self;
+        let BesideOthers { file, given, matched, skipped, first_skipped, crossed, comparisons } = self;
         let mut table = format!(
             "\n{file} beside the model: {matched} of {given} forecasts are made by the model too and were observed\n"
         );
         if let Some(first) = first_skipped {
             let _ = writeln!(table, "note: {skipped} rows are no forecasts, the first: {first}");
+        }
+        if *crossed > 0 {
+            let _ = writeln!(
+                table,
+                "note: {crossed} of {given} intervals had their lower end above the upper and were put in order; are two columns \
+                 mixed up?"
+            );
         }
         let percent = |coverage: &Coverage| {
             coverage.share().map_or("    -".to_owned(), |share| format!("{:4.1}%", 100.0 * share))

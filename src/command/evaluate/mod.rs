@@ -25,7 +25,7 @@ use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
 use forecastd_record::Faults;
 use forecastd_record::{Part, Record, RecordSource};
-use forecastd_report::{Comparison, Kinship, PartFigures, Report, parts_to_judge_by};
+use forecastd_report::{Comparison, Fan, Kinship, PartFigures, Report, parts_to_judge_by};
 
 pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
 
@@ -129,7 +129,8 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         }
         let of_part = PartErrors::new(&record, part, &artefact.manifest.lead_h, &cases);
         if draws {
-            figures.push(PartFigures::new(&record, site, &of_part, &cases, quantiles));
+            let fan = Fan::typical(&artefact, &record, &cases, &runtime)?;
+            figures.push(PartFigures::new(&record, site, &of_part, &cases, quantiles).with_fan(fan));
         }
         errors.push(of_part);
     }

@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use forecastd_core::Values;
-use forecastd_mapping::{Candidate, Message, Preset, TimeSource};
+use forecastd_core::{Unit, Values};
+use forecastd_mapping::{Candidate, Message};
+
+use super::heard::{Heard, last_but_one, quoted};
+use super::own::Own;
+use super::statestream::Statestreams;
 
 /// More topics than this are counted and not kept.
 const MOST_TOPICS: usize = 2000;
@@ -12,8 +16,6 @@ const MOST_TOPICS: usize = 2000;
 const UNREAD_SHOWN: usize = 20;
 /// As much of a payload is shown.
 const SHOWN_CHARACTERS: usize = 100;
-/// With more topics than this, a source listens to a pattern of them.
-const TOPICS_NAMED: usize = 12;
 
 /// What was heard.
 #[derive(Default)]
@@ -24,29 +26,41 @@ pub(super) struct Findings {
     heard: BTreeMap<(&'static str, String), Heard>,
     /// Topics that no preset reads, with the last payload.
     unread: BTreeMap<String, String>,
+    statestreams: Statestreams,
+    /// Topics that forecastd publishes on.
+    published: BTreeSet<String>,
+    /// Topics that forecastd reads without a source.
+    read: BTreeSet<String>,
 }
 
-/// What one preset reads of one station.
-#[derive(Clone)]
-pub(super) struct Heard {
-    preset: &'static Preset,
-    station: String,
-    messages: u64,
-    topics: Vec<String>,
-    values: Values,
-    example: String,
-    time_source: TimeSource,
-    /// How often this preset reads more than any other.
-    best: u64,
+/// Presets with topics that look alike: the one is taken where nothing tells that it is the other.
+const ESPHOME: &str = "esphome";
+const STATESTREAM: &str = "statestream";
+
+/// Why there is nothing to write.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoChoice {
+    /// Nothing was heard that fits.
+    Nothing,
+    /// None of the stations that were heard has the name, and it could be given to several.
+    Several(Vec<String>),
 }
 
 impl Findings {
     /// Adds a message and what the presets make of it, best first; gives a line to show where its topic is new.
     pub(super) fn add(&mut self, message: &Message<'_>, candidates: Vec<Candidate>) -> Option<String> {
         self.messages += 1;
+        self.statestreams.look_at(message.topic, message.payload);
         let payload = shown(&String::from_utf8_lossy(message.payload));
         let is_new = self.topics.len() < MOST_TOPICS && self.topics.insert(message.topic.to_owned());
-        let by = candidates.first().map_or("no preset", |best| best.preset.name);
+        let by = candidates.first().map_or("no preset", |best| {
+            let base = message.topic.split('/').next().unwrap_or_default();
+            if best.preset.name == ESPHOME && self.statestreams.has(base) {
+                STATESTREAM
+            } else {
+                best.preset.name
+            }
+        });
         let line = is_new.then(|| format!("{} {payload} ({by})", shown(message.topic)));
         if candidates.is_empty() {
             if self.unread.len() < MOST_TOPICS {
@@ -61,6 +75,7 @@ impl Findings {
                 station,
                 messages: 0,
                 topics: Vec::new(),
+                single: BTreeMap::new(),
                 values: Values::NONE,
                 example: payload.clone(),
                 time_source: decoded.time_source,
@@ -72,6 +87,13 @@ impl Findings {
             for (quantity, value) in decoded.values.iter() {
                 heard.values.set(quantity, value);
             }
+            let mut quantities = decoded.values.iter().map(|(quantity, _)| quantity);
+            if let (Some(quantity), None) = (quantities.next(), quantities.next())
+                && message.payload.len() <= SHOWN_CHARACTERS
+                && (heard.single.len() < MOST_TOPICS || heard.single.contains_key(message.topic))
+            {
+                heard.single.insert(message.topic.to_owned(), (quantity, message.payload.to_vec()));
+            }
             if heard.topics.len() < MOST_TOPICS && !heard.topics.iter().any(|topic| topic == message.topic) {
                 heard.topics.push(message.topic.to_owned());
             }
@@ -79,21 +101,68 @@ impl Findings {
         line
     }
 
-    /// What was heard of stations: presets that read more than any other first, of these the station that measures most.
+    /// Adds a topic of forecastd itself; gives a line to show where it is new.
+    pub(super) fn add_own(&mut self, topic: &str, own: Own) -> Option<String> {
+        self.messages += 1;
+        let (topics, what) = match own {
+            Own::Published => (&mut self.published, "forecastd's own"),
+            Own::Read => (&mut self.read, "read without a source"),
+        };
+        let is_new = topics.len() < MOST_TOPICS && topics.insert(topic.to_owned());
+        is_new.then(|| format!("{} ({what})", shown(topic)))
+    }
+
+    /// How often a preset reads more than any other, once it is known whose topics those are that two presets read.
+    fn best(&self, heard: &Heard) -> u64 {
+        match heard.preset.name {
+            ESPHOME if self.statestreams.has(&heard.station) => 0,
+            STATESTREAM if self.statestreams.has(&heard.station) => {
+                let alike = self.heard.get(&(ESPHOME, heard.station.clone()));
+                heard.best + alike.map_or(0, |alike| alike.best)
+            }
+            _ => heard.best,
+        }
+    }
+
+    /// What was heard of stations: presets that read more than any other first, of these the station that measures most. What is
+    /// known to be another program's is left out.
     fn ranked(&self) -> Vec<&Heard> {
-        let mut ranked: Vec<&Heard> = self.heard.values().collect();
+        let is_it = |heard: &&Heard| match heard.preset.name {
+            ESPHOME => !self.statestreams.has(&heard.station),
+            STATESTREAM => self.statestreams.has(&heard.station),
+            _ => true,
+        };
+        let mut ranked: Vec<&Heard> = self.heard.values().filter(is_it).collect();
         ranked.sort_by_key(|heard| {
-            std::cmp::Reverse((heard.best > 0, heard.values.iter().count(), heard.best))
+            let best = self.best(heard);
+            std::cmp::Reverse((best > 0, heard.values.iter().count(), best))
         });
         ranked
     }
 
-    /// What fits best, of a preset and a station if they are named.
-    pub(super) fn choose(&self, preset: Option<&str>, station: Option<&str>) -> Option<&Heard> {
-        self.ranked().into_iter().find(|heard| {
-            preset.is_none_or(|name| heard.preset.name == name)
-                && station.is_none_or(|name| heard.station == name)
-        })
+    /// What fits best, of a preset if it is named; of a station that was heard, or under a name for the only one.
+    pub(super) fn choose(&self, preset: Option<&str>, station: Option<&str>) -> Result<Heard, NoChoice> {
+        let mut fitting = self.ranked();
+        if let Some(name) = preset {
+            // Whoever names it knows better.
+            let named = self.heard.values().filter(|heard| heard.preset.name == name);
+            fitting.retain(|heard| heard.preset.name == name);
+            if fitting.is_empty() {
+                fitting = named.collect();
+            }
+        }
+        let first = *fitting.first().ok_or(NoChoice::Nothing)?;
+        let Some(name) = station else { return Ok(first.clone()) };
+        if let Some(heard) = fitting.iter().find(|heard| heard.station == name) {
+            return Ok((*heard).clone());
+        }
+        let could_be = |heard: &&&Heard| heard.preset.name == first.preset.name || self.best(heard) > 0;
+        let stations: BTreeSet<&String> =
+            fitting.iter().filter(could_be).map(|heard| &heard.station).collect();
+        match stations.len() {
+            1 => Ok(Heard { station: name.to_owned(), ..first.clone() }),
+            _ => Err(NoChoice::Several(stations.into_iter().cloned().collect())),
+        }
     }
 
     /// Prints what was heard and the sources for it.
@@ -111,7 +180,9 @@ impl Findings {
         }
         writeln!(output, "{}", counted(self.messages, "message"))?;
         for heard in self.ranked() {
-            let Heard { preset, station, messages, topics, values, example, .. } = heard;
+            let Heard { preset, station, messages, topics, example, .. } = heard;
+            let source = self.source(heard, time_zone, elevation_m);
+            let values = heard.values_by(&source);
             let name = shown(station);
             writeln!(
                 output,
@@ -127,8 +198,8 @@ impl Findings {
                 .map(|(quantity, value)| format!("{quantity} {value:.1} {}", quantity.unit()))
                 .collect();
             writeln!(output, "  {}", values.join(", "))?;
-            if heard.best > 0 {
-                for line in heard.source(time_zone, elevation_m).lines() {
+            if self.best(heard) > 0 {
+                for line in source.lines() {
                     writeln!(output, "    {line}")?;
                 }
             }
@@ -139,52 +210,42 @@ impl Findings {
                 writeln!(output, "  {} {payload}", shown(topic))?;
             }
         }
+        if !self.read.is_empty() {
+            let names: Vec<String> = self.read.iter().take(UNREAD_SHOWN).map(|topic| shown(topic)).collect();
+            let topics = counted(self.read.len() as u64, "topic");
+            writeln!(output, "\n{topics} that forecastd reads without a source: {}", names.join(", "))?;
+        }
+        if !self.published.is_empty() {
+            let topics = counted(self.published.len() as u64, "topic");
+            writeln!(output, "\n{topics} that forecastd itself publishes on")?;
+        }
         Ok(())
     }
-}
 
-impl Heard {
-    /// The source for it, as a configuration has it.
-    pub(super) fn source(&self, time_zone: Option<&str>, elevation_m: Option<f64>) -> String {
-        let quoted = |text: &str| {
-            format!("{:?}", text.chars().filter(|character| !character.is_control()).collect::<String>())
-        };
-        let mut lines = vec!["[[source]]".to_owned(), format!("preset = {}", quoted(self.preset.name))];
-        if self.topics.len() <= TOPICS_NAMED {
-            let mut topics: Vec<String> = self.topics.iter().map(|topic| quoted(topic)).collect();
-            topics.sort();
-            lines.push(match topics.as_slice() {
-                [one] => format!("topic = {one}"),
-                several => format!("topic = [{}]", several.join(", ")),
-            });
+    /// The source for what was heard of a station, as a configuration has it; a unit that was published and is not the preset's
+    /// is named.
+    pub(super) fn source(&self, heard: &Heard, time_zone: Option<&str>, elevation_m: Option<f64>) -> String {
+        let mut source = heard.source(time_zone, elevation_m);
+        if heard.preset.name != STATESTREAM {
+            return source;
         }
-        lines.push(format!("station = {}", quoted(&self.station)));
-        match (self.time_source, time_zone) {
-            (TimeSource::Arrival, _) => {}
-            (_, Some(zone)) if matches!(self.preset.name, "tasmota" | "rtl_433") => {
-                lines.push(format!("time = {{ time_zone = {} }}", quoted(zone)));
+        for (topic, (quantity, _)) in &heard.single {
+            let Some(name) = self.statestreams.unit(topic) else { continue };
+            let usual = Unit::of_quantity(quantity.unit(), *quantity).ok();
+            match Unit::of_quantity(name, *quantity) {
+                Ok(unit) if Some(unit) == usual => {}
+                Ok(_) => {
+                    source += &format!(
+                        "[[source.value]]\ntopic = {}\nquantity = \"{quantity}\"\nunit = {}\n",
+                        quoted(topic),
+                        quoted(name)
+                    );
+                }
+                Err(error) => source += &format!("# {}: {error}\n", shown(topic)),
             }
-            (TimeSource::Guessed, _) => {
-                lines.push(
-                    "# Times have no offset; set the station's zone, or the arrival tells it.".to_owned(),
-                );
-                lines.push("# time = { time_zone = \"Europe/Berlin\" }".to_owned());
-            }
-            (TimeSource::Payload, _) => {}
         }
-        if let Some(elevation) = elevation_m {
-            lines.push(format!("elevation_m = {elevation}"));
-        }
-        lines.join("\n") + "\n"
+        source
     }
-}
-
-/// The level of a topic that names a station where nothing else does: before the last.
-fn last_but_one(topic: &str) -> String {
-    let levels: Vec<&str> = topic.split('/').filter(|level| !level.is_empty()).collect();
-    levels
-        .get(levels.len().saturating_sub(2))
-        .map_or_else(|| "station".to_owned(), |level| (*level).to_owned())
 }
 
 /// A number of things.
@@ -232,7 +293,7 @@ mod tests {
         ] {
             let findings = heard(&messages);
             let best = findings.choose(None, None).unwrap();
-            let sources = Source::read_all(&best.source(None, Some(100.0))).unwrap();
+            let sources = Source::read_all(&findings.source(&best, None, Some(100.0))).unwrap();
             let (topic, payload) = messages[0];
             let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
             let decoded =
@@ -260,11 +321,71 @@ mod tests {
             assert!(text.contains(part), "no {part:?} in {text}");
         }
         assert!(!text.contains('\u{1b}'));
-        assert!(
-            findings.choose(Some("davis"), None).is_none() && findings.choose(None, Some("roof")).is_some()
-        );
+        assert!(findings.choose(Some("davis"), None).is_err() && findings.choose(None, Some("roof")).is_ok());
         let mut nothing = Vec::new();
         Findings::default().print(None, None, &mut nothing).unwrap();
         assert!(String::from_utf8(nothing).unwrap().starts_with("nothing arrived"));
+    }
+
+    #[test]
+    fn states_of_home_assistant_are_read_by_its_preset_in_the_units_that_it_publishes() {
+        let messages = [
+            ("ha/sensor/roof_temperature/state", "45.0"),
+            ("ha/sensor/roof_humidity/state", "81"),
+            ("ha/sensor/roof_temperature/unit_of_measurement", r#""\u00b0F""#),
+            ("ha/sensor/roof_humidity/unit_of_measurement", "\"%\""),
+        ];
+        let findings = heard(&messages);
+        let best = findings.choose(None, None).unwrap();
+        assert_eq!(best.preset.name, "statestream");
+        let written = findings.source(&best, None, None);
+        assert_eq!(written.matches("[[source.value]]").count(), 1, "{written}");
+        let sources = Source::read_all(&written).unwrap();
+        let (topic, payload) = messages[0];
+        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+        let decoded = sources[0].decode(&Message { topic, payload: payload.as_bytes(), arrival }).unwrap();
+        // (45 − 32) · 5 / 9
+        let celsius = decoded.values.get(Quantity::AirTemperature).unwrap();
+        assert!((celsius - 7.222).abs() < 0.001, "{celsius}");
+        let mut text = Vec::new();
+        findings.print(None, None, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("air_temperature 7.2 °C") && !text.contains("\"esphome\""), "{text}");
+        // The same without what only Home Assistant publishes is a node of ESPHome.
+        assert_eq!(heard(&messages[..2]).choose(None, None).unwrap().preset.name, "esphome");
+        assert_eq!(
+            heard(&messages[..2]).choose(Some("statestream"), None).unwrap().preset.name,
+            "statestream"
+        );
+    }
+
+    #[test]
+    fn a_station_is_named_by_its_owner_where_there_is_one() {
+        let one = heard(&[TASMOTA]);
+        let named = one.choose(None, Some("Dach")).unwrap();
+        assert!(one.source(&named, None, None).contains("station = \"Dach\"\n"));
+        let two = heard(&[TASMOTA, ("tele/yard/SENSOR", TASMOTA.1)]);
+        assert_eq!(two.choose(None, Some("yard")).unwrap().station, "yard");
+        let several = NoChoice::Several(vec!["roof".to_owned(), "yard".to_owned()]);
+        assert_eq!(two.choose(None, Some("Dach")).err(), Some(several));
+        assert_eq!(heard(&[]).choose(None, Some("Dach")).err(), Some(NoChoice::Nothing));
+    }
+
+    #[test]
+    fn topics_of_forecastd_are_no_candidates() {
+        let mut findings = heard(&[]);
+        assert!(findings.add_own("forecast/roof/status", Own::Published).is_some());
+        assert_eq!(findings.add_own("forecast/roof/status", Own::Published), None);
+        findings.add_own("weather/roof/reading", Own::Read);
+        let mut text = Vec::new();
+        findings.print(None, None, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for part in [
+            "1 topic that forecastd reads without a source: weather/roof/reading",
+            "1 topic that forecastd itself",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("[[source]]"), "{text}");
     }
 }

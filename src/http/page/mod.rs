@@ -42,14 +42,14 @@ struct Asset {
     text: &'static str,
 }
 
-/// The same for all files: they are those of one version.
+/// The same for all files: they are those of one version, compressed or not, which is what a weak one says.
 static TAG: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = DefaultHasher::new();
     INDEX.text.hash(&mut hasher);
     for asset in ASSETS {
         asset.text.hash(&mut hasher);
     }
-    format!("\"{:016x}\"", hasher.finish())
+    format!("W/\"{:016x}\"", hasher.finish())
 });
 
 /// Scripts and styles are files of ours, and none is run that is part of a page: a station's name is text, whatever it holds.

@@ -424,8 +424,11 @@ function drawModel(section, state) {
   if (experts.length > 0) {
     const at = (expert) => expert.leads.find((lead) => lead.lead_h === 24) ?? expert.leads.at(-1);
     const said = experts.map((expert) => [expert.name, at(expert)]).filter(([, lead]) => lead).sort((one, other) => other[1].weight - one[1].weight);
-    rows.push(row("How much each counts, a day ahead", html("ul", { class: "weights" }, said.map(([name, lead]) => html("li", {},
-      html("code", {}, name), html("meter", { min: 0, max: 1, value: lead.weight, "aria-label": `Share of ${name}` }), words.percent(lead.weight))))));
+    rows.push(row("How much each counts, a day ahead", html("ul", { class: "weights" }, said.map(([name, lead]) => {
+      const called = words.expert(name, state.models);
+      return html("li", {},
+        html("span", { class: "expert", title: name }, called), html("meter", { min: 0, max: 1, value: lead.weight, "aria-label": `Share of ${called}` }), words.percent(lead.weight));
+    }))));
   }
   const names = { model: "The model, or what it and the reference forecasts say together.", reference: "What the reference forecasts say together, as long as the model cannot run.", persistence: "The newest temperature, as long as the model cannot run." };
   section.replaceChildren(

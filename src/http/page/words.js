@@ -125,7 +125,33 @@ export function plural(count, noun) {
   return `${whole.format(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** A CF standard name as words. */
+const QUANTITIES = {
+  air_temperature: "temperature",
+  air_pressure: "pressure",
+  air_pressure_at_mean_sea_level: "pressure at sea level",
+  relative_humidity: "humidity",
+  dew_point_temperature: "dew point",
+  wind_speed: "wind speed",
+  wind_speed_of_gust: "gusts",
+  wind_from_direction: "wind direction",
+};
+
+/** A CF standard name as people say it. */
 export function quantity(name) {
-  return name.replaceAll("_", " ");
+  return QUANTITIES[name] ?? name.replaceAll("_", " ");
+}
+
+const REFERENCES = {
+  persistence: "same as now",
+  yesterday: "same as at this time yesterday",
+  mixture: "yesterday’s course, moved to now",
+};
+
+/** What an expert is, in words; a model's name where there is nothing to say of it. */
+export function expert(name, models) {
+  if (name in REFERENCES) return REFERENCES[name];
+  const model = models.find((candidate) => candidate.model.split("@")[0] === name);
+  if (!model) return name;
+  if (model.stations.length > 0) return "the station’s own model";
+  return model.site ? "a model of this place" : "the model for any place";
 }

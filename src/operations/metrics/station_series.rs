@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use prometheus::GaugeVec;
 
 use super::{HISTOGRAM_LEADS_H, Maker, Metrics, lock};
+use crate::wire::api::decimal;
 use crate::wire::status::STATE_NAMES;
 
 /// The series that every station has of its own.
@@ -107,7 +108,7 @@ impl Metrics {
     pub fn station_reading(&self, name: &StationName, time: Timestamp, temperature_c: Option<f32>) {
         self.series.last_reading.with_label_values(&[name.as_str()]).set(time.as_second() as f64);
         if let Some(temperature_c) = temperature_c {
-            self.series.temperature.with_label_values(&[name.as_str()]).set(f64::from(temperature_c));
+            self.series.temperature.with_label_values(&[name.as_str()]).set(decimal(temperature_c));
         }
     }
 
@@ -121,7 +122,7 @@ impl Metrics {
         for lead in forecast.leads.iter().filter(|lead| HISTOGRAM_LEADS_H.contains(&lead.lead_h)) {
             let lead_h = lead.lead_h.to_string();
             let labels = [forecast.station.as_str(), &lead_h];
-            self.series.forecast_temperature.with_label_values(&labels).set(f64::from(lead.temperature_c));
+            self.series.forecast_temperature.with_label_values(&labels).set(decimal(lead.temperature_c));
             self.series.forecast_valid.with_label_values(&labels).set(lead.valid_at.as_second() as f64);
             set_or_remove(&self.series.forecast_low, &labels, lead.interval_c.map(|(low_c, _)| low_c));
             set_or_remove(&self.series.forecast_high, &labels, lead.interval_c.map(|(_, high_c)| high_c));
@@ -151,9 +152,9 @@ impl Metrics {
             for lead in expert.leads.iter().filter(|lead| HISTOGRAM_LEADS_H.contains(&lead.lead_h)) {
                 let lead_h = lead.lead_h.to_string();
                 let labels = [name.as_str(), expert.name.as_str(), lead_h.as_str()];
-                self.series.expert_weight.with_label_values(&labels).set(f64::from(lead.weight));
+                self.series.expert_weight.with_label_values(&labels).set(decimal(lead.weight));
                 if let Some(mae_c) = lead.mae_c {
-                    self.series.expert_error.with_label_values(&labels).set(f64::from(mae_c));
+                    self.series.expert_error.with_label_values(&labels).set(decimal(mae_c));
                 }
             }
         }
@@ -199,7 +200,7 @@ impl Metrics {
 /// Sets a series, or takes it away where the newest forecast does not say it: else the one before would seem to.
 fn set_or_remove(gauges: &GaugeVec, labels: &[&str], value: Option<f32>) {
     match value {
-        Some(value) => gauges.with_label_values(labels).set(f64::from(value)),
+        Some(value) => gauges.with_label_values(labels).set(decimal(value)),
         // It may not be there.
         None => drop(gauges.remove_label_values(labels)),
     }

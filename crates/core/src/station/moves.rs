@@ -43,6 +43,22 @@ impl Reported {
     }
 }
 
+/// Where a station said last that it stands, as the journal knows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReportedPlace {
+    /// The position.
+    pub site: Site,
+    /// The first reading there, where it stood elsewhere before: nothing older is of this place.
+    pub since: Option<Timestamp>,
+}
+
+impl From<Reported> for ReportedPlace {
+    fn from(reported: Reported) -> ReportedPlace {
+        let since = reported.moved_s.and_then(|second| Timestamp::from_second(second).ok());
+        ReportedPlace { site: reported.site(), since }
+    }
+}
+
 /// What the site of a reading means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sighting {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::experts::StationExperts;
-use super::{Character, Completed, InFlight, Next, Origin, Reported, Setup, Station, moves};
+use super::{Character, Completed, InFlight, Next, Origin, Reported, ReportedPlace, Setup, Station, moves};
 use crate::forecast::lead_scores::Scores;
 use crate::forecast::verification::Verification;
 use crate::forecast::{Forecast, LeadForecast, Source};
@@ -47,6 +47,14 @@ fn read_state(bytes: &[u8]) -> Option<(State, Option<Reported>, Character)> {
     let (state, rest) = postcard::take_from_bytes(state).ok()?;
     let (reported, character): (Option<Reported>, Character) = postcard::from_bytes(rest).unwrap_or_default();
     Some((state, reported.filter(Reported::is_sound), character))
+}
+
+impl Restored {
+    /// Where the station said last that it stands, if it ever did.
+    pub fn reported_place(&self) -> Option<ReportedPlace> {
+        let (_, reported, _) = self.state.as_deref().and_then(read_state)?;
+        reported.map(ReportedPlace::from)
+    }
 }
 
 impl Station {

@@ -16,7 +16,7 @@ impl PartFigures {
         let mut all = vec![
             series("climatology", Hue::Green, Mark::Line, |errors| errors.climatology),
             series("same time yesterday", Hue::Violet, Mark::Line, |errors| errors.yesterday),
-            series("persistence (same as now)", Hue::Orange, Mark::Line, |errors| errors.persistence),
+            series("same as now", Hue::Orange, Mark::Line, |errors| errors.persistence),
             series("model", Hue::Blue, Mark::Line, |errors| errors.model),
         ];
         all.retain(|series| series.points.iter().any(|(_, mae)| mae.is_finite()));
@@ -27,7 +27,7 @@ impl PartFigures {
             title: "Mean absolute error by lead".to_owned(),
             horizontal: match self.errors.leads.len() {
                 1 => Horizontal::Names(vec![""]),
-                _ => Horizontal::Numbers("lead, hours"),
+                _ => Horizontal::Hours("lead, hours"),
             },
             vertical: "mean absolute error, °C",
             from_zero: true,

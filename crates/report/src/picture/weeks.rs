@@ -36,7 +36,7 @@ impl PartFigures {
             mark,
             points: points(of),
         };
-        series.push(line("persistence", Hue::Orange, Mark::Dashed, &|case| case.persistence_c));
+        series.push(line("same as now", Hue::Orange, Mark::Dashed, &|case| case.persistence_c));
         series.push(line("model", Hue::Blue, Mark::Line, &|case| case.model_c));
         series.push(line("observed", Hue::Ink, Mark::Line, &|case| case.observed_c));
         Chart {

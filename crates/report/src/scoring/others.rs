@@ -42,6 +42,8 @@ pub struct OtherForecasts {
     pub skipped: u64,
     /// What is wrong with the first of them.
     pub first_skipped: Option<String>,
+    /// Intervals that had their lower end above the upper and were put in order, as crossed quantiles of a model of ours are.
+    pub crossed: u64,
 }
 
 /// Why a file holds no forecasts.
@@ -123,7 +125,15 @@ impl OtherForecasts {
                 }
             }
             match layout.forecast(&cells) {
-                Ok(forecast) => all.forecasts.push(forecast),
+                Ok(mut forecast) => {
+                    if let Some((low_c, high_c)) = &mut forecast.interval_c
+                        && low_c > high_c
+                    {
+                        std::mem::swap(low_c, high_c);
+                        all.crossed += 1;
+                    }
+                    all.forecasts.push(forecast);
+                }
                 Err(message) => {
                     all.skipped += 1;
                     all.first_skipped.get_or_insert_with(|| format!("line {}: {message}", index + 1));
@@ -342,6 +352,9 @@ mod tests {
         let names = names.map(|(key, name)| (key.to_owned(), name.to_owned())).into();
         let all = OtherForecasts::parse(text, &names).unwrap();
         assert_eq!((all.interval, all.forecasts[0].interval_c), (Some((0.05, 0.95)), Some((6.5, 8.5))));
+        assert_eq!(all.crossed, 0);
+        let crossed = OtherForecasts::parse(&text.replace("6.5,8.5", "8.5,6.5"), &names).unwrap();
+        assert_eq!((crossed.crossed, crossed.forecasts[0].interval_c), (1, Some((6.5, 8.5))));
         let wrong = BTreeMap::from([("when".to_owned(), "run".to_owned())]);
         assert!(matches!(OtherForecasts::parse(text, &wrong), Err(OtherForecastsError::Key(_))));
     }

@@ -60,7 +60,7 @@ impl Session<'_> {
         figures: &mut Vec<PartFigures>,
     ) -> Result<PartErrors, TrainError> {
         self.check_interrupted()?;
-        let cases = candidate.cases(part)?;
+        let (cases, fan) = candidate.cases(part)?;
         let errors = candidate.errors(part, &cases);
         if let Some(last) = errors.leads.last() {
             let (mae_c, persistence_c) = (last.model.mae(), last.persistence.mae());
@@ -75,7 +75,8 @@ impl Session<'_> {
         }
         let quantiles = &candidate.facts.quantiles;
         let site = self.site(&candidate.record)?;
-        figures.push(PartFigures::new(&candidate.record, site, &errors, &cases, quantiles));
+        let of_part = PartFigures::new(&candidate.record, site, &errors, &cases, quantiles);
+        figures.push(of_part.with_fan(fan));
         Ok(errors)
     }
 

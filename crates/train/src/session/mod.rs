@@ -179,6 +179,8 @@ impl Session<'_> {
         self.check_interrupted()?;
         if self.record.is_none() {
             self.describe(&record);
+            let learned = years(&record) * DEFAULT_SPLIT.train;
+            self.note(&format!("{learned:.1} years of it are learned from: {}", advice(learned)));
         }
         self.record = Some((quantities.to_vec(), Rc::clone(&record)));
         Ok(record)
@@ -199,7 +201,7 @@ impl Session<'_> {
 
     fn describe(&mut self, record: &Record) {
         let facts = record.facts();
-        let years = (facts.last.as_second() - facts.first.as_second()) as f64 / (365.2425 * 86_400.0);
+        let years = years(record);
         let (missing, _) = record.holes(18);
         self.note(&format!(
             "{}: {} readings from {} to {} ({years:.1} years), one every {:.0} min, {:.1} % missing",
@@ -213,8 +215,6 @@ impl Session<'_> {
         if !facts.faults.is_empty() {
             self.note(&facts.faults.to_string());
         }
-        let learned = years * DEFAULT_SPLIT.train;
-        self.note(&format!("{learned:.1} years of it are learned from: {}", advice(learned)));
     }
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
@@ -349,6 +349,12 @@ impl Session<'_> {
         ));
         Ok(dataset)
     }
+}
+
+/// How many years a record spans.
+fn years(record: &Record) -> f64 {
+    let facts = record.facts();
+    (facts.last.as_second() - facts.first.as_second()) as f64 / (365.2425 * 86_400.0)
 }
 
 /// What so many years of a station's readings are good for, by what was measured at Jena (`models/README.md`).

@@ -412,3 +412,6 @@ impl<'a> OwnObjective<'a> {
         OwnObjective { history, train, base: base.clone(), scaling, penalty: settings.penalty, device }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What one preset reads of one station, and the source for it.
+
+use std::collections::BTreeMap;
+
+use forecastd_core::{Quantity, Values};
+use forecastd_mapping::{Message, Preset, Source, TimeSource};
+
+/// With more topics than this, a source listens to a pattern of them.
+const TOPICS_NAMED: usize = 12;
+
+/// What one preset reads of one station.
+#[derive(Clone)]
+pub(super) struct Heard {
+    pub(super) preset: &'static Preset,
+    pub(super) station: String,
+    pub(super) messages: u64,
+    pub(super) topics: Vec<String>,
+    /// The quantity of each topic that carries one value, and the last message on it.
+    pub(super) single: BTreeMap<String, (Quantity, Vec<u8>)>,
+    pub(super) values: Values,
+    pub(super) example: String,
+    pub(super) time_source: TimeSource,
+    /// How often this preset reads more than any other.
+    pub(super) best: u64,
+}
+
+/// A text of a stranger as a string of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().filter(|character| !character.is_control()).collect::<String>())
+}
+
+impl Heard {
+    /// The values as a source reads them.
+    pub(super) fn values_by(&self, source: &str) -> Values {
+        let mut values = self.values;
+        let sources = Source::read_all(source).unwrap_or_default();
+        for (topic, (_, payload)) in &self.single {
+            let message = Message { topic, payload, arrival: jiff::Timestamp::UNIX_EPOCH };
+            let decoded = sources.first().and_then(|source| source.decode(&message).ok());
+            for (quantity, value) in decoded.iter().flat_map(|decoded| decoded.values.iter()) {
+                values.set(quantity, value);
+            }
+        }
+        values
+    }
+
+    /// The source for it with the units of the preset.
+    pub(super) fn source(&self, time_zone: Option<&str>, elevation_m: Option<f64>) -> String {
+        let mut lines = vec!["[[source]]".to_owned(), format!("preset = {}", quoted(self.preset.name))];
+        if self.topics.len() <= TOPICS_NAMED {
+            let mut topics: Vec<String> = self.topics.iter().map(|topic| quoted(topic)).collect();
+            topics.sort();
+            lines.push(match topics.as_slice() {
+                [one] => format!("topic = {one}"),
+                several => format!("topic = [{}]", several.join(", ")),
+            });
+        }
+        lines.push(format!("station = {}", quoted(&self.station)));
+        match (self.time_source, time_zone) {
+            (TimeSource::Arrival, _) => {}
+            (_, Some(zone)) if matches!(self.preset.name, "tasmota" | "rtl_433") => {
+                lines.push(format!("time = {{ time_zone = {} }}", quoted(zone)));
+            }
+            (TimeSource::Guessed, _) => {
+                lines.push(
+                    "# Times have no offset; set the station's zone, or the arrival tells it.".to_owned(),
+                );
+                lines.push("# time = { time_zone = \"Europe/Berlin\" }".to_owned());
+            }
+            (TimeSource::Payload, _) => {}
+        }
+        if let Some(elevation) = elevation_m {
+            lines.push(format!("elevation_m = {elevation}"));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// The level of a topic that names a station where nothing else does: before the last.
+pub(super) fn last_but_one(topic: &str) -> String {
+    let levels: Vec<&str> = topic.split('/').filter(|level| !level.is_empty()).collect();
+    levels
+        .get(levels.len().saturating_sub(2))
+        .map_or_else(|| "station".to_owned(), |level| (*level).to_owned())
+}
