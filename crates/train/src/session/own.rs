@@ -38,8 +38,8 @@ impl Session<'_> {
             .map_err(|source| TrainError::BaseFile { path: path.clone(), source: Box::new(source) })?;
         let device = Device::flex().autodiff();
         let (network, scaling) = read_base(&artefact, &device).map_err(base)?;
-        let record = match &self.options.journal {
-            Some(path) => self.journalled(path)?,
+        let record = match self.options.journal.clone() {
+            Some(path) => self.journalled(&path)?,
             None => Record::read_for(&self.source()?, &window(3600))?,
         };
         self.check_interrupted()?;
@@ -108,7 +108,7 @@ impl Session<'_> {
 
     /// The readings of a station that the daemon has kept, of the place where it stands now, which is known if the station's
     /// payload says it.
-    fn journalled(&self, path: &Path) -> Result<Record, TrainError> {
+    fn journalled(&mut self, path: &Path) -> Result<Record, TrainError> {
         let name = self.options.station.clone().unwrap_or_default();
         let station =
             StationName::new(&name).map_err(|error| TrainError::StationName(name.clone(), error))?;
