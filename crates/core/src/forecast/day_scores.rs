@@ -189,7 +189,7 @@ impl DayTotals {
 pub struct DayScores {
     /// Over all scores.
     pub lifetime: DayTotals,
-    /// Weighted by exp(−age / [`ROLLING_DAYS`](super::verification::ROLLING_DAYS)), age counted from the newest score.
+    /// Weighted by exp(−age / [`ROLLING_DAYS`](super::lead_scores::ROLLING_DAYS)), age counted from the newest score.
     pub rolling: DayTotals,
     /// Second at which the newest day that was scored was over.
     pub(super) newest_s: i64,

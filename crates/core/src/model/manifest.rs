@@ -60,7 +60,7 @@ pub struct Manifest {
     /// What wrote the file.
     pub tool: String,
     /// SHA-256 of the graph's bytes, hexadecimal, which the file is checked by as it is read; written by
-    /// [`Artefact::assemble`](super::Artefact::assemble), and not needed in a file that something else has made.
+    /// `Artefact::assemble` of `forecastd-model`, and not needed in a file that something else has made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph_sha256: Option<String>,
 }

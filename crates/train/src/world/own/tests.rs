@@ -1,5 +1,6 @@
 use super::*;
 use crate::world::pool::{QUANTITIES, hourly};
+use crate::world::window::SAMPLES;
 use forecastd_core::Values;
 
 /// Half a year, hour by hour, with a hole of two months after the second.
