@@ -87,7 +87,9 @@ fn an_answer_that_nobody_reads_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("model.onnx"), artefact::trend_file(3, 0.5)).unwrap();
     let configuration = folder.path().join("forecastd.toml");
-    std::fs::write(&configuration, "[model]\npath = \"model.onnx\"\nengine = \"tract\"\n").unwrap();
+    let site = "[site]\nlatitude_deg = 50.91\nlongitude_deg = 11.57\n";
+    let model = "[model]\npath = \"model.onnx\"\nengine = \"tract\"\n";
+    std::fs::write(&configuration, format!("{site}{model}")).unwrap();
     let (reader, unread) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_forecastd"));

@@ -38,7 +38,7 @@ pub struct ListenOptions {
     /// Height of the station above the sea in metres, for pressure that is reduced to sea level
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub elevation_m: Option<f64>,
-    /// Append the [[source]] of the preset that fits best, or of --preset, to this configuration file
+    /// Append the `[[source]]` of the preset that fits best, or of --preset, to this configuration file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// The preset to write

@@ -1,6 +1,6 @@
 //! A CSV file as a live feed: its rows as canonical readings over real MQTT, QoS 1.
 //!
-//! [`Feed`] sends readings from anywhere through a [`Publisher`], paced or as fast as acknowledgements allow;
+//! [`Feed`] sends readings from anywhere through a [`Publisher`](forecastd_mqtt::Publisher), paced or as fast as acknowledgements allow;
 //! [`run`] is the command: it reads the file, connects, feeds, shows progress and sums up.
 //!
 //! The file is read whole before the first reading goes out: broken rows are named at once, and the end is known.

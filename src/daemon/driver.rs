@@ -1,28 +1,38 @@
 //! The driver: brings the service what happens and carries out what it wants done. It decides nothing, and never waits while
 //! it carries out: what cannot be taken now is a guard on a branch.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `messages` | what the session with the broker says and brings |
+//! | `deliveries` | what is published, and what of it has reached the broker |
+//! | `acknowledgements` | what is acknowledged when the service says so |
+
+mod acknowledgements;
+mod deliveries;
+mod messages;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use forecastd_core::{Batch, Effect, Input, Now, Publication, Restored, Service, StationName, Token};
+use forecastd_core::{Batch, Effect, Input, Now, Restored, Service};
 use forecastd_journal::Journal;
 use forecastd_model::Inference;
-use forecastd_mqtt::{
-    Acknowledgement, Inbox, Incoming, Message, News, Publisher, Refusal, SessionEvent, Settlement,
-};
+use forecastd_mqtt::{Inbox, Publisher};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::engines::{Engines, WindowKey};
 use super::folder::Changes;
-use super::home_assistant::{HomeAssistant, Said};
+use super::home_assistant::HomeAssistant;
 use super::loader::Loaded;
 use super::recall::Recaller;
-use super::sources::{Sources, Taken};
+use super::sources::Sources;
 use crate::config::{DiscoveryTopics, Topics};
 use crate::http::{Live, Question};
-use crate::operations::events::{Notice, Telemetry};
-use crate::wire;
+use crate::operations::events::Telemetry;
+
+use acknowledgements::Acknowledgements;
+use deliveries::Undelivered;
 
 /// As much is taken at once before timers, signals and answers are looked at again.
 const AT_ONCE: usize = 64;
@@ -61,42 +71,6 @@ pub(super) enum Turn {
     Subscribed,
     /// Nothing that concerns others.
     Routine,
-}
-
-/// Messages that are not acknowledged yet, by token.
-#[derive(Default)]
-struct Acknowledgements {
-    /// The token of the first.
-    first: Token,
-    owed: VecDeque<Option<Acknowledgement>>,
-}
-
-impl Acknowledgements {
-    fn arrived(&mut self, acknowledgement: Acknowledgement) -> Token {
-        self.owed.push_back(Some(acknowledgement));
-        self.first + self.owed.len() as Token - 1
-    }
-
-    fn complete(&mut self, token: Token) {
-        let index = token.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
-        if let Some(owed) = index.and_then(|index| self.owed.get_mut(index))
-            && let Some(acknowledgement) = owed.take()
-        {
-            acknowledgement.complete();
-        }
-        while self.owed.front().is_some_and(Option::is_none) {
-            self.owed.pop_front();
-            self.first += 1;
-        }
-    }
-}
-
-/// A forecast that may not have reached the broker.
-struct Undelivered {
-    /// The message's number.
-    number: u64,
-    station: StationName,
-    message: Message,
 }
 
 /// See the head of this file.
@@ -389,205 +363,11 @@ impl Driver {
         }
     }
 
-    fn publish(&mut self, publication: Publication) {
-        self.live.publication(&publication);
-        let topics = &self.topics;
-        let message = |topic: String, payload: String| Message::retained(topic, payload);
-        match publication {
-            Publication::Forecast { forecast, is_stale } => {
-                let topic = topics.forecast.topic(forecast.station.as_str());
-                let leads_h = forecast.leads.last().map_or(0, |lead| u64::from(lead.lead_h));
-                let message = message(topic, wire::forecast::encode(&forecast, is_stale))
-                    // When its last hour is over it says nothing any more.
-                    .expires_in(Duration::from_secs(leads_h * 3600));
-                match is_stale {
-                    true => drop(self.hand_in(message)),
-                    false => self.deliver(forecast.station, message),
-                }
-            }
-            Publication::Status { station, state, newest_reading, place, model_distance_km, odd, model } => {
-                let topic = topics.station_status.topic(station.as_str());
-                let payload = wire::status::encode_status(
-                    &station,
-                    state,
-                    newest_reading,
-                    place,
-                    model_distance_km,
-                    &odd,
-                    &model,
-                );
-                self.hand_in(message(topic, payload));
-            }
-            Publication::Verification { station, model, verified_until, scores, experts, day_ahead } => {
-                let topic = topics.verification.topic(station.as_str());
-                let payload = wire::status::encode_verification(
-                    &station,
-                    &model,
-                    verified_until,
-                    &scores,
-                    &experts,
-                    day_ahead.as_ref(),
-                );
-                self.hand_in(message(topic, payload));
-            }
-            Publication::Discovery(discovery) => {
-                let payload = wire::discovery::encode(&discovery, topics);
-                if let Some(topic) = self.home_assistant.topic(&discovery.station) {
-                    self.home_assistant.tells(discovery.station, &payload);
-                    self.hand_in(message(topic, payload));
-                }
-            }
-            Publication::WithdrawDiscovery(station) => {
-                if let Some(topic) = self.home_assistant.topic_before(&station) {
-                    self.hand_in(Message::clearing(topic));
-                }
-            }
-            Publication::Clear(station) => {
-                self.home_assistant.withdraws(&station);
-                self.lost.retain(|undelivered| undelivered.station != station);
-                let own = [&topics.forecast, &topics.station_status, &topics.verification];
-                let own = own.map(|template| template.topic(station.as_str()));
-                for topic in own.into_iter().chain(self.home_assistant.topic(&station)) {
-                    self.hand_in(Message::clearing(topic));
-                }
-            }
-        }
-    }
-
-    /// Hands a forecast over, and remembers it until the broker has it.
-    fn deliver(&mut self, station: StationName, message: Message) {
-        if let Some(number) = self.hand_in(message.clone()) {
-            self.undelivered.push_back(Undelivered { number, station, message });
-        }
-    }
-
-    fn hand_in(&mut self, message: Message) -> Option<u64> {
-        match self.publisher.publish(message) {
-            Ok(number) => Some(number),
-            Err(error) => {
-                self.telemetry.not_published(&error);
-                None
-            }
-        }
-    }
-
-    fn answered(&mut self, inference: Inference<WindowKey>) {
-        let Inference { key: WindowKey { station, number, model }, outputs } = inference;
-        let outputs = outputs.map_err(|error| error.to_string());
-        self.handle(Input::Inferred { station, number, model, outputs });
-    }
-
     fn journal_news(&mut self, news: JournalNews) {
         self.handle(match news {
             JournalNews::Committed(id) => Input::Committed(id),
             JournalNews::Failed(id) => Input::JournalFailed(id),
             JournalNews::Recreated => Input::JournalRecreated,
         });
-    }
-
-    /// What has reached the broker by now. The news of a lost connection stands behind messages, and the session may be on its
-    /// next one: then what is settled may stand for forecasts that it has replaced, and these are lost.
-    fn look_at_deliveries(&mut self) {
-        let Settlement { settled, connection, since, settled_before } = self.publisher.settlement();
-        if self.undelivered.front().is_some_and(|undelivered| undelivered.number < since) {
-            // More than one lost connection that was not looked at says nothing of the first.
-            if connection - self.connection <= 1 {
-                self.delivered(settled_before.min(since));
-            }
-            let lost = self.undelivered.partition_point(|undelivered| undelivered.number < since);
-            self.lost.extend(self.undelivered.drain(..lost));
-        }
-        self.connection = connection;
-        self.delivered(settled);
-    }
-
-    /// Messages with lower numbers than `settled` have reached the broker.
-    fn delivered(&mut self, settled: u64) {
-        while self.undelivered.front().is_some_and(|undelivered| undelivered.number < settled) {
-            let Some(Undelivered { station, .. }) = self.undelivered.pop_front() else { return };
-            self.handle(Input::Delivered(station));
-        }
-    }
-
-    fn session_event(&mut self, event: SessionEvent) -> Turn {
-        match event {
-            SessionEvent::News(News::Subscribed) => {
-                self.telemetry.notice(Notice::Connected);
-                self.subscribed();
-                return Turn::Subscribed;
-            }
-            SessionEvent::News(News::Disconnected { .. }) => {
-                self.look_at_deliveries();
-                self.handle(Input::Disconnected);
-            }
-            // The session has logged and counted these.
-            SessionEvent::News(News::Refused(Refusal::Publication { topic, .. }))
-                if self.home_assistant.is_own(&topic) =>
-            {
-                self.handle(Input::DiscoveryRefused);
-            }
-            SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
-            SessionEvent::Message(incoming) => self.message(incoming),
-        }
-        Turn::Routine
-    }
-
-    /// The broker takes publications: what may not have reached it goes first.
-    fn subscribed(&mut self) {
-        for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
-            self.deliver(station, message);
-        }
-        self.handle(Input::Subscribed);
-    }
-
-    fn message(&mut self, incoming: Incoming) {
-        let Incoming { topic, payload, retain, acknowledgement } = incoming;
-        if let Some(said) = self.home_assistant.listen(&topic, &payload) {
-            match said {
-                Said::Started => self.handle(Input::HomeAssistantStarted),
-                Said::Overwritten { station, by } => {
-                    self.handle(Input::DiscoveryOverwritten { station, by });
-                }
-                Said::Nothing => {}
-            }
-            acknowledgement.complete();
-            return;
-        }
-        self.telemetry.message_received();
-        let token = self.acknowledgements.arrived(acknowledgement);
-        let grid = self.service.model().manifest.window.grid();
-        if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
-            return self.taken(taken);
-        }
-        let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {
-            Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
-            Ok(wire::message::Received::Reading { station, decoded }) => {
-                self.telemetry.decoded(&station, &decoded);
-                Input::Reading {
-                    station,
-                    time: decoded.time,
-                    values: decoded.values,
-                    site: decoded.site,
-                    token,
-                }
-            }
-            Err(wire::message::NotTaken { station, reason, detail }) => {
-                Input::Unreadable { station, reason, detail, token }
-            }
-        };
-        self.handle(input);
-    }
-
-    /// What a source made of a message.
-    fn taken(&mut self, taken: Taken) {
-        if let Some((station, decoded)) = &taken.decoded {
-            self.telemetry.decoded(station, decoded);
-        }
-        for token in taken.acknowledged {
-            self.acknowledgements.complete(token);
-        }
-        if let Some(input) = taken.input {
-            self.handle(input);
-        }
     }
 }

@@ -152,6 +152,8 @@ pub(super) fn redacted(scrape: &str) -> String {
             || series.starts_with("forecastd_journal_entries_written")
             || series.starts_with("forecastd_mqtt_messages_published")
             || series.starts_with("forecastd_mqtt_messages_acknowledged")
+            // A status may be on its way again after all has settled.
+            || series.starts_with("forecastd_mqtt_messages_in_flight")
             || series.starts_with("forecastd_journal_size")
             || series.starts_with("forecastd_journal_lag")
             || series.starts_with("forecastd_oldest_reading_age");

@@ -106,6 +106,7 @@ async fn no_hostile_model_that_onnx_runtime_is_given_ends_the_daemon_or_costs_a_
 }
 
 /// Hostile models in the place of the running one, each in its turn. `HOSTILE_MODELS=500` takes all of them, in half a minute.
+#[expect(clippy::print_stdout, reason = "says where it was when it fails")]
 async fn hostile_models_are_swapped_in(with_engine: impl FnOnce(Installation) -> Installation) {
     let count = std::env::var("HOSTILE_MODELS").map_or(40, |count| count.parse().unwrap());
     let mosquitto = Mosquitto::start(&Options::default());

@@ -36,23 +36,23 @@ pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
     QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
 };
+pub use forecast::lead_scores::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores};
 pub use forecast::past::{DailyScore, Observations, PastForecast, daily_scores};
 pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
-pub use forecast::verification::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores, Verification};
+pub use forecast::verification::Verification;
 pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 pub use intake::screening::{Dropped, Implausible, Screening};
 pub use journal::{Batch, Entry, Recall, Restored};
 pub use model::Model;
 pub use model::excerpt::excerpt;
-pub use model::manifest::{
-    FORMAT_VERSION, LeadScore, MANIFEST_KEY, Manifest, ManifestError, PartScores, Refit, Split, Target,
-    TargetKind, TrainedRecord, Training,
-};
+pub use model::manifest::{FORMAT_VERSION, MANIFEST_KEY, Manifest, ManifestError};
 pub use model::normalisation::Normalisation;
 pub use model::outputs::{DecodedLead, decode_outputs};
 pub use model::ranges::{Measure, Ranges};
 pub use model::set::{Models, SpecialistError};
+pub use model::target::{Target, TargetKind};
+pub use model::training::{LeadScore, PartScores, Refit, Split, TrainedRecord, Training};
 pub use number::to_single;
 pub use service::{
     Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationList,

@@ -44,7 +44,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::forecast::Forecast;
-use crate::forecast::verification::{Score, Scores, Verification};
+use crate::forecast::lead_scores::{Score, Scores};
+use crate::forecast::verification::Verification;
 use crate::intake::screening::{Dropped, Screening};
 use crate::intake::{self, Intake};
 use crate::model::Model;

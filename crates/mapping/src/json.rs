@@ -1,5 +1,6 @@
 //! Payloads as JSON, with the liberties that programs take.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 /// Parses JSON; where that fails, once more with bare non-numbers taken for `null`.
@@ -69,35 +70,11 @@ pub(crate) fn from_form(text: &str) -> Option<Value> {
     Some(Value::Object(object))
 }
 
-/// Takes `+` and `%3A` of a form apart.
+/// Takes `+` and `%3A` of a form apart: a plus is a space, but the sign of a number stays.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        let code = || {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            digits
-                .bytes()
-                .all(|digit| digit.is_ascii_hexdigit())
-                .then(|| u8::from_str_radix(digits, 16).ok())?
-        };
-        match (byte, code()) {
-            (b'%', Some(code)) => {
-                bytes.push(code);
-                rest = &tail[2..];
-            }
-            // A space, but the sign of a number stays.
-            (b'+', _) if !bytes.is_empty() => {
-                bytes.push(b' ');
-                rest = tail;
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let (sign, rest) = text.split_at(usize::from(text.starts_with('+')));
+    let spaced = rest.replace('+', " ");
+    sign.to_owned() + &percent_decode_str(&spaced).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -111,6 +88,11 @@ mod tests {
         assert_eq!(
             from_form("PASSKEY=X&dateutc=2026-11-25+13:08:41&tempf=45.0&a=%3a"),
             Some(json!({"PASSKEY": "X", "dateutc": "2026-11-25 13:08:41", "tempf": "45.0", "a": ":"}))
+        );
+        // A sign is none that was written for a space; what is no code stays.
+        assert_eq!(
+            from_form("t=+1.5&r=%2B2+%zz%4&s=%c3%a9"),
+            Some(json!({"t": "+1.5", "r": "+2 %zz%4", "s": "é"}))
         );
         assert_eq!(
             from_form("outTemp=7.2, outHumidity=81"),

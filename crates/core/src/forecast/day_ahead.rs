@@ -92,8 +92,9 @@ pub fn from_thousandths(thousandths: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::manifest::{FORMAT_VERSION, Target, TargetKind};
+    use crate::model::manifest::FORMAT_VERSION;
     use crate::model::normalisation::Normalisation;
+    use crate::model::target::{Target, TargetKind};
     use crate::window::spec::{MissingValues, WindowSpec};
 
     fn manifest(extremes_h: Option<u32>) -> Manifest {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::experts::QUANTILES;
 use super::from_centidegrees;
-use super::verification::rolling_weight;
+use super::lead_scores::rolling_weight;
 
 /// The most thresholds: frost, and the user's own.
 pub(super) const MAX_THRESHOLDS: usize = 2;
@@ -189,7 +189,7 @@ impl DayTotals {
 pub struct DayScores {
     /// Over all scores.
     pub lifetime: DayTotals,
-    /// Weighted by exp(−age / [`ROLLING_DAYS`](super::verification::ROLLING_DAYS)), age counted from the newest score.
+    /// Weighted by exp(−age / [`ROLLING_DAYS`](super::lead_scores::ROLLING_DAYS)), age counted from the newest score.
     pub rolling: DayTotals,
     /// Second at which the newest day that was scored was over.
     pub(super) newest_s: i64,

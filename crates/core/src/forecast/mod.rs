@@ -6,6 +6,7 @@ pub(crate) mod day_ahead;
 pub(crate) mod day_scores;
 pub(crate) mod day_verification;
 pub(crate) mod experts;
+pub(crate) mod lead_scores;
 pub(crate) mod past;
 pub(crate) mod quantiles;
 pub(crate) mod score;

@@ -1,15 +1,17 @@
 //! The manifest: everything that a model's numbers mean, in one JSON document inside the ONNX file.
 
-use jiff::Timestamp;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::excerpt::{excerpt, excerpt_of_list};
 use super::normalisation::Normalisation;
-use crate::forecast::baseline::Climatology;
 use crate::model::ranges::Ranges;
+use crate::model::target::Target;
+use crate::model::training::{PartScores, Training};
 use crate::weather::quantity::Quantity;
 use crate::weather::reading::{StationName, StationNameError};
-use crate::weather::site::Site;
 use crate::window::history::History;
 use crate::window::spec::{WindowSpec, WindowSpecError};
 
@@ -18,168 +20,6 @@ pub const MANIFEST_KEY: &str = "forecastd.manifest";
 
 /// The manifest's format that this version reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// How the outputs of a network become temperatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetKind {
-    /// `temperature = newest temperature + mean + output · standard deviation`.
-    DifferenceToNewest,
-    /// `temperature = mean + output · standard deviation`.
-    Value,
-}
-
-/// What the network's outputs are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// CF standard name; always `air_temperature` in this version.
-    pub quantity: String,
-    /// How outputs are mapped back.
-    pub kind: TargetKind,
-    /// °C.
-    pub mean: f32,
-    /// °C.
-    pub standard_deviation: f32,
-}
-
-impl Target {
-    /// The temperature in °C that an output of the network means, given the newest temperature in °C.
-    pub fn temperature_c(&self, output: f32, newest_c: f32) -> f32 {
-        let value = self.mean + output * self.standard_deviation;
-        match self.kind {
-            TargetKind::DifferenceToNewest => newest_c + value,
-            TargetKind::Value => value,
-        }
-    }
-
-    /// The output that means `temperature_c`: the inverse of [`Target::temperature_c`].
-    pub fn output(&self, temperature_c: f32, newest_c: f32) -> f32 {
-        let value = match self.kind {
-            TargetKind::DifferenceToNewest => temperature_c - newest_c,
-            TargetKind::Value => temperature_c,
-        };
-        (value - self.mean) / self.standard_deviation
-    }
-}
-
-/// How a record was split in time: fractions of its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Split {
-    /// Fraction of the rows, from the first, that was trained on.
-    pub train: f64,
-    /// Fraction, after that, that chose the epoch.
-    pub validation: f64,
-}
-
-/// What a model was refitted on after it had been chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refit {
-    /// From the validation part too; the test part still judges it.
-    Validation,
-    /// From the whole record; nothing of it is left to judge it by.
-    Whole,
-}
-
-impl Refit {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Refit::Validation => "validation",
-            Refit::Whole => "whole",
-        }
-    }
-}
-
-/// The record that a model was trained on, and how.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Training {
-    /// Name of the file, without folders.
-    pub file: String,
-    /// SHA-256 of the file, hexadecimal.
-    pub sha256: String,
-    /// Rows read.
-    pub rows: u64,
-    /// Time of the first reading.
-    pub first: Timestamp,
-    /// Time of the last reading.
-    pub last: Timestamp,
-    /// How it was split.
-    pub split: Split,
-    /// What the model was refitted on, for as long, after the split had chosen it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refit: Option<Refit>,
-    /// What the generator of random numbers started from.
-    pub seed: u64,
-    /// The name of the experiment.
-    pub experiment: String,
-    /// The settings of the experiment, as the trainer writes them.
-    #[serde(default)]
-    pub settings: serde_json::Value,
-    /// What the temperature usually is, from what was learned from: a baseline for any record of the station.
-    #[serde(default)]
-    pub climatology: Option<Climatology>,
-    /// Of a model that learned from many stations: those records of them that somebody may want to evaluate it on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub records: Vec<TrainedRecord>,
-}
-
-/// What was learned from one record among many.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrainedRecord {
-    /// Name of the file, without folders.
-    pub file: String,
-    /// SHA-256 of the file, hexadecimal.
-    pub sha256: String,
-    /// Where the station stands.
-    pub site: Site,
-    /// The first reading that was learned from.
-    pub first: Timestamp,
-    /// The last reading that was learned from, or chosen by.
-    pub last: Timestamp,
-}
-
-/// Errors of one lead over one part of the record, °C.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LeadScore {
-    /// Lead in hours.
-    pub lead_h: u32,
-    /// Mean absolute error of the model.
-    pub mae: f64,
-    /// Root mean square error of the model.
-    pub rmse: f64,
-    /// Mean absolute error of persistence.
-    pub persistence_mae: f64,
-    /// Mean absolute error of the same time yesterday, where that was measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub yesterday_mae: Option<f64>,
-    /// Mean absolute error of the climatology of what was learned from, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub climatology_mae: Option<f64>,
-    /// Fraction of outcomes within the interval, where the model gives one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coverage: Option<f64>,
-}
-
-/// Scores over one part of the record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartScores {
-    /// `validation` or `test`.
-    pub part: String,
-    /// Whether they are those of the model before it learned from this part too.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub before_refit: bool,
-    /// Forecasts scored.
-    pub forecasts: u64,
-    /// By lead.
-    pub leads: Vec<LeadScore>,
-}
 
 /// What a model's numbers mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -220,7 +60,7 @@ pub struct Manifest {
     /// What wrote the file.
     pub tool: String,
     /// SHA-256 of the graph's bytes, hexadecimal, which the file is checked by as it is read; written by
-    /// [`Artefact::assemble`](super::Artefact::assemble), and not needed in a file that something else has made.
+    /// `Artefact::assemble` of `forecastd-model`, and not needed in a file that something else has made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph_sha256: Option<String>,
 }
@@ -464,133 +304,5 @@ impl Manifest {
     /// How many numbers the network gives for one window.
     pub fn outputs(&self) -> usize {
         self.output_rows() * self.quantiles.len().max(1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::window::feature::Feature;
-    use crate::window::spec::MissingValues;
-
-    fn manifest() -> Manifest {
-        Manifest {
-            format_version: FORMAT_VERSION,
-            name: "test".to_owned(),
-            window: WindowSpec {
-                grid_step_s: 600,
-                sample_every_s: 3600,
-                samples: 240,
-                max_hole_s: 7200,
-                site: Some(Site::new(50.91, 11.57)),
-                missing: MissingValues::Refused,
-                features: vec![Feature::Quantity(Quantity::AirTemperature)],
-            },
-            normalisation: Normalisation { mean: vec![0.0], standard_deviation: vec![1.0] },
-            target: Target {
-                quantity: "air_temperature".to_owned(),
-                kind: TargetKind::Value,
-                mean: 0.0,
-                standard_deviation: 1.0,
-            },
-            lead_h: vec![1, 24],
-            quantiles: Vec::new(),
-            extremes_h: None,
-            ranges: None,
-            training: None,
-            scores: Vec::new(),
-            tool: "test".to_owned(),
-            stations: Vec::new(),
-            graph_sha256: None,
-        }
-    }
-
-    /// What is said of the manifest after a change.
-    fn said(change: impl FnOnce(&mut Manifest)) -> String {
-        let mut manifest = manifest();
-        change(&mut manifest);
-        manifest.validate().unwrap_err().to_string()
-    }
-
-    fn set_features(manifest: &mut Manifest, features: usize) {
-        manifest.window.features = vec![Feature::Quantity(Quantity::AirTemperature); features];
-        manifest.normalisation =
-            Normalisation { mean: vec![0.0; features], standard_deviation: vec![1.0; features] };
-    }
-
-    #[test]
-    fn a_window_of_too_many_numbers_is_refused_with_their_number() {
-        manifest().validate().unwrap();
-        let said = said(|manifest| {
-            manifest.window.samples = 10_000;
-            set_features(manifest, 256);
-        });
-        assert_eq!(
-            said,
-            "manifest window of 10000 samples × 256 features is 2560000 numbers, at most 100000 are allowed"
-        );
-    }
-
-    #[test]
-    fn a_history_of_gigabytes_is_refused_with_its_size() {
-        // The longest window on the finest grid: 5.2 GB for one station and quantity, six bytes for each second of 27 years.
-        let said = said(|manifest| {
-            manifest.window.samples = 10_000;
-            manifest.window.sample_every_s = 86_400;
-            manifest.window.grid_step_s = 1;
-        });
-        assert_eq!(
-            said,
-            "manifest needs 863924401 slots of 1 quantities, 5183546406 bytes for each station, at most 4194304 are \
-             allowed"
-        );
-    }
-
-    #[test]
-    fn the_history_of_a_year_every_ten_minutes_is_taken() {
-        let mut manifest = manifest();
-        manifest.window.samples = 366;
-        manifest.window.sample_every_s = 86_400;
-        manifest.validate().unwrap();
-        assert_eq!(manifest.history_bytes(), manifest.window.history_slots(24) * 6);
-    }
-
-    #[test]
-    fn too_many_outputs_are_refused_with_their_number() {
-        let said = said(|manifest| {
-            manifest.lead_h = (1..=240).collect();
-            manifest.quantiles = (1..100).map(|percent| percent as f32 / 100.0).collect();
-        });
-        assert_eq!(said, "manifest has 240 leads × 99 quantiles, at most 4096 outputs are allowed");
-    }
-
-    #[test]
-    fn a_station_that_no_station_can_be_is_refused_by_its_name() {
-        let said = said(|manifest| manifest.stations = vec!["roof".to_owned(), "a/b".to_owned()]);
-        assert_eq!(said, "manifest stations has \"a/b\": station name holds '/'");
-    }
-
-    #[test]
-    fn a_manifest_of_many_megabytes_is_not_parsed() {
-        let json = format!("{{\"format_version\":1,\"settings\":[{}0]}}", "0,".repeat(1 << 20));
-        let said = Manifest::parse(&json).unwrap_err().to_string();
-        assert_eq!(said, format!("manifest of {} bytes, at most 1048576 are read", json.len()));
-    }
-
-    #[test]
-    fn what_is_quoted_of_a_manifest_is_short_and_cannot_write_to_the_terminal() {
-        let key = format!("\u{1b}[2J{}", "x".repeat(700_000));
-        let json = serde_json::to_string(&serde_json::json!({ "format_version": 1, key: 0 })).unwrap();
-        let errors = [
-            Manifest::parse(&json).unwrap_err().to_string(),
-            said(|manifest| manifest.name = "\u{1b}[2J".repeat(10_000)),
-            said(|manifest| manifest.target.quantity = "\u{1b}[2J".repeat(10_000)),
-            said(|manifest| manifest.lead_h = vec![0; 100_000]),
-            said(|manifest| manifest.quantiles = vec![2.0; 100_000]),
-            said(|manifest| manifest.stations = vec!["\u{1b}[2J".repeat(10_000)]),
-        ];
-        for said in errors {
-            assert!(said.len() < 800 && !said.contains(char::is_control), "{said}");
-        }
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod normalisation;
 pub(crate) mod outputs;
 pub(crate) mod ranges;
 pub(crate) mod set;
+pub(crate) mod target;
+pub(crate) mod training;
 
 use std::sync::Arc;
 

@@ -38,8 +38,9 @@ pub fn decode_outputs<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::manifest::{FORMAT_VERSION, Target, TargetKind};
+    use crate::model::manifest::FORMAT_VERSION;
     use crate::model::normalisation::Normalisation;
+    use crate::model::target::{Target, TargetKind};
     use crate::weather::site::Site;
     use crate::window::spec::{MissingValues, WindowSpec};
 

@@ -164,8 +164,9 @@ pub(crate) fn history_for<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::manifest::{FORMAT_VERSION, Target, TargetKind};
+    use crate::model::manifest::FORMAT_VERSION;
     use crate::model::normalisation::Normalisation;
+    use crate::model::target::{Target, TargetKind};
     use crate::window::feature::Feature;
     use crate::window::spec::{MissingValues, WindowSpec};
 

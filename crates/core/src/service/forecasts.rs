@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Effect, Event, Now, Publication, Service};
 use crate::forecast::Forecast;
-use crate::forecast::verification::Score;
+use crate::forecast::lead_scores::Score;
 use crate::journal::Entry;
 use crate::station::{Completed, ModelWindow};
 use crate::weather::reading::StationName;

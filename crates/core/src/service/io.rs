@@ -9,7 +9,7 @@ use super::discovery::Discovery;
 use crate::forecast::Forecast;
 use crate::forecast::day_scores::DayScores;
 use crate::forecast::experts::Standing;
-use crate::forecast::verification::{LeadScores, LeadTotals, Score, Scores};
+use crate::forecast::lead_scores::{LeadScores, LeadTotals, Score, Scores};
 use crate::intake::screening::Dropped;
 use crate::journal::{Batch, Recall, Restored};
 use crate::model::set::{Models, SpecialistError};

@@ -46,7 +46,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::Forecast;
 use crate::forecast::day_scores::DayScores;
-use crate::forecast::verification::Scores;
+use crate::forecast::lead_scores::Scores;
 use crate::journal::Entry;
 use crate::model::Model;
 use crate::model::set::Models;

@@ -9,7 +9,7 @@ use super::{Now, Service, StationEntry, StationState};
 use crate::forecast::Forecast;
 use crate::forecast::day_scores::DayScores;
 use crate::forecast::experts::Standing;
-use crate::forecast::verification::Scores;
+use crate::forecast::lead_scores::Scores;
 use crate::weather::place::Place;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Next, Origin, Station};
 use crate::forecast::experts::QUANTILES;
+use crate::forecast::lead_scores::Score;
 use crate::forecast::quantiles::outward;
-use crate::forecast::verification::Score;
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::model::manifest::Manifest;
 use crate::model::outputs;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Station;
-use crate::forecast::verification::Score;
+use crate::forecast::lead_scores::Score;
 use crate::journal::{Recall, Restored};
 use crate::weather::quantity::Quantity;
 use crate::weather::thermodynamics::derive;

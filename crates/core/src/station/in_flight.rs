@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Origin, Station, degrees};
 use crate::forecast::day_ahead::DayAhead;
-use crate::forecast::verification::Score;
+use crate::forecast::lead_scores::Score;
 use crate::forecast::{Forecast, Source};
 use crate::model::Model;
 

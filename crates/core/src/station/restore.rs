@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::experts::StationExperts;
 use super::{Character, Completed, InFlight, Next, Origin, Reported, ReportedPlace, Setup, Station, moves};
-use crate::forecast::verification::{Scores, Verification};
+use crate::forecast::lead_scores::Scores;
+use crate::forecast::verification::Verification;
 use crate::forecast::{Forecast, LeadForecast, Source};
 use crate::intake::screening::Screening;
 use crate::journal::Restored;

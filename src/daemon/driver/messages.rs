@@ -1,0 +1,95 @@
+//! What the session with the broker says and brings.
+
+use forecastd_core::Input;
+use forecastd_mqtt::{Incoming, News, Refusal, SessionEvent};
+use jiff::Timestamp;
+
+use super::{Driver, Turn, Undelivered};
+use crate::daemon::home_assistant::Said;
+use crate::daemon::sources::Taken;
+use crate::operations::events::Notice;
+use crate::wire;
+
+impl Driver {
+    pub(super) fn session_event(&mut self, event: SessionEvent) -> Turn {
+        match event {
+            SessionEvent::News(News::Subscribed) => {
+                self.telemetry.notice(Notice::Connected);
+                self.subscribed();
+                return Turn::Subscribed;
+            }
+            SessionEvent::News(News::Disconnected { .. }) => {
+                self.look_at_deliveries();
+                self.handle(Input::Disconnected);
+            }
+            // The session has logged and counted these.
+            SessionEvent::News(News::Refused(Refusal::Publication { topic, .. }))
+                if self.home_assistant.is_own(&topic) =>
+            {
+                self.handle(Input::DiscoveryRefused);
+            }
+            SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
+            SessionEvent::Message(incoming) => self.message(incoming),
+        }
+        Turn::Routine
+    }
+
+    /// The broker takes publications: what may not have reached it goes first.
+    pub(super) fn subscribed(&mut self) {
+        for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
+            self.deliver(station, message);
+        }
+        self.handle(Input::Subscribed);
+    }
+
+    pub(super) fn message(&mut self, incoming: Incoming) {
+        let Incoming { topic, payload, retain, acknowledgement } = incoming;
+        if let Some(said) = self.home_assistant.listen(&topic, &payload) {
+            match said {
+                Said::Started => self.handle(Input::HomeAssistantStarted),
+                Said::Overwritten { station, by } => {
+                    self.handle(Input::DiscoveryOverwritten { station, by });
+                }
+                Said::Nothing => {}
+            }
+            acknowledgement.complete();
+            return;
+        }
+        self.telemetry.message_received();
+        let token = self.acknowledgements.arrived(acknowledgement);
+        let grid = self.service.model().manifest.window.grid();
+        if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
+            return self.taken(taken);
+        }
+        let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {
+            Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
+            Ok(wire::message::Received::Reading { station, decoded }) => {
+                self.telemetry.decoded(&station, &decoded);
+                Input::Reading {
+                    station,
+                    time: decoded.time,
+                    values: decoded.values,
+                    site: decoded.site,
+                    token,
+                }
+            }
+            Err(wire::message::NotTaken { station, reason, detail }) => {
+                Input::Unreadable { station, reason, detail, token }
+            }
+        };
+        self.handle(input);
+    }
+
+    /// What a source made of a message.
+    fn taken(&mut self, taken: Taken) {
+        if let Some((station, decoded)) = &taken.decoded {
+            self.telemetry.decoded(station, decoded);
+        }
+        for token in taken.acknowledged {
+            self.acknowledgements.complete(token);
+        }
+        if let Some(input) = taken.input {
+            self.handle(input);
+        }
+    }
+}
