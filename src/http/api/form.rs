@@ -102,7 +102,7 @@ mod tests {
             issued_at: Timestamp::UNIX_EPOCH,
             source: Source::Model,
             model: "m".to_owned(),
-            lead: lead.clone(),
+            lead,
             persistence_c: 1.0,
             yesterday_c: None,
             observed_c: None,
