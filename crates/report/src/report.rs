@@ -33,7 +33,7 @@ impl Report {
         self.model = Some(model.into());
     }
 
-    /// Says what came of it where no part of the record is there to be judged by, and whether that is good.
+    /// Says how it came out where no part of the record is there to be judged by, and whether that is good.
     pub fn conclude(&mut self, conclusion: impl fmt::Display, is_good: bool) {
         self.conclusion = Some((conclusion.to_string(), is_good));
     }
