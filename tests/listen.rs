@@ -124,6 +124,19 @@ async fn the_station_has_the_name_that_its_owner_gives_it_and_forecastd_s_own_to
     assert!(error.contains("with the station \"Dach\""), "{error}");
 }
 
+/// It was shown as what no preset reads, and nobody learned why.
+#[tokio::test]
+async fn what_is_nearly_a_reading_is_shown_with_what_is_wrong_with_it() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let untimely = TASMOTA.replace("2026-11-25T14:08:41", "yesterday");
+    retain(&mosquitto, &[("tele/roof/SENSOR", &untimely), ("zzz", "last")]).await;
+    let (text, result) = hear(&mosquitto, &options(None)).await;
+    result.unwrap();
+    let unread = text.split("2 topics that no preset reads").nth(1).unwrap_or_else(|| panic!("{text}"));
+    assert!(unread.contains("yesterday"), "{text}");
+    assert!(unread.lines().any(|line| line.starts_with("    ") && line.contains("time")), "{text}");
+}
+
 #[tokio::test]
 async fn a_preset_that_was_not_heard_is_not_written() {
     let mosquitto = Mosquitto::start(&Options::default());

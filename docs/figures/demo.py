@@ -90,8 +90,10 @@ def until(found, patience=120):
 
 def film(browser):
     text = "return document.querySelector('main').innerText"
-    # The beginning of the record has been replayed and looked back on.
-    until(lambda: "closer than" in browser.run(text) and "In 24 hours" in browser.run(text))
+    # The beginning of the record has been replayed and can be looked back on; then the page is opened as somebody would.
+    until(lambda: "closer than" in browser.run(text))
+    browser.post("/refresh", {})
+    until(lambda: all(part in browser.run(text) for part in ("In 24 hours", "closer than", "The last week")))
     frames, before = [], None
     while len(frames) < FRAMES:
         before = until(lambda: (now := browser.run(text)) != before and now)

@@ -16,7 +16,7 @@ use crate::config::Config;
 use append::{Appended, append};
 use findings::{Findings, NoChoice};
 use forecastd_core::StationName;
-use forecastd_mapping::{Auto, Message};
+use forecastd_mapping::{Auto, DecodeError, Message};
 use forecastd_mqtt::{DisconnectReason, News, Purpose, Session, SessionError, SessionEvent};
 use own::OwnTopics;
 
@@ -141,7 +141,15 @@ pub async fn run(
                 let heard = Message { topic, payload, arrival: Timestamp::now() };
                 let line = match own_topics.find(topic) {
                     Some(own) => findings.add_own(topic, own),
-                    None => findings.add(&heard, auto.candidates(&heard)),
+                    None => {
+                        let candidates = auto.candidates(&heard);
+                        // What is no reading by its topic or its keys is no fault.
+                        let fault = auto.decode(&heard).err().filter(|fault| {
+                            candidates.is_empty()
+                                && matches!(fault, DecodeError::BadTime(_) | DecodeError::BadValue { .. })
+                        });
+                        findings.add(&heard, candidates, fault.map(|fault| fault.to_string()))
+                    }
                 };
                 if let Some(line) = line {
                     writeln!(output, "{line}")?;

@@ -64,30 +64,25 @@ impl Report {
 
     /// In words, what there is to know.
     fn verdict(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = self.parts_by_weight().first().and_then(|part| Verdict::new(part));
-        let Some(verdict) = verdict else {
-            if !self.experiments.is_empty() {
-                writeln!(
-                    formatter,
-                    "<section class=\"verdict\"><p><b>Nothing was trained that could become a model of a station; the table has \
-                     what was tried.</b></p></section>"
-                )?;
-            }
-            return Ok(());
+        let of_part = self.parts_by_weight().first().and_then(|part| Verdict::new(part));
+        let of_run = || {
+            let nothing =
+                "Nothing was trained that could become a model of a station; the table has what was tried.";
+            let tried = (!self.experiments.is_empty()).then(|| (nothing.to_owned(), false));
+            let (headline, is_good) = self.conclusion.clone().or(tried)?;
+            Some(Verdict { headline, is_good, sentences: Vec::new() })
         };
+        let Some(verdict) = of_part.or_else(of_run) else { return Ok(()) };
         // A number and its unit stay together.
         let joined =
             |text: &str| text.replace(" °C", "\u{a0}°C").replace(" %", "\u{a0}%").replace(" h.", "\u{a0}h.");
         let class = if verdict.is_good { "verdict good" } else { "verdict poor" };
-        writeln!(
-            formatter,
-            "<section class=\"{class}\">\n<p><b>{}</b></p>\n<ul>",
-            joined(&verdict.headline)
-        )?;
-        for sentence in &verdict.sentences {
-            writeln!(formatter, "<li>{}</li>", joined(sentence))?;
+        writeln!(formatter, "<section class=\"{class}\">\n<p><b>{}</b></p>", joined(&verdict.headline))?;
+        if !verdict.sentences.is_empty() {
+            let items = verdict.sentences.iter().map(|sentence| format!("<li>{}</li>\n", joined(sentence)));
+            writeln!(formatter, "<ul>\n{}</ul>", items.collect::<String>())?;
         }
-        writeln!(formatter, "</ul>\n</section>")
+        writeln!(formatter, "</section>")
     }
 
     fn part(&self, formatter: &mut fmt::Formatter<'_>, part: &PartFigures) -> fmt::Result {
@@ -203,4 +198,29 @@ fn lead_table(formatter: &mut fmt::Formatter<'_>, part: &PartFigures) -> fmt::Re
         )?;
     }
     writeln!(formatter, "</tbody></table></div></details>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Experiment;
+
+    #[test]
+    fn without_a_part_to_be_judged_by_the_page_begins_with_what_came_of_the_run() {
+        let tried = Experiment {
+            name: "yesterday".to_owned(),
+            seed: None,
+            score: "2.6".to_owned(),
+            trainings: Vec::new(),
+        };
+        let mut report = Report { experiments: vec![tried], ..Report::default() };
+        assert!(report.to_string().contains("<section class=\"verdict poor\">\n<p><b>Nothing was trained"));
+        report.conclude("2.10 °C", true);
+        let page = report.to_string();
+        assert!(
+            page.contains("<section class=\"verdict good\">\n<p><b>2.10\u{a0}°C</b></p>\n</section>"),
+            "{page}"
+        );
+        assert!(!Report::default().to_string().contains("class=\"verdict"), "nothing was tried");
+    }
 }

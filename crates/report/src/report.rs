@@ -1,5 +1,7 @@
 //! A report: the record, how networks learned, and how good forecasts are.
 
+use std::fmt;
+
 use forecastd_core::{Refit, Split};
 use forecastd_record::{Part, Record};
 
@@ -13,6 +15,7 @@ use crate::picture::Overview;
 pub struct Report {
     pub(crate) overview: Option<Overview>,
     pub(crate) model: Option<String>,
+    pub(crate) conclusion: Option<(String, bool)>,
     /// What was tried.
     pub experiments: Vec<Experiment>,
     /// How good the model is, by part.
@@ -28,6 +31,11 @@ impl Report {
     /// Says which model the forecasts are of.
     pub fn describe_model(&mut self, model: impl Into<String>) {
         self.model = Some(model.into());
+    }
+
+    /// Says how it came out where no part of the record is there to be judged by, and whether that is good.
+    pub fn conclude(&mut self, conclusion: impl fmt::Display, is_good: bool) {
+        self.conclusion = Some((conclusion.to_string(), is_good));
     }
 
     /// Every picture of the forecasts as an SVG file of its own: its name and its content.

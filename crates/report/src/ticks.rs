@@ -55,14 +55,11 @@ enum Step {
     Years(i64),
     Months(i64),
     Days(i64),
-    Hours(i64),
 }
 
-/// Beginnings of years, months, days or some of their hours (UTC) between two times in seconds since 1970, at most `most` of them.
+/// Beginnings of years, months or days (UTC) between two times in seconds since 1970, at most `most` of them.
 pub(crate) fn of_times(low: f64, high: f64, most: usize) -> Vec<Tick> {
     let steps = [
-        Step::Hours(6),
-        Step::Hours(12),
         Step::Days(1),
         Step::Days(2),
         Step::Days(7),
@@ -98,11 +95,10 @@ fn of_step(low: f64, high: f64, step: Step, most: usize) -> Vec<Tick> {
             (Date::new(date.year(), month as i8, 1).ok(), Span::new().months(months))
         }
         Step::Days(days) => (Some(date), Span::new().days(days)),
-        Step::Hours(hours) => (Some(date), Span::new().hours(hours)),
     };
-    let mut next = begin.map(|date| date.at(0, 0, 0, 0));
+    let mut next = begin;
     while let Some(date) = next {
-        let Ok(time) = Offset::UTC.to_timestamp(date) else { break };
+        let Ok(time) = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)) else { break };
         let value = time.as_second() as f64;
         if value > high || ticks.len() >= most {
             break;
@@ -111,8 +107,7 @@ fn of_step(low: f64, high: f64, step: Step, most: usize) -> Vec<Tick> {
             let label = match step {
                 Step::Years(_) => date.strftime("%Y"),
                 Step::Months(_) => date.strftime("%b %Y"),
-                Step::Hours(_) if date.hour() > 0 => date.strftime("%H:%M"),
-                Step::Days(_) | Step::Hours(_) => date.strftime("%-d %b"),
+                Step::Days(_) => date.strftime("%-d %b"),
             };
             ticks.push(Tick { value, label: label.to_string() });
         }
@@ -159,8 +154,5 @@ mod tests {
         let days = ticks("2020-02-27T12:00:00Z", "2020-03-02T00:00:00Z");
         assert_eq!(labels(&days), ["28 Feb", "29 Feb", "1 Mar", "2 Mar"]);
         assert_eq!(days[0].value, seconds("2020-02-28T00:00:00Z"));
-        let hours = of_times(seconds("2020-02-28T15:00:00Z"), seconds("2020-03-01T15:00:00Z"), 5);
-        assert_eq!(labels(&hours), ["29 Feb", "12:00", "1 Mar", "12:00"]);
-        assert_eq!(hours[3].value, seconds("2020-03-01T12:00:00Z"));
     }
 }

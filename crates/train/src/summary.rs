@@ -120,6 +120,13 @@ pub struct OwnGain {
     pub blocks: usize,
 }
 
+impl OwnGain {
+    /// Whether it is worth having: better in the mean, and on most of the blocks that it had not learned from.
+    pub(crate) fn is_gain(&self) -> bool {
+        self.own_c < self.world_c && 2 * self.better > self.blocks
+    }
+}
+
 /// In words.
 impl fmt::Display for OwnGain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

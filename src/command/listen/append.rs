@@ -39,7 +39,11 @@ pub(super) fn append(path: &Path, source: &str) -> io::Result<Appended> {
     }
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     // A last line without an end is ended first.
-    let gap = if text.is_empty() || text.ends_with('\n') { "\n" } else { "\n\n" };
+    let gap = match text.as_str() {
+        "" => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
     write!(file, "{gap}{source}")?;
     file.sync_all()?;
     Ok(Appended::Written)

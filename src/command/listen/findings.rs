@@ -12,9 +12,8 @@ use super::statestream::Statestreams;
 
 /// More topics than this are counted and not kept.
 const MOST_TOPICS: usize = 2000;
-/// As many topics that no preset reads are shown.
+/// As many topics that no preset reads are shown, and as much of a payload.
 const UNREAD_SHOWN: usize = 20;
-/// As much of a payload is shown.
 const SHOWN_CHARACTERS: usize = 100;
 
 /// What was heard.
@@ -24,8 +23,8 @@ pub(super) struct Findings {
     topics: BTreeSet<String>,
     /// By preset and station.
     heard: BTreeMap<(&'static str, String), Heard>,
-    /// Topics that no preset reads, with the last payload.
-    unread: BTreeMap<String, String>,
+    /// Topics that no preset reads, with the last payload and, where it is nearly a reading, what is wrong with it.
+    unread: BTreeMap<String, (String, Option<String>)>,
     statestreams: Statestreams,
     /// Topics that forecastd publishes on.
     published: BTreeSet<String>,
@@ -47,13 +46,19 @@ pub(super) enum NoChoice {
 }
 
 impl Findings {
-    /// Adds a message and what the presets make of it, best first; gives a line to show where its topic is new.
-    pub(super) fn add(&mut self, message: &Message<'_>, candidates: Vec<Candidate>) -> Option<String> {
+    /// Adds a message and what the presets make of it, best first, or what is wrong with it; gives a line to show of a new topic.
+    pub(super) fn add(
+        &mut self,
+        message: &Message<'_>,
+        candidates: Vec<Candidate>,
+        fault: Option<String>,
+    ) -> Option<String> {
         self.messages += 1;
-        self.statestreams.look_at(message.topic, message.payload);
+        let is_attribute = self.statestreams.look_at(message.topic, message.payload);
         let payload = shown(&String::from_utf8_lossy(message.payload));
         let is_new = self.topics.len() < MOST_TOPICS && self.topics.insert(message.topic.to_owned());
-        let by = candidates.first().map_or("no preset", |best| {
+        let unread = if is_attribute { "beside a state of Home Assistant" } else { "no preset" };
+        let by = candidates.first().map_or(unread, |best| {
             let base = message.topic.split('/').next().unwrap_or_default();
             if best.preset.name == ESPHOME && self.statestreams.has(base) {
                 STATESTREAM
@@ -63,8 +68,9 @@ impl Findings {
         });
         let line = is_new.then(|| format!("{} {payload} ({by})", shown(message.topic)));
         if candidates.is_empty() {
-            if self.unread.len() < MOST_TOPICS {
-                self.unread.insert(message.topic.to_owned(), payload);
+            if self.unread.len() < MOST_TOPICS && !is_attribute {
+                let fault = fault.map(|fault| shown(&fault));
+                self.unread.insert(message.topic.to_owned(), (payload, fault));
             }
             return line;
         }
@@ -206,8 +212,11 @@ impl Findings {
         }
         if !self.unread.is_empty() {
             writeln!(output, "\n{} that no preset reads", counted(self.unread.len() as u64, "topic"))?;
-            for (topic, payload) in self.unread.iter().take(UNREAD_SHOWN) {
+            for (topic, (payload, fault)) in self.unread.iter().take(UNREAD_SHOWN) {
                 writeln!(output, "  {} {payload}", shown(topic))?;
+                if let Some(fault) = fault {
+                    writeln!(output, "    {fault}")?;
+                }
             }
         }
         if !self.read.is_empty() {
@@ -274,7 +283,7 @@ mod tests {
         for (topic, payload) in messages {
             let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
             let message = Message { topic, payload: payload.as_bytes(), arrival };
-            findings.add(&message, auto.candidates(&message));
+            findings.add(&message, auto.candidates(&message), None);
         }
         findings
     }

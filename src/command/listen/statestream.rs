@@ -29,18 +29,18 @@ pub(super) struct Statestreams {
 }
 
 impl Statestreams {
-    /// Looks at a message: whether only Statestream publishes such a one.
-    pub(super) fn look_at(&mut self, topic: &str, payload: &[u8]) {
+    /// Looks at a message; true for one that only Statestream publishes beside a state.
+    pub(super) fn look_at(&mut self, topic: &str, payload: &[u8]) -> bool {
         let mut levels = topic.rsplitn(4, '/');
         let (Some(last), Some(entity), Some(domain), Some(base)) =
             (levels.next(), levels.next(), levels.next(), levels.next())
         else {
-            return;
+            return false;
         };
         let is_attribute = ATTRIBUTES.contains(&last);
         let is_state = last == "state" && (USUAL_BASES.contains(&base) || DOMAINS.contains(&domain));
         if !(is_attribute || is_state) || self.bases.len() >= MOST || self.units.len() >= MOST {
-            return;
+            return is_attribute;
         }
         self.bases.insert(base.to_owned());
         if last == "unit_of_measurement" {
@@ -49,6 +49,7 @@ impl Statestreams {
                 .unwrap_or_else(|_| String::from_utf8_lossy(payload).trim().to_owned());
             self.units.insert(format!("{base}/{domain}/{entity}/state"), text);
         }
+        is_attribute
     }
 
     /// Whether Statestream publishes below a base.
@@ -68,7 +69,9 @@ mod tests {
 
     fn heard(messages: &[(&str, &str)]) -> Statestreams {
         let mut heard = Statestreams::default();
-        messages.iter().for_each(|(topic, payload)| heard.look_at(topic, payload.as_bytes()));
+        for (topic, payload) in messages {
+            heard.look_at(topic, payload.as_bytes());
+        }
         heard
     }
 

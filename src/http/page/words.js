@@ -149,9 +149,9 @@ const REFERENCES = {
 
 /** What an expert is, in words; a model's name where there is nothing to say of it. */
 export function expert(name, models) {
-  if (name in REFERENCES) return REFERENCES[name];
-  const model = models.find((candidate) => candidate.model.split("@")[0] === name);
-  if (!model) return name;
-  if (model.stations.length > 0) return "the station’s own model";
-  return model.site ? "a model of this place" : "the model for any place";
+  if (Object.hasOwn(REFERENCES, name)) return REFERENCES[name];
+  const known = models.find(({ model }) => model === name || model.split("@")[0] === name);
+  if (!known) return name;
+  if (known.stations.length > 0) return "the station’s own model";
+  return known.site ? "a model of this place" : "the model for any place";
 }

@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn lines_are_interrupted_where_nothing_is_known_and_higher_numbers_stand_higher() {
-        let svg = chart(vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 0.0), (4.0, 4.0)]).to_string();
+        let points = vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 0.0), (4.0, 4.0)];
+        let svg = chart(points).inside(WIDE).unwrap();
         let stretches = places(&svg);
         assert_eq!(stretches.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
         assert!(stretches[0][1].1 < stretches[0][0].1);

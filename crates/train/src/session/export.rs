@@ -40,6 +40,9 @@ impl Session<'_> {
             report.experiments = self.summary.results.iter().map(ExperimentResult::report).collect();
             report.experiments.extend(self.summary.reviews.iter().map(ReviewResult::report));
             report.parts = figures;
+            if let Some(own) = &self.summary.own {
+                report.conclude(format!("What the station's own history adds: {own}."), own.is_gain());
+            }
             atomic_file::write(path, report.to_string().as_bytes())?;
             self.summary.report = Some(path.clone());
         }

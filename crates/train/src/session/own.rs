@@ -94,10 +94,11 @@ impl Session<'_> {
         });
         let [world_c, own_c] = best.mae_c;
         let (better, blocks) = best.better;
-        self.summary.own = Some(OwnGain { own_c, world_c, better, blocks });
+        let gain = OwnGain { own_c, world_c, better, blocks };
+        self.summary.own = Some(gain);
         let Some(out) = self.options.out.clone() else { return Ok(()) };
-        if !best.is_gain() && !self.options.ship_anyway {
-            return Err(TrainError::NoOwnGain(OwnGain { own_c, world_c, better, blocks }));
+        if !gain.is_gain() && !self.options.ship_anyway {
+            return Err(TrainError::NoOwnGain(gain));
         }
         let manifest = self.own_manifest(&record, site, &artefact, recipe, &best);
         let model = best.network.export(&best.scaling);

@@ -392,11 +392,6 @@ impl Specialist {
         let added = sums.solve(settings.prior_days * 24.0);
         added.map_or_else(|| base.clone(), |added| with_medians(base, &added, device))
     }
-
-    /// Whether it is worth having: better in the mean, and on most of the blocks that it had not learned from.
-    pub(crate) fn is_gain(&self) -> bool {
-        self.mae_c[1] < self.mae_c[0] && 2 * self.better.0 > self.better.1
-    }
 }
 
 impl<'a> OwnObjective<'a> {
