@@ -91,7 +91,7 @@ impl Experiment {
                 (if is_recurrent { usize::MAX } else { 0 }, is_recurrent, true, true)
             }
             Method::Pair(_) => (1, false, true, false),
-            Method::World(_) => (0, false, true, false),
+            Method::World(_) => (1, false, true, false),
             Method::Own(_) => (0, false, false, false),
             Method::Reviews(_) => (1, true, false, false),
         };
@@ -185,6 +185,7 @@ impl WorldRecipe {
         if !options.head.is_empty() {
             self.network.hidden.clone_from(&options.head);
         }
+        self.network.units = options.units.first().copied().unwrap_or(self.network.units);
         self
     }
 }
@@ -378,7 +379,7 @@ pub fn all() -> Vec<Experiment> {
             "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what is shipped, also called best",
             station_pair(),
         ),
-        experiment("world", "dense layers for any place, from a --pool of many stations", world()),
+        experiment("world", "a GRU and dense layers for any place, from a --pool of many stations", world()),
         experiment("own", "the network for any place (--from), further on a station's own history", own()),
         experiment(
             "imdb-lstm-reversed",
@@ -402,6 +403,7 @@ pub fn by_name(name: &str) -> Option<Experiment> {
 fn world() -> Method {
     Method::World(WorldRecipe {
         network: WorldSettings {
+            units: 48,
             hidden: vec![448, 448, 448],
             dropout: 0.0,
             median_weight: 3.0,

@@ -60,12 +60,7 @@ impl Session<'_> {
         let device = Device::flex().autodiff();
         let objective = WorldObjective::new(cutter, &roles, &recipe.network, device.clone());
         self.note(&format!("{} windows to choose by", objective.choices()));
-        let network = Network::new(
-            &recipe.network.hidden,
-            recipe.network.dropout,
-            &device,
-            &mut recipe.fit.initial_generator(),
-        );
+        let network = Network::new(&recipe.network, &device, &mut recipe.fit.initial_generator());
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let of = format!("{} {settings}", pool.sha256());
         let plan = self.plan(experiment.name, recipe.fit.seed, "", &of);
@@ -76,9 +71,15 @@ impl Session<'_> {
         let draft =
             Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
-        self.note("judging");
+        // The stations that judge are looked at for a model that is kept, and not while one is searched for.
+        let is_kept = self.options.out.is_some() || self.options.report.is_some();
+        let (role, by) = match is_kept {
+            true => (Role::Judge, "judging"),
+            false => (Role::Choose, "judging by the stations that choose"),
+        };
+        self.note(by);
         let artefact = Artefact::parse(&draft)?;
-        let judged = judge(&artefact, objective.cutter(), &roles, Role::Judge, &runtime)?;
+        let judged = judge(&artefact, objective.cutter(), &roles, role, &runtime)?;
         let Some((_, whole)) = judged.first() else { return Ok(()) };
         let persistence_c = mean(whole, |scores| scores.persistence_c()[0]);
         let judged_c = mean(whole, StationScores::mae_c);

@@ -6,6 +6,7 @@ use forecastd_model::Artefact;
 use forecastd_model::onnx::Tensor;
 
 use crate::dense::DenseNumbers;
+use crate::recurrent::OnnxWeights;
 
 use super::example::ROWS;
 use super::network::{Network, OUTPUTS, Scaling};
@@ -52,7 +53,8 @@ pub(crate) fn read(artefact: &Artefact, device: &Device) -> Result<(Network, Sca
     };
     let mut layers = Vec::new();
     let (weights, biases) = (all("weight")?, all("bias")?);
-    let mut inputs = window::count();
+    let gru = gru(&all("w")?, &all("r")?, &all("b")?)?;
+    let mut inputs = window::picked() + gru.as_ref().map_or(0, |weights| weights.units);
     for ((dims, weight), (_, bias)) in weights.into_iter().zip(biases) {
         let outputs = bias.len();
         if dims != [inputs as i64, outputs as i64] || weight.len() != inputs * outputs {
@@ -68,10 +70,35 @@ pub(crate) fn read(artefact: &Artefact, device: &Device) -> Result<(Network, Sca
         .map(|row| row.iter().copied().fold(0.0, f32::max))
         .collect();
     let fits = inputs == OUTPUTS
-        && mean.len() == window::count()
-        && deviation.len() == window::count()
+        && mean.len() == window::picked()
+        && deviation.len() == window::picked()
         && row_c.len() == ROWS
         && width.len() == ROWS;
-    let network = Network::from_layers(layers, device).filter(|_| fits).ok_or(BaseError::Graph)?;
+    let network = Network::from_layers(gru, layers, device).filter(|_| fits).ok_or(BaseError::Graph)?;
     Ok((network, Scaling { mean, deviation, row_c, width }))
+}
+
+/// The recurrent layer of a graph by its constants; none in the graph of a network without.
+fn gru(
+    input: &[Constant],
+    recurrent: &[Constant],
+    bias: &[Constant],
+) -> Result<Option<OnnxWeights>, BaseError> {
+    let ([(dims, input)], [(_, recurrent)], [(_, bias)]) = (input, recurrent, bias) else {
+        let is_dense = input.is_empty() && recurrent.is_empty() && bias.is_empty();
+        return if is_dense { Ok(None) } else { Err(BaseError::Graph) };
+    };
+    let (units, inputs) = (bias.len() / 6, window::OF_STEP);
+    let fits = *dims == [1, 3 * units as i64, inputs as i64]
+        && input.len() == 3 * units * inputs
+        && recurrent.len() == 3 * units * units
+        && bias.len() == 6 * units;
+    let weights = || OnnxWeights {
+        inputs,
+        units,
+        input: input.clone(),
+        recurrent: recurrent.clone(),
+        bias: bias.clone(),
+    };
+    fits.then(|| Some(weights())).ok_or(BaseError::Graph)
 }

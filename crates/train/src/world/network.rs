@@ -13,8 +13,10 @@ use forecastd_model::onnx::{Attribute, Model};
 
 use crate::dense::{Dense, DenseNumbers, dropout};
 use crate::graph::GraphBuilder;
+use crate::recurrent::{Gru, GruConfig, OnnxWeights};
 
 use super::example::{AUXILIARY, ROWS};
+use super::learn::WorldSettings;
 use super::window::{self, FEATURES, SAMPLES};
 
 /// The quantiles that are forecast.
@@ -29,7 +31,7 @@ const LIMIT: f32 = 6.0;
 /// Mean and standard deviation of what the network is given, and how large a unit of each row is.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaling {
-    /// Of each input.
+    /// Of each input of the dense layers.
     pub(crate) mean: Vec<f32>,
     /// Of each input.
     pub(crate) deviation: Vec<f32>,
@@ -40,19 +42,22 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
-    /// Standardises inputs in place.
+    /// Standardises what is picked in place, and keeps it and the sequence, which is normalised already, within limits.
     pub(super) fn apply(&self, rows: &mut [f32]) {
-        for row in rows.chunks_exact_mut(self.mean.len()) {
+        for row in rows.chunks_exact_mut(window::count()) {
             for ((value, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
-                *value = ((*value - mean) / deviation).clamp(-LIMIT, LIMIT);
+                *value = (*value - mean) / deviation;
             }
+            row.iter_mut().for_each(|value| *value = value.clamp(-LIMIT, LIMIT));
         }
     }
 }
 
-/// The network, on standardised inputs.
+/// The network, on standardised inputs: dense layers on what is picked of the window, and on the last state of a GRU that has
+/// walked the whole of it.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
+    gru: Option<Gru>,
     hidden: Vec<Dense>,
     output: Dense,
     dropout: f64,
@@ -81,27 +86,41 @@ fn is_median() -> Vec<f32> {
 
 impl Network {
     /// A network with initial weights.
-    pub(crate) fn new(hidden: &[usize], dropout: f64, device: &Device, generator: &mut Pcg64) -> Network {
-        let mut width = window::count();
+    pub(crate) fn new(settings: &WorldSettings, device: &Device, generator: &mut Pcg64) -> Network {
+        let recurrent = |units: usize| GruConfig::new(window::OF_STEP, units).init(device, generator);
+        let gru = Some(settings.units).filter(|&units| units > 0).map(recurrent);
+        let mut width = window::picked() + settings.units;
         let mut layers = Vec::new();
-        for &units in hidden {
+        for &units in &settings.hidden {
             layers.push(Dense::new_uniform(width, units, device, generator));
             width = units;
         }
         let output = Dense::new_uniform(width, OUTPUTS + AUXILIARY, device, generator);
-        Network { hidden: layers, output, dropout }
+        Network { gru, hidden: layers, output, dropout: settings.dropout }
     }
 
     /// A network with given layers, the last of which is the output's.
-    pub(super) fn from_layers(mut layers: Vec<DenseNumbers>, device: &Device) -> Option<Network> {
+    pub(super) fn from_layers(
+        gru: Option<OnnxWeights>,
+        mut layers: Vec<DenseNumbers>,
+        device: &Device,
+    ) -> Option<Network> {
+        let gru = gru.map(|weights| Gru::from_onnx(weights, device));
         let output = Dense::from_numbers(layers.pop()?, device);
         let hidden = layers.into_iter().map(|layer| Dense::from_numbers(layer, device)).collect();
-        Some(Network { hidden, output, dropout: 0.0 })
+        Some(Network { gru, hidden, output, dropout: 0.0 })
     }
 
-    /// All layers, the last of which is the output's.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Dense> {
-        self.hidden.iter().chain(std::iter::once(&self.output))
+    /// The last layer.
+    pub(super) fn output(&self) -> &Dense {
+        &self.output
+    }
+
+    /// The weights of all layers, without biases.
+    pub(super) fn weights(&self) -> impl Iterator<Item = Tensor<2>> {
+        let recurrent = self.gru.iter().flat_map(|gru| [&gru.input_weight, &gru.recurrent_weight]);
+        let dense = self.hidden.iter().chain(std::iter::once(&self.output)).map(|layer| &layer.weight);
+        recurrent.chain(dense).map(|weight| weight.val())
     }
 
     /// The same network with another last layer.
@@ -111,7 +130,14 @@ impl Network {
 
     /// `[batch, input]` to what the last layer is given, `[batch, unit]`.
     pub(super) fn state(&self, inputs: Tensor<2>, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
-        let mut state = inputs;
+        let [batch, width] = inputs.dims();
+        let picked = window::picked();
+        let mut state = inputs.clone().slice([0..batch, 0..picked]);
+        if let Some(gru) = &self.gru {
+            let sequence = inputs.slice([0..batch, picked..width]);
+            let sequence = sequence.reshape([batch, window::STEPS, window::OF_STEP]);
+            state = Tensor::cat(vec![state, gru.forward(sequence, generator.as_deref_mut())], 1);
+        }
         for dense in &self.hidden {
             state = silu(dense.forward(state));
             state = dropout(state, self.dropout, generator.as_deref_mut());
@@ -161,7 +187,17 @@ impl Network {
         let centred = graph.node("Sub", &[&inputs, &mean], Vec::new());
         let scaled = graph.node("Div", &[&centred, &deviation], Vec::new());
         let limits = vec![Attribute::float("min", -LIMIT), Attribute::float("max", LIMIT)];
-        let mut state = graph.node("Clip", &[&scaled], limits);
+        let mut state = graph.node("Clip", &[&scaled], limits.clone());
+        if let Some(gru) = &self.gru {
+            let positions = graph.integers("sequence", &integers(&window::sequence()));
+            let samples = graph.node("Gather", &[&flat, &positions], axis());
+            let samples = graph.node("Clip", &[&samples], limits);
+            let shape = graph.integers("steps", &[0, window::STEPS as i64, window::OF_STEP as i64]);
+            let steps = graph.node("Reshape", &[&samples, &shape], Vec::new());
+            let steps = graph.transpose(&steps, &[1, 0, 2]);
+            let last = graph.recurrent(&steps, &[gru.onnx_layer()], false);
+            state = graph.node("Concat", &[&state, &last], axis());
+        }
         for dense in &self.hidden {
             let linear = graph.dense(&state, &dense.numbers());
             let gate = graph.node("Sigmoid", &[&linear], Vec::new());
@@ -215,8 +251,9 @@ fn ordered(steps: Tensor<2>, batch: usize) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parameters::numbers;
-    use crate::world::window::{gather, inputs, normalisation, ranges, window};
+    use crate::parameters::{numbers, values, with_values};
+    use crate::world::read_base;
+    use crate::world::window::{Positions, gather, normalisation, window};
     use forecastd_core::{FORMAT_VERSION, Manifest, Target, TargetKind};
     use forecastd_model::{Engine, EngineChoice, Runtime};
     use rand::{Rng, SeedableRng};
@@ -245,18 +282,41 @@ mod tests {
         }
     }
 
+    fn settings(units: usize) -> WorldSettings {
+        WorldSettings {
+            units,
+            hidden: vec![16, 12],
+            dropout: 0.0,
+            median_weight: 1.0,
+            extremes_weight: 1.0,
+            auxiliary_weight: 1.0,
+        }
+    }
+
+    fn scaling(generator: &mut Pcg64) -> Scaling {
+        let mut numbers = |count: usize, from: f32, to: f32| -> Vec<f32> {
+            (0..count).map(|_| generator.random_range(from..to)).collect()
+        };
+        Scaling {
+            mean: numbers(window::picked(), -0.5, 0.5),
+            deviation: numbers(window::picked(), 0.5, 2.0),
+            row_c: numbers(ROWS, 0.5, 4.0),
+            width: vec![1.0; ROWS],
+        }
+    }
+
     #[test]
     fn the_engine_gives_what_burn_gives_and_quantiles_never_cross() {
+        for units in [0, 10] {
+            compare_engine_with_burn(units);
+        }
+    }
+
+    fn compare_engine_with_burn(units: usize) {
         let mut generator = Pcg64::seed_from_u64(3);
         let device = Device::flex();
-        let network = Network::new(&[16, 12], 0.0, &device, &mut generator);
-        let count = window::count();
-        let scaling = Scaling {
-            mean: (0..count).map(|_| generator.random_range(-0.5..0.5)).collect(),
-            deviation: (0..count).map(|_| generator.random_range(0.5..2.0)).collect(),
-            row_c: (0..ROWS).map(|_| generator.random_range(0.5..4.0)).collect(),
-            width: vec![1.0; ROWS],
-        };
+        let network = Network::new(&settings(units), &device, &mut generator);
+        let (count, scaling) = (window::count(), scaling(&mut generator));
         let file = Artefact::assemble(network.export(&scaling), &manifest()).unwrap();
         let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
         let mut engine = Engine::load(&runtime, &Artefact::parse(&file).unwrap()).unwrap();
@@ -264,7 +324,7 @@ mod tests {
             let numbers_of_window: Vec<f32> =
                 (0..SAMPLES * FEATURES.len()).map(|_| generator.random_range(-2.5..2.5)).collect();
             let mut row = vec![0.0; count];
-            gather(&numbers_of_window, &inputs(), &ranges(), &mut row);
+            gather(&numbers_of_window, &Positions::new(), &mut row);
             scaling.apply(&mut row);
             let input = Tensor::<2>::from_data(TensorData::new(row, [1, count]), &device);
             let by_burn = numbers(network.forward(input, None));
@@ -277,6 +337,40 @@ mod tests {
                 assert!(quantiles.windows(2).all(|pair| pair[0] <= pair[1]), "{quantiles:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_network_is_read_back_from_its_file_as_it_was() {
+        let mut generator = Pcg64::seed_from_u64(5);
+        let device = Device::flex();
+        for units in [0, 10] {
+            let network = Network::new(&settings(units), &device, &mut generator);
+            let mut drawn = values(&network);
+            drawn.fill_with(|| generator.random_range(-0.3..0.3));
+            let network = with_values(network, &drawn);
+            let file = Artefact::assemble(network.export(&scaling(&mut generator)), &manifest()).unwrap();
+            let (read, _) = read_base(&Artefact::parse(&file).unwrap(), &device).unwrap();
+            let rows: Vec<f32> =
+                (0..5 * window::count()).map(|_| generator.random_range(-2.0..2.0)).collect();
+            let input = Tensor::<2>::from_data(TensorData::new(rows, [5, window::count()]), &device);
+            let [before, after] =
+                [network, read].map(|network| numbers(network.forward(input.clone(), None)));
+            assert_eq!(before, after, "{units} units");
+        }
+    }
+
+    #[test]
+    fn the_recurrent_layer_is_given_every_hour_of_three_days_in_the_order_of_time() {
+        // A window whose every number says its sample and its column.
+        let numbers: Vec<f32> = (0..SAMPLES * FEATURES.len()).map(|position| position as f32).collect();
+        let mut row = vec![0.0; window::count()];
+        gather(&numbers, &Positions::new(), &mut row);
+        let samples: Vec<usize> =
+            row[window::picked()..].iter().map(|&number| number as usize / FEATURES.len()).collect();
+        let temperature = |step: usize, hour: usize| samples[step * window::OF_STEP + hour * 4];
+        let hours: Vec<usize> =
+            (0..window::STEPS).flat_map(|step| [0, 1, 2].map(|hour| temperature(step, hour))).collect();
+        assert_eq!(hours, (1..SAMPLES).collect::<Vec<usize>>());
     }
 
     #[test]
