@@ -379,7 +379,11 @@ pub fn all() -> Vec<Experiment> {
             "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what is shipped, also called best",
             station_pair(),
         ),
-        experiment("world", "a GRU and dense layers for any place, from a --pool of many stations", world()),
+        experiment(
+            "world",
+            "dense layers averaged with a GRU of 48 units for any place, from a --pool of many stations",
+            world(),
+        ),
         experiment("own", "the network for any place (--from), further on a station's own history", own()),
         experiment(
             "imdb-lstm-reversed",
@@ -403,8 +407,9 @@ pub fn by_name(name: &str) -> Option<Experiment> {
 fn world() -> Method {
     Method::World(WorldRecipe {
         network: WorldSettings {
-            units: 48,
             hidden: vec![448, 448, 448],
+            units: 48,
+            recurrent_hidden: vec![320, 320],
             dropout: 0.0,
             median_weight: 3.0,
             extremes_weight: 2.0,

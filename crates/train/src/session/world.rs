@@ -17,7 +17,7 @@ use crate::fit::StopRule;
 use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
-    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, assign, card,
+    Condition, Cutter, Embargo, Ensemble, Pool, QUANTILES, Role, StationScores, WorldObjective, assign, card,
     judge, normalisation, ranges, window,
 };
 
@@ -60,14 +60,14 @@ impl Session<'_> {
         let device = Device::flex().autodiff();
         let objective = WorldObjective::new(cutter, &roles, &recipe.network, device.clone());
         self.note(&format!("{} windows to choose by", objective.choices()));
-        let network = Network::new(&recipe.network, &device, &mut recipe.fit.initial_generator());
+        let network = Ensemble::new(&recipe.network, &device, &mut recipe.fit.initial_generator());
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let of = format!("{} {settings}", pool.sha256());
         let plan = self.plan(experiment.name, recipe.fit.seed, "", &of);
         let fitted = self.fit(&objective, network, &recipe.fit, StopRule::Best, plan)?;
         let fit = FitRecord::new("", &fitted);
 
-        let model = fitted.model.export(&objective.scaling);
+        let model = fitted.model.joined().export(&objective.scaling);
         let draft =
             Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;

@@ -35,7 +35,7 @@ pub(crate) use example::Cutter;
 pub(crate) use judge::{Condition, StationScores, judge};
 pub(crate) use learn::WorldObjective;
 pub use learn::WorldSettings;
-pub(crate) use network::{Network, QUANTILES};
+pub(crate) use network::{Ensemble, QUANTILES};
 pub use own::OwnSettings;
 pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnObjective, Specialist};
 pub use pool::PoolError;

@@ -53,14 +53,72 @@ impl Scaling {
     }
 }
 
-/// The network, on standardised inputs: dense layers on what is picked of the window, and on the last state of a GRU that has
-/// walked the whole of it.
+/// Layers that make a state of standardised inputs: dense ones on what is picked of the window and, with a recurrent layer, on
+/// its last state after it has walked the whole of the window.
 #[derive(Module, Debug)]
-pub(crate) struct Network {
+struct Tower {
     gru: Option<Gru>,
     hidden: Vec<Dense>,
+}
+
+/// The network, on standardised inputs: towers side by side, and one layer on the states of all.
+#[derive(Module, Debug)]
+pub(crate) struct Network {
+    towers: Vec<Tower>,
     output: Dense,
     dropout: f64,
+}
+
+/// Networks of one tower each that learn side by side, each by its own errors; the mean of what they forecast is the forecast.
+#[derive(Module, Debug)]
+pub(crate) struct Ensemble {
+    members: Vec<Network>,
+}
+
+impl Ensemble {
+    /// A dense network and, where there are units for it, one with a recurrent layer, with initial weights.
+    pub(crate) fn new(settings: &WorldSettings, device: &Device, generator: &mut Pcg64) -> Ensemble {
+        let mut members = vec![Network::new(0, &settings.hidden, settings.dropout, device, generator)];
+        if settings.units > 0 {
+            let hidden = &settings.recurrent_hidden;
+            members.push(Network::new(settings.units, hidden, settings.dropout, device, generator));
+        }
+        Ensemble { members }
+    }
+
+    /// The members.
+    pub(super) fn members(&self) -> &[Network] {
+        &self.members
+    }
+
+    /// The mean of the members as one network: what its last layer gives, before steps are made of it, is the mean of what
+    /// theirs give. Without auxiliary outputs.
+    pub(crate) fn joined(&self) -> Network {
+        let share = 1.0 / self.members.len() as f32;
+        let kept: Vec<usize> = (0..OUTPUTS).collect();
+        let of_member = |member: &Network| member.output.numbers().select_outputs(&kept);
+        let mut output =
+            DenseNumbers { inputs: 0, outputs: OUTPUTS, weight: Vec::new(), bias: vec![0.0; OUTPUTS] };
+        for own in self.members.iter().map(of_member) {
+            output.inputs += own.inputs;
+            output.weight.extend(own.weight.iter().map(|weight| weight * share));
+            output.bias.iter_mut().zip(&own.bias).for_each(|(sum, bias)| *sum += bias * share);
+        }
+        let device = self.members[0].output.weight.val().device();
+        Network {
+            towers: self.members.iter().flat_map(|member| member.towers.clone()).collect(),
+            output: Dense::from_numbers(output, &device),
+            dropout: 0.0,
+        }
+    }
+}
+
+/// The numbers of a tower.
+pub(super) struct TowerNumbers {
+    /// Its recurrent layer.
+    pub(super) gru: Option<OnnxWeights>,
+    /// Its dense layers.
+    pub(super) hidden: Vec<DenseNumbers>,
 }
 
 /// Which of a row's quantiles is which linear combination of the softplus'd steps: `[step, quantile]`.
@@ -84,52 +142,9 @@ fn is_median() -> Vec<f32> {
     (0..QUANTILES.len()).map(|index| if index == MEDIAN { 1.0 } else { 0.0 }).collect()
 }
 
-impl Network {
-    /// A network with initial weights.
-    pub(crate) fn new(settings: &WorldSettings, device: &Device, generator: &mut Pcg64) -> Network {
-        let recurrent = |units: usize| GruConfig::new(window::OF_STEP, units).init(device, generator);
-        let gru = Some(settings.units).filter(|&units| units > 0).map(recurrent);
-        let mut width = window::picked() + settings.units;
-        let mut layers = Vec::new();
-        for &units in &settings.hidden {
-            layers.push(Dense::new_uniform(width, units, device, generator));
-            width = units;
-        }
-        let output = Dense::new_uniform(width, OUTPUTS + AUXILIARY, device, generator);
-        Network { gru, hidden: layers, output, dropout: settings.dropout }
-    }
-
-    /// A network with given layers, the last of which is the output's.
-    pub(super) fn from_layers(
-        gru: Option<OnnxWeights>,
-        mut layers: Vec<DenseNumbers>,
-        device: &Device,
-    ) -> Option<Network> {
-        let gru = gru.map(|weights| Gru::from_onnx(weights, device));
-        let output = Dense::from_numbers(layers.pop()?, device);
-        let hidden = layers.into_iter().map(|layer| Dense::from_numbers(layer, device)).collect();
-        Some(Network { gru, hidden, output, dropout: 0.0 })
-    }
-
-    /// The last layer.
-    pub(super) fn output(&self) -> &Dense {
-        &self.output
-    }
-
-    /// The weights of all layers, without biases.
-    pub(super) fn weights(&self) -> impl Iterator<Item = Tensor<2>> {
-        let recurrent = self.gru.iter().flat_map(|gru| [&gru.input_weight, &gru.recurrent_weight]);
-        let dense = self.hidden.iter().chain(std::iter::once(&self.output)).map(|layer| &layer.weight);
-        recurrent.chain(dense).map(|weight| weight.val())
-    }
-
-    /// The same network with another last layer.
-    pub(super) fn with_output(&self, output: DenseNumbers, device: &Device) -> Network {
-        Network { output: Dense::from_numbers(output, device), ..self.clone() }
-    }
-
-    /// `[batch, input]` to what the last layer is given, `[batch, unit]`.
-    pub(super) fn state(&self, inputs: Tensor<2>, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
+impl Tower {
+    /// `[batch, input]` to the state `[batch, unit]`.
+    fn state(&self, inputs: Tensor<2>, dropped: f64, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
         let [batch, width] = inputs.dims();
         let picked = window::picked();
         let mut state = inputs.clone().slice([0..batch, 0..picked]);
@@ -140,9 +155,59 @@ impl Network {
         }
         for dense in &self.hidden {
             state = silu(dense.forward(state));
-            state = dropout(state, self.dropout, generator.as_deref_mut());
+            state = dropout(state, dropped, generator.as_deref_mut());
         }
         state
+    }
+}
+
+impl Network {
+    /// A network of one tower with initial weights.
+    fn new(units: usize, hidden: &[usize], dropout: f64, device: &Device, generator: &mut Pcg64) -> Network {
+        let recurrent = |units: usize| GruConfig::new(window::OF_STEP, units).init(device, generator);
+        let gru = Some(units).filter(|&units| units > 0).map(recurrent);
+        let mut width = window::picked() + units;
+        let mut layers = Vec::new();
+        for &units in hidden {
+            layers.push(Dense::new_uniform(width, units, device, generator));
+            width = units;
+        }
+        let output = Dense::new_uniform(width, OUTPUTS + AUXILIARY, device, generator);
+        Network { towers: vec![Tower { gru, hidden: layers }], output, dropout }
+    }
+
+    /// A network of given towers and the layer on their states.
+    pub(super) fn from_layers(towers: Vec<TowerNumbers>, output: DenseNumbers, device: &Device) -> Network {
+        let towers = towers.into_iter().map(|tower| Tower {
+            gru: tower.gru.map(|weights| Gru::from_onnx(weights, device)),
+            hidden: tower.hidden.into_iter().map(|layer| Dense::from_numbers(layer, device)).collect(),
+        });
+        Network { towers: towers.collect(), output: Dense::from_numbers(output, device), dropout: 0.0 }
+    }
+
+    /// The last layer.
+    pub(super) fn output(&self) -> &Dense {
+        &self.output
+    }
+
+    /// The weights of all layers, without biases.
+    pub(super) fn weights(&self) -> impl Iterator<Item = Tensor<2>> {
+        let of_tower = |tower: &Tower| {
+            let gru = tower.gru.iter().flat_map(|gru| [gru.input_weight.val(), gru.recurrent_weight.val()]);
+            gru.chain(tower.hidden.iter().map(|layer| layer.weight.val())).collect::<Vec<Tensor<2>>>()
+        };
+        self.towers.iter().flat_map(of_tower).chain(std::iter::once(self.output.weight.val()))
+    }
+
+    /// The same network with another last layer.
+    pub(super) fn with_output(&self, output: DenseNumbers, device: &Device) -> Network {
+        Network { output: Dense::from_numbers(output, device), ..self.clone() }
+    }
+
+    /// `[batch, input]` to what the last layer is given, `[batch, unit]`.
+    pub(super) fn state(&self, inputs: Tensor<2>, mut generator: Option<&mut Pcg64>) -> Tensor<2> {
+        let state = |tower: &Tower| tower.state(inputs.clone(), self.dropout, generator.as_deref_mut());
+        Tensor::cat(self.towers.iter().map(state).collect(), 1)
     }
 
     /// `[batch, input]` to `[batch, row · quantile]`, in units of each row.
@@ -187,22 +252,31 @@ impl Network {
         let centred = graph.node("Sub", &[&inputs, &mean], Vec::new());
         let scaled = graph.node("Div", &[&centred, &deviation], Vec::new());
         let limits = vec![Attribute::float("min", -LIMIT), Attribute::float("max", LIMIT)];
-        let mut state = graph.node("Clip", &[&scaled], limits.clone());
-        if let Some(gru) = &self.gru {
-            let positions = graph.integers("sequence", &integers(&window::sequence()));
-            let samples = graph.node("Gather", &[&flat, &positions], axis());
-            let samples = graph.node("Clip", &[&samples], limits);
-            let shape = graph.integers("steps", &[0, window::STEPS as i64, window::OF_STEP as i64]);
-            let steps = graph.node("Reshape", &[&samples, &shape], Vec::new());
-            let steps = graph.transpose(&steps, &[1, 0, 2]);
-            let last = graph.recurrent(&steps, &[gru.onnx_layer()], false);
-            state = graph.node("Concat", &[&state, &last], axis());
+        let picked = graph.node("Clip", &[&scaled], limits.clone());
+        let mut states = Vec::new();
+        for tower in &self.towers {
+            let mut state = picked.clone();
+            if let Some(gru) = &tower.gru {
+                let positions = graph.integers("sequence", &integers(&window::sequence()));
+                let samples = graph.node("Gather", &[&flat, &positions], axis());
+                let samples = graph.node("Clip", &[&samples], limits.clone());
+                let shape = graph.integers("steps", &[0, window::STEPS as i64, window::OF_STEP as i64]);
+                let steps = graph.node("Reshape", &[&samples, &shape], Vec::new());
+                let steps = graph.transpose(&steps, &[1, 0, 2]);
+                let last = graph.recurrent(&steps, &[gru.onnx_layer()], false);
+                state = graph.node("Concat", &[&state, &last], axis());
+            }
+            for dense in &tower.hidden {
+                let linear = graph.dense(&state, &dense.numbers());
+                let gate = graph.node("Sigmoid", &[&linear], Vec::new());
+                state = graph.node("Mul", &[&linear, &gate], Vec::new());
+            }
+            states.push(state);
         }
-        for dense in &self.hidden {
-            let linear = graph.dense(&state, &dense.numbers());
-            let gate = graph.node("Sigmoid", &[&linear], Vec::new());
-            state = graph.node("Mul", &[&linear, &gate], Vec::new());
-        }
+        let state = match &states[..] {
+            [only] => only.clone(),
+            _ => graph.node("Concat", &states.iter().map(String::as_str).collect::<Vec<&str>>(), axis()),
+        };
         let kept: Vec<usize> = (0..OUTPUTS).collect();
         let steps = graph.dense(&state, &self.output.numbers().select_outputs(&kept));
         let shape = graph.integers("shape", &[0, ROWS as i64, QUANTILES.len() as i64]);
@@ -286,6 +360,7 @@ mod tests {
         WorldSettings {
             units,
             hidden: vec![16, 12],
+            recurrent_hidden: vec![14],
             dropout: 0.0,
             median_weight: 1.0,
             extremes_weight: 1.0,
@@ -315,7 +390,7 @@ mod tests {
     fn compare_engine_with_burn(units: usize) {
         let mut generator = Pcg64::seed_from_u64(3);
         let device = Device::flex();
-        let network = Network::new(&settings(units), &device, &mut generator);
+        let network = Ensemble::new(&settings(units), &device, &mut generator).joined();
         let (count, scaling) = (window::count(), scaling(&mut generator));
         let file = Artefact::assemble(network.export(&scaling), &manifest()).unwrap();
         let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
@@ -344,7 +419,7 @@ mod tests {
         let mut generator = Pcg64::seed_from_u64(5);
         let device = Device::flex();
         for units in [0, 10] {
-            let network = Network::new(&settings(units), &device, &mut generator);
+            let network = Ensemble::new(&settings(units), &device, &mut generator).joined();
             let mut drawn = values(&network);
             drawn.fill_with(|| generator.random_range(-0.3..0.3));
             let network = with_values(network, &drawn);
@@ -356,6 +431,23 @@ mod tests {
             let [before, after] =
                 [network, read].map(|network| numbers(network.forward(input.clone(), None)));
             assert_eq!(before, after, "{units} units");
+        }
+    }
+
+    #[test]
+    fn an_ensemble_forecasts_the_mean_of_its_members() {
+        let mut generator = Pcg64::seed_from_u64(6);
+        let device = Device::flex();
+        let ensemble = Ensemble::new(&settings(10), &device, &mut generator);
+        let rows: Vec<f32> = (0..3 * window::count()).map(|_| generator.random_range(-2.0..2.0)).collect();
+        let input = Tensor::<2>::from_data(TensorData::new(rows, [3, window::count()]), &device);
+        let joined = numbers(ensemble.joined().forward(input.clone(), None));
+        let each: Vec<Vec<f32>> =
+            ensemble.members().iter().map(|member| numbers(member.forward(input.clone(), None))).collect();
+        assert_eq!(each.len(), 2);
+        for (index, joined) in joined.iter().enumerate().skip(MEDIAN).step_by(QUANTILES.len()) {
+            let mean = (each[0][index] + each[1][index]) / 2.0;
+            assert!((joined - mean).abs() < 1e-5, "{index}: {joined} and {mean}");
         }
     }
 
