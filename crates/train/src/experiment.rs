@@ -172,18 +172,22 @@ impl PairRecipe {
 /// The network for any place, and how it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorldRecipe {
-    /// The network.
+    /// The networks, whose mean is the model.
     pub network: WorldSettings,
-    /// How it is trained.
-    pub fit: FitSettings,
+    /// How the dense one is trained.
+    pub dense: FitSettings,
+    /// How the recurrent one is trained.
+    pub recurrent: FitSettings,
 }
 
 impl WorldRecipe {
     /// The recipe with what the user wants otherwise.
     pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> WorldRecipe {
-        self.fit = self.fit.with_options(options, seed);
+        self.dense = self.dense.with_options(options, seed);
+        self.recurrent = self.recurrent.with_options(options, seed);
         if !options.head.is_empty() {
             self.network.hidden.clone_from(&options.head);
+            self.network.recurrent_hidden.clone_from(&options.head);
         }
         self.network.units = options.units.first().copied().unwrap_or(self.network.units);
         self
@@ -405,6 +409,18 @@ pub fn by_name(name: &str) -> Option<Experiment> {
 }
 
 fn world() -> Method {
+    let dense = FitSettings {
+        epochs: 12,
+        steps: Some(1600),
+        batch: 1024,
+        optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+        learning_rate: 2e-3,
+        schedule: Schedule::Cosine { warm_up: WARM_UP },
+        clip_norm: Some(1.0),
+        averaging: Some(0.999),
+        patience: None,
+        seed: 1,
+    };
     Method::World(WorldRecipe {
         network: WorldSettings {
             hidden: vec![448, 448, 448],
@@ -415,18 +431,8 @@ fn world() -> Method {
             extremes_weight: 2.0,
             auxiliary_weight: 2.0,
         },
-        fit: FitSettings {
-            epochs: 12,
-            steps: Some(1600),
-            batch: 1024,
-            optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
-            learning_rate: 2e-3,
-            schedule: Schedule::Cosine { warm_up: WARM_UP },
-            clip_norm: Some(1.0),
-            averaging: Some(0.999),
-            patience: None,
-            seed: 1,
-        },
+        recurrent: FitSettings { steps: Some(2000), learning_rate: 3e-3, ..dense.clone() },
+        dense,
     })
 }
 

@@ -13,17 +13,17 @@ use crate::parameters::numbers;
 
 use super::example::{AUXILIARY, Cutter, Observed, Origin, ROWS};
 use super::mask::Mask;
-use super::network::{Ensemble, MEDIAN, Network, OUTPUTS, QUANTILES, Scaling, pinball_loss};
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling, pinball_loss};
 use super::pool::PoolStation;
 use super::split::Role;
 use super::window::{self, LEADS};
 
-/// The network's size and regularisation.
+/// The networks' sizes and regularisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorldSettings {
     /// Units of the dense network's layers.
     pub hidden: Vec<usize>,
-    /// Units of the recurrent layer of the network beside it; 0 for none.
+    /// Units of the recurrent layer of the network beside it.
     pub units: usize,
     /// Units of the dense layers behind that.
     pub recurrent_hidden: Vec<usize>,
@@ -235,13 +235,13 @@ fn choice(cutter: &Cutter, roles: &[Role], scaling: &Scaling) -> Choice {
 }
 
 impl Objective for WorldObjective<'_> {
-    type Model = Ensemble;
+    type Model = Network;
 
     fn examples(&self) -> usize {
         self.cutter.origins()
     }
 
-    fn loss(&self, model: &Ensemble, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
+    fn loss(&self, model: &Network, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
         let (count, width) = (examples.len(), window::count());
         let seeds: Vec<u64> = examples.iter().map(|_| generator.random()).collect();
         let mut inputs = vec![0.0; count * width];
@@ -266,22 +266,16 @@ impl Objective for WorldObjective<'_> {
             },
         );
         let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [count, width]), &self.device);
+        let (output, auxiliary) = model.forward_all(inputs, Some(generator));
         let (targets, weights) = goals.tensors(&self.device);
-        let (auxiliary_targets, auxiliary_weights) = auxiliary_goals.tensors(&self.device);
-        let mut of_member = |member: &Network| {
-            let (output, auxiliary) = member.forward_all(inputs.clone(), Some(&mut *generator));
-            let loss = pinball_loss(output, targets.clone(), weights.clone());
-            let auxiliary_loss = (auxiliary_targets.clone() - auxiliary).abs() * auxiliary_weights.clone();
-            loss + auxiliary_loss.sum()
-        };
-        // No member has a part in another's loss: each learns as it would alone.
-        let losses: Vec<Tensor<1>> = model.members().iter().map(&mut of_member).collect();
-        let count = losses.len() as f32;
-        losses.into_iter().reduce(|sum, loss| sum + loss).expect("an ensemble has members") / count
+        let loss = pinball_loss(output, targets, weights);
+        let (targets, auxiliary_weights) = auxiliary_goals.tensors(&self.device);
+        let auxiliary_loss = (targets - auxiliary).abs() * auxiliary_weights;
+        loss + auxiliary_loss.sum()
     }
 
-    fn validate(&self, model: &Ensemble) -> Validation {
-        let outputs = self.predict(&model.joined(), &self.choice.inputs);
+    fn validate(&self, model: &Network) -> Validation {
+        let outputs = self.predict(model, &self.choice.inputs);
         let (mut loss, mut error, mut count) = (0.0, 0.0, 0_u64);
         for (outputs, observed) in outputs.chunks_exact(OUTPUTS).zip(&self.choice.observed) {
             for (row, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {

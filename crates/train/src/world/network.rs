@@ -16,7 +16,6 @@ use crate::graph::GraphBuilder;
 use crate::recurrent::{Gru, GruConfig, OnnxWeights};
 
 use super::example::{AUXILIARY, ROWS};
-use super::learn::WorldSettings;
 use super::window::{self, FEATURES, SAMPLES};
 
 /// The quantiles that are forecast.
@@ -56,7 +55,7 @@ impl Scaling {
 /// Layers that make a state of standardised inputs: dense ones on what is picked of the window and, with a recurrent layer, on
 /// its last state after it has walked the whole of the window.
 #[derive(Module, Debug)]
-struct Tower {
+pub(super) struct Tower {
     gru: Option<Gru>,
     hidden: Vec<Dense>,
 }
@@ -64,53 +63,9 @@ struct Tower {
 /// The network, on standardised inputs: towers side by side, and one layer on the states of all.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
-    towers: Vec<Tower>,
-    output: Dense,
-    dropout: f64,
-}
-
-/// Networks of one tower each that learn side by side, each by its own errors; the mean of what they forecast is the forecast.
-#[derive(Module, Debug)]
-pub(crate) struct Ensemble {
-    members: Vec<Network>,
-}
-
-impl Ensemble {
-    /// A dense network and, where there are units for it, one with a recurrent layer, with initial weights.
-    pub(crate) fn new(settings: &WorldSettings, device: &Device, generator: &mut Pcg64) -> Ensemble {
-        let mut members = vec![Network::new(0, &settings.hidden, settings.dropout, device, generator)];
-        if settings.units > 0 {
-            let hidden = &settings.recurrent_hidden;
-            members.push(Network::new(settings.units, hidden, settings.dropout, device, generator));
-        }
-        Ensemble { members }
-    }
-
-    /// The members.
-    pub(super) fn members(&self) -> &[Network] {
-        &self.members
-    }
-
-    /// The mean of the members as one network: what its last layer gives, before steps are made of it, is the mean of what
-    /// theirs give. Without auxiliary outputs.
-    pub(crate) fn joined(&self) -> Network {
-        let share = 1.0 / self.members.len() as f32;
-        let kept: Vec<usize> = (0..OUTPUTS).collect();
-        let of_member = |member: &Network| member.output.numbers().select_outputs(&kept);
-        let mut output =
-            DenseNumbers { inputs: 0, outputs: OUTPUTS, weight: Vec::new(), bias: vec![0.0; OUTPUTS] };
-        for own in self.members.iter().map(of_member) {
-            output.inputs += own.inputs;
-            output.weight.extend(own.weight.iter().map(|weight| weight * share));
-            output.bias.iter_mut().zip(&own.bias).for_each(|(sum, bias)| *sum += bias * share);
-        }
-        let device = self.members[0].output.weight.val().device();
-        Network {
-            towers: self.members.iter().flat_map(|member| member.towers.clone()).collect(),
-            output: Dense::from_numbers(output, &device),
-            dropout: 0.0,
-        }
-    }
+    pub(super) towers: Vec<Tower>,
+    pub(super) output: Dense,
+    pub(super) dropout: f64,
 }
 
 /// The numbers of a tower.
@@ -163,7 +118,13 @@ impl Tower {
 
 impl Network {
     /// A network of one tower with initial weights.
-    fn new(units: usize, hidden: &[usize], dropout: f64, device: &Device, generator: &mut Pcg64) -> Network {
+    pub(crate) fn new(
+        units: usize,
+        hidden: &[usize],
+        dropout: f64,
+        device: &Device,
+        generator: &mut Pcg64,
+    ) -> Network {
         let recurrent = |units: usize| GruConfig::new(window::OF_STEP, units).init(device, generator);
         let gru = Some(units).filter(|&units| units > 0).map(recurrent);
         let mut width = window::picked() + units;
@@ -183,11 +144,6 @@ impl Network {
             hidden: tower.hidden.into_iter().map(|layer| Dense::from_numbers(layer, device)).collect(),
         });
         Network { towers: towers.collect(), output: Dense::from_numbers(output, device), dropout: 0.0 }
-    }
-
-    /// The last layer.
-    pub(super) fn output(&self) -> &Dense {
-        &self.output
     }
 
     /// The weights of all layers, without biases.
@@ -323,9 +279,10 @@ fn ordered(steps: Tensor<2>, batch: usize) -> Tensor<2> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::parameters::{numbers, values, with_values};
+    use crate::world::ensemble::joined;
     use crate::world::read_base;
     use crate::world::window::{Positions, gather, normalisation, window};
     use forecastd_core::{FORMAT_VERSION, Manifest, Target, TargetKind};
@@ -356,16 +313,19 @@ mod tests {
         }
     }
 
-    fn settings(units: usize) -> WorldSettings {
-        WorldSettings {
-            units,
-            hidden: vec![16, 12],
-            recurrent_hidden: vec![14],
-            dropout: 0.0,
-            median_weight: 1.0,
-            extremes_weight: 1.0,
-            auxiliary_weight: 1.0,
-        }
+    /// A dense network and one with a recurrent layer.
+    pub(in crate::world) fn members(generator: &mut Pcg64) -> [Network; 2] {
+        let device = Device::flex();
+        [
+            Network::new(0, &[16, 12], 0.0, &device, generator),
+            Network::new(10, &[14], 0.0, &device, generator),
+        ]
+    }
+
+    /// Networks as files have them: of one and of two towers.
+    fn networks(generator: &mut Pcg64) -> [Network; 2] {
+        let members = members(generator);
+        [joined(&members[..1]), joined(&members)]
     }
 
     fn scaling(generator: &mut Pcg64) -> Scaling {
@@ -382,16 +342,15 @@ mod tests {
 
     #[test]
     fn the_engine_gives_what_burn_gives_and_quantiles_never_cross() {
-        for units in [0, 10] {
-            compare_engine_with_burn(units);
+        let mut generator = Pcg64::seed_from_u64(3);
+        for network in networks(&mut generator) {
+            compare_engine_with_burn(&network, &mut generator);
         }
     }
 
-    fn compare_engine_with_burn(units: usize) {
-        let mut generator = Pcg64::seed_from_u64(3);
+    fn compare_engine_with_burn(network: &Network, generator: &mut Pcg64) {
         let device = Device::flex();
-        let network = Ensemble::new(&settings(units), &device, &mut generator).joined();
-        let (count, scaling) = (window::count(), scaling(&mut generator));
+        let (count, scaling) = (window::count(), scaling(generator));
         let file = Artefact::assemble(network.export(&scaling), &manifest()).unwrap();
         let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
         let mut engine = Engine::load(&runtime, &Artefact::parse(&file).unwrap()).unwrap();
@@ -418,8 +377,7 @@ mod tests {
     fn a_network_is_read_back_from_its_file_as_it_was() {
         let mut generator = Pcg64::seed_from_u64(5);
         let device = Device::flex();
-        for units in [0, 10] {
-            let network = Ensemble::new(&settings(units), &device, &mut generator).joined();
+        for network in networks(&mut generator) {
             let mut drawn = values(&network);
             drawn.fill_with(|| generator.random_range(-0.3..0.3));
             let network = with_values(network, &drawn);
@@ -430,24 +388,7 @@ mod tests {
             let input = Tensor::<2>::from_data(TensorData::new(rows, [5, window::count()]), &device);
             let [before, after] =
                 [network, read].map(|network| numbers(network.forward(input.clone(), None)));
-            assert_eq!(before, after, "{units} units");
-        }
-    }
-
-    #[test]
-    fn an_ensemble_forecasts_the_mean_of_its_members() {
-        let mut generator = Pcg64::seed_from_u64(6);
-        let device = Device::flex();
-        let ensemble = Ensemble::new(&settings(10), &device, &mut generator);
-        let rows: Vec<f32> = (0..3 * window::count()).map(|_| generator.random_range(-2.0..2.0)).collect();
-        let input = Tensor::<2>::from_data(TensorData::new(rows, [3, window::count()]), &device);
-        let joined = numbers(ensemble.joined().forward(input.clone(), None));
-        let each: Vec<Vec<f32>> =
-            ensemble.members().iter().map(|member| numbers(member.forward(input.clone(), None))).collect();
-        assert_eq!(each.len(), 2);
-        for (index, joined) in joined.iter().enumerate().skip(MEDIAN).step_by(QUANTILES.len()) {
-            let mean = (each[0][index] + each[1][index]) / 2.0;
-            assert!((joined - mean).abs() < 1e-5, "{index}: {joined} and {mean}");
+            assert_eq!(before, after);
         }
     }
 

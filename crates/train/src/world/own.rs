@@ -240,7 +240,7 @@ impl Sums {
 
 /// The world's network with medians moved by `added`.
 fn with_medians(base: &Network, added: &[Vec<f64>], device: &Device) -> Network {
-    let mut output: DenseNumbers = base.output().numbers();
+    let mut output: DenseNumbers = base.output.numbers();
     for (row, added) in added.iter().enumerate() {
         let column = row * QUANTILES.len() + MEDIAN;
         for (unit, own) in added[..output.inputs].iter().enumerate() {
