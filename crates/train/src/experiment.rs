@@ -438,7 +438,7 @@ fn world() -> Method {
 
 fn own() -> Method {
     Method::Own(OwnRecipe {
-        own: OwnSettings { prior_days: 300.0, fine_tuned_from_days: 365.0, penalty: 1e-2, blocks: 6 },
+        own: OwnSettings { prior_days: 1000.0, fine_tuned_from_days: 365.0, penalty: 1e-2, blocks: 6 },
         fit: FitSettings {
             epochs: 3,
             steps: None,
