@@ -227,13 +227,13 @@ fn tract_is_given_no_graph_that_it_would_misread() {
     }
 }
 
-/// Every forecast of a model for a record by an engine: issue time, valid time, the temperature and its interval.
-fn forecasts(model: &Path, csv: &Path, engine: &[&str]) -> Vec<([String; 2], Vec<f32>)> {
+/// Every forecast of a model for a record, with options that name an engine and a place: issue time, valid time, the temperature and its interval.
+fn forecasts(model: &Path, csv: &Path, options: &[&str]) -> Vec<([String; 2], Vec<f32>)> {
     let folder = tempfile::tempdir().unwrap();
     let predictions = folder.path().join("predictions.csv");
     let output = Command::new(env!("CARGO_BIN_EXE_forecastd"))
         .arg("evaluate")
-        .args(engine)
+        .args(options)
         .arg("--model")
         .arg(model)
         .arg("--csv")
@@ -259,11 +259,11 @@ fn forecasts(model: &Path, csv: &Path, engine: &[&str]) -> Vec<([String; 2], Vec
 }
 
 /// Compares tract with ONNX Runtime, which is given many windows at once. Gives the number of windows.
-fn compare(name: &str, model: &Path, csv: &Path, library: &Path) -> usize {
+fn compare(name: &str, model: &Path, csv: &Path, place: &[&str], library: &Path) -> usize {
     let library = library.to_str().unwrap();
-    let by_tract = forecasts(model, csv, &["--engine", "tract"]);
-    let by_onnx_runtime =
-        forecasts(model, csv, &["--engine", "onnxruntime", "--onnxruntime-library", library]);
+    let by_engine = |engine: &[&str]| forecasts(model, csv, &[engine, place].concat());
+    let by_tract = by_engine(&["--engine", "tract"]);
+    let by_onnx_runtime = by_engine(&["--engine", "onnxruntime", "--onnxruntime-library", library]);
     assert_eq!(by_tract.len(), by_onnx_runtime.len(), "{name}");
     let mut windows = std::collections::BTreeSet::new();
     for ((times, tract), (same_times, onnx_runtime)) in by_tract.iter().zip(&by_onnx_runtime) {
@@ -330,7 +330,7 @@ fn every_experiment_is_trained_exported_and_run_by_both_engines_alike() {
             ..options
         };
         run(&options, &Default::default(), &mut ()).unwrap();
-        let windows = compare(&name, &model, &csv, &library);
+        let windows = compare(&name, &model, &csv, &[], &library);
         assert!(windows >= 1000, "{name}: {windows} windows");
     }
 }
@@ -346,8 +346,20 @@ fn every_recurrent_layer_is_run_by_both_engines_alike() {
     let networks = networks_of_every_layer(features, &Device::flex(), &mut Pcg64::seed_from_u64(11));
     let model = folder.path().join("layers.onnx");
     std::fs::write(&model, artefact_of_leads(&networks)).unwrap();
-    let windows = compare("every layer at a lead of its own", &model, &csv, &library);
+    let windows = compare("every layer at a lead of its own", &model, &csv, &[], &library);
     assert!(windows >= 100, "{windows} windows");
+}
+
+#[test]
+#[ignore = "needs ONNX Runtime: FORECASTD_TEST_ONNXRUNTIME"]
+fn the_model_for_any_place_gives_the_same_by_both_engines() {
+    let library = needed::onnxruntime();
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("simulated.csv");
+    write_simulated(&csv, 30);
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world.onnx");
+    let windows = compare("world", &model, &csv, &["--latitude", "50", "--longitude", "10"], &library);
+    assert!(windows >= 600, "{windows} windows");
 }
 
 #[test]
@@ -356,5 +368,5 @@ fn the_shipped_model_gives_the_same_by_both_engines_on_a_year_of_readings() {
     let library = needed::onnxruntime();
     let csv = needed::record("jena_2020_10min.csv");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/jena.onnx");
-    assert!(compare("shipped", &model, &csv, &library) > 50_000);
+    assert!(compare("shipped", &model, &csv, &[], &library) > 50_000);
 }

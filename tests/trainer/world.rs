@@ -78,6 +78,7 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
         epochs: Some(2),
         steps: Some(150),
         batch: Some(128),
+        units: vec![12],
         head: vec![64, 64],
         ..TrainOptions::default()
     };

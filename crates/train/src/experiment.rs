@@ -91,7 +91,7 @@ impl Experiment {
                 (if is_recurrent { usize::MAX } else { 0 }, is_recurrent, true, true)
             }
             Method::Pair(_) => (1, false, true, false),
-            Method::World(_) => (0, false, true, false),
+            Method::World(_) => (1, false, true, false),
             Method::Own(_) => (0, false, false, false),
             Method::Reviews(_) => (1, true, false, false),
         };
@@ -172,19 +172,24 @@ impl PairRecipe {
 /// The network for any place, and how it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorldRecipe {
-    /// The network.
+    /// The networks, whose mean is the model.
     pub network: WorldSettings,
-    /// How it is trained.
-    pub fit: FitSettings,
+    /// How the dense one is trained.
+    pub dense: FitSettings,
+    /// How the recurrent one is trained.
+    pub recurrent: FitSettings,
 }
 
 impl WorldRecipe {
     /// The recipe with what the user wants otherwise.
     pub fn with_options(mut self, options: &TrainOptions, seed: u64) -> WorldRecipe {
-        self.fit = self.fit.with_options(options, seed);
+        self.dense = self.dense.with_options(options, seed);
+        self.recurrent = self.recurrent.with_options(options, seed);
         if !options.head.is_empty() {
             self.network.hidden.clone_from(&options.head);
+            self.network.recurrent_hidden.clone_from(&options.head);
         }
+        self.network.units = options.units.first().copied().unwrap_or(self.network.units);
         self
     }
 }
@@ -378,7 +383,11 @@ pub fn all() -> Vec<Experiment> {
             "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what is shipped, also called best",
             station_pair(),
         ),
-        experiment("world", "dense layers for any place, from a --pool of many stations", world()),
+        experiment(
+            "world",
+            "dense layers averaged with a GRU of 48 units for any place, from a --pool of many stations",
+            world(),
+        ),
         experiment("own", "the network for any place (--from), further on a station's own history", own()),
         experiment(
             "imdb-lstm-reversed",
@@ -400,32 +409,36 @@ pub fn by_name(name: &str) -> Option<Experiment> {
 }
 
 fn world() -> Method {
+    let dense = FitSettings {
+        epochs: 12,
+        steps: Some(1600),
+        batch: 1024,
+        optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
+        learning_rate: 2e-3,
+        schedule: Schedule::Cosine { warm_up: WARM_UP },
+        clip_norm: Some(1.0),
+        averaging: Some(0.999),
+        patience: None,
+        seed: 1,
+    };
     Method::World(WorldRecipe {
         network: WorldSettings {
             hidden: vec![448, 448, 448],
+            units: 48,
+            recurrent_hidden: vec![320, 320],
             dropout: 0.0,
             median_weight: 3.0,
             extremes_weight: 2.0,
             auxiliary_weight: 2.0,
         },
-        fit: FitSettings {
-            epochs: 12,
-            steps: Some(1600),
-            batch: 1024,
-            optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
-            learning_rate: 2e-3,
-            schedule: Schedule::Cosine { warm_up: WARM_UP },
-            clip_norm: Some(1.0),
-            averaging: Some(0.999),
-            patience: None,
-            seed: 1,
-        },
+        recurrent: FitSettings { steps: Some(2000), learning_rate: 3e-3, ..dense.clone() },
+        dense,
     })
 }
 
 fn own() -> Method {
     Method::Own(OwnRecipe {
-        own: OwnSettings { prior_days: 300.0, fine_tuned_from_days: 365.0, penalty: 1e-2, blocks: 6 },
+        own: OwnSettings { prior_days: 1000.0, fine_tuned_from_days: 365.0, penalty: 1e-2, blocks: 6 },
         fit: FitSettings {
             epochs: 3,
             steps: None,

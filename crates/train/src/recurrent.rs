@@ -134,6 +134,26 @@ pub struct Gru {
 }
 
 impl Gru {
+    /// The layer of weights that the operator `GRU` had, with `linear_before_reset` and the usual activations, forwards.
+    ///
+    /// # Panics
+    /// If there are not as many numbers as units and inputs need.
+    pub fn from_onnx(weights: OnnxWeights, device: &Device) -> Gru {
+        let OnnxWeights { inputs, units, input, recurrent, bias } = weights;
+        let rows = 3 * units;
+        Gru {
+            input_weight: param(input, [rows, inputs], device),
+            recurrent_weight: param(recurrent, [rows, units], device),
+            input_bias: param(bias[..rows].to_vec(), [rows], device),
+            recurrent_bias: Some(param(bias[rows..].to_vec(), [rows], device)),
+            reverse: false,
+            reset_after: true,
+            activation: Activation::Tanh,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+        }
+    }
+
     /// The state after the whole sequence: `x` `[batch, steps, inputs]` to `[batch, units]`.
     ///
     /// With a generator dropout masks are drawn from it, if the layer has dropout; without, for inference, there is none.

@@ -13,12 +13,12 @@ use forecastd_model::{Artefact, EngineChoice, Runtime};
 use super::Session;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, WorldRecipe};
-use crate::fit::StopRule;
+use crate::fit::{Objective, StopRule};
 use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
-    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, assign, card,
-    judge, normalisation, ranges, window,
+    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, WorldSettings,
+    assign, card, joined, judge, normalisation, ranges, window,
 };
 
 /// Seconds between two slots of a live station's grid.
@@ -60,36 +60,48 @@ impl Session<'_> {
         let device = Device::flex().autodiff();
         let objective = WorldObjective::new(cutter, &roles, &recipe.network, device.clone());
         self.note(&format!("{} windows to choose by", objective.choices()));
-        let network = Network::new(
-            &recipe.network.hidden,
-            recipe.network.dropout,
-            &device,
-            &mut recipe.fit.initial_generator(),
-        );
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let of = format!("{} {settings}", pool.sha256());
-        let plan = self.plan(experiment.name, recipe.fit.seed, "", &of);
-        let fitted = self.fit(&objective, network, &recipe.fit, StopRule::Best, plan)?;
-        let fit = FitRecord::new("", &fitted);
+        let WorldSettings { hidden, units, recurrent_hidden, dropout, .. } = &recipe.network;
+        let parts =
+            [("dense", 0, hidden, &recipe.dense), ("recurrent", *units, recurrent_hidden, &recipe.recurrent)];
+        let (mut members, mut fits) = (Vec::new(), Vec::new());
+        for (name, units, hidden, fit) in parts {
+            self.note(&format!("the {name} network"));
+            let network = Network::new(units, hidden, *dropout, &device, &mut fit.initial_generator());
+            let plan = self.plan(experiment.name, fit.seed, &format!(".{name}"), &of);
+            let fitted = self.fit(&objective, network, fit, StopRule::Best, plan)?;
+            fits.push(FitRecord::new(name, &fitted));
+            members.push(fitted.model);
+        }
+        let network = joined(&members);
+        let validation = objective.validate(&network);
+        self.note(&format!("their mean: {:.4} °C at the stations that choose", validation.score));
 
-        let model = fitted.model.export(&objective.scaling);
+        let model = network.export(&objective.scaling);
         let draft =
             Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
-        self.note("judging");
+        // The stations that judge are looked at for a model that is kept, and not while one is searched for.
+        let is_kept = self.options.out.is_some() || self.options.report.is_some();
+        let (role, by) = match is_kept {
+            true => (Role::Judge, "judging"),
+            false => (Role::Choose, "judging by the stations that choose"),
+        };
+        self.note(by);
         let artefact = Artefact::parse(&draft)?;
-        let judged = judge(&artefact, objective.cutter(), &roles, Role::Judge, &runtime)?;
+        let judged = judge(&artefact, objective.cutter(), &roles, role, &runtime)?;
         let Some((_, whole)) = judged.first() else { return Ok(()) };
         let persistence_c = mean(whole, |scores| scores.persistence_c()[0]);
         let judged_c = mean(whole, StationScores::mae_c);
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
-            seed: Some(recipe.fit.seed),
+            seed: Some(recipe.dense.seed),
             lead_h: 24,
-            validation_c: fitted.best.score,
+            validation_c: validation.score,
             validation_normalised: judged_c / persistence_c,
             persistence_c,
-            fits: vec![fit],
+            fits,
         });
         if let Some(out) = &self.options.out {
             let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&judged)]);
@@ -129,7 +141,7 @@ impl Session<'_> {
             last,
             split: Split { train: 1.0, validation: 0.0 },
             refit: None,
-            seed: recipe.fit.seed,
+            seed: recipe.dense.seed,
             experiment: "world".to_owned(),
             settings,
             climatology: None,

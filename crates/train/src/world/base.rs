@@ -6,9 +6,10 @@ use forecastd_model::Artefact;
 use forecastd_model::onnx::Tensor;
 
 use crate::dense::DenseNumbers;
+use crate::recurrent::OnnxWeights;
 
 use super::example::ROWS;
-use super::network::{Network, OUTPUTS, Scaling};
+use super::network::{Network, OUTPUTS, Scaling, TowerNumbers};
 use super::window;
 
 /// Why a file cannot be gone on from.
@@ -51,27 +52,78 @@ pub(crate) fn read(artefact: &Artefact, device: &Device) -> Result<(Network, Sca
         _ => Err(BaseError::Graph),
     };
     let mut layers = Vec::new();
-    let (weights, biases) = (all("weight")?, all("bias")?);
-    let mut inputs = window::count();
-    for ((dims, weight), (_, bias)) in weights.into_iter().zip(biases) {
+    for ((dims, weight), (_, bias)) in all("weight")?.into_iter().zip(all("bias")?) {
         let outputs = bias.len();
-        if dims != [inputs as i64, outputs as i64] || weight.len() != inputs * outputs {
+        let inputs = weight.len() / outputs.max(1);
+        if dims != [inputs as i64, outputs as i64] {
             return Err(BaseError::Graph);
         }
         layers.push(DenseNumbers { inputs, outputs, weight, bias });
-        inputs = outputs;
     }
+    let output = layers.pop().ok_or(BaseError::Graph)?;
+    let towers = towers(layers, gru(&all("w")?, &all("r")?, &all("b")?)?)?;
     let (mean, deviation, row_c) = (one("mean")?, one("deviation")?, one("row_c")?);
     let is_step = one("is_step")?;
     let width: Vec<f32> = is_step
         .chunks_exact(is_step.len() / ROWS.max(1))
         .map(|row| row.iter().copied().fold(0.0, f32::max))
         .collect();
-    let fits = inputs == OUTPUTS
-        && mean.len() == window::count()
-        && deviation.len() == window::count()
+    let states: usize = towers.iter().filter_map(|tower| Some(tower.hidden.last()?.outputs)).sum();
+    let fits = output.inputs == states
+        && output.outputs == OUTPUTS
+        && mean.len() == window::picked()
+        && deviation.len() == window::picked()
         && row_c.len() == ROWS
         && width.len() == ROWS;
-    let network = Network::from_layers(layers, device).filter(|_| fits).ok_or(BaseError::Graph)?;
-    Ok((network, Scaling { mean, deviation, row_c, width }))
+    if !fits {
+        return Err(BaseError::Graph);
+    }
+    Ok((Network::from_layers(towers, output, device), Scaling { mean, deviation, row_c, width }))
+}
+
+/// Layers in the order of the graph as towers: a layer that does not take what the one before it gives begins another.
+fn towers(layers: Vec<DenseNumbers>, mut gru: Option<OnnxWeights>) -> Result<Vec<TowerNumbers>, BaseError> {
+    let mut towers: Vec<TowerNumbers> = Vec::new();
+    let mut given = None;
+    for layer in layers {
+        let outputs = layer.outputs;
+        match towers.last_mut().filter(|_| given == Some(layer.inputs)) {
+            Some(tower) => tower.hidden.push(layer),
+            None => {
+                let is_dense = layer.inputs == window::picked();
+                let gru = if is_dense { None } else { Some(gru.take().ok_or(BaseError::Graph)?) };
+                if layer.inputs != window::picked() + gru.as_ref().map_or(0, |weights| weights.units) {
+                    return Err(BaseError::Graph);
+                }
+                towers.push(TowerNumbers { gru, hidden: vec![layer] });
+            }
+        }
+        given = Some(outputs);
+    }
+    Ok(towers)
+}
+
+/// The recurrent layer of a graph by its constants; none in the graph of a network without.
+fn gru(
+    input: &[Constant],
+    recurrent: &[Constant],
+    bias: &[Constant],
+) -> Result<Option<OnnxWeights>, BaseError> {
+    let ([(dims, input)], [(_, recurrent)], [(_, bias)]) = (input, recurrent, bias) else {
+        let is_dense = input.is_empty() && recurrent.is_empty() && bias.is_empty();
+        return if is_dense { Ok(None) } else { Err(BaseError::Graph) };
+    };
+    let (units, inputs) = (bias.len() / 6, window::OF_STEP);
+    let fits = *dims == [1, 3 * units as i64, inputs as i64]
+        && input.len() == 3 * units * inputs
+        && recurrent.len() == 3 * units * units
+        && bias.len() == 6 * units;
+    let weights = || OnnxWeights {
+        inputs,
+        units,
+        input: input.clone(),
+        recurrent: recurrent.clone(),
+        bias: bias.clone(),
+    };
+    fits.then(|| Some(weights())).ok_or(BaseError::Graph)
 }

@@ -40,7 +40,12 @@ fn write_card(
     )?;
     writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
     let all = means(whole.iter());
-    for (name, which) in [("persistence", all.persistence_c), ("same time yesterday", all.yesterday_c)] {
+    let references = [
+        ("persistence", all.persistence_c),
+        ("same time yesterday", all.yesterday_c),
+        ("mixture of both", all.mixture_c),
+    ];
+    for (name, which) in references {
         writeln!(text, "| {name} | {} | {:.3} | | | | {:.3} | |", all.stations, which[0], which[1])?;
     }
     for (condition, scores) in judged {

@@ -43,8 +43,7 @@ pub(crate) struct Cutter<'a> {
     pub(crate) pool: &'a Pool,
     pub(crate) spec: WindowSpec,
     normalisation: Normalisation,
-    inputs: Vec<usize>,
-    ranges: Vec<Vec<usize>>,
+    positions: window::Positions,
     /// Stations to draw from, with the sum of weights up to each.
     weights: Vec<(f64, usize)>,
 }
@@ -70,8 +69,7 @@ impl<'a> Cutter<'a> {
             pool,
             spec: window::window(super::pool::STEP_S),
             normalisation: window::normalisation(),
-            inputs: window::inputs(),
-            ranges: window::ranges(),
+            positions: window::Positions::new(),
             weights,
         }
     }
@@ -125,7 +123,7 @@ impl<'a> Cutter<'a> {
         self.spec.fill(&segment.history, site, origin.slot, numbers).ok()?;
         self.normalisation.apply(numbers);
         mask.apply(numbers);
-        window::gather(numbers, &self.inputs, &self.ranges, row);
+        window::gather(numbers, &self.positions, row);
         Some(observed_after(&segment.history, origin.slot, station.step_h))
     }
 

@@ -3,14 +3,14 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use forecastd_core::{Quantity, Site, probability_below};
+use forecastd_core::{Quantity, References, Site, probability_below};
 use forecastd_model::{Artefact, Engine, EngineError, Runtime};
 
 use super::example::{Cutter, Observed, Origin, ROWS};
 use super::learn::spaced;
 use super::mask::Mask;
 use super::network::{MEDIAN, QUANTILES};
-use super::pool::PoolStation;
+use super::pool::{PoolStation, hourly};
 use super::split::{Climate, Role};
 use super::window::LEADS;
 
@@ -71,6 +71,10 @@ pub(crate) struct RowSums {
     pub(crate) yesterday_count: u64,
     /// Absolute errors of the same time yesterday, °C.
     pub(crate) yesterday: f64,
+    /// Forecasts where the mixture of now and yesterday says something.
+    pub(crate) mixture_count: u64,
+    /// Absolute errors of that, °C.
+    pub(crate) mixture: f64,
 }
 
 /// Sums over the forecasts of one station under one condition.
@@ -101,6 +105,8 @@ pub(crate) struct Means {
     pub(crate) persistence_c: [f64; 2],
     /// Of the same time yesterday over all leads and at 24 h, °C.
     pub(crate) yesterday_c: [f64; 2],
+    /// Of the mixture of now and yesterday over all leads and at 24 h, °C.
+    pub(crate) mixture_c: [f64; 2],
     /// Share of outcomes within the interval: mean, lowest and highest station.
     pub(crate) coverage: [f64; 3],
 }
@@ -143,6 +149,11 @@ impl StationScores {
             last.yesterday / last.yesterday_count as f64,
         ]
     }
+
+    fn mixture_c(&self) -> [f64; 2] {
+        let last = &self.rows[LEADS - 1];
+        [self.over_leads(|row| (row.mixture, row.mixture_count)), last.mixture / last.mixture_count as f64]
+    }
 }
 
 /// Means over stations.
@@ -159,6 +170,7 @@ pub(crate) fn means<'a>(scores: impl Iterator<Item = &'a StationScores> + Clone)
         at_c: [1, 6, 12, 24].map(|lead_h| mean(&|scores: &StationScores| scores.mae_at_c(lead_h))),
         persistence_c: [0, 1].map(|which| mean(&|scores: &StationScores| scores.persistence_c()[which])),
         yesterday_c: [0, 1].map(|which| mean(&|scores: &StationScores| scores.yesterday_c()[which])),
+        mixture_c: [0, 1].map(|which| mean(&|scores: &StationScores| scores.mixture_c()[which])),
         coverage: [
             mean(&StationScores::coverage),
             coverage().fold(f64::INFINITY, f64::min),
@@ -236,8 +248,13 @@ fn station_scores(
         frost: (0, 0.0, 0.0),
         climatology: [0.0; 2],
     };
+    let lead_h: Vec<u32> = (1..=LEADS as u32).collect();
     for one in &judged {
         let history = &station.segments[one.origin.segment].history;
+        let at = |time| Some(history.value(hourly().slot(time), Quantity::AirTemperature));
+        let value = |time| at(time).filter(|value| !value.is_nan());
+        let references = References::new(&lead_h, hourly().time(one.origin.slot), one.newest_c, value);
+        let [_, _, mixture] = references.advices();
         for (row, &observed) in one.observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             let quantiles = &one.outputs[row * QUANTILES.len()..][..QUANTILES.len()];
             let sums = &mut scores.rows[row];
@@ -253,6 +270,10 @@ fn station_scores(
                 if !yesterday.is_nan() {
                     sums.yesterday_count += 1;
                     sums.yesterday += f64::from((observed - (yesterday - one.newest_c)).abs());
+                }
+                if let Some(said) = mixture.leads[row] {
+                    sums.mixture_count += 1;
+                    sums.mixture += f64::from((observed - (said.temperature_c - one.newest_c)).abs());
                 }
             } else {
                 let usual = &months.extremes[month(one.origin.slot)][row - LEADS];

@@ -18,11 +18,15 @@ use super::pool::PoolStation;
 use super::split::Role;
 use super::window::{self, LEADS};
 
-/// The network's size and regularisation.
+/// The networks' sizes and regularisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorldSettings {
-    /// Units of the dense layers.
+    /// Units of the dense network's layers.
     pub hidden: Vec<usize>,
+    /// Units of the recurrent layer of the network beside it.
+    pub units: usize,
+    /// Units of the dense layers behind that.
+    pub recurrent_hidden: Vec<usize>,
     /// Dropout behind each of them.
     pub dropout: f64,
     /// How much the median counts beside another quantile.
@@ -139,14 +143,14 @@ impl<'a> WorldObjective<'a> {
 
 /// Measures what the network is given, and how large the changes of each row are.
 fn scaling(cutter: &Cutter) -> (Scaling, Vec<f32>) {
-    let count = window::count();
+    let (count, picked) = (window::count(), window::picked());
     struct Sums {
         inputs: Vec<(f64, f64)>,
         rows: Vec<(f64, f64)>,
         auxiliary: Vec<(f64, f64)>,
     }
     let empty = || Sums {
-        inputs: vec![(0.0, 0.0); count],
+        inputs: vec![(0.0, 0.0); picked],
         rows: vec![(0.0, 0.0); ROWS],
         auxiliary: vec![(0.0, 0.0); AUXILIARY],
     };

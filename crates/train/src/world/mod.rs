@@ -9,6 +9,7 @@
 //! | `mask` | what a station lacks: sensors, hours of history |
 //! | `example` | windows drawn at random, with what was observed after them |
 //! | `network` | the network, and its graph |
+//! | `ensemble` | networks that were trained apart, as one |
 //! | `learn` | how it is trained |
 //! | `judge` | how good it is, station by station |
 //! | `card` | what is said of it |
@@ -17,6 +18,7 @@
 
 mod base;
 mod card;
+mod ensemble;
 mod example;
 mod judge;
 mod learn;
@@ -31,6 +33,7 @@ mod window;
 pub use base::BaseError;
 pub(crate) use base::read as read_base;
 pub(crate) use card::card;
+pub(crate) use ensemble::joined;
 pub(crate) use example::Cutter;
 pub(crate) use judge::{Condition, StationScores, judge};
 pub(crate) use learn::WorldObjective;

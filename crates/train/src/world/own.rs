@@ -88,7 +88,7 @@ impl OwnHistory {
             return OwnHistory::default();
         };
         let (spec, normalisation) = (window::window(super::pool::STEP_S), window::normalisation());
-        let (inputs, ranges, count) = (window::inputs(), window::ranges(), window::count());
+        let (positions, count) = (window::Positions::new(), window::count());
         let slots: Vec<Slot> =
             (first..=last).filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan()).collect();
         let cut = |window: &mut Vec<f32>, &slot: &Slot| {
@@ -96,7 +96,7 @@ impl OwnHistory {
             spec.fill(history, site, slot, window).ok()?;
             normalisation.apply(window);
             let mut row = vec![0.0; count];
-            window::gather(window, &inputs, &ranges, &mut row);
+            window::gather(window, &positions, &mut row);
             scaling.apply(&mut row);
             let observed = observed_after(history, slot, 1);
             // All rows share one system of equations.
@@ -240,7 +240,7 @@ impl Sums {
 
 /// The world's network with medians moved by `added`.
 fn with_medians(base: &Network, added: &[Vec<f64>], device: &Device) -> Network {
-    let mut output: DenseNumbers = base.layers().last().expect("a network has an output").numbers();
+    let mut output: DenseNumbers = base.output.numbers();
     for (row, added) in added.iter().enumerate() {
         let column = row * QUANTILES.len() + MEDIAN;
         for (unit, own) in added[..output.inputs].iter().enumerate() {
@@ -284,8 +284,8 @@ impl Objective for OwnObjective<'_> {
         };
         let output = model.forward(self.history.inputs_of(&indices, &self.device), Some(generator));
         let mut loss = pinball_loss(output, tensor(targets), tensor(weights));
-        for (own, base) in model.layers().zip(self.base.layers()) {
-            let away = own.weight.val() - base.weight.val();
+        for (own, base) in model.weights().zip(self.base.weights()) {
+            let away = own - base;
             loss = loss + (away.clone() * away).sum() * self.penalty;
         }
         loss

@@ -123,18 +123,78 @@ pub(super) fn ranges() -> Vec<Vec<usize>> {
     [0, 24, 48].map(day).to_vec()
 }
 
-/// How many numbers the network is given.
-pub(super) fn count() -> usize {
+/// How many numbers of the window the dense layers are given.
+pub(super) fn picked() -> usize {
     inputs().len() + ranges().len()
 }
 
+/// Steps of the sequence that the recurrent layer walks, from the oldest to the newest.
+pub(super) const STEPS: usize = 24;
+/// Hourly samples of a step. As many again as the steps are fewer: three days, in a third of the time that an engine takes for
+/// hourly steps.
+const HOURS_OF_STEP: usize = 3;
+/// What a step says of each of its hours.
+const OF_EACH_HOUR: [Feature; 4] = [
+    Feature::RelativeToNewest(T),
+    Feature::Available(T),
+    Feature::RelativeToNewest(P),
+    Feature::RelativeToNewest(D),
+];
+/// What a step says of its last hour.
+const OF_LAST_HOUR: [Feature; 8] = [
+    Feature::Available(P),
+    Feature::Available(D),
+    Feature::Quantity(W),
+    Feature::EastwardWind,
+    Feature::NorthwardWind,
+    Feature::Available(W),
+    Feature::Available(A),
+    Feature::SolarElevation { ahead_h: LEADS as u16 },
+];
+/// Numbers of a step.
+pub(super) const OF_STEP: usize = HOURS_OF_STEP * OF_EACH_HOUR.len() + OF_LAST_HOUR.len();
+
+/// The numbers of a flattened window that the recurrent layer is given, by position: `[step, number]`.
+pub(super) fn sequence() -> Vec<usize> {
+    let mut positions = Vec::with_capacity(STEPS * OF_STEP);
+    for step in 0..STEPS {
+        let last = SAMPLES - 1 - (STEPS - 1 - step) * HOURS_OF_STEP;
+        for sample in last + 1 - HOURS_OF_STEP..=last {
+            positions.extend(OF_EACH_HOUR.map(|feature| sample * FEATURES.len() + column(feature)));
+        }
+        positions.extend(OF_LAST_HOUR.map(|feature| last * FEATURES.len() + column(feature)));
+    }
+    positions
+}
+
+/// How many numbers the network is given: those picked, then the sequence.
+pub(super) fn count() -> usize {
+    picked() + STEPS * OF_STEP
+}
+
+/// The positions that [`gather`] takes.
+#[derive(Debug, Clone)]
+pub(super) struct Positions {
+    inputs: Vec<usize>,
+    ranges: Vec<Vec<usize>>,
+    sequence: Vec<usize>,
+}
+
+impl Positions {
+    pub(super) fn new() -> Positions {
+        Positions { inputs: inputs(), ranges: ranges(), sequence: sequence() }
+    }
+}
+
 /// Writes what the network is given of a normalised window.
-pub(super) fn gather(window: &[f32], inputs: &[usize], ranges: &[Vec<usize>], row: &mut [f32]) {
-    let (plain, of_ranges) = row.split_at_mut(inputs.len());
-    for (value, &position) in plain.iter_mut().zip(inputs) {
+pub(super) fn gather(window: &[f32], positions: &Positions, row: &mut [f32]) {
+    let (plain, rest) = row.split_at_mut(positions.inputs.len());
+    let (of_ranges, sequence) = rest.split_at_mut(positions.ranges.len());
+    let single = plain.iter_mut().zip(&positions.inputs);
+    for (value, &position) in single.chain(sequence.iter_mut().zip(&positions.sequence)) {
         *value = window[position];
     }
-    for (value, positions) in of_ranges.iter_mut().zip(ranges) {
+    for (value, positions) in of_ranges.iter_mut().zip(&positions.ranges) {
         let values = || positions.iter().map(|&position| window[position]);
         *value = values().fold(f32::MIN, f32::max) - values().fold(f32::MAX, f32::min);
     }
