@@ -242,7 +242,7 @@ impl Config {
     /// What is not wrong and yet should be known.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.mqtt.warnings().iter().map(ToString::to_string).collect();
-        if self.places == Places::default() {
+        if self.places == Places::default() && !self.sources.iter().any(Source::has_place) {
             warnings.push(
                 "site: it is not known where the stations stand: a model for any place cannot run; give [site] a \
                  latitude_deg and longitude_deg, or a time_zone"

@@ -25,6 +25,8 @@ pub(super) struct Taken {
     pub(super) acknowledged: Vec<Token>,
     /// What the message said.
     pub(super) decoded: Option<(StationName, Decoded)>,
+    /// Whether there is no value in it that the source names.
+    pub(super) has_no_value: bool,
 }
 
 /// Every source, and the slots that are open.
@@ -59,7 +61,9 @@ impl Sources {
         let source = self.sources.iter().find(|source| source.has_topic(topic))?;
         let (station, decoded) = match decode_source(source, topic, payload, now) {
             Ok(Some(taken)) => taken,
-            Ok(None) => return Some(Taken { acknowledged: vec![token], ..Taken::default() }),
+            Ok(None) => {
+                return Some(Taken { acknowledged: vec![token], has_no_value: true, ..Taken::default() });
+            }
             Err(NotTaken { station, reason, detail }) => {
                 let input = Some(Input::Unreadable { station, reason, detail, token });
                 return Some(Taken { input, ..Taken::default() });
@@ -195,7 +199,7 @@ mod tests {
         let whole = take(&mut sources, "temperature", "7.0", 1, "13:01:00");
         assert!(matches!(whole.input, Some(Input::Reading { token: 1, .. })));
         let other = take(&mut sources, "wifi_signal", "-60", 2, "13:01:01");
-        assert!(other.input.is_none() && other.decoded.is_none());
+        assert!(other.input.is_none() && other.decoded.is_none() && other.has_no_value);
         assert_eq!(other.acknowledged, [2]);
         let wrong = take(&mut sources, "temperature", "warm", 3, "13:01:02");
         assert!(matches!(wrong.input, Some(Input::Unreadable { reason: "bad_value", token: 3, .. })));

@@ -59,6 +59,7 @@ pub struct Telemetry {
     series_max: usize,
     /// Stations whose unknown keys were looked at.
     explained: HashSet<StationName>,
+    has_said_without_value: bool,
     /// While stations are restored, one line at the end says what one line each would.
     is_restoring: bool,
 }
@@ -79,6 +80,7 @@ impl Telemetry {
             series: HashSet::new(),
             series_max,
             explained: HashSet::new(),
+            has_said_without_value: false,
             is_restoring: false,
         }
     }
@@ -101,13 +103,23 @@ impl Telemetry {
         }
     }
 
+    /// A message on a topic of a source held no value that the source names, as many of other devices do; said once for a
+    /// source, in case it is the source that is wrong.
+    pub fn message_without_value(&mut self, topic: &str) {
+        self.metrics.message_without_value();
+        if !std::mem::replace(&mut self.has_said_without_value, true) {
+            let topic = topic.chars().take(120).collect::<String>().escape_debug().to_string();
+            info!(topic, "message holds no value that its [[source]] names; others like it are counted");
+        }
+    }
+
     /// A reading was decoded: values that could not be read, and keys that are nearly ours, which are explained once for a
     /// station.
     pub fn decoded(&mut self, station: &StationName, decoded: &Decoded) {
         for (key, value) in &decoded.unreadable {
             self.metrics.value_unreadable(key);
             if let Some(unsaid) = self.log.say("unreadable", Some(station), Instant::now()) {
-                warn!(%station, key, value, unsaid, "value is no number; the others are taken");
+                warn!(%station, key, value, unsaid, "value cannot be; the others are taken");
             }
         }
         if decoded.unknown.is_empty()

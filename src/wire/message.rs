@@ -145,6 +145,8 @@ mod tests {
         for payload in [r#"{"t":7}"#, r#"{"t":7,"at":[7.9,null]}"#, r#"{"t":7,"at":[0,0.0,0]}"#] {
             assert_eq!(decode(payload), (of_the_description, 0), "{payload}");
         }
+        // A height that cannot be costs itself alone.
+        assert_eq!(decode(r#"{"t":7,"at":[7.9,54.2,99999]}"#), (Some((54.2, 7.9, None)), 1));
         // Not on earth, not a number.
         for payload in [r#"{"t":7,"at":[7.9,154.2]}"#, r#"{"t":7,"at":["east",54.2]}"#] {
             assert_eq!(decode(payload), (of_the_description, 1), "{payload}");

@@ -156,7 +156,8 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
             None if key == "time" => {}
             None if SITE_KEYS.contains(&key.as_str()) => position.push((key, value)),
             None => unknown.push(key),
-            Some(_) if value.is_null() => {}
+            // WeeWX writes None where Python has none: the direction of a calm.
+            Some(_) if value.is_null() || value == "None" => {}
             Some(quantity) => match number(&value) {
                 Some(number) => values.set(quantity, to_single(number)),
                 None => unreadable.push((quantity.key(), shorten(&value.to_string()).into_owned())),
@@ -190,11 +191,9 @@ fn site(position: &[(String, Value)], unreadable: &mut Vec<(&'static str, String
         number
     };
     let [latitude_deg, longitude_deg, elevation_m] = SITE_KEYS.map(&mut read);
-    let site = Site { elevation_m, ..Site::new(latitude_deg?, longitude_deg?) };
-    site.reported().unwrap_or_else(|error| {
-        unreadable.push(("latitude_deg", error.to_string()));
-        None
-    })
+    let (site, faults) = Site::reported(latitude_deg?, longitude_deg?, elevation_m);
+    unreadable.extend(faults);
+    site
 }
 
 /// Writes a reading as [`decode`] reads it, with the shortest digits that give the same values again.
@@ -303,6 +302,9 @@ mod tests {
         assert_eq!(decoded(r#""latitude_deg":50.91,"elevation_m":143"#).site, None, "half a place is none");
         // A receiver without reception.
         assert_eq!(decoded(r#""latitude_deg":0,"longitude_deg":0.0"#).site, None);
+        assert_eq!(decoded(r#""wind_from_direction_deg":"None""#).unreadable, []);
+        let high = decoded(r#""latitude_deg":50.91,"longitude_deg":11.57,"elevation_m":99999"#);
+        assert_eq!((high.site, high.unreadable[0].0), (Some(Site::new(50.91, 11.57)), "elevation_m"));
         assert_eq!(decoded(r#""latitude_deg":null,"longitude_deg":null"#).unreadable, []);
         let beyond = decoded(r#""latitude_deg":150.91,"longitude_deg":11.57"#);
         assert_eq!((beyond.site, beyond.values.get(Quantity::AirTemperature)), (None, Some(1.0)));

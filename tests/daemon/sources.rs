@@ -26,7 +26,7 @@ async fn a_reading_of_tasmota_becomes_a_forecast_of_its_station() {
     assert_eq!(home.forecast("roof", 0).await["temperature_c"], 4.5);
     home.read("barn", 0, 5.5).await;
     assert_eq!(home.forecast("barn", 0).await["temperature_c"], 5.5);
-    daemon.says(&["value is no number", "station=roof", "key=\"relative_humidity_pct\""]).await;
+    daemon.says(&["value cannot be", "station=roof", "key=\"relative_humidity_pct\""]).await;
     home.publish("tele/roof/SENSOR", r#"{"Time":"today","BME280":{"Temperature":40.1},"TempUnit":"F"}"#)
         .await;
     let refused = daemon.says(&["reading refused", "reason=\"bad_time\""]).await;

@@ -155,7 +155,9 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     let moved_at = Timestamp::from_second(BEGIN_S).unwrap();
     let mut buoy = Station::new(StationName::new("buoy").unwrap(), Arc::new(artefact.description()));
     buoy.sight(moved_at - SignedDuration::from_hours(24 * 70), Site::new(-3.0, 12.5));
-    buoy.sight(moved_at, site);
+    for hours_before in [2, 1, 0] {
+        buoy.sight(moved_at - SignedDuration::from_hours(hours_before), site);
+    }
     entries.extend((1..24 * 70).map(|hour| {
         let mut values = Values::NONE;
         values.set(Quantity::AirTemperature, 28.0 + (hour % 24) as f32 / 10.0);

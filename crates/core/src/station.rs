@@ -63,7 +63,7 @@ use in_flight::InFlight;
 pub use in_flight::{Completed, ModelWindow};
 pub use models::Adopted;
 use models::empty_history;
-use moves::Reported;
+use moves::{Elsewhere, Reported};
 pub use moves::{ReportedPlace, Sighting};
 pub use readiness::Readiness;
 use rejected::EARLIEST_S;
@@ -115,6 +115,8 @@ pub struct Station {
     setup: Setup,
     /// Where its payload says that it stands.
     reported: Option<Reported>,
+    /// Where the newest readings say that it stands, while that is not believed.
+    elsewhere: Option<Elsewhere>,
     character: Character,
     /// What was found to be odd since it was last taken.
     oddities: Vec<Oddity>,
@@ -152,6 +154,7 @@ impl Station {
             name,
             setup: Setup::default(),
             reported: None,
+            elsewhere: None,
             character: Character::default(),
             oddities: Vec::new(),
             history: empty_history(&model, &[]),

@@ -183,6 +183,9 @@ impl Mapping {
         if description.elevation_m.is_some_and(|elevation| !(-500.0..=9000.0).contains(&elevation)) {
             faults.push("elevation_m is not between -500 and 9000".to_owned());
         }
+        if let Some(Err(error)) = description.site.map(|site| site.validate()) {
+            faults.push(format!("site: {error}"));
+        }
         if values.is_empty() && faults.is_empty() {
             faults.push("no value and no column is named".to_owned());
         }

@@ -171,11 +171,9 @@ impl Mapping {
         let latitude_deg = read("latitude_deg", &pointers.latitude);
         let longitude_deg = read("longitude_deg", &pointers.longitude);
         let elevation_m = read("elevation_m", &pointers.elevation);
-        let site = Site { elevation_m, ..Site::new(latitude_deg?, longitude_deg?) };
-        site.reported().unwrap_or_else(|error| {
-            unreadable.push(("latitude_deg", error.to_string()));
-            None
-        })
+        let (site, faults) = Site::reported(latitude_deg?, longitude_deg?, elevation_m);
+        unreadable.extend(faults);
+        site
     }
 
     fn time(&self, root: &Json, arrival: Timestamp) -> Result<(Timestamp, TimeSource), String> {

@@ -112,6 +112,11 @@ impl Source {
         filters
     }
 
+    /// Whether it says where its stations stand, or where in their messages that is said.
+    pub fn has_place(&self) -> bool {
+        self.written.site.is_some() || self.written.place.is_some()
+    }
+
     /// Whether its messages are parts of readings, to be merged into slots.
     pub fn merges(&self) -> bool {
         self.merges

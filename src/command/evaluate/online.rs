@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
-    Completed, Coverage, DecodedLead, ErrorSum, Forecast, Manifest, Model, ModelWindow, Next, Place,
+    Completed, Coverage, DecodedLead, ErrorSum, Forecast, Grid, Manifest, Model, ModelWindow, Next, Place,
     Quantity, REFERENCES, References, Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
 };
 use forecastd_model::{Artefact, Engine, Runtime};
 use forecastd_record::{CsvError, CsvReader, Record, RecordSource};
 use forecastd_report::EvaluateError;
+use jiff::Timestamp;
 
 /// Leads that are printed, hours.
 const SHOWN: [u32; 7] = [1, 3, 6, 9, 12, 18, 24];
@@ -136,7 +137,9 @@ pub(super) fn walk(
         Station::new(name, Arc::clone(&models[0])).set_up(setup).with_specialists(beside.into_boxed_slice());
     let grid = record.history().grid();
     let mut issued: Vec<Issued> = Vec::new();
-    for (time, values) in readings(source)? {
+    let readings = readings(source)?;
+    let scored_phase = phase(grid, readings.iter().map(|(time, _)| *time));
+    for (time, values) in readings {
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else { continue };
         let mut outputs: Vec<Option<Vec<f32>>> = vec![None; models.len()];
         let forecast = match observed.next {
@@ -155,8 +158,8 @@ pub(super) fn walk(
             Next::Reference(forecast) => forecast,
             Next::Nothing => continue,
         };
-        if forecast.origin.as_second() % 3600 == 0 {
-            let origin = grid.slot(forecast.origin);
+        let origin = grid.slot(forecast.origin);
+        if origin.rem_euclid(grid.slots_per_hour()) == scored_phase {
             // A later reading of the same slot has made the forecast anew.
             while issued.last().is_some_and(|before| before.origin == origin) {
                 issued.pop();
@@ -179,8 +182,24 @@ pub(super) fn walk(
     })
 }
 
+/// Which slot of every hour is scored: that of the whole hour, or the one that most readings are of where none is of that.
+fn phase(grid: Grid, times: impl Iterator<Item = Timestamp>) -> Slot {
+    let mut counts = vec![0_usize; usize::try_from(grid.slots_per_hour()).unwrap_or(1)];
+    for time in times {
+        let phase = grid.slot(time).rem_euclid(grid.slots_per_hour());
+        if let Some(count) = usize::try_from(phase).ok().and_then(|phase| counts.get_mut(phase)) {
+            *count += 1;
+        }
+    }
+    let most = (0..).zip(&counts).max_by_key(|&(phase, count)| (*count, std::cmp::Reverse::<Slot>(phase)));
+    match (counts.first(), most) {
+        (Some(0), Some((phase, _))) => phase,
+        _ => 0,
+    }
+}
+
 /// Every reading that can be read, by time.
-fn readings(source: &RecordSource) -> Result<Vec<(jiff::Timestamp, forecastd_core::Values)>, EvaluateError> {
+fn readings(source: &RecordSource) -> Result<Vec<(Timestamp, forecastd_core::Values)>, EvaluateError> {
     let mut readings = Vec::new();
     for row in CsvReader::open_all(&source.files()?, source.mapping.as_ref())? {
         match row {
@@ -297,5 +316,22 @@ impl fmt::Display for Online {
             row(formatter, &format!("  {}", standing.name), &weight)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_no_whole_hours_is_scored_at_its_own_minutes() {
+        let grid = Grid::new(600).unwrap();
+        let phase_of = |seconds: &[i64]| {
+            phase(grid, seconds.iter().map(|&second| Timestamp::from_second(second).unwrap()))
+        };
+        assert_eq!(phase_of(&[0, 600, 1200, 3600]), 0);
+        // Ten minutes before each hour, as the hourly excerpt of the Jena record has it, and one that is late.
+        assert_eq!(phase_of(&[3000, 6600, 10_200, 14_400 - 1200]), 5);
+        assert_eq!(phase_of(&[]), 0);
     }
 }

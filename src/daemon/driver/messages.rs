@@ -59,6 +59,9 @@ impl Driver {
         let token = self.acknowledgements.arrived(acknowledgement);
         let grid = self.service.model().manifest.window.grid();
         if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
+            if taken.has_no_value {
+                self.telemetry.message_without_value(&topic);
+            }
             return self.taken(taken);
         }
         let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {

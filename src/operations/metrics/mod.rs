@@ -56,6 +56,7 @@ pub struct Metrics {
     dropped: IntCounterVec,
     odd: IntCounterVec,
     unreadable: IntCounterVec,
+    without_value: IntCounter,
     stations: IntGauge,
     stations_ready: IntGauge,
     stations_stale: IntGauge,
@@ -142,9 +143,13 @@ impl Metrics {
             dropped,
             unreadable: make.counters(
                 "values_unreadable_total",
-                "Values of readings that are no numbers.",
+                "Values of readings that are no numbers, and places that are nowhere.",
                 "quantity",
                 &Quantity::ALL.map(Quantity::name),
+            ),
+            without_value: make.counter(
+                "messages_without_value_total",
+                "Messages on the topics of a [[source]] that hold no value which it names.",
             ),
             stations_stale: make.gauge(
                 "stations_stale",
@@ -263,7 +268,12 @@ impl Metrics {
         self.dropped.with_label_values(&[dropped.quantity.name(), dropped.reason.label()]).inc();
     }
 
-    /// A value is no number.
+    /// A message on a topic of a source held no value that the source names.
+    pub fn message_without_value(&self) {
+        self.without_value.inc();
+    }
+
+    /// A value of a reading cannot be.
     pub fn value_unreadable(&self, key: &str) {
         let quantity = Quantity::from_key(key).map_or("unknown", Quantity::name);
         self.unreadable.with_label_values(&[quantity]).inc();

@@ -27,7 +27,7 @@ pub(super) struct HeldReading {
 /// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
 /// models.
 fn must_wait(station: &Station, reading: &HeldReading) -> bool {
-    let stands_elsewhere = || station.sighted(reading.time, reading.site) != Sighting::Nothing;
+    let stands_elsewhere = || station.sighted(reading.time, reading.site).changes_place();
     station.must_wait(reading.time) || station.in_flight() > 0 && stands_elsewhere()
 }
 
@@ -101,10 +101,13 @@ impl Service {
         if is_known {
             drop_future(station, limit, &mut self.entries, effects);
         }
-        if let Some(site) = site
-            && station.sighted(time, Some(site)) != Sighting::Nothing
-        {
-            station.sight(time, site);
+        let sighting = site.map_or(Sighting::Nothing, |site| station.sight(time, site));
+        if let Sighting::Doubted(distance_km) = sighting {
+            let error = Rejected::Elsewhere { time, distance_km };
+            self.mark_dirty(&name);
+            return self.refuse(Some(name), error.reason(), error.to_string(), token, effects);
+        }
+        if sighting.changes_place() {
             let specialists = match self.settings.experts {
                 true => self.models.of_station(&name, station.place().map(|place| place.site)),
                 false => Box::default(),

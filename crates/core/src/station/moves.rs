@@ -59,15 +59,43 @@ impl From<Reported> for ReportedPlace {
     }
 }
 
+/// So many readings in a row from elsewhere are a move: a receiver that errs, or somebody else who writes to the topic, must not
+/// cost what was learned.
+pub(super) const BELIEVED: u8 = 3;
+
+/// Where the newest readings say that a station stands, while that is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Elsewhere {
+    reported: Reported,
+    readings: u8,
+}
+
+impl Elsewhere {
+    pub(super) fn is_sound(&self) -> bool {
+        self.reported.is_sound() && self.readings < BELIEVED
+    }
+}
+
 /// What the site of a reading means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sighting {
     /// Nothing: there is none, it is the one that is known, or the configuration says better.
     Nothing,
+    /// It is elsewhere, so far away, which is not believed yet.
+    Doubted(f64),
+    /// It is the one that is known, after some from elsewhere.
+    Returned,
     /// It is the first that is known, or not far from it.
     First,
     /// The station stands elsewhere now, so far away.
     Moved(f64),
+}
+
+impl Sighting {
+    /// Whether the station stands where it did not stand before.
+    pub fn changes_place(self) -> bool {
+        matches!(self, Sighting::First | Sighting::Moved(_))
+    }
 }
 
 /// Where a station stands by what the configuration says and by what its payload has.
@@ -93,20 +121,42 @@ impl Station {
         }
         let Some(before) = self.reported else { return Sighting::First };
         let distance_km = before.site().distance_km(&site);
-        match distance_km > WindowSpec::MAX_DISTANCE_KM {
+        if distance_km <= WindowSpec::MAX_DISTANCE_KM {
+            return if self.elsewhere.is_some() { Sighting::Returned } else { Sighting::Nothing };
+        }
+        // Where the configuration says better, another place costs nothing.
+        match self.is_configured() || self.readings_there(&site) >= BELIEVED {
             true => Sighting::Moved(distance_km),
-            false => Sighting::Nothing,
+            false => Sighting::Doubted(distance_km),
         }
     }
 
-    /// Takes the site of a reading of `time`. Where it is another than before, all that was known of the station is of the place
-    /// before, and is forgotten, unless the configuration says where it stands. Nothing may be in flight then, and the models
-    /// of the station may be others.
-    pub fn sight(&mut self, time: Timestamp, site: Site) {
+    fn is_configured(&self) -> bool {
+        self.setup.place.is_some_and(|place| place.precision == Precision::Given)
+    }
+
+    /// How many readings in a row are from there, with one more.
+    fn readings_there(&self, site: &Site) -> u8 {
+        let is_there = |elsewhere: &Elsewhere| {
+            elsewhere.reported.site().distance_km(site) <= WindowSpec::MAX_DISTANCE_KM
+        };
+        1 + self.elsewhere.filter(is_there).map_or(0, |elsewhere| elsewhere.readings)
+    }
+
+    /// Takes the site of a reading of `time`, and says what it meant. Where the place changes, the station's models may be
+    /// others, and nothing may be in flight. A move is believed when several readings in a row are from there; all that was
+    /// known of the station is of the place before, and is forgotten, unless the configuration says where it stands.
+    pub fn sight(&mut self, time: Timestamp, site: Site) -> Sighting {
         let sighting = self.sighted(time, Some(site));
+        if let Sighting::Doubted(_) = sighting {
+            let readings = self.readings_there(&site);
+            self.elsewhere = Some(Elsewhere { reported: Reported::new(site, None), readings });
+            return sighting;
+        }
+        self.elsewhere = None;
         let configured = self.setup.place.filter(|place| place.precision == Precision::Given);
         match sighting {
-            Sighting::Nothing => return,
+            Sighting::Nothing | Sighting::Doubted(_) | Sighting::Returned => return sighting,
             Sighting::First => self.reported = Some(Reported::new(site, None)),
             Sighting::Moved(distance_km) if configured.is_none() => {
                 debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
@@ -123,6 +173,7 @@ impl Station {
             }
         }
         self.measure_readiness();
+        sighting
     }
 
     /// Forgets what is of a place: readings, what was believed of them, what experts learned, and forecasts that wait. Scores
@@ -143,8 +194,8 @@ impl Station {
 
     /// The first reading where the station stands now, where it stood elsewhere before: nothing older is of this place.
     pub(super) fn moved_at(&self) -> Option<Timestamp> {
-        let is_configured = self.setup.place.is_some_and(|place| place.precision == Precision::Given);
-        let moved_s = self.reported.and_then(|reported| reported.moved_s).filter(|_| !is_configured)?;
+        let moved_s =
+            self.reported.and_then(|reported| reported.moved_s).filter(|_| !self.is_configured())?;
         Timestamp::from_second(moved_s).ok()
     }
 

@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::moves::BELIEVED;
+
 /// Why a reading is not taken at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Rejected {
     /// Its time lies ahead of the clock.
@@ -25,6 +27,17 @@ pub enum Rejected {
     /// Its time is before there were such stations.
     #[error("reading of {0} is from before {EARLIEST_YEAR}: the station's clock is not set")]
     FarPast(Timestamp),
+    /// It says that the station stands elsewhere, which is not believed yet.
+    #[error(
+        "reading of {time} is from {distance_km:.0} km away: another station of this name, or a receiver that errs; a move is \
+         believed when {BELIEVED} readings in a row say so"
+    )]
+    Elsewhere {
+        /// The reading's time.
+        time: Timestamp,
+        /// How far away.
+        distance_km: f64,
+    },
     /// No value was left after screening.
     #[error("no value of the reading of {time} is plausible, such as {example}")]
     Implausible {

@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::experts::StationExperts;
-use super::{Character, Completed, InFlight, Next, Origin, Reported, ReportedPlace, Setup, Station, moves};
+use super::{
+    Character, Completed, Elsewhere, InFlight, Next, Origin, Reported, ReportedPlace, Setup, Station, moves,
+};
 use crate::forecast::lead_scores::Scores;
 use crate::forecast::verification::Verification;
 use crate::forecast::{Forecast, LeadForecast, Source};
@@ -38,21 +40,27 @@ const STATE_FORMAT: u8 = 1;
 /// Forecasts of one station that are published after a restart because they may not have been delivered, in slots of the grid.
 const MAX_UNDELIVERED: i64 = 10_000;
 
-/// What an earlier version wrote ends after the state, and knew neither a reported place nor what days are like.
-fn read_state(bytes: &[u8]) -> Option<(State, Option<Reported>, Character)> {
+/// What is written behind the state: where the station says that it stands, what its days are like, and where its newest
+/// readings say that it stands.
+type Own = (Option<Reported>, Character, Option<Elsewhere>);
+
+/// What an earlier version wrote ends after the state, or after what days are like.
+fn read_state(bytes: &[u8]) -> Option<(State, Own)> {
     let (&format, state) = bytes.split_first()?;
     if format != STATE_FORMAT {
         return None;
     }
     let (state, rest) = postcard::take_from_bytes(state).ok()?;
-    let (reported, character): (Option<Reported>, Character) = postcard::from_bytes(rest).unwrap_or_default();
-    Some((state, reported.filter(Reported::is_sound), character))
+    let ((reported, character), rest): ((Option<Reported>, Character), &[u8]) =
+        postcard::take_from_bytes(rest).unwrap_or_default();
+    let elsewhere: Option<Elsewhere> = postcard::from_bytes(rest).unwrap_or_default();
+    Some((state, (reported.filter(Reported::is_sound), character, elsewhere.filter(Elsewhere::is_sound))))
 }
 
 impl Restored {
     /// Where the station said last that it stands, if it ever did.
     pub fn reported_place(&self) -> Option<ReportedPlace> {
-        let (_, reported, _) = self.state.as_deref().and_then(read_state)?;
+        let (_, (reported, ..)) = self.state.as_deref().and_then(read_state)?;
         reported.map(ReportedPlace::from)
     }
 }
@@ -76,7 +84,7 @@ impl Station {
             active_at_s: self.active_at.as_second(),
         };
         let bytes = vec![STATE_FORMAT];
-        let own = (self.reported, self.character);
+        let own: Own = (self.reported, self.character, self.elsewhere);
         let written = postcard::to_extend(&state, bytes).and_then(|bytes| postcard::to_extend(&own, bytes));
         written.expect("numbers in vectors can be written")
     }
@@ -98,8 +106,8 @@ impl Station {
         }
         let state = restored.state.as_deref().and_then(read_state);
         let mut owed: VecDeque<Origin> = VecDeque::new();
-        if let Some((state, reported, character)) = state {
-            (station.reported, station.character) = (reported, character);
+        if let Some((state, own)) = state {
+            (station.reported, station.character, station.elsewhere) = own;
             station.screening = state.screening;
             station.verification = Verification::with_scores(state.scores);
             let second = |second: i64| Timestamp::from_second(second).ok();
@@ -166,7 +174,7 @@ impl Station {
 
     /// Where a station that is restored stands.
     pub fn restored_place(setup: Setup, restored: &Restored) -> Option<Place> {
-        let reported = restored.state.as_deref().and_then(read_state).and_then(|(_, reported, _)| reported);
+        let reported = restored.state.as_deref().and_then(read_state).and_then(|(_, own)| own.0);
         moves::place(setup.place, reported)
     }
 

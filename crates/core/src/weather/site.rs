@@ -29,6 +29,17 @@ pub enum SiteError {
     Elevation(f64),
 }
 
+impl SiteError {
+    /// The key of the number that is wrong.
+    pub fn key(&self) -> &'static str {
+        match self {
+            SiteError::Latitude(_) => "latitude_deg",
+            SiteError::Longitude(_) => "longitude_deg",
+            SiteError::Elevation(_) => "elevation_m",
+        }
+    }
+}
+
 /// The mean radius of the earth, km (IUGG, R₁).
 const EARTH_RADIUS_KM: f64 = 6371.0088;
 
@@ -63,14 +74,32 @@ impl Site {
         }
     }
 
-    /// What a station reports of its position: none where a receiver without reception sends 0 for both, which is a place in
-    /// the sea.
-    ///
-    /// # Errors
-    /// [`SiteError`] when it is not on earth.
-    pub fn reported(self) -> Result<Option<Site>, SiteError> {
-        self.validate()?;
-        Ok(((self.latitude_deg, self.longitude_deg) != (0.0, 0.0)).then_some(self))
+    /// The position that a station reports, and what of it cannot be, with its key: an elevation that is wrong costs itself
+    /// alone. None where a receiver without reception sends 0 for both, which is a place in the sea.
+    pub fn reported(
+        latitude_deg: f64,
+        longitude_deg: f64,
+        elevation_m: Option<f64>,
+    ) -> (Option<Site>, Vec<(&'static str, String)>) {
+        let mut faults = Vec::new();
+        let mut check = |site: Site| match site.validate() {
+            Ok(()) => true,
+            Err(error) => {
+                faults.push((error.key(), error.to_string()));
+                false
+            }
+        };
+        let plain = Site::new(latitude_deg, longitude_deg);
+        let whole = Site { elevation_m, ..plain };
+        let is_somewhere = (latitude_deg, longitude_deg) != (0.0, 0.0);
+        let site = if !check(plain) {
+            None
+        } else if check(whole) {
+            Some(whole)
+        } else {
+            Some(plain)
+        };
+        (site.filter(|_| is_somewhere), faults)
     }
 
     /// The distance to another position along a great circle, km (haversine formula).

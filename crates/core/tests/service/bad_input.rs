@@ -79,19 +79,19 @@ fn a_thermometer_of_whole_degrees_is_believed_and_forecast_to_within_its_steps()
 }
 
 #[test]
-fn two_stations_of_one_name_that_say_where_they_stand_are_said_to_be_and_each_gets_a_forecast() {
+fn of_two_stations_of_one_name_that_say_where_they_stand_the_second_is_refused_and_said() {
     let mut world = World::at_a_place(None);
     for hour in 0..30 {
         world.site = Some(if hour % 2 == 0 { EAST } else { WEST });
         world.reading("roof", hour * HOUR, temperature(hour * HOUR) + (hour % 2) as f32 * 10.0);
     }
-    let moves = world.oddities().iter().filter(|odd| matches!(odd, Oddity::Moved { .. })).count();
-    assert_eq!(moves, 29);
-    // Nothing of the one is in the forecast of the other.
+    assert_eq!(world.oddities(), []);
+    let refused = |event: &&Event| matches!(event, Event::ReadingRefused { reason: "elsewhere", .. });
+    assert_eq!(world.events.iter().filter(refused).count(), 15);
+    // Nothing of the other is in the forecasts of the one that was first.
     let forecasts = world.published_forecasts();
-    assert_eq!(forecasts.len(), 30);
-    for (hour, forecast) in (0..).zip(&forecasts) {
-        let own_c = temperature(hour * HOUR) + (hour % 2) as f32 * 10.0;
-        assert!(forecast.leads.iter().all(|lead| (lead.temperature_c - own_c).abs() < 0.01), "{hour}");
+    assert_eq!(forecasts.len(), 15);
+    for (index, forecast) in (0..).zip(&forecasts) {
+        assert!((forecast.temperature_c - temperature(2 * index * HOUR)).abs() < 0.01, "{index}");
     }
 }

@@ -62,7 +62,10 @@ fn a_station_that_moves_is_said_to_and_begins_anew_where_it_stands() {
     let mut world = World::at_a_place(None);
     walk(&mut world, Some(JENA), 0..40);
     let before = world.journal.experts.clone();
-    walk(&mut world, Some(DENVER), 40..41);
+    // Twice may be an error of the receiver.
+    walk(&mut world, Some(DENVER), 40..42);
+    assert_eq!(world.oddities(), []);
+    walk(&mut world, Some(DENVER), 42..43);
     assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }]);
     let (state, place, odd) = status(&world);
     assert!(matches!(state, StationState::Fresh(Readiness::WarmingUp(_))), "{state:?}");
@@ -71,7 +74,7 @@ fn a_station_that_moves_is_said_to_and_begins_anew_where_it_stands() {
     // Its forecast is as good as the experts that are left, which know the newest temperature.
     let forecast = world.published_forecasts().pop().unwrap();
     assert_eq!(forecast.source, Source::Reference);
-    assert!((forecast.leads[0].temperature_c - temperature(40 * HOUR)).abs() < 0.01);
+    assert!((forecast.leads[0].temperature_c - temperature(42 * HOUR)).abs() < 0.01);
 
     // What was measured before and comes late is of the other place.
     let refused = |world: &World| {
@@ -79,10 +82,29 @@ fn a_station_that_moves_is_said_to_and_begins_anew_where_it_stands() {
         world.events.iter().filter(refused).count()
     };
     world.site = None;
-    world.reading("roof", 39 * HOUR + 1800, 3.0);
+    world.reading("roof", 41 * HOUR + 1800, 3.0);
     assert_eq!(refused(&world), 1);
-    walk(&mut world, Some(DENVER), 41..50);
+    walk(&mut world, Some(DENVER), 43..50);
     assert_eq!(status(&world).0, StationState::Fresh(Readiness::Ready));
+}
+
+#[test]
+fn a_reading_from_elsewhere_now_and_then_is_refused_and_costs_nothing_that_was_learned() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, Some(JENA), 0..40);
+    for hour in 40..60 {
+        // A receiver that errs for two readings, and one that is somewhere else each time.
+        let site = match hour {
+            42 | 43 => DENVER,
+            45..50 => Site::new(-60.0 + 20.0 * (hour - 45) as f64, 0.0),
+            _ => JENA,
+        };
+        walk(&mut world, Some(site), hour..hour + 1);
+    }
+    let refused = |event: &&Event| matches!(event, Event::ReadingRefused { reason: "elsewhere", .. });
+    assert_eq!(world.events.iter().filter(refused).count(), 7);
+    assert_eq!((status(&world).1, world.oddities()), (Some(Place::from_payload(JENA)), vec![]));
+    assert_eq!(world.published_forecasts().len(), 60 - 7);
 }
 
 #[test]
