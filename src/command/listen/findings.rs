@@ -45,6 +45,15 @@ pub(super) enum NoChoice {
     Several(Vec<String>),
 }
 
+/// What to write.
+#[derive(Default)]
+pub(super) struct Suggestions {
+    /// A source for each.
+    pub(super) chosen: Vec<Heard>,
+    /// No source, and why.
+    pub(super) left_out: Vec<(Heard, String)>,
+}
+
 impl Findings {
     /// Adds a message and what the presets make of it, best first, or what is wrong with it; gives a line to show of a new topic.
     pub(super) fn add(
@@ -75,10 +84,13 @@ impl Findings {
             return line;
         }
         for (rank, Candidate { preset, decoded }) in candidates.into_iter().enumerate() {
+            let is_named = decoded.station.is_some();
             let station = decoded.station.unwrap_or_else(|| last_but_one(message.topic));
             let heard = self.heard.entry((preset.name, station.clone())).or_insert_with(|| Heard {
                 preset,
                 station,
+                stations: Vec::new(),
+                is_named,
                 messages: 0,
                 topics: Vec::new(),
                 single: BTreeMap::new(),
@@ -146,8 +158,32 @@ impl Findings {
         ranked
     }
 
-    /// What fits best, of a preset if it is named; of a station that was heard, or under a name for the only one.
-    pub(super) fn choose(&self, preset: Option<&str>, station: Option<&str>) -> Result<Heard, NoChoice> {
+    /// What to write: a source for each preset and topic, and what is left out, with why. Of a preset if it is named.
+    pub(super) fn suggestions(&self, preset: Option<&str>) -> Result<Suggestions, NoChoice> {
+        let mut fitting = self.fitting(preset);
+        if fitting.iter().any(|heard| self.best(heard) > 0) {
+            fitting.retain(|heard| self.best(heard) > 0);
+        }
+        let Suggestions { mut chosen, mut left_out } = Suggestions::default();
+        for heard in fitting {
+            match chosen.iter_mut().find(|other| other.meets(heard)) {
+                None => chosen.push(heard.clone()),
+                Some(other) if other.preset.name == heard.preset.name && other.is_named && heard.is_named => {
+                    other.join(heard);
+                }
+                Some(other) => {
+                    left_out.push((heard.clone(), format!("its messages are read by {}", other.words())));
+                }
+            }
+        }
+        match chosen.is_empty() {
+            true => Err(NoChoice::Nothing),
+            false => Ok(Suggestions { chosen, left_out }),
+        }
+    }
+
+    /// What was heard of stations, of a preset if it is named.
+    fn fitting(&self, preset: Option<&str>) -> Vec<&Heard> {
         let mut fitting = self.ranked();
         if let Some(name) = preset {
             // Whoever names it knows better.
@@ -157,6 +193,12 @@ impl Findings {
                 fitting = named.collect();
             }
         }
+        fitting
+    }
+
+    /// What fits best, of a preset if it is named; of a station that was heard, or under a name for the only one.
+    pub(super) fn choose(&self, preset: Option<&str>, station: Option<&str>) -> Result<Heard, NoChoice> {
+        let fitting = self.fitting(preset);
         let first = *fitting.first().ok_or(NoChoice::Nothing)?;
         let Some(name) = station else { return Ok(first.clone()) };
         if let Some(heard) = fitting.iter().find(|heard| heard.station == name) {
@@ -185,9 +227,12 @@ impl Findings {
             return writeln!(output, "nothing arrived: is the topic right, and may this user read it?");
         }
         writeln!(output, "{}", counted(self.messages, "message"))?;
+        let suggested = self.suggestions(None).unwrap_or_default().chosen;
         for heard in self.ranked() {
             let Heard { preset, station, messages, topics, example, .. } = heard;
-            let source = self.source(heard, time_zone, elevation_m);
+            let shared =
+                suggested.iter().find(|one| one.preset.name == preset.name && one.stations.contains(station));
+            let source = self.source(shared.unwrap_or(heard), time_zone, elevation_m);
             let values = heard.values_by(&source);
             let name = shown(station);
             writeln!(
@@ -204,7 +249,9 @@ impl Findings {
                 .map(|(quantity, value)| format!("{quantity} {value:.1} {}", quantity.unit()))
                 .collect();
             writeln!(output, "  {}", values.join(", "))?;
-            if self.best(heard) > 0 {
+            if shared.is_some_and(|shared| shared.station != *station) {
+                writeln!(output, "    in the [[source]] above")?;
+            } else if self.best(heard) > 0 {
                 for line in source.lines() {
                     writeln!(output, "    {line}")?;
                 }
@@ -378,6 +425,35 @@ mod tests {
         let several = NoChoice::Several(vec!["roof".to_owned(), "yard".to_owned()]);
         assert_eq!(two.choose(None, Some("Dach")).err(), Some(several));
         assert_eq!(heard(&[]).choose(None, Some("Dach")).err(), Some(NoChoice::Nothing));
+    }
+
+    #[test]
+    fn stations_that_come_on_one_topic_have_one_source_in_which_the_payload_names_them() {
+        let sensor = |id: u32| {
+            format!(
+                r#"{{"time":"2026-11-25T13:08:41Z","model":"Bresser-6in1","id":{id},"temperature_C":7.2}}"#
+            )
+        };
+        let topic = "rtl_433/host/events";
+        let findings = heard(&[(topic, &sensor(7)), (topic, &sensor(8))]);
+        let Suggestions { chosen, left_out } = findings.suggestions(None).unwrap();
+        assert_eq!((chosen.len(), left_out.len()), (1, 0));
+        let sources = Source::read_all(&findings.source(&chosen[0], None, None)).unwrap();
+        let stations = [7, 8].map(|id| {
+            let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+            let payload = sensor(id);
+            sources[0]
+                .decode(&Message { topic, payload: payload.as_bytes(), arrival })
+                .unwrap()
+                .station
+                .unwrap()
+        });
+        assert_ne!(stations[0], stations[1]);
+        let mut text = Vec::new();
+        findings.print(None, None, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text.matches("[[source]]\n").count(), 1, "{text}");
+        assert!(text.contains("in the [[source]] above") && !text.contains("station = "), "{text}");
     }
 
     #[test]
