@@ -360,6 +360,28 @@ async fn clients_between_two_requests_make_room_for_one_who_asks() {
 }
 
 #[tokio::test]
+async fn who_asks_at_the_root_of_the_api_is_told_its_endpoints() {
+    let server = start().await;
+    for path in ["/api/v1", "/api/v1/"] {
+        let (status, header, body) = server.request("GET", path).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(header.contains("content-type: application/json"), "{header}");
+        let index: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let description = server.request("GET", index["description"].as_str().unwrap()).await.2;
+        let description: serde_json::Value = serde_json::from_str(&description).unwrap();
+        let endpoints = index["endpoints"].as_object().unwrap();
+        assert_eq!(endpoints.len(), description["paths"].as_object().unwrap().len());
+        for (endpoint, summary) in endpoints {
+            assert!(summary.as_str().is_some_and(|summary| !summary.is_empty()), "{endpoint}");
+            // Nobody owns stations here; what is no route is 404 at once.
+            if !endpoint.contains('{') {
+                assert_ne!(server.request("GET", endpoint).await.0, 404, "{endpoint}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_takes_gzip_gets_the_same_in_fewer_bytes() {
     let server = start().await;
     populate(&server.metrics);

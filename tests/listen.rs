@@ -99,7 +99,39 @@ async fn what_is_heard_is_written_as_a_source_that_a_configuration_takes() {
     // A second time it is said that it is there.
     let (text, result) = hear(&mosquitto, &options(Some(&path))).await;
     result.unwrap();
-    assert!(text.contains("nothing written: "), "{text}");
+    assert!(text.contains("not written, as ") && text.contains("nothing written\n"), "{text}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
+}
+
+/// The first alone was written, and at the second attempt nothing.
+#[tokio::test]
+async fn every_station_that_is_heard_is_written_once_and_said() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    retain(&mosquitto, &[("tele/roof/SENSOR", TASMOTA), ("zzz", "last")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forecastd.toml");
+    hear(&mosquitto, &options(Some(&path))).await.1.unwrap();
+    let node = ("zigbee2mqtt/shed", r#"{"temperature":7.25,"humidity":81.0,"linkquality":100}"#);
+    let mosquitto = Mosquitto::start(&Options::default());
+    let messages = [("tele/roof/SENSOR", TASMOTA), ("tele/yard/SENSOR", TASMOTA), node, ("zzz", "last")];
+    retain(&mosquitto, &messages).await;
+    let (text, result) = hear(&mosquitto, &options(Some(&path))).await;
+    result.unwrap();
+    for part in [
+        "not written, as ",
+        ": preset \"tasmota\", station \"roof\", topic \"tele/roof/SENSOR\"\n",
+        ": preset \"tasmota\", station \"yard\", topic \"tele/yard/SENSOR\"\n",
+        ": preset \"zigbee2mqtt\", station \"shed\", topic \"zigbee2mqtt/shed\"\n",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert_eq!(text.matches("\nwritten to ").count(), 2, "{text}");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let config = Config::from_text(&written, folder.path(), [("", ""); 0]).unwrap();
+    assert_eq!(config.sources.len(), 3);
+    let (text, result) = hear(&mosquitto, &options(Some(&path))).await;
+    result.unwrap();
+    assert!(text.ends_with("nothing written\n"), "{text}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), written);
 }
 

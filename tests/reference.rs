@@ -12,8 +12,8 @@ use forecastd::config::{self, KeyGroup};
 use forecastd::operations::metrics::Metrics;
 use forecastd::wire::{forecast, status};
 use forecastd_core::{
-    Below, DayAhead, DayVerification, Extreme, Forecast, LeadForecast, LeadStanding, Place, Readiness, Score,
-    Scores, Site, Source, Standing, StationName, StationState,
+    Below, DayAhead, DayVerification, Extreme, Forecast, LeadForecast, LeadStanding, Oddity, Place,
+    Readiness, Score, Scores, Site, Source, Standing, StationName, StationState,
 };
 
 /// What a field of a payload says: the payload, the field's path, its unit or shape, the meaning.
@@ -41,7 +41,13 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
         "0 to 1",
         "the levels of everything that ends in `quantiles_c`; absent without a model",
     ),
-    ("forecast", "leads[].lead_h", "h", "hours from `issued_at`"),
+    (
+        "forecast",
+        "leads[].lead_h",
+        "h",
+        "hours from the slot of the time grid that the newest reading is in, which may differ from `issued_at` by part of a slot; \
+         `valid_at` is exact",
+    ),
     ("forecast", "leads[].valid_at", "RFC 3339, UTC", "the time that is forecast"),
     ("forecast", "leads[].temperature_c", "°C", "the temperature then"),
     ("forecast", "leads[].low_c", "°C", "the lower end of the 80 % interval; absent where there is none"),
@@ -99,7 +105,11 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
         "station_status",
         "odd[]",
         "word",
-        "what looks wrong about the station: `clock` (or place), `sea_level_pressure`, …; absent when nothing does",
+        "what looks wrong about the station: `clock` (the daily wave of temperature is at an hour at which it is nowhere: the \
+         times, or the place), `sea_level_pressure` (it is reduced, or the elevation is wrong), `outside_training` (a measure is \
+         beyond what the main model was trained on), `place_differs` (the payload says another place than the configuration, \
+         which counts), `moved` (the payload says another place than before; what was known was forgotten); absent when nothing \
+         does",
     ),
     ("station_status", "model", "name@hash", "the main model"),
     ("verification", "station", "name", "the station, as in the topic"),
@@ -325,7 +335,9 @@ fn topics(text: &mut String) {
     }
     text.push_str(
         "\nA reading is a JSON object with `time` (RFC 3339, needed) and any of the quantities that \
-         `forecastd quantities` lists, each as `quantity_unit`:\n\n```json\n\
+         `forecastd quantities` lists, each as `quantity_unit`. Where it was measured may \
+         stand beside them: `latitude_deg` (degrees north) and `longitude_deg` (degrees east), which count together alone, and \
+         `elevation_m` (metres above sea level); degrees of the configuration go before them:\n\n```json\n\
          {\"time\":\"2020-01-01T00:10:00Z\",\"air_temperature_c\":0.71,\"air_pressure_hpa\":1008.89,\"relative_humidity_pct\":86.1}\n\
          ```\n\nAn empty retained message on a station's reading topic removes the station. Other payloads are described by a \
          `[[source]]` ([mapping.md](mapping.md)).\n",
@@ -379,6 +391,14 @@ fn every_field_of_a_payload_is_described_and_nothing_else_is() {
         let described: BTreeSet<String> =
             FIELDS.iter().filter(|(of, ..)| *of == payload).map(|(_, path, ..)| (*path).to_owned()).collect();
         assert_eq!(found, described, "{payload}: FIELDS in tests/reference.rs");
+    }
+}
+
+#[test]
+fn every_word_for_what_is_odd_is_described() {
+    let (.., meaning) = FIELDS.iter().find(|(_, path, ..)| *path == "odd[]").unwrap();
+    for name in Oddity::NAMES {
+        assert!(meaning.contains(&format!("`{name}`")), "{name}");
     }
 }
 

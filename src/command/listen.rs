@@ -7,14 +7,14 @@ mod own;
 mod statestream;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::config::Config;
 use append::{Appended, append};
-use findings::{Findings, NoChoice};
+use findings::{Findings, NoChoice, Suggestions};
 use forecastd_core::StationName;
 use forecastd_mapping::{Auto, DecodeError, Message};
 use forecastd_mqtt::{DisconnectReason, News, Purpose, Session, SessionError, SessionEvent};
@@ -38,13 +38,13 @@ pub struct ListenOptions {
     /// Height of the station above the sea in metres, for pressure that is reduced to sea level
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub elevation_m: Option<f64>,
-    /// Append the `[[source]]` of the preset that fits best, or of --preset, to this configuration file
+    /// Append the `[[source]]` of every station, or of --preset and --station, to this configuration file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// The preset to write
     #[arg(long, value_name = "NAME", requires = "write")]
     pub preset: Option<String>,
-    /// The station to write, where several are heard; a name for it, where there is one
+    /// The one station to write, where several are heard; a name for it, where there is one
     #[arg(long, value_name = "NAME", requires = "write", value_parser = station_name)]
     pub station: Option<StationName>,
 }
@@ -171,27 +171,59 @@ pub async fn run(
         return Err(ListenError::NoBroker { address, reason });
     }
     findings.print(options.time_zone.as_deref(), options.elevation_m, output)?;
-    if let Some(path) = &options.write {
-        let source = chosen_source(&findings, options)?;
-        let appended =
-            append(path, &source).map_err(|source| ListenError::Write { path: path.clone(), source })?;
-        match appended {
-            Appended::Written => writeln!(output, "\nwritten to {}", path.display())?,
-            Appended::StandsThere => {
-                writeln!(output, "\nnothing written: {} has this [[source]]", path.display())?
-            }
-            Appended::Other(station) => return Err(ListenError::Other { path: path.clone(), station }),
-        }
+    match &options.write {
+        Some(path) => write_sources(&findings, options, path, output),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// The source that is to be written.
-fn chosen_source(findings: &Findings, options: &ListenOptions) -> Result<String, ListenError> {
+/// Writes the sources that are suggested, or the one of the station that is named, and says of each what became of it.
+fn write_sources(
+    findings: &Findings,
+    options: &ListenOptions,
+    path: &Path,
+    output: &mut impl Write,
+) -> Result<(), ListenError> {
     let (preset, station) = (options.preset.as_deref(), options.station.as_ref().map(StationName::as_str));
-    let chosen = findings.choose(preset, station).map_err(|reason| match (reason, station) {
+    let found = match station {
+        Some(_) => findings
+            .choose(preset, station)
+            .map(|one| Suggestions { chosen: vec![one], left_out: Vec::new() }),
+        None => findings.suggestions(preset),
+    };
+    let Suggestions { chosen, left_out } = found.map_err(|reason| match (reason, station) {
         (NoChoice::Several(heard), Some(wanted)) => ListenError::Several { wanted: wanted.to_owned(), heard },
         _ => ListenError::NothingToWrite(preset.unwrap_or("any preset").to_owned()),
     })?;
-    Ok(findings.source(&chosen, options.time_zone.as_deref(), options.elevation_m))
+    let source = |heard| findings.source(heard, options.time_zone.as_deref(), options.elevation_m);
+    let sources: Vec<String> = chosen.iter().map(source).collect();
+    let appended =
+        append(path, &sources).map_err(|source| ListenError::Write { path: path.to_owned(), source })?;
+    let file = path.display();
+    writeln!(output)?;
+    for (heard, appended) in chosen.iter().zip(&appended) {
+        let words = heard.words();
+        match appended {
+            Appended::Written => writeln!(output, "written to {file}: {words}")?,
+            Appended::StandsThere => writeln!(output, "not written, as {file} has it: {words}")?,
+            Appended::Other(name) if station.is_some() => {
+                return Err(ListenError::Other { path: path.to_owned(), station: name.clone() });
+            }
+            Appended::Other(name) => writeln!(
+                output,
+                "left out: {words}: {file} has a [[source]] for these messages, with the station {name:?}"
+            )?,
+            Appended::Partly(further) => writeln!(
+                output,
+                "left out: {words}: {file} has a [[source]] for some of them; add to its topics {further:?}"
+            )?,
+        }
+    }
+    for (heard, reason) in left_out {
+        writeln!(output, "left out: {}: {reason}", heard.words())?;
+    }
+    if !appended.contains(&Appended::Written) {
+        writeln!(output, "nothing written")?;
+    }
+    Ok(())
 }

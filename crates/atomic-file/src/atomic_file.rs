@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -50,6 +51,26 @@ impl AtomicFile {
         let target = Target::new(path)?;
         let temporary = target.create_temporary().map_err(|source| target.failed(source))?;
         Ok(AtomicFile(Destination::File { target, temporary }))
+    }
+
+    /// Gives the new file owner, group and permissions of the one whose place it takes; to be called before anything is written.
+    ///
+    /// # Errors
+    /// [`WriteError`] when this user may not give them.
+    pub fn keep_access(&self) -> Result<(), WriteError> {
+        let Destination::File { target, temporary } = &self.0 else { return Ok(()) };
+        let keep = || -> std::io::Result<()> {
+            let (old, new) = (std::fs::metadata(target.path())?, temporary.as_file());
+            let made = new.metadata()?;
+            if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
+                std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))?;
+            }
+            new.set_permissions(old.permissions())
+        };
+        match keep() {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(target.failed(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Puts the file under its name, once it and its folder's entry are on the disk.
@@ -224,6 +245,23 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.len() == 1000 && bytes.iter().all(|byte| *byte == bytes[0]));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn access_is_kept_where_that_is_asked_for() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret.toml");
+        AtomicFile::create(&path).unwrap().keep_access().unwrap();
+        std::fs::write(&path, b"old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.keep_access().unwrap();
+        file.write_all(b"new").unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
     }
 
     #[test]

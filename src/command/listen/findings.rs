@@ -45,6 +45,15 @@ pub(super) enum NoChoice {
     Several(Vec<String>),
 }
 
+/// What to write.
+#[derive(Default)]
+pub(super) struct Suggestions {
+    /// A source for each.
+    pub(super) chosen: Vec<Heard>,
+    /// No source, and why.
+    pub(super) left_out: Vec<(Heard, String)>,
+}
+
 impl Findings {
     /// Adds a message and what the presets make of it, best first, or what is wrong with it; gives a line to show of a new topic.
     pub(super) fn add(
@@ -75,10 +84,13 @@ impl Findings {
             return line;
         }
         for (rank, Candidate { preset, decoded }) in candidates.into_iter().enumerate() {
+            let is_named = decoded.station.is_some();
             let station = decoded.station.unwrap_or_else(|| last_but_one(message.topic));
             let heard = self.heard.entry((preset.name, station.clone())).or_insert_with(|| Heard {
                 preset,
                 station,
+                stations: Vec::new(),
+                is_named,
                 messages: 0,
                 topics: Vec::new(),
                 single: BTreeMap::new(),
@@ -146,8 +158,32 @@ impl Findings {
         ranked
     }
 
-    /// What fits best, of a preset if it is named; of a station that was heard, or under a name for the only one.
-    pub(super) fn choose(&self, preset: Option<&str>, station: Option<&str>) -> Result<Heard, NoChoice> {
+    /// What to write: a source for each preset and topic, and what is left out, with why. Of a preset if it is named.
+    pub(super) fn suggestions(&self, preset: Option<&str>) -> Result<Suggestions, NoChoice> {
+        let mut fitting = self.fitting(preset);
+        if fitting.iter().any(|heard| self.best(heard) > 0) {
+            fitting.retain(|heard| self.best(heard) > 0);
+        }
+        let Suggestions { mut chosen, mut left_out } = Suggestions::default();
+        for heard in fitting {
+            match chosen.iter_mut().find(|other| other.meets(heard)) {
+                None => chosen.push(heard.clone()),
+                Some(other) if other.preset.name == heard.preset.name && other.is_named && heard.is_named => {
+                    other.join(heard);
+                }
+                Some(other) => {
+                    left_out.push((heard.clone(), format!("its messages are read by {}", other.words())));
+                }
+            }
+        }
+        match chosen.is_empty() {
+            true => Err(NoChoice::Nothing),
+            false => Ok(Suggestions { chosen, left_out }),
+        }
+    }
+
+    /// What was heard of stations, of a preset if it is named.
+    fn fitting(&self, preset: Option<&str>) -> Vec<&Heard> {
         let mut fitting = self.ranked();
         if let Some(name) = preset {
             // Whoever names it knows better.
@@ -157,6 +193,12 @@ impl Findings {
                 fitting = named.collect();
             }
         }
+        fitting
+    }
+
+    /// What fits best, of a preset if it is named; of a station that was heard, or under a name for the only one.
+    pub(super) fn choose(&self, preset: Option<&str>, station: Option<&str>) -> Result<Heard, NoChoice> {
+        let fitting = self.fitting(preset);
         let first = *fitting.first().ok_or(NoChoice::Nothing)?;
         let Some(name) = station else { return Ok(first.clone()) };
         if let Some(heard) = fitting.iter().find(|heard| heard.station == name) {
@@ -185,9 +227,12 @@ impl Findings {
             return writeln!(output, "nothing arrived: is the topic right, and may this user read it?");
         }
         writeln!(output, "{}", counted(self.messages, "message"))?;
+        let suggested = self.suggestions(None).unwrap_or_default().chosen;
         for heard in self.ranked() {
             let Heard { preset, station, messages, topics, example, .. } = heard;
-            let source = self.source(heard, time_zone, elevation_m);
+            let shared =
+                suggested.iter().find(|one| one.preset.name == preset.name && one.stations.contains(station));
+            let source = self.source(shared.unwrap_or(heard), time_zone, elevation_m);
             let values = heard.values_by(&source);
             let name = shown(station);
             writeln!(
@@ -204,7 +249,9 @@ impl Findings {
                 .map(|(quantity, value)| format!("{quantity} {value:.1} {}", quantity.unit()))
                 .collect();
             writeln!(output, "  {}", values.join(", "))?;
-            if self.best(heard) > 0 {
+            if shared.is_some_and(|shared| shared.station != *station) {
+                writeln!(output, "    in the [[source]] above")?;
+            } else if self.best(heard) > 0 {
                 for line in source.lines() {
                     writeln!(output, "    {line}")?;
                 }
@@ -272,129 +319,4 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use forecastd_core::Quantity;
-    use forecastd_mapping::{Auto, Source};
-
-    fn heard(messages: &[(&str, &str)]) -> Findings {
-        let auto = Auto::new(None, None).unwrap();
-        let mut findings = Findings::default();
-        for (topic, payload) in messages {
-            let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
-            let message = Message { topic, payload: payload.as_bytes(), arrival };
-            findings.add(&message, auto.candidates(&message), None);
-        }
-        findings
-    }
-
-    const TASMOTA: (&str, &str) = (
-        "tele/roof/SENSOR",
-        r#"{"Time":"2026-11-25T14:08:41","BME280":{"Temperature":7.25,"Humidity":81.0,"Pressure":1001.2},"PressureUnit":"hPa","TempUnit":"C"}"#,
-    );
-
-    #[test]
-    fn what_is_written_reads_what_was_heard() {
-        for messages in [
-            vec![TASMOTA, ("tele/roof/LWT", "Online")],
-            vec![("node/sensor/temperature/state", "7.25"), ("node/sensor/humidity/state", "81")],
-            vec![("home/weather/loop", r#"{"dateTime":"1795612121","usUnits":"16","outTemp_C":"7.25"}"#)],
-        ] {
-            let findings = heard(&messages);
-            let best = findings.choose(None, None).unwrap();
-            let sources = Source::read_all(&findings.source(&best, None, Some(100.0))).unwrap();
-            let (topic, payload) = messages[0];
-            let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
-            let decoded =
-                sources[0].decode(&Message { topic, payload: payload.as_bytes(), arrival }).unwrap();
-            assert_eq!(decoded.values.get(Quantity::AirTemperature), Some(7.25), "{topic}");
-            assert_eq!(decoded.station.as_deref(), Some(best.station.as_str()));
-        }
-    }
-
-    #[test]
-    fn what_was_heard_is_shown_with_its_preset_and_what_no_preset_reads_too() {
-        let findings = heard(&[TASMOTA, ("tele/roof/LWT", "Online\u{1b}[31m")]);
-        let mut text = Vec::new();
-        findings.print(Some("Europe/Berlin"), None, &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        for part in [
-            "2 messages",
-            "roof: 1 message on 1 topic, by preset \"tasmota\"",
-            "air_temperature 7.2 °C",
-            "[[source]]",
-            "time = { time_zone = \"Europe/Berlin\" }",
-            "1 topic that no preset reads",
-            "tele/roof/LWT Online\\u{1b}[31m",
-        ] {
-            assert!(text.contains(part), "no {part:?} in {text}");
-        }
-        assert!(!text.contains('\u{1b}'));
-        assert!(findings.choose(Some("davis"), None).is_err() && findings.choose(None, Some("roof")).is_ok());
-        let mut nothing = Vec::new();
-        Findings::default().print(None, None, &mut nothing).unwrap();
-        assert!(String::from_utf8(nothing).unwrap().starts_with("nothing arrived"));
-    }
-
-    #[test]
-    fn states_of_home_assistant_are_read_by_its_preset_in_the_units_that_it_publishes() {
-        let messages = [
-            ("ha/sensor/roof_temperature/state", "45.0"),
-            ("ha/sensor/roof_humidity/state", "81"),
-            ("ha/sensor/roof_temperature/unit_of_measurement", r#""\u00b0F""#),
-            ("ha/sensor/roof_humidity/unit_of_measurement", "\"%\""),
-        ];
-        let findings = heard(&messages);
-        let best = findings.choose(None, None).unwrap();
-        assert_eq!(best.preset.name, "statestream");
-        let written = findings.source(&best, None, None);
-        assert_eq!(written.matches("[[source.value]]").count(), 1, "{written}");
-        let sources = Source::read_all(&written).unwrap();
-        let (topic, payload) = messages[0];
-        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
-        let decoded = sources[0].decode(&Message { topic, payload: payload.as_bytes(), arrival }).unwrap();
-        // (45 − 32) · 5 / 9
-        let celsius = decoded.values.get(Quantity::AirTemperature).unwrap();
-        assert!((celsius - 7.222).abs() < 0.001, "{celsius}");
-        let mut text = Vec::new();
-        findings.print(None, None, &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        assert!(text.contains("air_temperature 7.2 °C") && !text.contains("\"esphome\""), "{text}");
-        // The same without what only Home Assistant publishes is a node of ESPHome.
-        assert_eq!(heard(&messages[..2]).choose(None, None).unwrap().preset.name, "esphome");
-        assert_eq!(
-            heard(&messages[..2]).choose(Some("statestream"), None).unwrap().preset.name,
-            "statestream"
-        );
-    }
-
-    #[test]
-    fn a_station_is_named_by_its_owner_where_there_is_one() {
-        let one = heard(&[TASMOTA]);
-        let named = one.choose(None, Some("Dach")).unwrap();
-        assert!(one.source(&named, None, None).contains("station = \"Dach\"\n"));
-        let two = heard(&[TASMOTA, ("tele/yard/SENSOR", TASMOTA.1)]);
-        assert_eq!(two.choose(None, Some("yard")).unwrap().station, "yard");
-        let several = NoChoice::Several(vec!["roof".to_owned(), "yard".to_owned()]);
-        assert_eq!(two.choose(None, Some("Dach")).err(), Some(several));
-        assert_eq!(heard(&[]).choose(None, Some("Dach")).err(), Some(NoChoice::Nothing));
-    }
-
-    #[test]
-    fn topics_of_forecastd_are_no_candidates() {
-        let mut findings = heard(&[]);
-        assert!(findings.add_own("forecast/roof/status", Own::Published).is_some());
-        assert_eq!(findings.add_own("forecast/roof/status", Own::Published), None);
-        findings.add_own("weather/roof/reading", Own::Read);
-        let mut text = Vec::new();
-        findings.print(None, None, &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        for part in [
-            "1 topic that forecastd reads without a source: weather/roof/reading",
-            "1 topic that forecastd itself",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert!(!text.contains("[[source]]"), "{text}");
-    }
-}
+mod tests;

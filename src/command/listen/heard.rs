@@ -13,6 +13,10 @@ const TOPICS_NAMED: usize = 12;
 pub(super) struct Heard {
     pub(super) preset: &'static Preset,
     pub(super) station: String,
+    /// All of them, where one source is for several stations that come on the same topics.
+    pub(super) stations: Vec<String>,
+    /// Whether payload or topic say the station's name by the preset.
+    pub(super) is_named: bool,
     pub(super) messages: u64,
     pub(super) topics: Vec<String>,
     /// The quantity of each topic that carries one value, and the last message on it.
@@ -29,7 +33,46 @@ pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().filter(|character| !character.is_control()).collect::<String>())
 }
 
+fn several_names(names: &[String]) -> String {
+    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
 impl Heard {
+    /// Whether a source for the one gets messages of the other: a topic is that of both, or the one has so many that its source
+    /// listens to the preset's pattern.
+    pub(super) fn meets(&self, other: &Heard) -> bool {
+        let has_pattern = |heard: &Heard| heard.topics.len() > TOPICS_NAMED;
+        let is_preset = self.preset.name == other.preset.name;
+        (is_preset && (has_pattern(self) || has_pattern(other)))
+            || self.topics.iter().any(|topic| other.topics.contains(topic))
+    }
+
+    /// Takes another station of the same preset into the source.
+    pub(super) fn join(&mut self, other: &Heard) {
+        if self.stations.is_empty() {
+            self.stations.push(self.station.clone());
+        }
+        self.stations.push(other.station.clone());
+        self.topics.extend(
+            other.topics.iter().filter(|topic| !self.topics.contains(topic)).cloned().collect::<Vec<_>>(),
+        );
+        self.single.extend(other.single.clone());
+    }
+
+    /// Preset, stations and topics in a few words.
+    pub(super) fn words(&self) -> String {
+        let topics = match self.topics.as_slice() {
+            [one] => format!("topic {}", quoted(one)),
+            several if several.len() <= TOPICS_NAMED => format!("topics {}", several_names(several)),
+            several => format!("{} topics", several.len()),
+        };
+        let stations = match self.stations.as_slice() {
+            [] => format!("station {}", quoted(&self.station)),
+            several => format!("stations {}", several_names(several)),
+        };
+        format!("preset {:?}, {stations}, {topics}", self.preset.name)
+    }
+
     /// The values as a source reads them.
     pub(super) fn values_by(&self, source: &str) -> Values {
         let mut values = self.values;
@@ -55,7 +98,10 @@ impl Heard {
                 several => format!("topic = [{}]", several.join(", ")),
             });
         }
-        lines.push(format!("station = {}", quoted(&self.station)));
+        match self.stations.as_slice() {
+            [] => lines.push(format!("station = {}", quoted(&self.station))),
+            several => lines.push(format!("# The payload names the station: {}", several_names(several))),
+        }
         match (self.time_source, time_zone) {
             (TimeSource::Arrival, _) => {}
             (_, Some(zone)) if matches!(self.preset.name, "tasmota" | "rtl_433") => {

@@ -35,6 +35,7 @@ const DESCRIPTION: &str = include_str!("openapi.json");
 /// The routes.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
+        .route("/", get(index))
         .route("/openapi.json", get(description))
         .route("/stations", get(stations::list))
         .route("/stations/{station}", get(stations::one))
@@ -46,6 +47,16 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/models", get(models::list))
         .route("/events", get(listen))
         .fallback(|| async { StatusCode::NOT_FOUND })
+}
+
+/// What there is to ask for, by the description.
+pub(super) async fn index() -> Response {
+    let description: serde_json::Value = serde_json::from_str(DESCRIPTION).expect("it is JSON");
+    let paths = description["paths"].as_object().into_iter().flatten();
+    let summary = |path: &serde_json::Value| path["get"]["summary"].clone();
+    let endpoints: serde_json::Map<_, _> =
+        paths.map(|(name, path)| (format!("/api/v1{name}"), summary(path))).collect();
+    form::json(&serde_json::json!({"description": "/api/v1/openapi.json", "endpoints": endpoints}))
 }
 
 async fn description() -> Response {
