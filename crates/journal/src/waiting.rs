@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use forecastd_core::{Batch, Entry};
 
-/// So many entries wait for a disk to come back, at most; the oldest are lost beyond that.
+/// The most entries that wait for a disk to come back; the oldest are lost beyond that.
 const MAX_WAITING: usize = 100_000;
 
 /// The most entries of one transaction, unless a single batch has more.

@@ -124,7 +124,7 @@ impl Station {
         if distance_km <= WindowSpec::MAX_DISTANCE_KM {
             return if self.elsewhere.is_some() { Sighting::Returned } else { Sighting::Nothing };
         }
-        // Where the configuration says better, another place costs nothing.
+        // Where the configuration says better, another place takes nothing away.
         match self.is_configured() || self.readings_there(&site) >= BELIEVED {
             true => Sighting::Moved(distance_km),
             false => Sighting::Doubted(distance_km),

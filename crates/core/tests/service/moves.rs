@@ -89,7 +89,7 @@ fn a_station_that_moves_is_said_to_and_begins_anew_where_it_stands() {
 }
 
 #[test]
-fn a_reading_from_elsewhere_now_and_then_is_refused_and_costs_nothing_that_was_learned() {
+fn a_reading_from_elsewhere_now_and_then_is_refused_and_takes_away_nothing_that_was_learned() {
     let mut world = World::at_a_place(None);
     walk(&mut world, Some(JENA), 0..40);
     for hour in 40..60 {
