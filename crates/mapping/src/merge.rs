@@ -2,7 +2,8 @@
 //! grid that they belong to.
 //!
 //! Temperature, humidity and pressure are averaged; the wind is averaged as a vector; of gusts the highest is kept. A sensor
-//! that repeats a transmission counts once.
+//! that repeats a transmission counts once. What is not plausible is averaged with nothing: it is given as it is where its
+//! quantity has no other value, so that it is counted by whoever screens the reading, and else left out.
 
 use forecastd_core::{Grid, Quantity, Slot, Values};
 use jiff::Timestamp;
@@ -35,6 +36,10 @@ struct Open {
     gust: f32,
     /// Of readings with speed and direction: towards the east, towards the north, how many.
     wind: [f64; 3],
+    /// The last direction, NaN before there is one.
+    direction: f32,
+    /// The last value of each quantity that is not plausible.
+    implausible: Values,
     /// What was added last.
     last: (Timestamp, Values),
 }
@@ -60,14 +65,9 @@ impl SlotMerger {
 
     /// The open slot, if no more can belong to it at `now`; a part that comes still later is given as it is.
     pub fn due(&mut self, now: Timestamp) -> Option<(Timestamp, Values)> {
-        let is_over = |open: &mut Open| now >= self.grid.slot_begins(open.slot + 1);
-        let open = self.open.take_if(is_over)?;
+        let slot = self.grid.slot(now);
+        let open = self.open.take_if(|open| open.slot < slot)?;
         Some(self.close(&open))
-    }
-
-    /// When the open slot is due.
-    pub fn due_at(&self) -> Option<Timestamp> {
-        self.open.as_ref().map(|open| self.grid.slot_begins(open.slot + 1))
     }
 
     /// The open slot as it is: the stream ends.
@@ -91,6 +91,8 @@ impl Open {
             counts: [0; Quantity::COUNT],
             gust: f32::NEG_INFINITY,
             wind: [0.0; 3],
+            direction: f32::NAN,
+            implausible: Values::NONE,
             last: (Timestamp::MIN, Values::NONE),
         }
     }
@@ -103,14 +105,21 @@ impl Open {
         }
         self.last = (time, *values);
         for (quantity, value) in values.iter() {
+            if !quantity.is_plausible(value) {
+                self.implausible.set(quantity, value);
+                continue;
+            }
             match quantity {
                 Quantity::WindSpeedOfGust => self.gust = self.gust.max(value),
                 _ => self.sums[quantity.index()] += f64::from(value),
             }
             self.counts[quantity.index()] += 1;
         }
-        let speed = values.get(Quantity::WindSpeed).map(f64::from);
-        if let (Some(speed), Some(direction)) = (speed, values.get(Quantity::WindFromDirection)) {
+        let plausible =
+            |quantity: Quantity| values.get(quantity).filter(|value| quantity.is_plausible(*value));
+        let Some(direction) = plausible(Quantity::WindFromDirection) else { return };
+        self.direction = direction;
+        if let Some(speed) = plausible(Quantity::WindSpeed).map(f64::from) {
             let angle = f64::from(direction).to_radians();
             let [east, north, count] = &mut self.wind;
             *east += speed * angle.sin();
@@ -120,7 +129,7 @@ impl Open {
     }
 
     fn values(&self) -> Values {
-        let mut values = Values::NONE;
+        let mut values = self.implausible;
         for quantity in Quantity::ALL {
             let count = self.counts[quantity.index()];
             if count > 0 {
@@ -142,8 +151,7 @@ impl Open {
             }
         } else if self.counts[Quantity::WindFromDirection.index()] > 1 {
             // Directions without speeds have no mean that means anything; the last stands for them.
-            let last = self.last.1.get(Quantity::WindFromDirection);
-            values.set(Quantity::WindFromDirection, last.unwrap_or(f32::NAN));
+            values.set(Quantity::WindFromDirection, self.direction);
         }
         values
     }
@@ -203,6 +211,41 @@ mod tests {
     }
 
     #[test]
+    fn of_directions_without_speeds_the_last_counts_whatever_came_after_it() {
+        use Quantity::{AirTemperature, WindFromDirection, WindSpeed};
+        let mut merger = merger();
+        let parts = [(WindFromDirection, 350.0), (WindSpeed, 3.0), (WindFromDirection, 10.0)];
+        for (second, part) in parts.into_iter().chain([(AirTemperature, 4.0)]).enumerate() {
+            assert_eq!(merger.add(at(&format!("00:02:0{second}")), &values(&[part])), None);
+        }
+        let whole = values(&[(WindFromDirection, 10.0), (WindSpeed, 3.0), (AirTemperature, 4.0)]);
+        assert_eq!(merger.flush().unwrap().1, whole);
+    }
+
+    #[test]
+    fn what_is_not_plausible_is_averaged_with_nothing_and_is_given_where_it_is_all_there_is() {
+        use Quantity::{AirPressure, AirTemperature, WindFromDirection, WindSpeed, WindSpeedOfGust};
+        let mut merger = merger();
+        // 85 °C is what a DS18B20 shows before its first conversion.
+        for (second, temperature) in [7.0, 85.0, 7.5, -9999.0].into_iter().enumerate() {
+            let part = values(&[
+                (AirTemperature, temperature),
+                (AirPressure, -9999.0),
+                (WindSpeedOfGust, 999.0 - temperature),
+                (WindFromDirection, 90.0),
+                (WindSpeed, if second == 0 { 2.0 } else { 9999.0 }),
+            ]);
+            assert_eq!(merger.add(at(&format!("00:02:0{second}")), &part), None);
+        }
+        let (_, merged) = merger.flush().unwrap();
+        assert_eq!(merged.get(AirTemperature), Some(7.25));
+        assert_eq!(merged.get(AirPressure), Some(-9999.0), "it is dropped, with reason, by intake");
+        assert_eq!(merged.get(WindSpeedOfGust), Some(10_998.0), "the last");
+        assert_eq!(merged.get(WindSpeed), Some(2.0));
+        assert!((merged.get(WindFromDirection).unwrap() - 90.0).abs() < 1e-4);
+    }
+
+    #[test]
     fn a_repeated_transmission_counts_once() {
         let mut merger = merger();
         for value in [2.0, 2.0, 2.0] {
@@ -218,9 +261,9 @@ mod tests {
         let part = values(&[(Quantity::AirTemperature, 4.0)]);
         merger.add(at("00:05:00"), &part);
         // The grid lets a tenth of a step pass: 00:11:00 still belongs to 00:10.
-        assert_eq!(merger.due_at(), Some(at("00:11:00")));
-        assert_eq!(merger.due(at("00:10:59")), None);
-        assert_eq!(merger.due(at("00:11:00")), Some((at("00:05:00"), part)));
+        assert_eq!(merger.due(at("00:11:00")), None);
+        assert_eq!(merger.add(at("00:11:00"), &part), None);
+        assert_eq!(merger.due(at("00:11:01")), Some((at("00:11:00"), part)));
         let late = values(&[(Quantity::RelativeHumidity, 70.0)]);
         assert_eq!(merger.add(at("00:09:00"), &late), Some(Merged::Late(at("00:09:00"), late)));
         assert_eq!(merger.add(at("00:12:00"), &part), None);
