@@ -18,7 +18,7 @@ use forecastd_core::{Batch, Effect, Input, Now, Restored, Service};
 use forecastd_journal::Journal;
 use forecastd_model::Inference;
 use forecastd_mqtt::{Inbox, Publisher};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::engines::{Engines, WindowKey};
@@ -133,8 +133,8 @@ impl Driver {
     }
 
     /// Takes messages of other programs, too.
-    pub(super) fn listen_to(&mut self, sources: Vec<forecastd_mapping::Source>) {
-        self.sources = Sources::new(sources);
+    pub(super) fn listen_to(&mut self, sources: Vec<forecastd_mapping::Source>, max_ahead: SignedDuration) {
+        self.sources = Sources::new(sources, max_ahead);
     }
 
     /// Tells Home Assistant of stations on these topics; takes back what was told on the topics of before.

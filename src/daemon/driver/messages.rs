@@ -73,7 +73,7 @@ impl Driver {
                     time: decoded.time,
                     values: decoded.values,
                     site: decoded.site,
-                    token,
+                    token: Some(token),
                 }
             }
             Err(wire::message::NotTaken { station, reason, detail }) => {
@@ -88,7 +88,7 @@ impl Driver {
         if let Some((station, decoded)) = &taken.decoded {
             self.telemetry.decoded(station, decoded);
         }
-        for token in taken.acknowledged {
+        if let Some(token) = taken.acknowledged {
             self.acknowledgements.complete(token);
         }
         if let Some(input) = taken.input {

@@ -45,8 +45,8 @@ pub enum Input {
         values: Values,
         /// Where it was measured, if the message says so.
         site: Option<Site>,
-        /// What acknowledges it.
-        token: Token,
+        /// What acknowledges it; none where its messages have been.
+        token: Option<Token>,
     },
     /// A message arrived that is no reading.
     Unreadable {

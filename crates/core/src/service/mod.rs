@@ -190,7 +190,7 @@ impl Service {
             }
             Input::Unreadable { station, reason, detail, token } => {
                 self.message_came(effects);
-                self.refuse(station, reason, detail, token, effects);
+                self.refuse(station, reason, detail, Some(token), effects);
             }
             Input::Forget { station, token } => {
                 self.message_came(effects);

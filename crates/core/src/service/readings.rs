@@ -20,7 +20,7 @@ pub(super) struct HeldReading {
     pub(super) time: Timestamp,
     pub(super) values: Values,
     pub(super) site: Option<Site>,
-    pub(super) token: Token,
+    pub(super) token: Option<Token>,
     pub(super) arrived: Duration,
 }
 
@@ -145,7 +145,7 @@ impl Service {
         if is_news || !observed.dropped.is_empty() {
             self.mark_dirty(&name);
         }
-        self.tokens.push(token);
+        self.tokens.extend(token);
         effects
             .push(Effect::Emit(Event::ReadingTaken { station: name.clone(), inserted: observed.inserted }));
         for dropped in observed.dropped {
@@ -201,10 +201,10 @@ impl Service {
         station: Option<StationName>,
         reason: &'static str,
         detail: String,
-        token: Token,
+        token: Option<Token>,
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Emit(Event::ReadingRefused { station, reason, detail }));
-        self.tokens.push(token);
+        self.tokens.extend(token);
     }
 }

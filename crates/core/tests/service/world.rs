@@ -399,7 +399,7 @@ impl World {
         self.next_token += 1;
         self.unacknowledged.insert(token, message.clone());
         let Message { station, time, values } = message;
-        self.input(Input::Reading { station, time, values, site: self.site, token });
+        self.input(Input::Reading { station, time, values, site: self.site, token: Some(token) });
         true
     }
 
