@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use forecastd_core::{Grid, Input, Site, StationName, Token, Values};
-use forecastd_mapping::{Merged, SlotMerger, Source};
+use forecastd_core::{Grid, Input, Merged, Site, SlotMerger, StationName, Token, Values};
+use forecastd_mapping::Source;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::wire::message::{NotTaken, decode_source};

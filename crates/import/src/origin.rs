@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use forecastd_mapping::{Description, SlotMerger};
+use forecastd_mapping::Description;
 use forecastd_record::{Readings, RecordSource, Row};
 use jiff::Timestamp;
 
-use forecastd_core::Grid;
+use forecastd_core::{Grid, Merged, SlotMerger};
 
 use crate::home_assistant::{self, Entity};
 use crate::{ImportError, influx, weewx};
@@ -116,7 +116,7 @@ pub(crate) fn merged(rows: Vec<Row>, grid: Grid) -> Vec<Row> {
     let mut all = Vec::new();
     for (time, values) in rows {
         // Sorted, none is late.
-        if let Some(forecastd_mapping::Merged::Finished(time, values)) = merger.add(time, &values) {
+        if let Some(Merged::Finished(time, values)) = merger.add(time, &values) {
             all.push((time, values));
         }
     }

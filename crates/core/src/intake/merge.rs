@@ -5,8 +5,11 @@
 //! that repeats a transmission counts once. What is not plausible is averaged with nothing: it is given as it is where its
 //! quantity has no other value, so that it is counted by whoever screens the reading, and else left out.
 
-use forecastd_core::{Grid, Quantity, Slot, Values};
 use jiff::Timestamp;
+
+use crate::number::to_single;
+use crate::weather::quantity::{Quantity, Values};
+use crate::window::grid::{Grid, Slot};
 
 /// The outcome for a part of a reading.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,18 +136,18 @@ impl Open {
         for quantity in Quantity::ALL {
             let count = self.counts[quantity.index()];
             if count > 0 {
-                let mean = (self.sums[quantity.index()] / f64::from(count)) as f32;
+                let mean = to_single(self.sums[quantity.index()] / f64::from(count));
                 values.set(quantity, if quantity == Quantity::WindSpeedOfGust { self.gust } else { mean });
             }
         }
         let [east, north, count] = self.wind;
         if count > 0.0 {
             let speed = east.hypot(north) / count;
-            values.set(Quantity::WindSpeed, speed as f32);
+            values.set(Quantity::WindSpeed, to_single(speed));
             match speed > 1e-9 {
                 true => values.set(
                     Quantity::WindFromDirection,
-                    east.atan2(north).to_degrees().rem_euclid(360.0) as f32,
+                    to_single(east.atan2(north).to_degrees().rem_euclid(360.0)),
                 ),
                 // Calm, or wind that cancels out: it is from nowhere.
                 false => values.remove(Quantity::WindFromDirection),
