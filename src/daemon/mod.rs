@@ -201,13 +201,12 @@ pub async fn run(
     metrics.watch_session(session.statistics());
 
     let settings = service_settings(&config, journal.as_ref(), told_before.is_some());
-    let max_ahead = settings.max_ahead;
     let service = Service::new(settings, models);
     let (found, recalled) = mpsc::unbounded_channel();
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
-    driver.listen_to(config.sources.clone(), max_ahead);
+    driver.listen_to(config.sources.clone());
     driver.tell_home_assistant(config.home_assistant.topics(), told_before);
     let (questions, asked) = http::questions();
     let providers = Providers {

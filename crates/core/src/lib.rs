@@ -42,7 +42,7 @@ pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::Verification;
 pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
-pub use intake::merge::{Merged, SlotMerger};
+pub use intake::merge::OpenSlot;
 pub use intake::screening::{Dropped, Implausible, Screening};
 pub use journal::{Batch, Entry, Recall, Restored};
 pub use model::Model;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Driver, Turn, Undelivered};
 use crate::daemon::home_assistant::Said;
-use crate::daemon::sources::Taken;
+use crate::daemon::sources::{self, Taken};
 use crate::operations::events::Notice;
 use crate::wire;
 
@@ -57,12 +57,16 @@ impl Driver {
         }
         self.telemetry.message_received();
         let token = self.acknowledgements.arrived(acknowledgement);
-        let grid = self.service.model().manifest.window.grid();
-        if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
-            if taken.has_no_value {
+        if let Some(Taken { input, decoded }) =
+            sources::take(&self.sources, &topic, &payload, token, Timestamp::now())
+        {
+            if let Some((station, decoded)) = &decoded {
+                self.telemetry.decoded(station, decoded);
+            }
+            if matches!(input, Input::WithoutValue { .. }) {
                 self.telemetry.message_without_value(&topic);
             }
-            return self.taken(taken);
+            return self.handle(input);
         }
         let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {
             Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
@@ -73,7 +77,7 @@ impl Driver {
                     time: decoded.time,
                     values: decoded.values,
                     site: decoded.site,
-                    token: Some(token),
+                    token,
                 }
             }
             Err(wire::message::NotTaken { station, reason, detail }) => {
@@ -81,18 +85,5 @@ impl Driver {
             }
         };
         self.handle(input);
-    }
-
-    /// What a source made of a message.
-    fn taken(&mut self, taken: Taken) {
-        if let Some((station, decoded)) = &taken.decoded {
-            self.telemetry.decoded(station, decoded);
-        }
-        if let Some(token) = taken.acknowledged {
-            self.acknowledgements.complete(token);
-        }
-        if let Some(input) = taken.input {
-            self.handle(input);
-        }
     }
 }

@@ -56,6 +56,7 @@ impl Service {
 
     pub(super) fn forget(&mut self, name: StationName, token: Option<Token>, effects: &mut Vec<Effect>) {
         self.remove(&name, effects);
+        self.parts.forget(&name);
         let early = std::mem::take(&mut self.early);
         for reading in early {
             if reading.station == name {
