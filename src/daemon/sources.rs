@@ -1,4 +1,4 @@
-//! Messages of other programs: which source's they are, and what the service is told of them.
+//! Messages of other programs: what the service is told of them.
 
 use forecastd_core::{Input, StationName, Token};
 use forecastd_mapping::Source;
@@ -16,23 +16,13 @@ pub(super) struct Taken {
     pub(super) decoded: Option<(StationName, Decoded)>,
 }
 
-/// What a message is to the source whose topic it is on, which arrived at `now`; `None` when it is no source's.
-pub(super) fn take(
-    sources: &[Source],
-    topic: &str,
-    payload: &[u8],
-    token: Token,
-    now: Timestamp,
-) -> Option<Taken> {
-    let source = sources.iter().find(|source| source.has_topic(topic))?;
+/// What a message that arrived at `now` is to the source whose topic it is on.
+pub(super) fn take(source: &Source, topic: &str, payload: &[u8], token: Token, now: Timestamp) -> Taken {
     let (station, decoded) = match decode_source(source, topic, payload, now) {
         Ok(Some(taken)) => taken,
-        Ok(None) => return Some(Taken { input: Input::WithoutValue { token }, decoded: None }),
+        Ok(None) => return Taken { input: Input::WithoutValue { token }, decoded: None },
         Err(NotTaken { station, reason, detail }) => {
-            return Some(Taken {
-                input: Input::Unreadable { station, reason, detail, token },
-                decoded: None,
-            });
+            return Taken { input: Input::Unreadable { station, reason, detail, token }, decoded: None };
         }
     };
     let (name, time, values, site) = (station.clone(), decoded.time, decoded.values, decoded.site);
@@ -40,35 +30,34 @@ pub(super) fn take(
         true => Input::Part { station: name, time, values, site, token },
         false => Input::Reading { station: name, time, values, site, token },
     };
-    Some(Taken { input, decoded: Some((station, decoded)) })
+    Taken { input, decoded: Some((station, decoded)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn take(merge: bool, name: &str, value: &str) -> Option<Taken> {
+    fn take(merge: bool, name: &str, value: &str) -> Taken {
         let text = format!("[[source]]\npreset = \"esphome\"\nmerge = {merge}\n");
-        let sources = Source::read_all(&text).unwrap();
+        let source = Source::read_all(&text).unwrap().remove(0);
         let now = "2026-11-25T13:01:00Z".parse().unwrap();
-        super::take(&sources, name, value.as_bytes(), 1, now)
+        super::take(&source, name, value.as_bytes(), 1, now)
     }
 
     #[test]
     fn a_message_is_a_reading_a_part_of_one_nothing_or_unreadable() {
         let temperature = "roof/sensor/temperature/state";
-        let whole = take(false, temperature, "7.0").unwrap();
+        let whole = take(false, temperature, "7.0");
         assert!(matches!(whole.input, Input::Reading { token: 1, .. }), "{whole:?}");
-        let part = take(true, temperature, "7.0").unwrap();
+        let part = take(true, temperature, "7.0");
         assert!(matches!(part.input, Input::Part { token: 1, .. }), "{part:?}");
         assert!(part.decoded.is_some_and(|(station, _)| station.as_str() == "roof"));
-        let other = take(true, "roof/sensor/wifi_signal/state", "-60").unwrap();
+        let other = take(true, "roof/sensor/wifi_signal/state", "-60");
         assert!(
             matches!(other.input, Input::WithoutValue { token: 1 }) && other.decoded.is_none(),
             "{other:?}"
         );
-        let wrong = take(true, temperature, "warm").unwrap();
+        let wrong = take(true, temperature, "warm");
         assert!(matches!(wrong.input, Input::Unreadable { reason: "bad_value", token: 1, .. }), "{wrong:?}");
-        assert!(take(true, "weather/roof/reading", "{}").is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! What the session with the broker says and brings.
 
 use forecastd_core::Input;
+use forecastd_mapping::Source;
 use forecastd_mqtt::{Incoming, News, Refusal, SessionEvent};
 use jiff::Timestamp;
 
@@ -57,9 +58,13 @@ impl Driver {
         }
         self.telemetry.message_received();
         let token = self.acknowledgements.arrived(acknowledgement);
-        if let Some(Taken { input, decoded }) =
-            sources::take(&self.sources, &topic, &payload, token, Timestamp::now())
-        {
+        // A wide filter takes nothing away from the topics of readings; one that is the same means them.
+        let readings = &self.topics.reading;
+        let is_ours = readings.station(&topic).is_some();
+        let may_take = |source: &Source| !is_ours || source.filters().contains(&readings.filter());
+        let mut sources = self.sources.iter();
+        if let Some(source) = sources.find(|source| source.has_topic(&topic) && may_take(source)) {
+            let Taken { input, decoded } = sources::take(source, &topic, &payload, token, Timestamp::now());
             if let Some((station, decoded)) = &decoded {
                 self.telemetry.decoded(station, decoded);
             }
