@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use forecastd_mapping::{Description, SlotMerger};
+use forecastd_mapping::Description;
 use forecastd_record::{Readings, RecordSource, Row};
 use jiff::Timestamp;
 
-use forecastd_core::Grid;
+use forecastd_core::{Grid, OpenSlot};
 
 use crate::home_assistant::{self, Entity};
 use crate::{ImportError, influx, weewx};
@@ -112,14 +112,13 @@ pub fn read(
 
 /// Merges sorted readings into one for each slot.
 pub(crate) fn merged(rows: Vec<Row>, grid: Grid) -> Vec<Row> {
-    let mut merger = SlotMerger::new(grid);
+    let mut open: Option<OpenSlot> = None;
     let mut all = Vec::new();
     for (time, values) in rows {
-        // Sorted, none is late.
-        if let Some(forecastd_mapping::Merged::Finished(time, values)) = merger.add(time, &values) {
-            all.push((time, values));
-        }
+        let ended = open.take_if(|open| open.place(time).is_gt());
+        all.extend(ended.map(|slot| slot.reading()));
+        open.get_or_insert_with(|| OpenSlot::new(grid, time)).add(time, &values);
     }
-    all.extend(merger.flush());
+    all.extend(open.map(|slot| slot.reading()));
     all
 }

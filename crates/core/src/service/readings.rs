@@ -20,8 +20,11 @@ pub(super) struct HeldReading {
     pub(super) time: Timestamp,
     pub(super) values: Values,
     pub(super) site: Option<Site>,
-    pub(super) token: Token,
+    /// What acknowledges it; none where its parts have been.
+    pub(super) token: Option<Token>,
     pub(super) arrived: Duration,
+    /// Whether it is a part of a reading.
+    pub(super) is_part: bool,
 }
 
 /// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
@@ -66,6 +69,14 @@ impl Service {
             );
         }
         self.clock.on_time(&reading.station);
+        let reading = if reading.is_part { self.merge(now, reading, effects) } else { Some(reading) };
+        if let Some(reading) = reading {
+            self.on_time(now, reading, effects);
+        }
+    }
+
+    /// Takes a reading that is not ahead of the clock, unless it must wait.
+    pub(super) fn on_time(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.stations.get_mut(&reading.station)
             && (!entry.held.is_empty() || must_wait(&entry.station, &reading))
         {
@@ -78,7 +89,7 @@ impl Service {
 
     /// Takes a reading that waits for nothing any more.
     pub(super) fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
-        let HeldReading { station: name, time, values, site, token, arrived } = reading;
+        let HeldReading { station: name, time, values, site, token, arrived, .. } = reading;
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
@@ -145,7 +156,7 @@ impl Service {
         if is_news || !observed.dropped.is_empty() {
             self.mark_dirty(&name);
         }
-        self.tokens.push(token);
+        self.tokens.extend(token);
         effects
             .push(Effect::Emit(Event::ReadingTaken { station: name.clone(), inserted: observed.inserted }));
         for dropped in observed.dropped {
@@ -201,10 +212,10 @@ impl Service {
         station: Option<StationName>,
         reason: &'static str,
         detail: String,
-        token: Token,
+        token: Option<Token>,
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Emit(Event::ReadingRefused { station, reason, detail }));
-        self.tokens.push(token);
+        self.tokens.extend(token);
     }
 }

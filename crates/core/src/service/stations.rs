@@ -49,17 +49,18 @@ impl Service {
         }
         self.announcements.gone(name);
         self.held -= entry.held.len();
-        effects.extend(entry.held.iter().map(|reading| Effect::Acknowledge(reading.token)));
+        effects.extend(entry.held.iter().filter_map(|reading| reading.token).map(Effect::Acknowledge));
         // Its windows may still be in flight; their answers find no station.
         self.sweep.retain(|other| other != name);
     }
 
     pub(super) fn forget(&mut self, name: StationName, token: Option<Token>, effects: &mut Vec<Effect>) {
         self.remove(&name, effects);
+        self.parts.forget(&name);
         let early = std::mem::take(&mut self.early);
         for reading in early {
             if reading.station == name {
-                effects.push(Effect::Acknowledge(reading.token));
+                effects.extend(reading.token.map(Effect::Acknowledge));
             } else {
                 self.early.push_back(reading);
             }
