@@ -1,6 +1,8 @@
 //! What is said of the day ahead, and how good it was.
 
-use forecastd_core::{DayScores, Event, Place, Publication, QUANTILES, Settings, Site};
+use std::sync::Arc;
+
+use forecastd_core::{DayScores, Event, Model, Place, Publication, QUANTILES, Ranges, Settings, Site};
 
 use crate::world::{HOUR, World, model_with_extremes, settings, temperature};
 
@@ -72,4 +74,30 @@ fn extremes_and_frost_are_scored_when_their_hours_are_over_and_a_kill_changes_no
     });
     assert_eq!(restored, Some(of_unbroken), "all stations together are this one");
     assert_eq!(broken.journal.experts_written, unbroken.journal.experts_written, "once an hour");
+}
+
+#[test]
+fn what_was_odd_about_the_days_is_not_any_more_once_the_days_are_not() {
+    let Model { mut manifest, id } = (*model_with_extremes()).clone();
+    manifest.ranges = Some(Ranges { daily_range_c: Some((0.0, 15.0)), ..Ranges::default() });
+    let mut settings = Settings { experts: true, ..settings() };
+    // Where the wave has its maximum at three in the afternoon.
+    settings.places.default = Some(Place::given(Site::new(50.91, 135.0)));
+    let mut world = World::with(settings, Arc::new(Model { manifest, id }));
+    let odd = |world: &World| {
+        world.retained(|publication| match publication {
+            Publication::Status { odd, .. } => Some(odd.clone()),
+            _ => None,
+        })
+    };
+    // Days with 20 °C between morning and afternoon, then with 10 °C.
+    let mut walk = |wave: f32, days: std::ops::Range<i64>| {
+        for second in (days.start * 24 * HOUR..days.end * 24 * HOUR).step_by(1800) {
+            world.reading("roof", second, 10.0 + wave * (temperature(second) - 10.0));
+        }
+        (odd(&world).unwrap(), world.oddities().len())
+    };
+    assert_eq!(walk(2.0, 0..10), (vec!["outside_training"], 1));
+    assert_eq!(walk(1.0, 10..40), (vec![], 1));
+    assert_eq!(walk(2.0, 40..70), (vec!["outside_training"], 2), "and said again when it is once more");
 }
