@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use forecastd_core::{DayScores, Event, Model, Place, Publication, QUANTILES, Ranges, Settings, Site};
+use forecastd_core::{
+    DayScores, Event, Model, Place, Publication, QUANTILES, Ranges, Settings, Site, Source,
+};
 
-use crate::world::{HOUR, World, model_with_extremes, settings, temperature};
+use crate::world::{
+    HOUR, Message, World, at, model_with_extremes, name, outputs_with_extremes, settings, temperature,
+    weather,
+};
 
 fn world() -> World {
     let mut settings = Settings { experts: true, threshold_c: Some(9.0), ..settings() };
@@ -46,6 +51,26 @@ fn every_lead_and_both_extremes_have_all_quantiles_and_none_cross() {
     assert_eq!(QUANTILES[1..6], [0.1, 0.25, 0.5, 0.75, 0.9]);
     // 60 forecasts of four leads; the model, which needs four hours, says two extremes in most.
     assert!(count > 60 * 4 + 2 * 50, "{count}");
+}
+
+#[test]
+fn extremes_that_no_thermometer_shows_are_said_and_others_forecast_instead() {
+    let mut world = world();
+    walk(&mut world, 0..10);
+    world.pass(HOUR);
+    let (station, time, values) = (name("roof"), at(10 * HOUR), weather(5.0));
+    world.broker.push_back(Message { station, time, values });
+    world.deliver();
+    let window = world.windows.pop_front().unwrap();
+    let mut outputs = outputs_with_extremes(&window.window);
+    // The lowest quantile of the lowest temperature, behind four leads of seven.
+    outputs[4 * QUANTILES.len()] = -150.0;
+    world.answer_with(window, Ok(outputs));
+    world.settle_all();
+    let forecast = world.published_forecasts().pop().unwrap();
+    assert_eq!((forecast.issued_at, forecast.source, forecast.day_ahead), (time, Source::Reference, None));
+    let is_said = |event: &Event| matches!(event, Event::ForecastImplausible { .. });
+    assert_eq!(world.events.iter().filter(|event| is_said(event)).count(), 1);
 }
 
 #[test]
