@@ -56,6 +56,7 @@ use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
 
 use character::Character;
+pub(crate) use character::Oddities;
 pub use character::Oddity;
 use experts::StationExperts;
 use forecasts::degrees;
@@ -119,7 +120,7 @@ pub struct Station {
     elsewhere: Option<Elsewhere>,
     character: Character,
     /// What was found to be odd since it was last taken.
-    oddities: Vec<Oddity>,
+    oddities: Oddities,
     /// The main model.
     model: Arc<Model>,
     /// Those beside it that are for this station, by rising id.
@@ -156,7 +157,7 @@ impl Station {
             reported: None,
             elsewhere: None,
             character: Character::default(),
-            oddities: Vec::new(),
+            oddities: Oddities::default(),
             history: empty_history(&model, &[]),
             model,
             specialists: Box::default(),

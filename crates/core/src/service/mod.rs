@@ -307,6 +307,12 @@ impl Service {
         self.has_message = false;
         self.is_subscribed = true;
         effects.extend(self.undelivered.drain(..).map(publish_forecast));
+        // Behind those that are fresh: also stations that have fallen silent while the broker or the daemon was away.
+        for name in &self.sweep {
+            let Some(entry) = self.stations.get_mut(name) else { continue };
+            entry.is_marked_stale = false;
+            effects.extend(entry.mark_stale());
+        }
     }
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {

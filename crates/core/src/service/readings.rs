@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::clock::drop_future;
-use super::{Effect, Event, Now, Service, Token};
+use super::{Discovery, Effect, Event, Now, Service, Token};
 use crate::journal::Entry;
-use crate::station::{Adopted, Next, Oddity, Rejected, Sighting, Station};
+use crate::station::{Adopted, Next, Oddities, Oddity, Rejected, Sighting, Station};
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
 use crate::weather::site::Site;
@@ -126,6 +126,11 @@ impl Service {
             if station.adopt(Arc::clone(self.models.main()), specialists) == Adopted::MoreHistory {
                 effects.push(Effect::Recall(station.recall_readings()));
             }
+            self.announcements.changed(&Discovery::new(
+                station,
+                self.models.main(),
+                self.settings.stale_after,
+            ));
         }
         let observed = match station.observe(time, values, now.wall, arrived) {
             Ok(observed) => observed,
@@ -153,7 +158,7 @@ impl Service {
             let station = name.clone();
             self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
         }
-        if is_news || !observed.dropped.is_empty() {
+        if is_news || !observed.dropped.is_empty() || sighting.changes_place() {
             self.mark_dirty(&name);
         }
         self.tokens.extend(token);
@@ -173,23 +178,27 @@ impl Service {
         }
         self.say_newest(&name, effects);
         let is_odd = self.say_oddities(&name, effects);
-        self.update_state(now, &name, is_odd, effects);
+        self.update_state(now, &name, is_odd || sighting.changes_place(), effects);
     }
 
-    /// Says what is odd about a station, each thing once, but for its moves; whether there was anything.
+    /// Says what is odd about a station, each thing once as long as it stays so, but for its moves; whether that is another
+    /// thing than before.
     fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
         let Some(entry) = self.stations.get_mut(name) else { return false };
-        let before = effects.len();
-        for oddity in entry.station.take_oddities() {
-            let is_known = entry.odd.contains(&oddity.name());
-            if !is_known {
-                entry.odd.push(oddity.name());
-            }
+        let Oddities { found, is_all } = entry.station.take_oddities();
+        let effects_before = effects.len();
+        let before = if is_all { std::mem::take(&mut entry.odd) } else { entry.odd.clone() };
+        for oddity in found {
+            let word = oddity.name();
+            let is_known = before.contains(&word) || entry.odd.contains(&word);
             if !is_known || matches!(oddity, Oddity::Moved { .. }) {
                 effects.push(Effect::Emit(Event::StationOdd { station: name.clone(), oddity }));
             }
+            if !entry.odd.contains(&word) {
+                entry.odd.push(word);
+            }
         }
-        effects.len() > before
+        effects.len() > effects_before || entry.odd != before
     }
 
     /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.

@@ -33,6 +33,7 @@ impl Service {
             is_delivery_dirty: false,
             held: VecDeque::new(),
             odd: Vec::new(),
+            is_marked_stale: false,
         };
         self.sweep.push_back(name.clone());
         self.announcements.wanted(&name);
@@ -90,7 +91,6 @@ impl Service {
     ) {
         let Some(entry) = self.stations.get_mut(name) else { return };
         let state = entry.state(now, self.settings.stale_after);
-        let is_stale = state == StationState::Stale;
         let missing_hours = match state {
             StationState::Fresh(Readiness::WarmingUp(missing)) => {
                 Some((missing.remaining.as_secs() + 3599) / 3600)
@@ -101,6 +101,10 @@ impl Service {
         let is_due = now.uptime.saturating_sub(entry.published_at) >= STATUS_EVERY;
         let said = Some((kind(state), missing_hours));
         if before == said && !is_due && !must {
+            // A forecast may have come after its station fell silent: what was owed from before a restart.
+            if self.is_subscribed {
+                effects.extend(entry.mark_stale());
+            }
             return;
         }
         entry.published = said;
@@ -118,10 +122,8 @@ impl Service {
             let station = name.clone();
             effects.push(Effect::Emit(Event::StateChanged { station, state, is_news, model_distance_km }));
         }
-        let turned_stale = is_news && is_stale && self.is_subscribed;
-        if let Some(forecast) = entry.station.newest_forecast().filter(|_| turned_stale) {
-            let forecast = Box::new(forecast.clone());
-            effects.push(Effect::Publish(Publication::Forecast { forecast, is_stale: true }));
+        if self.is_subscribed {
+            effects.extend(entry.mark_stale());
         }
         effects.push(Effect::Publish(Publication::Status {
             station: name.clone(),
