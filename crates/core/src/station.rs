@@ -175,6 +175,19 @@ impl Station {
         }
     }
 
+    /// The same station, whose forecasts are numbered from here on: an answer for one that had its name before it is not taken
+    /// for its own.
+    #[must_use]
+    pub fn numbered_from(mut self, number: u64) -> Station {
+        self.next_number = number;
+        self
+    }
+
+    /// The number of its next forecast.
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
     /// The same station, set up otherwise; with experts of which nothing is known yet.
     #[must_use]
     pub fn set_up(mut self, setup: Setup) -> Station {

@@ -49,8 +49,9 @@ impl Service {
         }
         self.announcements.gone(name);
         self.held -= entry.held.len();
+        // Its windows may still be in flight; their answers find no station, or one that numbers its own otherwise.
+        self.first_number = self.first_number.max(entry.station.next_number());
         effects.extend(entry.held.iter().map(|reading| Effect::Acknowledge(reading.token)));
-        // Its windows may still be in flight; their answers find no station.
         self.sweep.retain(|other| other != name);
     }
 
