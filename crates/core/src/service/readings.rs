@@ -153,7 +153,8 @@ impl Service {
             let station = name.clone();
             self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
         }
-        if is_news || !observed.dropped.is_empty() {
+        // Screening remembers what the history does not keep, and the station where it stands, of a repeated reading too.
+        if is_news || has_more || !observed.dropped.is_empty() || sighting != Sighting::Nothing {
             self.mark_dirty(&name);
         }
         self.tokens.push(token);

@@ -104,6 +104,11 @@ impl Station {
 
     pub(super) fn issued(&mut self, forecast: &Forecast) {
         self.undelivered.push_back(forecast.origin);
+        self.keep_newest(forecast);
+    }
+
+    /// Keeps a forecast if none is newer.
+    pub(super) fn keep_newest(&mut self, forecast: &Forecast) {
         let is_newer = |newest: &Forecast| newest.origin <= forecast.origin;
         if self.newest_forecast.as_ref().is_none_or(is_newer) {
             self.newest_forecast = Some(forecast.clone());

@@ -41,14 +41,11 @@ impl Station {
         let grid = self.history.grid();
         let last = grid.slot(limit);
         let leads = grid.hours_to_slots(i64::from(self.model.manifest.max_lead_h()) + 1);
-        let since = |slot| {
-            let time = grid.time(slot);
-            self.moved_at().map_or(time, |moved_at| time.max(moved_at))
-        };
+        let readings_from = grid.time(last - self.history.capacity() as i64);
         Recall {
             station: self.name.clone(),
-            readings_from: since(last - self.history.capacity() as i64),
-            forecasts_from: since(last - leads),
+            readings_from: self.moved_at().map_or(readings_from, |moved_at| readings_from.max(moved_at)),
+            forecasts_from: grid.time(self.moved_in().map_or(last - leads, |slot| slot.max(last - leads))),
         }
     }
 

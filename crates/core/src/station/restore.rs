@@ -146,6 +146,8 @@ impl Station {
         while let Some(Completed { forecast, .. }) = station.next_completed() {
             next.push(Next::Reference(forecast));
         }
+        // What stands in for what was owed is published behind what was made before.
+        let reference = std::mem::take(&mut station.undelivered);
         let mut undelivered = Vec::new();
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
         for forecast in forecasts {
@@ -159,8 +161,9 @@ impl Station {
                 station.undelivered.push_back(forecast.origin);
                 undelivered.push(forecast.clone());
             }
-            station.newest_forecast = Some(forecast.clone());
+            station.keep_newest(forecast);
         }
+        station.undelivered.extend(reference);
         station.forget_old_forecasts();
         station.measure_readiness();
         if restored.readings.iter().any(|(time, _)| *time > limit) {
@@ -245,7 +248,7 @@ impl Station {
         // What was never delivered is published after a restart, as far back as that helps anybody.
         let undelivered_from = self.undelivered.iter().min().copied().unwrap_or(pending_from);
         let oldest = pending_from.min(undelivered_from).max(grid.time(newest - MAX_UNDELIVERED));
-        self.moved_at().map_or(oldest, |moved_at| oldest.max(moved_at))
+        self.moved_in().map_or(oldest, |slot| oldest.max(grid.time(slot)))
     }
 
     /// Forecasts up to this origin have reached the broker, in the version that counts.

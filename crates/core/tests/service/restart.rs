@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use forecastd_core::{Event, Publication, Quantity, Scores, Settings, Values};
+use forecastd_core::{Event, Publication, Quantity, Scores, Settings, Source, Values};
 use proptest::prelude::*;
 
-use crate::world::{Message, SAMPLES, World, at, model, name, settings, specialist, temperature, weather};
+use crate::world::{
+    HOUR, Message, SAMPLES, World, at, model, name, settings, specialist, temperature, weather,
+};
 
 /// A feed of one or two stations: in order and late, repeated, in one slot, spikes, holes, missing quantities.
 fn feed() -> impl Strategy<Value = Vec<Message>> {
@@ -170,4 +172,79 @@ proptest! {
         prop_assert_eq!(&world.journal.readings, &before.readings);
         prop_assert_eq!(&world.journal.forecasts, &before.forecasts);
     }
+}
+
+/// Readings of one station until it is ready, every ten minutes for five hours.
+fn ready_world() -> World {
+    let mut world = World::new();
+    for second in (0..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world
+}
+
+fn only(quantity: Quantity, value: f32) -> Values {
+    let mut values = Values::NONE;
+    values.set(quantity, value);
+    values
+}
+
+#[test]
+fn what_screening_remembers_of_a_quantity_that_no_model_looks_at_survives_a_kill() {
+    let dropped = [false, true].map(|is_killed| {
+        let mut world = ready_world();
+        world.send("roof", at(5 * HOUR), only(Quantity::DewPointTemperature, -30.0));
+        if is_killed {
+            world.kill();
+            world.subscribe();
+        }
+        // 40 °C more within ten minutes.
+        world.pass(600);
+        world.send("roof", at(5 * HOUR + 600), only(Quantity::DewPointTemperature, 10.0));
+        let dropped = world
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::ReadingRefused { reason: "implausible", .. }));
+        dropped.count()
+    });
+    assert_eq!(dropped, [1, 1]);
+}
+
+#[test]
+fn a_forecast_that_stands_in_for_one_that_was_owed_is_the_newest_and_is_published_until_it_is_delivered() {
+    let mut world = ready_world();
+    // One more that is not delivered, and one that is owed.
+    for second in [5 * HOUR + 600, 5 * HOUR + 1200] {
+        world.pass(600);
+        let values = weather(temperature(second));
+        world.broker.push_back(Message { station: name("roof"), time: at(second), values });
+        world.deliver();
+        if second == 5 * HOUR + 600 {
+            world.answer();
+        }
+    }
+    world.flush();
+    while world.commit() {}
+    // The model of now looks further back than the journal reaches.
+    world.models = model(24).into();
+    world.kill();
+    world.subscribe();
+    let newest = world.service.view(world.now, &name("roof")).and_then(|view| view.forecast).unwrap();
+    assert_eq!((newest.source, newest.origin), (Source::Persistence, at(5 * HOUR + 1200)));
+    let waits = |world: &World| {
+        let waits = world.outbox.iter().filter_map(|publication| match publication {
+            Publication::Forecast { forecast, .. } => Some(forecast.origin),
+            _ => None,
+        });
+        waits.collect::<Vec<_>>()
+    };
+    assert_eq!(waits(&world), [at(5 * HOUR + 600), at(5 * HOUR + 1200)]);
+    // The first of the two reaches the broker.
+    while waits(&world).len() > 1 {
+        world.settle();
+    }
+    world.flush_all();
+    world.kill();
+    world.subscribe();
+    assert_eq!(waits(&world), [at(5 * HOUR + 1200)]);
 }
