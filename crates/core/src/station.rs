@@ -143,7 +143,8 @@ pub struct Station {
     active_at: Timestamp,
     /// Those whose combination is forecast; `None` where the model or persistence alone is.
     experts: Option<Box<StationExperts>>,
-    /// Up to which slot forecasts were scored before readings of the future were dropped, until the journal has answered.
+    /// Up to which slot forecasts were scored before readings of the future were dropped or left out, until the journal has
+    /// answered.
     scored_until: Option<Slot>,
 }
 

@@ -149,6 +149,22 @@ impl Service {
         }
     }
 
+    /// Removes from the journal what a restart did not take of it, as it is of a time that is still to come: with the first
+    /// reading that was measured since the restart. Then the station agrees with the clock about the time, and nothing newer
+    /// than the restart has been taken.
+    pub(super) fn remove_future_left(&mut self, now: Now, name: &StationName, time: Timestamp) {
+        let Some(entry) = self.stations.get_mut(name) else { return };
+        let Some(restarted_at) = entry.future_left_at else { return };
+        // As the clock dates the restart now: where it has jumped since, it was wrong then.
+        let passed = SignedDuration::try_from(now.uptime.saturating_sub(restarted_at)).unwrap_or_default();
+        let Ok(restart) = now.wall.checked_sub(passed) else { return };
+        if time >= restart {
+            entry.future_left_at = None;
+            let after = restart + self.settings.max_ahead;
+            self.entries.push(Entry::Truncate { station: name.clone(), after });
+        }
+    }
+
     /// Takes of the readings that wait for the clock those that are not ahead of it any more, as many as there is room for.
     /// When the clock turns out to be right, the others are refused: their stations were wrong.
     pub(super) fn look_at_the_clock(&mut self, now: Now, effects: &mut Vec<Effect>) {

@@ -92,6 +92,7 @@ impl Service {
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
+        self.remove_future_left(now, &name, time);
         // A name is served from its first good reading on.
         let mut unserved = None;
         let (station, is_known) = match self.stations.get_mut(&name) {

@@ -31,6 +31,7 @@ impl Service {
             verified_until: None,
             is_dirty: false,
             is_delivery_dirty: false,
+            future_left_at: None,
             held: VecDeque::new(),
             odd: Vec::new(),
         };

@@ -149,12 +149,16 @@ impl Station {
         // What stands in for what was owed is published behind what was made before.
         let reference = std::mem::take(&mut station.undelivered);
         let mut undelivered = Vec::new();
+        let newest = station.history.newest().unwrap_or(Slot::MIN);
+        // The newest slot was still open, unless what is left out had closed it.
+        let closes = |time: Timestamp| time > limit && station.history.grid().slot(time) > newest;
+        let is_closed = restored.readings.last().is_some_and(|(time, _)| closes(*time));
+        let scored_until = if is_closed { newest } else { newest.saturating_sub(1) };
+        station.scored_until = is_closed.then_some(newest);
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
         for forecast in forecasts {
             let slot = station.history.grid().slot(forecast.origin);
             if station.in_flight.iter().all(|asked| asked.origin.slot != slot) {
-                // The newest slot was still open.
-                let scored_until = station.history.newest().map_or(Slot::MIN, |newest| newest - 1);
                 station.restore_pending(slot, forecast, scored_until);
             }
             if station.delivered.is_none_or(|until| forecast.origin > until) {
@@ -166,8 +170,9 @@ impl Station {
         station.undelivered.extend(reference);
         station.forget_old_forecasts();
         station.measure_readiness();
-        if restored.readings.iter().any(|(time, _)| *time > limit) {
+        if restored.is_beyond(limit) {
             station.screening.forget_after(limit);
+            station.delivered = station.delivered.min(Some(limit));
             if let Some(experts) = &mut station.experts {
                 experts.drop_after(limit);
             }

@@ -331,3 +331,78 @@ fn a_reading_that_waits_for_a_window_of_a_future_that_is_dropped_is_taken() {
     let newest = world.service.view(world.now, &name("roof")).and_then(|view| view.newest_reading);
     assert_eq!(newest, Some(at(5 * HOUR + 1800)));
 }
+
+#[test]
+fn what_a_clock_that_was_ahead_left_in_the_journal_goes_with_the_first_reading_after_a_restart() {
+    let feed = |world: &mut World, seconds: std::ops::RangeInclusive<i64>| {
+        for second in seconds.step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+    };
+    let last = 9 * HOUR;
+    let mut undisturbed = World::new();
+    feed(&mut undisturbed, 0..=last);
+    for ahead_h in [3, 48] {
+        let mut world = World::new();
+        feed(&mut world, 0..=5 * HOUR);
+        world.pass(ahead_h * HOUR);
+        for step in 1..4 {
+            // A little later in each slot than the true readings that will come.
+            let second = (5 + ahead_h) * HOUR + step * 600 + 30;
+            world.pass(600);
+            world.send("roof", at(second), weather(9.0));
+        }
+        world.flush_all();
+        world.now.wall = at(5 * HOUR + 60);
+        world.kill();
+        world.subscribe();
+        // A reading of before the restart says nothing about the clock.
+        world.send("roof", at(5 * HOUR), weather(temperature(5 * HOUR)));
+        assert!(world.journal.readings.keys().any(|(_, time)| *time > at(5 * HOUR + 600)));
+        world.reading("roof", 5 * HOUR + 600, temperature(5 * HOUR + 600));
+        assert!(world.journal.readings.keys().all(|(_, time)| *time <= at(5 * HOUR + 600)), "{ahead_h} h");
+        assert!(world.journal.forecasts.keys().all(|(_, time)| *time <= at(5 * HOUR + 600)), "{ahead_h} h");
+        // A forecast that does not reach the broker is published after a kill, whatever reached it of the future.
+        world.pass(600);
+        let (time, values) = (at(5 * HOUR + 1200), weather(temperature(5 * HOUR + 1200)));
+        world.broker.push_back(Message { station: name("roof"), time, values });
+        world.deliver();
+        world.answer();
+        world.flush();
+        while world.commit() {}
+        world.kill();
+        world.subscribe();
+        world.settle_all();
+        assert!(world.published_forecasts().iter().any(|forecast| forecast.issued_at == time), "{ahead_h} h");
+        feed(&mut world, 5 * HOUR + 1800..=last);
+        assert_eq!(world.journal.readings, undisturbed.journal.readings, "{ahead_h} h ahead");
+        let differs = |(key, forecast): &(&_, &_)| undisturbed.journal.forecasts.get(*key) != Some(*forecast);
+        assert_eq!(world.journal.forecasts.iter().find(differs), None, "{ahead_h} h ahead");
+        assert_eq!(world.journal.forecasts.len(), undisturbed.journal.forecasts.len());
+        let counts = |world: &mut World| {
+            scores(world).into_iter().map(|(lead_h, count, _)| (lead_h, count)).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&mut world), counts(&mut undisturbed), "{ahead_h} h ahead");
+    }
+}
+
+#[test]
+fn a_restart_with_a_clock_that_is_behind_and_jumps_keeps_what_the_journal_holds() {
+    let mut world = World::new();
+    for second in (0..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.flush_all();
+    let before = world.journal.readings.clone();
+    world.now.wall = at(4 * HOUR + 60);
+    world.kill();
+    world.subscribe();
+    world.tick();
+    // What is sent again is of before the restart, whatever the clock shows.
+    world.send("roof", at(4 * HOUR), weather(temperature(4 * HOUR)));
+    world.pass(1);
+    world.now.wall = at(5 * HOUR + 600);
+    world.send("roof", at(5 * HOUR + 600), weather(temperature(5 * HOUR + 600)));
+    assert!(before.iter().all(|(key, values)| world.journal.readings.get(key) == Some(values)));
+    assert_eq!(world.journal.readings.len(), before.len() + 1);
+}
