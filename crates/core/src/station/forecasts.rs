@@ -123,10 +123,9 @@ impl Station {
         is_superseded: bool,
     ) -> Vec<Score> {
         let spec = &self.model.manifest.window;
-        let is_own = forecast.model == *self.model.id;
         let scores = match is_superseded {
             true => Vec::new(),
-            false => self.verification.issued(origin.slot, forecast, is_own, spec, &self.history),
+            false => self.verification.issued(origin.slot, forecast, spec, &self.history),
         };
         self.issued(forecast);
         scores

@@ -406,3 +406,25 @@ fn a_restart_with_a_clock_that_is_behind_and_jumps_keeps_what_the_journal_holds(
     assert!(before.iter().all(|(key, values)| world.journal.readings.get(key) == Some(values)));
     assert_eq!(world.journal.readings.len(), before.len() + 1);
 }
+
+#[test]
+fn what_is_left_of_a_station_whose_clock_was_ahead_is_as_new_as_its_newest_reading() {
+    let mut world = World::new();
+    for second in (120..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    let newest = |world: &World| {
+        let view = world.service.view(world.now, &name("roof")).unwrap();
+        (view.newest_reading, view.temperature_c)
+    };
+    let before = newest(&world);
+    world.tick();
+    world.pass(48 * HOUR);
+    world.send("roof", world.now.wall, weather(9.0));
+    assert_ne!(newest(&world), before);
+    world.now.wall -= SignedDuration::from_hours(48);
+    world.pass(1200);
+    world.tick();
+    world.settle_all();
+    assert_eq!(newest(&world), before);
+}
