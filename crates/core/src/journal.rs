@@ -89,6 +89,14 @@ pub struct Restored {
     pub forecasts: Vec<Forecast>,
 }
 
+impl Restored {
+    /// Whether there is anything later than `limit`: a clock was ahead, or ours is behind.
+    pub fn is_beyond(&self, limit: Timestamp) -> bool {
+        self.readings.iter().any(|(time, _)| *time > limit)
+            || self.forecasts.iter().any(|forecast| forecast.issued_at > limit)
+    }
+}
+
 /// What is asked of the journal again while the service runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {

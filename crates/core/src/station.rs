@@ -129,8 +129,8 @@ pub struct Station {
     screening: Screening,
     verification: Verification,
     readiness: Readiness,
-    /// Time and temperature of the newest reading taken.
-    newest: Option<(Timestamp, Option<f32>)>,
+    /// The newest second that was measured in, and what was, by whichever number of readings.
+    newest: Option<(Timestamp, Values)>,
     /// By rising number.
     in_flight: VecDeque<InFlight>,
     next_number: u64,
@@ -144,7 +144,8 @@ pub struct Station {
     active_at: Timestamp,
     /// Those whose combination is forecast; `None` where the model or persistence alone is.
     experts: Option<Box<StationExperts>>,
-    /// Up to which slot forecasts were scored before readings of the future were dropped, until the journal has answered.
+    /// Up to which slot forecasts were scored before readings of the future were dropped or left out, until the journal has
+    /// answered.
     scored_until: Option<Slot>,
 }
 
@@ -176,6 +177,19 @@ impl Station {
         }
     }
 
+    /// The same station, whose forecasts are numbered from here on: an answer for one that had its name before it is not taken
+    /// for its own.
+    #[must_use]
+    pub fn numbered_from(mut self, number: u64) -> Station {
+        self.next_number = number;
+        self
+    }
+
+    /// The number of its next forecast.
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
     /// The same station, set up otherwise; with experts of which nothing is known yet.
     #[must_use]
     pub fn set_up(mut self, setup: Setup) -> Station {
@@ -202,7 +216,7 @@ impl Station {
 
     /// Time and temperature of the newest reading.
     pub fn newest(&self) -> Option<(Timestamp, Option<f32>)> {
-        self.newest
+        self.newest.map(|(time, values)| (time, values.get(Quantity::AirTemperature)))
     }
 
     /// The newest forecast.
@@ -257,7 +271,7 @@ impl Station {
         {
             return Err(Rejected::TooOld { time, behind: newest.duration_since(time) });
         }
-        let Intake { kept, derived, dropped } = intake::take(&mut self.screening, time, measured);
+        let Intake { kept, dropped, .. } = intake::take(&mut self.screening, time, measured);
         if kept.is_empty() {
             let example = dropped.first().map_or_else(String::new, |dropped| {
                 format!("{} = {} ({})", dropped.quantity, dropped.value, dropped.reason.label())
@@ -267,7 +281,7 @@ impl Station {
         // What the newest slot held is final when a later one opens, which may push it out of the history.
         let closed = self.history.newest().filter(|newest| *newest < slot);
         let mut scores = closed.map_or_else(Vec::new, |closed| self.verify(closed));
-        let inserted = self.insert(time, derived);
+        let inserted = self.insert(time, kept);
         match inserted {
             Inserted::Newest(_) => self.forget_old_forecasts(),
             Inserted::Late(slot) => scores = self.verify(slot),
@@ -289,11 +303,16 @@ impl Station {
         self.delivered = self.delivered.max(self.undelivered.pop_front());
     }
 
-    /// Puts a reading, with what follows from it, into the history.
-    fn insert(&mut self, time: Timestamp, values: Values) -> Inserted {
-        let inserted = self.history.insert(time, &values);
+    /// Puts what was measured at `time` into the history, beside what else was measured in that second: the journal holds it as
+    /// one reading, too.
+    fn insert(&mut self, time: Timestamp, measured: Values) -> Inserted {
+        let before = match self.newest {
+            Some((newest, values)) if newest == time => values,
+            _ => self.history.measured_at(time),
+        };
+        let (inserted, second) = intake::insert(&mut self.history, time, before, &measured);
         if self.newest.is_none_or(|(newest, _)| time >= newest) {
-            self.newest = Some((time, values.get(Quantity::AirTemperature)));
+            self.newest = Some((time, second));
         }
         inserted
     }

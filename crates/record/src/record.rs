@@ -247,13 +247,16 @@ impl Record {
         history.insert(last, &Values::NONE);
         let mut screening = Screening::default();
         let mut faults = Faults { readings: readings.len() as u64, unsorted, ..Faults::default() };
+        let mut second: Option<(Timestamp, Values)> = None;
         let mut seen = vec![false; slots as usize];
         for (time, values) in readings {
             let intake = intake::take(&mut screening, *time, *values);
             for dropped in intake.dropped {
                 faults.drop_value(*time, dropped);
             }
-            let inserted = history.insert(*time, &intake.derived);
+            let before = second.filter(|(newest, _)| newest == time).map_or(Values::NONE, |(_, own)| own);
+            let (inserted, own) = intake::insert(&mut history, *time, before, &intake.kept);
+            second = Some((*time, own));
             debug_assert!(!matches!(inserted, Inserted::TooOld(_)), "the history spans all readings");
             let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
             faults.repeated += u64::from(std::mem::replace(seen, true));

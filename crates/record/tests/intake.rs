@@ -112,3 +112,30 @@ fn a_record_and_a_live_station_make_the_same_of_the_same_readings() {
     assert!(dropped > 1300, "{dropped}: the frozen thermometer and the logger that repeats itself are found");
     assert!(windows > 4000, "{windows}");
 }
+
+#[test]
+fn rows_that_are_parts_of_a_reading_are_the_reading() {
+    let start: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+    let mut whole: Vec<(Timestamp, Values)> = Simulation::new(start, 1).take(144).collect();
+    whole.iter_mut().for_each(|(_, values)| values.remove(Quantity::DewPointTemperature));
+    let parts = whole.iter().flat_map(|(time, values)| {
+        values.iter().map(|(quantity, value)| {
+            let mut part = Values::NONE;
+            part.set(quantity, value);
+            (*time, part)
+        })
+    });
+    let parts: Vec<(Timestamp, Values)> = parts.collect();
+    // The dew point follows from the temperature and the humidity, which is not kept.
+    let quantities = [Quantity::AirTemperature, Quantity::DewPointTemperature];
+    let seconds = |readings: &[(Timestamp, Values)]| {
+        let record = Record::from_readings(readings, Grid::new(600).unwrap(), &quantities).unwrap();
+        record.history().seconds().collect::<Vec<_>>()
+    };
+    let expected = seconds(&whole);
+    assert!(expected.iter().all(|(_, measured, values)| {
+        measured.iter().count() == 1 && values.get(Quantity::DewPointTemperature).is_some()
+    }));
+    assert_eq!(expected.len(), whole.len());
+    assert_eq!(seconds(&parts), expected);
+}

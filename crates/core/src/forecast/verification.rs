@@ -9,6 +9,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::lead_scores::{Score, Scores};
 use crate::forecast::{Forecast, Source, from_centidegrees, to_centidegrees};
@@ -23,8 +24,9 @@ struct Pending {
     persistence_c: f32,
     /// Seconds from its origin to its issue.
     issued_after_s: i16,
-    /// Whether the model in use made it.
-    is_own: bool,
+    source: Source,
+    /// Name and version of the model, or the name of the source.
+    model: Arc<str>,
     leads: Box<[PendingLead]>,
 }
 
@@ -37,8 +39,30 @@ struct PendingLead {
     high: i16,
 }
 
-/// Lead in hours, temperature, and lower and upper end of the interval.
-pub(crate) type PendingDegrees = (u32, f32, Option<(f32, f32)>);
+/// A forecast that waits for its hours, as it was made.
+pub(crate) struct Waiting<'a> {
+    /// The slot of its origin.
+    pub(crate) slot: Slot,
+    /// Seconds from there to its issue.
+    pub(crate) issued_after_s: i64,
+    /// The newest temperature, °C.
+    pub(crate) persistence_c: f32,
+    pub(crate) source: Source,
+    /// Name and version of the model, or the name of the source.
+    pub(crate) model: &'a str,
+    leads: &'a [PendingLead],
+}
+
+impl Waiting<'_> {
+    /// Lead in hours, temperature, and lower and upper end of the interval, °C.
+    pub(crate) fn leads(&self) -> impl Iterator<Item = (u32, f32, Option<(f32, f32)>)> {
+        self.leads.iter().map(|lead| {
+            let has_interval = lead.low != ABSENT && lead.high != ABSENT;
+            let interval = (from_centidegrees(lead.low), from_centidegrees(lead.high));
+            (u32::from(lead.lead_h), from_centidegrees(lead.temperature), has_interval.then_some(interval))
+        })
+    }
+}
 
 /// Marks an interval that is absent.
 const ABSENT: i16 = i16::MIN;
@@ -56,14 +80,13 @@ impl Verification {
         Verification { pending: BTreeMap::new(), scores }
     }
 
-    /// Remembers a forecast issued at a slot, by the model in use or not, and scores it for the hours that have been observed already. It replaces an
+    /// Remembers a forecast issued at a slot, and scores it for the hours that have been observed already. It replaces an
     /// earlier forecast of the same slot; leads of that which were scored are not scored again. Persistence is
     /// not remembered: it is what the others are scored beside.
     pub fn issued(
         &mut self,
         slot: Slot,
         forecast: &Forecast,
-        is_own: bool,
         spec: &WindowSpec,
         history: &History,
     ) -> Vec<Score> {
@@ -75,7 +98,8 @@ impl Verification {
             let leads = before.as_ref().map_or(&[][..], |before| &before.leads);
             leads.iter().any(|lead| lead.lead_h == lead_h && lead.is_scored)
         };
-        self.pending.extend(pending(forecast, is_own, was_scored).map(|pending| (slot, pending)));
+        let model = self.shared_name(&forecast.model);
+        self.pending.extend(pending(forecast, model, was_scored).map(|pending| (slot, pending)));
         self.score_observed(slot, spec, history)
     }
 
@@ -93,13 +117,11 @@ impl Verification {
         scores.collect()
     }
 
-    /// Remembers a forecast that was issued before, by the model in use or not. It was scored for what was observed up to the
-    /// slot `scored_until`.
+    /// Remembers a forecast that was issued before. It was scored for what was observed up to the slot `scored_until`.
     pub fn restore(
         &mut self,
         slot: Slot,
         forecast: &Forecast,
-        is_own: bool,
         scored_until: Slot,
         spec: &WindowSpec,
         history: &History,
@@ -111,7 +133,14 @@ impl Verification {
             let (valid, _) = spec.valid_at(slot, u32::from(lead_h));
             valid <= scored_until && !history.value(valid, Quantity::AirTemperature).is_nan()
         };
-        self.pending.extend(pending(forecast, is_own, was_scored).map(|pending| (slot, pending)));
+        let model = self.shared_name(&forecast.model);
+        self.pending.extend(pending(forecast, model, was_scored).map(|pending| (slot, pending)));
+    }
+
+    /// The name of a model, the one of the newest forecast that waits if it is the same: there are very many.
+    fn shared_name(&self, model: &str) -> Arc<str> {
+        let newest = self.pending.last_key_value().map(|(_, newest)| &newest.model);
+        newest.filter(|newest| ***newest == *model).map_or_else(|| Arc::from(model), Arc::clone)
     }
 
     /// Whether the forecast of a slot waits for its hours.
@@ -119,29 +148,16 @@ impl Verification {
         self.pending.contains_key(&slot)
     }
 
-    /// The forecasts of the model in use that wait for their hours: slot of the origin, seconds from there to the issue,
-    /// newest temperature, and its leads with their intervals; °C.
-    pub fn own_pending(
-        &self,
-    ) -> impl Iterator<Item = (Slot, i64, f32, impl Iterator<Item = PendingDegrees>)> {
-        let own = self.pending.iter().filter(|(_, pending)| pending.is_own);
-        own.map(|(slot, pending)| {
-            let leads = pending.leads.iter().map(|lead| {
-                let has_interval = lead.low != ABSENT && lead.high != ABSENT;
-                let interval = (from_centidegrees(lead.low), from_centidegrees(lead.high));
-                (
-                    u32::from(lead.lead_h),
-                    from_centidegrees(lead.temperature),
-                    has_interval.then_some(interval),
-                )
-            });
-            (*slot, i64::from(pending.issued_after_s), pending.persistence_c, leads)
+    /// The forecasts that wait for their hours, by rising origin.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
+        self.pending.iter().map(|(&slot, pending)| Waiting {
+            slot,
+            issued_after_s: i64::from(pending.issued_after_s),
+            persistence_c: pending.persistence_c,
+            source: pending.source,
+            model: &pending.model,
+            leads: &pending.leads,
         })
-    }
-
-    /// Another model is in use from now on.
-    pub fn disown_pending(&mut self) {
-        self.pending.values_mut().for_each(|pending| pending.is_own = false);
     }
 
     /// Scores every forecast for a slot whose reading is now final.
@@ -229,7 +245,7 @@ impl Verification {
 
 /// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are judged before. Nor is a
 /// forecast that was issued hours from its origin: a slot reaches at most an hour back, so that none of ours is.
-fn pending(forecast: &Forecast, is_own: bool, was_scored: impl Fn(u8) -> bool) -> Option<Pending> {
+fn pending(forecast: &Forecast, model: Arc<str>, was_scored: impl Fn(u8) -> bool) -> Option<Pending> {
     let leads = forecast.leads.iter().filter_map(|lead| {
         let lead_h = u8::try_from(lead.lead_h).ok()?;
         let end = |temperature_c: Option<f32>| temperature_c.and_then(to_centidegrees).unwrap_or(ABSENT);
@@ -245,7 +261,8 @@ fn pending(forecast: &Forecast, is_own: bool, was_scored: impl Fn(u8) -> bool) -
     Some(Pending {
         persistence_c: forecast.temperature_c,
         issued_after_s: i16::try_from(issued_after_s).ok()?,
-        is_own,
+        source: forecast.source,
+        model,
         leads: leads.collect(),
     })
 }

@@ -11,13 +11,14 @@ use jiff::Timestamp;
 use crate::intake::screening::{Dropped, Screening};
 use crate::weather::quantity::Values;
 use crate::weather::thermodynamics::derive;
+use crate::window::history::{History, Inserted};
 
 /// What remains of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intake {
     /// What was measured and is believed: what a journal keeps. Empty when nothing is believed.
     pub kept: Values,
-    /// The same with everything that follows from it: what a history is given.
+    /// The same with everything that follows from it alone.
     pub derived: Values,
     /// What was measured and is not believed.
     pub dropped: Vec<Dropped>,
@@ -33,6 +34,18 @@ pub fn take(screening: &mut Screening, time: Timestamp, measured: Values) -> Int
     let mut derived = kept;
     derive(&mut derived);
     Intake { kept, derived, dropped }
+}
+
+/// Puts what was measured at `time` and is believed into a history, with what follows from it and from what was measured
+/// `before` in the same second: however many readings bring what one second has, it is one reading. Gives that.
+pub fn insert(history: &mut History, time: Timestamp, before: Values, kept: &Values) -> (Inserted, Values) {
+    let mut measured = before;
+    for (quantity, value) in kept.iter() {
+        measured.set(quantity, value);
+    }
+    let mut values = measured;
+    derive(&mut values);
+    (history.insert_with_derived(time, &measured, &values), measured)
 }
 
 #[cfg(test)]

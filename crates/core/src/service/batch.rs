@@ -76,10 +76,9 @@ impl Service {
         }
     }
 
-    /// The journal was begun anew: all that memory holds is written again.
+    /// The journal was begun anew: all that memory holds is written again. That is no more than the models look at, and of the
+    /// days ahead what was said last and what has not been published.
     pub(super) fn journal_again(&mut self) {
-        let undelivered = self.undelivered.iter().cloned();
-        self.entries.extend(undelivered.map(|forecast| Entry::Forecast(Box::new(forecast))));
         for (name, entry) in &mut self.stations {
             entry.station.mark_experts_changed();
             if !std::mem::replace(&mut entry.is_dirty, true) {
@@ -94,5 +93,7 @@ impl Service {
             let forecasts = entry.station.forecasts();
             self.entries.extend(forecasts.map(|forecast| Entry::Forecast(Box::new(forecast))));
         }
+        let undelivered = self.undelivered.iter().cloned();
+        self.entries.extend(undelivered.map(|forecast| Entry::Forecast(Box::new(forecast))));
     }
 }

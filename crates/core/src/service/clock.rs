@@ -8,13 +8,17 @@
 //! - two stations or more are ahead by what no time zone explains, and no fewer stations are on time.
 //!
 //! One station that is ahead, or several by a whole time zone, have a wrong clock themselves.
+//!
+//! A station's newest word counts. What waits for the clock goes on speaking against it, for as long as it waits and its station
+//! says nothing else; that it is not ahead any more, as time has passed, says nothing for the clock.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::io::Now;
+use super::readings::HeldReading;
 use super::{Effect, Event, Service};
 use crate::journal::Entry;
 use crate::station::Station;
@@ -35,9 +39,9 @@ pub(super) struct ClockWatch {
     earliest: Timestamp,
     /// The latest time that the clock has shown before the start, as far as the journal knows.
     shown_before: Option<Timestamp>,
-    ahead: BTreeSet<StationName>,
-    on_time: BTreeSet<StationName>,
-    since: Duration,
+    /// By station, when it said so last, in time since the start.
+    ahead: BTreeMap<StationName, Duration>,
+    on_time: BTreeMap<StationName, Duration>,
     last: Option<Now>,
 }
 
@@ -47,9 +51,8 @@ impl ClockWatch {
         ClockWatch {
             earliest,
             shown_before: None,
-            ahead: BTreeSet::new(),
-            on_time: BTreeSet::new(),
-            since: Duration::ZERO,
+            ahead: BTreeMap::new(),
+            on_time: BTreeMap::new(),
             last: None,
         }
     }
@@ -61,11 +64,9 @@ impl ClockWatch {
 
     /// Time has passed. By how much the clock jumped, if it did.
     pub(super) fn tick(&mut self, now: Now) -> Option<SignedDuration> {
-        if now.uptime.saturating_sub(self.since) > WITNESS_AGE {
-            self.since = now.uptime;
-            self.ahead.clear();
-            self.on_time.clear();
-        }
+        let is_remembered = |said: &Duration| now.uptime.saturating_sub(*said) <= WITNESS_AGE;
+        self.ahead.retain(|_, said| is_remembered(said));
+        self.on_time.retain(|_, said| is_remembered(said));
         let last = self.last.replace(now)?;
         let passed = SignedDuration::try_from(now.uptime.saturating_sub(last.uptime)).ok()?;
         let jump = now.wall.duration_since(last.wall) - passed;
@@ -77,20 +78,25 @@ impl ClockWatch {
         Some(jump)
     }
 
-    /// A station sent a reading that is not ahead of the clock.
-    pub(super) fn on_time(&mut self, station: &StationName) {
-        if self.on_time.len() < MAX_WITNESSES && !self.on_time.contains(station) {
-            self.on_time.insert(station.clone());
-        }
+    /// A station sent a reading that is not ahead of the clock, at this time since the start.
+    pub(super) fn on_time(&mut self, station: &StationName, uptime: Duration) {
+        remember(&mut self.on_time, station, uptime);
         self.ahead.remove(station);
     }
 
-    /// A station sent a reading that is `ahead` of the clock.
-    pub(super) fn ahead(&mut self, station: &StationName, ahead: SignedDuration) {
-        if self.ahead.len() < MAX_WITNESSES && !looks_like_local_time(ahead) {
-            self.ahead.insert(station.clone());
+    /// A station sent a reading that is `ahead` of the clock, at this time since the start.
+    pub(super) fn ahead(&mut self, station: &StationName, ahead: SignedDuration, uptime: Duration) {
+        if !looks_like_local_time(ahead) {
+            remember(&mut self.ahead, station, uptime);
         }
         self.on_time.remove(station);
+    }
+
+    /// A reading of a station waits and is still `ahead` of the clock.
+    fn waits(&mut self, station: &StationName, ahead: SignedDuration, uptime: Duration) {
+        if !self.on_time.contains_key(station) {
+            self.ahead(station, ahead, uptime);
+        }
     }
 
     /// Whether the clock is behind, as far as can be told; asked when something is ahead of it.
@@ -99,6 +105,14 @@ impl ClockWatch {
         wall < self.earliest
             || (has_gone_back && self.on_time.is_empty())
             || (self.ahead.len() >= 2 && self.ahead.len() > self.on_time.len())
+    }
+}
+
+fn remember(witnesses: &mut BTreeMap<StationName, Duration>, station: &StationName, uptime: Duration) {
+    if let Some(said) = witnesses.get_mut(station) {
+        *said = uptime;
+    } else if witnesses.len() < MAX_WITNESSES {
+        witnesses.insert(station.clone(), uptime);
     }
 }
 
@@ -136,20 +150,51 @@ impl Service {
         }
     }
 
-    /// Takes the readings that waited for the clock, when it is right, or refuses them, when the stations were wrong.
+    /// Removes from the journal what a restart did not take of it, as it is of a time that is still to come: with the first
+    /// reading that was measured since the restart. Then the station agrees with the clock about the time, and nothing newer
+    /// than the restart has been taken.
+    pub(super) fn remove_future_left(&mut self, now: Now, name: &StationName, time: Timestamp) {
+        let Some(entry) = self.stations.get_mut(name) else { return };
+        let Some(restarted_at) = entry.future_left_at else { return };
+        // As the clock dates the restart now: where it has jumped since, it was wrong then.
+        let passed = SignedDuration::try_from(now.uptime.saturating_sub(restarted_at)).unwrap_or_default();
+        let Ok(restart) = now.wall.checked_sub(passed) else { return };
+        if time >= restart {
+            entry.future_left_at = None;
+            let after = restart + self.settings.max_ahead;
+            self.entries.push(Entry::Truncate { station: name.clone(), after });
+        }
+    }
+
+    /// Takes of the readings that wait for the clock those that are not ahead of it any more, as many as there is room for.
+    /// When the clock turns out to be right, the others are refused: their stations were wrong.
     pub(super) fn look_at_the_clock(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let Some(first) = self.early.front() else { return };
-        let ahead = first.time.duration_since(now.wall);
-        let is_ahead = ahead > self.settings.max_ahead;
-        if is_ahead && self.clock.is_behind(now.wall, self.settings.max_ahead) {
+        if self.early.is_empty() && !self.clock_is_behind {
             return;
         }
-        self.clock_is_behind = false;
-        let early = std::mem::take(&mut self.early);
-        let waiting = early.len();
-        effects.push(Effect::Emit(Event::ClockBehind { is_behind: false, by: ahead, waiting }));
-        for reading in early {
-            self.reading(now, reading, effects);
+        let max_ahead = self.settings.max_ahead;
+        let ahead_of_clock = |reading: &HeldReading| reading.time.duration_since(now.wall);
+        for reading in &self.early {
+            let ahead = ahead_of_clock(reading);
+            if ahead > max_ahead {
+                self.clock.waits(&reading.station, ahead, now.uptime);
+            }
+        }
+        let is_behind = self.clock.is_behind(now.wall, max_ahead);
+        if self.clock_is_behind && !is_behind {
+            self.clock_is_behind = false;
+            let by = self.early.front().map_or(SignedDuration::ZERO, ahead_of_clock);
+            let waiting = self.early.len();
+            effects.push(Effect::Emit(Event::ClockBehind { is_behind, by, waiting }));
+        }
+        for reading in std::mem::take(&mut self.early) {
+            let ahead = ahead_of_clock(&reading);
+            match ahead > max_ahead {
+                true if is_behind => self.early.push_back(reading),
+                true => self.refuse_ahead(reading, ahead, effects),
+                false if self.has_room() => self.admit(now, reading, effects),
+                false => self.early.push_back(reading),
+            }
         }
     }
 }
@@ -175,12 +220,12 @@ mod tests {
     #[test]
     fn one_station_that_is_ahead_is_wrong_and_two_are_right() {
         let mut watch = watch();
-        watch.ahead(&name("a"), SignedDuration::from_mins(26 * 60 + 7));
+        watch.ahead(&name("a"), SignedDuration::from_mins(26 * 60 + 7), Duration::ZERO);
         assert!(!watch.is_behind(at(2000), TOLERANCE));
-        watch.ahead(&name("b"), SignedDuration::from_mins(26 * 60 + 9));
+        watch.ahead(&name("b"), SignedDuration::from_mins(26 * 60 + 9), Duration::ZERO);
         assert!(watch.is_behind(at(2000), TOLERANCE));
-        watch.on_time(&name("c"));
-        watch.on_time(&name("d"));
+        watch.on_time(&name("c"), Duration::ZERO);
+        watch.on_time(&name("d"), Duration::ZERO);
         assert!(!watch.is_behind(at(2000), TOLERANCE), "as many are on time");
     }
 
@@ -188,7 +233,7 @@ mod tests {
     fn stations_in_local_time_do_not_speak_against_the_clock() {
         let mut watch = watch();
         for station in ["a", "b", "c"] {
-            watch.ahead(&name(station), SignedDuration::from_secs(3600 - 20));
+            watch.ahead(&name(station), SignedDuration::from_secs(3600 - 20), Duration::ZERO);
         }
         assert!(!watch.is_behind(at(2000), TOLERANCE));
     }
@@ -199,7 +244,7 @@ mod tests {
         watch.shown(at(2024));
         assert!(watch.is_behind(at(2000), TOLERANCE));
         assert!(!watch.is_behind(at(2024), TOLERANCE));
-        watch.on_time(&name("a"));
+        watch.on_time(&name("a"), Duration::ZERO);
         assert!(!watch.is_behind(at(2000), TOLERANCE), "it was ahead before, and was corrected");
         assert!(watch.is_behind(at(999), TOLERANCE), "before this program was built");
     }

@@ -35,6 +35,9 @@ pub(super) struct StationEntry {
     pub(super) is_dirty: bool,
     /// Whether only its delivery has changed, which can wait for another reason to write.
     pub(super) is_delivery_dirty: bool,
+    /// When it was restored without what the journal holds of a time that is still to come, in time since the start; until
+    /// that is removed.
+    pub(super) future_left_at: Option<Duration>,
     /// Readings that wait for the forecasts in flight.
     pub(super) held: VecDeque<HeldReading>,
     /// What is odd about it and was said.

@@ -48,7 +48,7 @@ impl Service {
         };
         let answered =
             self.stations.get_mut(name).and_then(|entry| entry.station.answer(number, &model, outputs));
-        // A station that was forgotten meanwhile wants no forecast.
+        // A station that was forgotten meanwhile wants no forecast, nor one whose clock was ahead when it was asked for.
         if let Some(is_plausible) = answered {
             let station = name.clone();
             if let Some(error) = error {
@@ -56,9 +56,9 @@ impl Service {
             } else if !is_plausible {
                 effects.push(Effect::Emit(Event::ForecastImplausible { station, model }));
             }
-            self.issue_completed(now, name, effects);
-            self.release_held(now, name, effects);
         }
+        self.issue_completed(now, name, effects);
+        self.release_held(now, name, effects);
         self.switch_if_idle(now, effects);
     }
 

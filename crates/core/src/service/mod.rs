@@ -115,6 +115,9 @@ pub struct Service {
     /// The order in which stations are looked at.
     sweep: VecDeque<StationName>,
     in_flight: usize,
+    /// The number of the first forecast of a new station: behind those of stations that are served no longer, whose answers
+    /// may still come.
+    first_number: u64,
     held: usize,
     clock: ClockWatch,
     clock_is_behind: bool,
@@ -161,6 +164,7 @@ impl Service {
             stations: HashMap::new(),
             sweep: VecDeque::new(),
             in_flight: 0,
+            first_number: 0,
             held: 0,
             clock_is_behind: false,
             early: VecDeque::new(),
@@ -260,10 +264,17 @@ impl Service {
 
     /// Whether readings are accepted now; else they stay unread, and the broker keeps them.
     pub fn accepts_readings(&self) -> bool {
+        // What waited for a clock that is right now comes first.
+        let early_have_room =
+            if self.clock_is_behind { self.early.len() < MAX_EARLY } else { self.early.is_empty() };
+        self.has_room() && early_have_room
+    }
+
+    /// Whether there is room for what follows from another reading.
+    fn has_room(&self) -> bool {
         self.in_flight < MAX_IN_FLIGHT
             && self.waiting_models.is_none()
             && self.held < MAX_HELD
-            && self.early.len() < MAX_EARLY
             && self.undelivered.len() < MAX_WAITING_FORECASTS
     }
 

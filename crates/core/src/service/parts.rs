@@ -159,7 +159,7 @@ impl Service {
             }
             let reading = open.reading(now, station);
             self.parts.open.remove(&reading.station);
-            return self.on_time(now, reading, effects);
+            return self.take_or_hold(now, reading, effects);
         }
     }
 
@@ -168,7 +168,7 @@ impl Service {
         let mut open: Vec<(StationName, Open)> = std::mem::take(&mut self.parts).open.into_iter().collect();
         open.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         for (station, open) in open {
-            self.on_time(now, open.reading(now, station), effects);
+            self.take_or_hold(now, open.reading(now, station), effects);
         }
     }
 }

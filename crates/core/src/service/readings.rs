@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::clock::drop_future;
 use super::{Discovery, Effect, Event, Now, Service, Token};
@@ -50,7 +50,7 @@ impl Service {
     pub(super) fn reading(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
         let ahead = reading.time.duration_since(now.wall);
         if ahead > self.settings.max_ahead {
-            self.clock.ahead(&reading.station, ahead);
+            self.clock.ahead(&reading.station, ahead, now.uptime);
             if self.clock.is_behind(now.wall, self.settings.max_ahead) {
                 self.early.push_back(reading);
                 if !std::mem::replace(&mut self.clock_is_behind, true) {
@@ -59,24 +59,34 @@ impl Service {
                 }
                 return;
             }
-            let error = Rejected::InFuture { time: reading.time, ahead };
-            return self.refuse(
-                Some(reading.station),
-                error.reason(),
-                error.to_string(),
-                reading.token,
-                effects,
-            );
+            return self.refuse_ahead(reading, ahead, effects);
         }
-        self.clock.on_time(&reading.station);
+        self.clock.on_time(&reading.station, now.uptime);
+        self.admit(now, reading, effects);
+    }
+
+    /// Refuses a reading that is `ahead` of the clock.
+    pub(super) fn refuse_ahead(
+        &mut self,
+        reading: HeldReading,
+        ahead: SignedDuration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let HeldReading { station, time, token, .. } = reading;
+        let error = Rejected::InFuture { time, ahead };
+        self.refuse(Some(station), error.reason(), error.to_string(), token, effects);
+    }
+
+    /// Takes a reading that is not ahead of the clock; a part of one with the others of its slot.
+    pub(super) fn admit(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
         let reading = if reading.is_part { self.merge(now, reading, effects) } else { Some(reading) };
         if let Some(reading) = reading {
-            self.on_time(now, reading, effects);
+            self.take_or_hold(now, reading, effects);
         }
     }
 
-    /// Takes a reading that is not ahead of the clock, unless it must wait.
-    pub(super) fn on_time(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
+    /// Takes a reading, or holds it while it must wait for the forecasts of its station.
+    pub(super) fn take_or_hold(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.stations.get_mut(&reading.station)
             && (!entry.held.is_empty() || must_wait(&entry.station, &reading))
         {
@@ -93,6 +103,7 @@ impl Service {
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
+        self.remove_future_left(now, &name, time);
         // A name is served from its first good reading on.
         let mut unserved = None;
         let (station, is_known) = match self.stations.get_mut(&name) {
@@ -104,6 +115,7 @@ impl Service {
             None => {
                 let setup = self.setup(&name);
                 let station = Station::new(name.clone(), Arc::clone(self.models.main()))
+                    .numbered_from(self.first_number)
                     .set_up(setup)
                     .with_specialists(self.specialists(&name, setup.place));
                 (unserved.insert(station), false)
@@ -158,7 +170,8 @@ impl Service {
             let station = name.clone();
             self.entries.push(Entry::Reading { station, time, values: observed.kept, slot_begins });
         }
-        if is_news || !observed.dropped.is_empty() || sighting.changes_place() {
+        // Screening remembers what the history does not keep, and the station where it stands, of a repeated reading too.
+        if is_news || has_more || !observed.dropped.is_empty() || sighting != Sighting::Nothing {
             self.mark_dirty(&name);
         }
         self.tokens.extend(token);

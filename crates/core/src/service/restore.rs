@@ -41,8 +41,12 @@ impl Service {
         }
         self.restored.stations += 1;
         self.announcements.restored(&name);
-        // A specialist that came while the service was not there may look further back than was read.
-        if has_specialists && station.has_room_for_older() {
+        let is_beyond = restored.is_beyond(limit);
+        if is_beyond {
+            // What was to be restored was said by a state of that time.
+            effects.push(Effect::Recall(station.recall(limit)));
+        } else if has_specialists && station.has_room_for_older() {
+            // A specialist that came while the service was not there may look further back than was read.
             effects.push(Effect::Recall(station.recall_readings()));
         }
         self.scores.merge(station.scores());
@@ -52,6 +56,7 @@ impl Service {
         self.serve(now, station);
         if let Some(entry) = self.stations.get_mut(&name) {
             entry.active_uptime = now.uptime.as_nanos() as i128 - inactive.as_nanos();
+            entry.future_left_at = is_beyond.then_some(now.uptime);
         }
         self.restored.undelivered += undelivered.len();
         self.undelivered.extend(undelivered);

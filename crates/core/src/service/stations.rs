@@ -31,6 +31,7 @@ impl Service {
             verified_until: None,
             is_dirty: false,
             is_delivery_dirty: false,
+            future_left_at: None,
             held: VecDeque::new(),
             odd: Vec::new(),
             is_marked_stale: false,
@@ -50,8 +51,9 @@ impl Service {
         }
         self.announcements.gone(name);
         self.held -= entry.held.len();
+        // Its windows may still be in flight; their answers find no station, or one that numbers its own otherwise.
+        self.first_number = self.first_number.max(entry.station.next_number());
         effects.extend(entry.held.iter().filter_map(|reading| reading.token).map(Effect::Acknowledge));
-        // Its windows may still be in flight; their answers find no station.
         self.sweep.retain(|other| other != name);
     }
 

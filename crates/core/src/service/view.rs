@@ -115,7 +115,7 @@ impl Service {
         })
     }
 
-    /// What memory holds of a station's readings, slot by slot: as much as its models look at.
+    /// What memory holds of a station's readings, by rising time: as much as its models look at.
     pub fn remembered(&self, name: &StationName) -> Option<Vec<(Timestamp, Values)>> {
         self.stations.get(name).map(|entry| entry.station.readings().collect())
     }

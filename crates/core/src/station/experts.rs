@@ -26,7 +26,8 @@ use crate::window::spec::WindowSpec;
 const PUBLISHED_LEVEL: f32 = 0.8;
 
 /// Observations are learned from and told to the reference experts as far back as this. A history keeps as much behind an
-/// origin whatever came after it, as long as its forecast is in flight.
+/// origin whatever came after it, as long as its forecast is in flight: readings run no more than a day ahead of the oldest
+/// ([`Station::must_wait`]), and it has room for two ([`WindowSpec::history_slots`]).
 const REACH: SignedDuration = SignedDuration::from_hours(24);
 
 /// The experts of a station, and whether they are to be written.

@@ -84,6 +84,11 @@ impl Station {
 
     pub(super) fn issued(&mut self, forecast: &Forecast) {
         self.undelivered.push_back(forecast.origin);
+        self.keep_newest(forecast);
+    }
+
+    /// Keeps a forecast if none is newer.
+    pub(super) fn keep_newest(&mut self, forecast: &Forecast) {
         let is_newer = |newest: &Forecast| newest.origin <= forecast.origin;
         if self.newest_forecast.as_ref().is_none_or(is_newer) {
             self.newest_forecast = Some(forecast.clone());
@@ -98,10 +103,9 @@ impl Station {
         is_superseded: bool,
     ) -> Vec<Score> {
         let spec = &self.model.manifest.window;
-        let is_own = forecast.model == *self.model.id;
         let scores = match is_superseded {
             true => Vec::new(),
-            false => self.verification.issued(origin.slot, forecast, is_own, spec, &self.history),
+            false => self.verification.issued(origin.slot, forecast, spec, &self.history),
         };
         self.issued(forecast);
         scores

@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use super::Station;
 use crate::forecast::lead_scores::Score;
 use crate::journal::{Recall, Restored};
-use crate::weather::quantity::Quantity;
-use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 
 impl Station {
     /// Drops everything later than `limit`: it was measured by a clock that was ahead, or seen by one. Whether there was
     /// anything.
     pub fn drop_after(&mut self, limit: Timestamp) -> bool {
-        let Some((newest, _)) = self.newest.filter(|(newest, _)| *newest > limit) else { return false };
+        if self.newest.is_none_or(|(newest, _)| newest <= limit) {
+            return false;
+        }
         let grid = self.history.grid();
         // The slot of the limit may hold later readings too: it goes.
         let last = grid.slot(limit) - 1;
@@ -24,10 +24,7 @@ impl Station {
         if let Some(experts) = &mut self.experts {
             experts.drop_after(limit);
         }
-        self.newest = self.history.newest().map(|slot| {
-            let temperature = self.history.value(slot, Quantity::AirTemperature);
-            (grid.time(slot).min(newest), (!temperature.is_nan()).then_some(temperature))
-        });
+        self.newest = self.history.seconds().next_back().map(|(time, measured, _)| (time, measured));
         self.newest_forecast = None;
         // What is left was closed by what is not.
         self.scored_until = self.history.newest();
@@ -41,14 +38,11 @@ impl Station {
         let grid = self.history.grid();
         let last = grid.slot(limit);
         let leads = grid.hours_to_slots(i64::from(self.model.manifest.max_lead_h()) + 1);
-        let since = |slot| {
-            let time = grid.time(slot);
-            self.moved_at().map_or(time, |moved_at| time.max(moved_at))
-        };
+        let readings_from = grid.time(last - self.history.capacity() as i64);
         Recall {
             station: self.name.clone(),
-            readings_from: since(last - self.history.capacity() as i64),
-            forecasts_from: since(last - leads),
+            readings_from: self.moved_at().map_or(readings_from, |moved_at| readings_from.max(moved_at)),
+            forecasts_from: grid.time(self.moved_in().map_or(last - leads, |slot| slot.max(last - leads))),
         }
     }
 
@@ -63,9 +57,7 @@ impl Station {
         let dropped_until = if restored.forecasts.is_empty() { None } else { self.scored_until.take() };
         let scored_until = dropped_until.or(before).unwrap_or(Slot::MIN);
         for (time, values) in readings {
-            let mut derived = *values;
-            derive(&mut derived);
-            self.insert(*time, derived);
+            self.insert(*time, *values);
         }
         let mut scores = Vec::new();
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);

@@ -12,7 +12,6 @@ use crate::model::set;
 use crate::number::to_u32;
 use crate::weather::quantity::Quantity;
 use crate::weather::site::Site;
-use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 use crate::window::history::History;
 use crate::window::spec::Unready;
@@ -70,7 +69,6 @@ impl Station {
             if !is_same_grid {
                 self.verification.forget_pending();
             }
-            self.verification.disown_pending();
             self.model = model;
             if let Some(experts) = &mut self.experts {
                 experts.adopt(&self.model.manifest);
@@ -104,9 +102,8 @@ impl Station {
         let spec = &manifest.window;
         let slots = spec.history_slots(manifest.max_lead_h());
         let mut history = History::new(spec.grid(), &spec.quantities(), slots);
-        for (time, mut values) in self.readings() {
-            derive(&mut values);
-            history.insert(time, &values);
+        for (time, measured, values) in self.history.seconds() {
+            history.insert_with_derived(time, &measured, &values);
         }
         history
     }

@@ -14,6 +14,7 @@ use crate::number::to_u32;
 use crate::station::experts::StationExperts;
 use crate::weather::place::{Place, Precision};
 use crate::weather::site::Site;
+use crate::window::grid::Slot;
 use crate::window::spec::WindowSpec;
 
 /// Where a payload says that its station stands.
@@ -216,6 +217,11 @@ impl Station {
         let moved_s =
             self.reported.and_then(|reported| reported.moved_s).filter(|_| !self.is_configured())?;
         Timestamp::from_second(moved_s).ok()
+    }
+
+    /// The slot of that reading, which the first forecast from there has its origin in: its time may be before the reading's.
+    pub(super) fn moved_in(&self) -> Option<Slot> {
+        self.moved_at().map(|moved_at| self.history.grid().slot(moved_at))
     }
 
     /// Whether a reading of `time` is from before the station stood where it stands.

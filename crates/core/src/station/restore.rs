@@ -12,13 +12,12 @@ use super::{
 };
 use crate::forecast::lead_scores::Scores;
 use crate::forecast::verification::Verification;
-use crate::forecast::{Forecast, LeadForecast, Source};
+use crate::forecast::{Forecast, LeadForecast};
 use crate::intake::screening::Screening;
 use crate::journal::Restored;
 use crate::model::Model;
 use crate::weather::place::Place;
 use crate::weather::quantity::Values;
-use crate::weather::thermodynamics::derive;
 use crate::window::grid::Slot;
 
 /// What [`Station::state`] writes. Times are whole seconds since the Unix epoch: readings have no finer ones.
@@ -136,9 +135,7 @@ impl Station {
                 owed.pop_front();
                 next.extend(station.ask_again(origin));
             }
-            let mut derived = *values;
-            derive(&mut derived);
-            station.insert(*time, derived);
+            station.insert(*time, *values);
         }
         for origin in owed {
             next.extend(station.ask_again(origin));
@@ -146,25 +143,33 @@ impl Station {
         while let Some(Completed { forecast, .. }) = station.next_completed() {
             next.push(Next::Reference(forecast));
         }
+        // What stands in for what was owed is published behind what was made before.
+        let reference = std::mem::take(&mut station.undelivered);
         let mut undelivered = Vec::new();
+        let newest = station.history.newest().unwrap_or(Slot::MIN);
+        // The newest slot was still open, unless what is left out had closed it.
+        let closes = |time: Timestamp| time > limit && station.history.grid().slot(time) > newest;
+        let is_closed = restored.readings.last().is_some_and(|(time, _)| closes(*time));
+        let scored_until = if is_closed { newest } else { newest.saturating_sub(1) };
+        station.scored_until = is_closed.then_some(newest);
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);
         for forecast in forecasts {
             let slot = station.history.grid().slot(forecast.origin);
             if station.in_flight.iter().all(|asked| asked.origin.slot != slot) {
-                // The newest slot was still open.
-                let scored_until = station.history.newest().map_or(Slot::MIN, |newest| newest - 1);
                 station.restore_pending(slot, forecast, scored_until);
             }
             if station.delivered.is_none_or(|until| forecast.origin > until) {
                 station.undelivered.push_back(forecast.origin);
                 undelivered.push(forecast.clone());
             }
-            station.newest_forecast = Some(forecast.clone());
+            station.keep_newest(forecast);
         }
+        station.undelivered.extend(reference);
         station.forget_old_forecasts();
         station.measure_readiness();
-        if restored.readings.iter().any(|(time, _)| *time > limit) {
+        if restored.is_beyond(limit) {
             station.screening.forget_after(limit);
+            station.delivered = station.delivered.min(Some(limit));
             if let Some(experts) = &mut station.experts {
                 experts.drop_after(limit);
             }
@@ -195,35 +200,37 @@ impl Station {
     }
 
     pub(super) fn restore_pending(&mut self, slot: Slot, forecast: &Forecast, scored_until: Slot) {
-        let is_own = forecast.model == *self.model.id;
         let spec = &self.model.manifest.window;
-        self.verification.restore(slot, forecast, is_own, scored_until, spec, &self.history);
+        self.verification.restore(slot, forecast, scored_until, spec, &self.history);
     }
 
-    /// What the history holds, slot by slot.
+    /// What the history holds of what was measured, by rising time.
     pub fn readings(&self) -> impl Iterator<Item = (Timestamp, Values)> + '_ {
-        let slots = self.history.oldest().zip(self.history.newest()).map(|(oldest, newest)| oldest..=newest);
-        slots.into_iter().flatten().filter_map(|slot| {
-            let mut values = Values::NONE;
-            for &quantity in self.history.quantities() {
-                values.set(quantity, self.history.value(slot, quantity));
-            }
-            (!values.is_empty()).then(|| (self.history.grid().time(slot), values))
-        })
+        let measured = self.history.seconds().map(|(time, measured, _)| (time, measured));
+        measured.filter(|(_, measured)| !measured.is_empty())
     }
 
-    /// The forecasts in memory: those of the model in use that wait for their hours, and the newest one.
+    /// The forecasts in memory: those that wait for their hours, without what they said of the day ahead, and the newest one.
     pub fn forecasts(&self) -> impl Iterator<Item = Forecast> + '_ {
-        let pending = self.verification.own_pending().map(|(slot, issued_after_s, newest_c, leads)| {
-            let issued_at = self.history.grid().time(slot) + SignedDuration::from_secs(issued_after_s);
-            let leads = leads.map(|(lead_h, temperature_c, interval_c)| LeadForecast {
+        let pending = self.verification.waiting().map(|waiting| {
+            let origin = self.history.grid().time(waiting.slot);
+            let leads = waiting.leads().map(|(lead_h, temperature_c, interval_c)| LeadForecast {
                 lead_h,
-                valid_at: self.model.manifest.window.valid_at(slot, lead_h).1,
+                valid_at: self.model.manifest.window.valid_at(waiting.slot, lead_h).1,
                 temperature_c,
                 interval_c,
                 quantiles_c: None,
             });
-            self.forecast(&Origin { slot, issued_at, newest_c }, Source::Model, leads.collect())
+            Forecast {
+                station: self.name.clone(),
+                issued_at: origin + SignedDuration::from_secs(waiting.issued_after_s),
+                origin,
+                temperature_c: waiting.persistence_c,
+                model: waiting.model.to_owned(),
+                source: waiting.source,
+                leads: leads.collect(),
+                day_ahead: None,
+            }
         });
         pending.chain(self.newest_forecast.clone())
     }
@@ -245,7 +252,7 @@ impl Station {
         // What was never delivered is published after a restart, as far back as that helps anybody.
         let undelivered_from = self.undelivered.iter().min().copied().unwrap_or(pending_from);
         let oldest = pending_from.min(undelivered_from).max(grid.time(newest - MAX_UNDELIVERED));
-        self.moved_at().map_or(oldest, |moved_at| oldest.max(moved_at))
+        self.moved_in().map_or(oldest, |slot| oldest.max(grid.time(slot)))
     }
 
     /// Forecasts up to this origin have reached the broker, in the version that counts.

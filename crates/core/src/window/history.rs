@@ -1,8 +1,9 @@
 //! The ring buffer of one station: what it measured in the newest slots of its time grid.
 //!
-//! A history is a function of the set of readings put into it and not of their order (as long as none is older
-//! than the buffer reaches): in every slot each quantity has the value of the latest reading of that slot that
-//! measured it.
+//! In every slot each quantity has the value of the latest reading of that slot that measured it, or that it followed from; of
+//! two of one second, of the one that measured it, or else of the one that came last. So a history is a function of the set of
+//! readings put into it and not of their order, as long as none is older than the buffer reaches and no two of one second
+//! differ in a quantity.
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,8 @@ pub struct History {
     /// `capacity` rows of one value per column, in the canonical unit; a slot's row is `slot mod capacity`. Two vectors of
     /// zeros cost no memory until something is measured, and no padding then.
     values: Vec<f32>,
-    /// When within the slot each was measured, as [`encode_offset`] writes it; [`UNMEASURED`] where the value means nothing.
+    /// When within the slot each was measured, and whether it was or follows from what was, as [`encode_offset`] writes it;
+    /// [`UNMEASURED`] where the value means nothing.
     offsets: Vec<u16>,
     /// The newest slot that a reading fell into.
     newest: Option<Slot>,
@@ -123,6 +125,11 @@ impl History {
 
     /// Puts in what was measured at `time`.
     pub fn insert(&mut self, time: Timestamp, values: &Values) -> Inserted {
+        self.insert_with_derived(time, values, values)
+    }
+
+    /// Puts in what was measured at `time`, and of `values` what follows from it.
+    pub fn insert_with_derived(&mut self, time: Timestamp, measured: &Values, values: &Values) -> Inserted {
         let slot = self.grid.slot(time);
         if self.oldest().is_some_and(|oldest| slot < oldest) {
             return Inserted::TooOld(slot);
@@ -131,13 +138,16 @@ impl History {
         if opens {
             self.open(slot);
         }
-        let offset = encode_offset(time.as_second() - slot * self.grid.step_s());
+        let seconds = time.as_second() - slot * self.grid.step_s();
         let row = self.row(slot);
         let mut changed = false;
         for (column, quantity) in self.quantities.iter().enumerate() {
             let Some(value) = values.get(*quantity) else { continue };
-            // What was not measured is earlier than all that was.
-            if offset > self.offsets[row + column] {
+            let offset = encode_offset(seconds, measured.get(*quantity).is_some());
+            // What is not there is earlier than all that is.
+            let before = self.offsets[row + column];
+            let is_other = || value.to_bits() != self.values[row + column].to_bits();
+            if offset > before || offset == before && is_other() {
                 changed = true;
                 self.values[row + column] = value;
                 self.offsets[row + column] = offset;
@@ -150,6 +160,51 @@ impl History {
             (false, true) => Inserted::Late(slot),
             (false, false) => Inserted::Unchanged(slot),
         }
+    }
+
+    /// What stands here that was measured at `time`.
+    pub fn measured_at(&self, time: Timestamp) -> Values {
+        let mut measured = Values::NONE;
+        let slot = self.grid.slot(time);
+        let is_kept = self.oldest().zip(self.newest).is_some_and(|(from, to)| (from..=to).contains(&slot));
+        if is_kept {
+            let offset = encode_offset(time.as_second() - slot * self.grid.step_s(), true);
+            let row = self.row(slot);
+            for (column, &quantity) in self.quantities.iter().enumerate() {
+                if self.offsets[row + column] == offset {
+                    measured.set(quantity, self.values[row + column]);
+                }
+            }
+        }
+        measured
+    }
+
+    /// What stands here, second by second: when it was measured, what was, and the same with what follows from it.
+    pub fn seconds(&self) -> impl DoubleEndedIterator<Item = (Timestamp, Values, Values)> + '_ {
+        let slots = self.oldest().zip(self.newest).map(|(oldest, newest)| oldest..=newest);
+        slots.into_iter().flatten().flat_map(|slot| self.seconds_of(slot))
+    }
+
+    fn seconds_of(&self, slot: Slot) -> Vec<(Timestamp, Values, Values)> {
+        let row = self.row(slot);
+        let offsets = &self.offsets[row..row + self.quantities.len()];
+        let mut seconds: Vec<i64> = offsets.iter().filter_map(|&offset| decode_seconds(offset)).collect();
+        seconds.sort_unstable();
+        seconds.dedup();
+        let of_second = |seconds: i64| {
+            let (mut measured, mut values) = (Values::NONE, Values::NONE);
+            for (column, &quantity) in self.quantities.iter().enumerate() {
+                if decode_seconds(offsets[column]) == Some(seconds) {
+                    values.set(quantity, self.values[row + column]);
+                    if offsets[column] == encode_offset(seconds, true) {
+                        measured.set(quantity, self.values[row + column]);
+                    }
+                }
+            }
+            let time = Timestamp::from_second(slot * self.grid.step_s() + seconds).ok()?;
+            Some((time, measured, values))
+        };
+        seconds.into_iter().filter_map(of_second).collect()
     }
 
     /// What was measured in `slot`; NaN when nothing was, or when it is not kept.
@@ -264,13 +319,19 @@ impl History {
 /// Stands for the offset of what was not measured.
 const UNMEASURED: u16 = 0;
 
-/// Seconds relative to the slot's grid time, as they are kept: rising with the time, and never [`UNMEASURED`].
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a slot reaches at most an hour back and a tenth of one ahead"
-)]
-fn encode_offset(seconds: i64) -> u16 {
-    (seconds - i64::from(i16::MIN)) as u16
+/// A slot reaches no further back than this from its grid time, s, and a tenth of it ahead.
+const REACH_S: i64 = Grid::MAX_STEP_S as i64;
+
+/// Seconds relative to the slot's grid time, as they are kept: rising with the time, what was measured behind what was derived of
+/// the same second, and never [`UNMEASURED`].
+#[expect(clippy::cast_possible_truncation, reason = "at most 2.2 times the coarsest step")]
+fn encode_offset(seconds: i64, is_measured: bool) -> u16 {
+    (2 * (seconds + REACH_S) + i64::from(is_measured)) as u16
+}
+
+/// The seconds of an offset that is kept; `None` where nothing is.
+fn decode_seconds(offset: u16) -> Option<i64> {
+    (offset != UNMEASURED).then(|| i64::from(offset / 2) - REACH_S)
 }
 
 fn interpolate(quantity: Quantity, from: f32, to: f32, weight: f32) -> f32 {

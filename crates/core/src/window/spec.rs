@@ -185,7 +185,8 @@ impl WindowSpec {
     }
 
     /// How many slots a live station's history must keep for windows and verification over `lead_h` hours: the
-    /// window with what fills holes at its beginning, and two days for baselines and for late forecasts.
+    /// window with what fills holes at its beginning, and an hour more than two days, or than a day and the longest lead: a
+    /// day before an origin for the reference forecasts, and what may come before its forecast is complete.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a manifest whose history is larger than memory is refused"
@@ -193,7 +194,7 @@ impl WindowSpec {
     pub fn history_slots(&self, lead_h: u32) -> usize {
         let grid = self.grid();
         let window = self.span_slots() + self.max_hole_slots() + grid.slots_per_hour();
-        let verification = grid.hours_to_slots(i64::from(lead_h) + 25);
+        let verification = grid.hours_to_slots(i64::from(lead_h.max(24)) + 25);
         window.max(verification) as usize + 1
     }
 

@@ -196,3 +196,235 @@ fn what_the_journal_holds_of_the_future_is_not_restored() {
     });
     assert_eq!(issued, Some(at(5 * HOUR + 600)));
 }
+
+fn says_behind(world: &World) -> Vec<bool> {
+    let says = world.events.iter().filter_map(|event| match event {
+        Event::ClockBehind { is_behind, .. } => Some(*is_behind),
+        _ => None,
+    });
+    says.collect()
+}
+
+/// Two stations send every ten minutes; their clock is `ahead_s` ahead of ours, minute by minute.
+fn send_ahead(world: &mut World, minutes: std::ops::Range<i64>, ahead_s: i64) {
+    for minute in minutes {
+        if minute % 10 == 0 {
+            for station in ["roof", "alp"] {
+                let second = minute * 60 + ahead_s;
+                let values = weather(temperature(second));
+                world.broker.push_back(Message { station: name(station), time: at(second), values });
+            }
+        }
+        world.settle_all();
+        world.pass(60);
+        world.tick();
+    }
+    world.settle_all();
+}
+
+#[test]
+fn stations_ahead_of_a_clock_that_never_jumps_are_late_and_lose_nothing() {
+    let mut world = World::new();
+    world.tick();
+    send_ahead(&mut world, 0..240, 600);
+    // One alone says nothing against the clock.
+    assert_eq!(refused(&world), 1);
+    assert_eq!(says_behind(&world), [true], "said once, not with every reading");
+    assert!(world.unacknowledged.is_empty());
+    assert_eq!(world.journal.readings.len(), 2 * 24 - 1);
+}
+
+#[test]
+fn what_waits_for_the_clock_waits_for_hours_and_longer_than_a_jump_that_does_not_help() {
+    let mut world = World::new();
+    world.tick();
+    send_ahead(&mut world, 0..150, 24 * HOUR);
+    world.now.wall += SignedDuration::from_hours(1);
+    for _ in 0..3 {
+        world.pass(1);
+        world.tick();
+    }
+    world.settle_all();
+    assert_eq!((refused(&world), world.unacknowledged.len()), (1, 2 * 15 - 1));
+    world.now.wall = at(24 * HOUR + 150 * 60);
+    world.tick();
+    world.settle_all();
+    assert_eq!((refused(&world), world.unacknowledged.len()), (1, 0));
+    assert_eq!(world.journal.readings.len(), 2 * 15 - 1);
+    assert_eq!(says_behind(&world), [true, false]);
+}
+
+#[test]
+fn stations_that_were_ahead_for_one_reading_do_not_speak_against_the_clock_once_they_are_on_time() {
+    let mut world = World::new();
+    world.tick();
+    for station in ["roof", "alp"] {
+        world.send(station, at(40 * HOUR + 60), weather(5.0));
+    }
+    assert_eq!((refused(&world), world.unacknowledged.len()), (1, 1));
+    for second in [60, 120] {
+        world.pass(60);
+        for station in ["roof", "alp"] {
+            world.send(station, at(second), weather(5.0));
+        }
+        world.tick();
+        world.settle_all();
+    }
+    assert_eq!((refused(&world), world.unacknowledged.len()), (2, 0));
+    assert_eq!(says_behind(&world), [true, false]);
+}
+
+#[test]
+fn no_more_of_what_waited_for_the_clock_is_taken_at_once_than_the_model_can_follow() {
+    let mut world = World::new();
+    world.tick();
+    let stations = ["roof", "alp", "dike", "moor"];
+    for step in 0..120 {
+        for station in stations {
+            let second = 24 * HOUR + step * 600;
+            let values = weather(temperature(second));
+            world.broker.push_back(Message { station: name(station), time: at(second), values });
+        }
+    }
+    while world.deliver() {}
+    world.flush();
+    assert_eq!(world.unacknowledged.len(), 4 * 120 - 1);
+    world.now.wall = at(60 * HOUR);
+    world.tick();
+    assert!(world.windows.len() <= 256, "{} windows in flight", world.windows.len());
+    assert!(!world.service.accepts_readings(), "what waited comes first");
+    for _ in 0..60 {
+        world.settle_all();
+        world.pass(1);
+        world.tick();
+    }
+    world.settle_all();
+    assert!(world.unacknowledged.is_empty() && world.service.accepts_readings());
+    assert_eq!((refused(&world), world.journal.readings.len()), (1, 4 * 120 - 1));
+    assert_eq!(says_behind(&world), [true, false]);
+}
+
+#[test]
+fn a_reading_that_waits_for_a_window_of_a_future_that_is_dropped_is_taken() {
+    let mut world = World::new();
+    for second in (0..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.tick();
+    let arrives = |world: &mut World, second: i64| {
+        let values = weather(temperature(second));
+        world.broker.push_back(Message { station: name("roof"), time: at(second), values });
+        world.deliver();
+    };
+    world.pass(2 * HOUR);
+    arrives(&mut world, 7 * HOUR);
+    assert_eq!(world.windows.len(), 1);
+    world.now.wall = at(5 * HOUR + 600);
+    arrives(&mut world, 5 * HOUR + 600);
+    world.tick();
+    world.settle_all();
+    assert!(world.unacknowledged.is_empty());
+    for second in [5 * HOUR + 1200, 5 * HOUR + 1800] {
+        world.reading("roof", second, temperature(second));
+    }
+    assert!(world.unacknowledged.is_empty());
+    let newest = world.service.view(world.now, &name("roof")).and_then(|view| view.newest_reading);
+    assert_eq!(newest, Some(at(5 * HOUR + 1800)));
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_left_in_the_journal_goes_with_the_first_reading_after_a_restart() {
+    let feed = |world: &mut World, seconds: std::ops::RangeInclusive<i64>| {
+        for second in seconds.step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+    };
+    let last = 9 * HOUR;
+    let mut undisturbed = World::new();
+    feed(&mut undisturbed, 0..=last);
+    for ahead_h in [3, 48] {
+        let mut world = World::new();
+        feed(&mut world, 0..=5 * HOUR);
+        world.pass(ahead_h * HOUR);
+        for step in 1..4 {
+            // A little later in each slot than the true readings that will come.
+            let second = (5 + ahead_h) * HOUR + step * 600 + 30;
+            world.pass(600);
+            world.send("roof", at(second), weather(9.0));
+        }
+        world.flush_all();
+        world.now.wall = at(5 * HOUR + 60);
+        world.kill();
+        world.subscribe();
+        // A reading of before the restart says nothing about the clock.
+        world.send("roof", at(5 * HOUR), weather(temperature(5 * HOUR)));
+        assert!(world.journal.readings.keys().any(|(_, time)| *time > at(5 * HOUR + 600)));
+        world.reading("roof", 5 * HOUR + 600, temperature(5 * HOUR + 600));
+        assert!(world.journal.readings.keys().all(|(_, time)| *time <= at(5 * HOUR + 600)), "{ahead_h} h");
+        assert!(world.journal.forecasts.keys().all(|(_, time)| *time <= at(5 * HOUR + 600)), "{ahead_h} h");
+        // A forecast that does not reach the broker is published after a kill, whatever reached it of the future.
+        world.pass(600);
+        let (time, values) = (at(5 * HOUR + 1200), weather(temperature(5 * HOUR + 1200)));
+        world.broker.push_back(Message { station: name("roof"), time, values });
+        world.deliver();
+        world.answer();
+        world.flush();
+        while world.commit() {}
+        world.kill();
+        world.subscribe();
+        world.settle_all();
+        assert!(world.published_forecasts().iter().any(|forecast| forecast.issued_at == time), "{ahead_h} h");
+        feed(&mut world, 5 * HOUR + 1800..=last);
+        assert_eq!(world.journal.readings, undisturbed.journal.readings, "{ahead_h} h ahead");
+        let differs = |(key, forecast): &(&_, &_)| undisturbed.journal.forecasts.get(*key) != Some(*forecast);
+        assert_eq!(world.journal.forecasts.iter().find(differs), None, "{ahead_h} h ahead");
+        assert_eq!(world.journal.forecasts.len(), undisturbed.journal.forecasts.len());
+        let counts = |world: &mut World| {
+            scores(world).into_iter().map(|(lead_h, count, _)| (lead_h, count)).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&mut world), counts(&mut undisturbed), "{ahead_h} h ahead");
+    }
+}
+
+#[test]
+fn a_restart_with_a_clock_that_is_behind_and_jumps_keeps_what_the_journal_holds() {
+    let mut world = World::new();
+    for second in (0..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.flush_all();
+    let before = world.journal.readings.clone();
+    world.now.wall = at(4 * HOUR + 60);
+    world.kill();
+    world.subscribe();
+    world.tick();
+    // What is sent again is of before the restart, whatever the clock shows.
+    world.send("roof", at(4 * HOUR), weather(temperature(4 * HOUR)));
+    world.pass(1);
+    world.now.wall = at(5 * HOUR + 600);
+    world.send("roof", at(5 * HOUR + 600), weather(temperature(5 * HOUR + 600)));
+    assert!(before.iter().all(|(key, values)| world.journal.readings.get(key) == Some(values)));
+    assert_eq!(world.journal.readings.len(), before.len() + 1);
+}
+
+#[test]
+fn what_is_left_of_a_station_whose_clock_was_ahead_is_as_new_as_its_newest_reading() {
+    let mut world = World::new();
+    for second in (120..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    let newest = |world: &World| {
+        let view = world.service.view(world.now, &name("roof")).unwrap();
+        (view.newest_reading, view.temperature_c)
+    };
+    let before = newest(&world);
+    world.tick();
+    world.pass(48 * HOUR);
+    world.send("roof", world.now.wall, weather(9.0));
+    assert_ne!(newest(&world), before);
+    world.now.wall -= SignedDuration::from_hours(48);
+    world.pass(1200);
+    world.tick();
+    world.settle_all();
+    assert_eq!(newest(&world), before);
+}

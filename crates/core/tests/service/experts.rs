@@ -92,8 +92,20 @@ fn experts_are_written_once_an_hour_whatever_the_cadence() {
 
 #[test]
 fn a_burst_forecasts_what_a_slow_feed_forecasts() {
+    assert_a_burst_is_a_slow_feed(model(SAMPLES));
+}
+
+#[test]
+fn a_burst_forecasts_what_a_slow_feed_forecasts_however_short_the_leads() {
+    let mut short = (*model(SAMPLES)).clone();
+    short.manifest.lead_h = vec![1, 2, 3, 4];
+    short.manifest.validate().unwrap();
+    assert_a_burst_is_a_slow_feed(std::sync::Arc::new(short));
+}
+
+fn assert_a_burst_is_a_slow_feed(model: std::sync::Arc<forecastd_core::Model>) {
     let forecasts = |is_burst: bool| {
-        let mut world = world();
+        let mut world = World::with(Settings { experts: true, ..settings() }, std::sync::Arc::clone(&model));
         world.now.wall = at(400 * 24 * HOUR);
         for second in (0..150 * HOUR).step_by(1200).filter(|second| !(40 * HOUR..48 * HOUR).contains(second))
         {

@@ -185,6 +185,41 @@ fn a_forgotten_station_is_gone_everywhere_and_may_come_again() {
 }
 
 #[test]
+fn the_answer_for_a_station_that_was_forgotten_is_not_taken_for_a_new_one_of_its_name() {
+    let mut world = World::new();
+    let feed = |world: &mut World, hours: std::ops::Range<i64>| {
+        for second in (hours.start * HOUR..hours.end * HOUR).step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+        let (time, values) = (at(hours.end * HOUR), weather(temperature(hours.end * HOUR)));
+        world.pass(600);
+        world.broker.push_back(Message { station: name("roof"), time, values });
+        world.deliver();
+        world.windows.pop_front().expect("the first window is complete")
+    };
+    let before = feed(&mut world, 0..3);
+    world.input(Input::Forget { station: name("roof"), token: None });
+    world.settle_all();
+    let own = feed(&mut world, 4..7);
+    world.answer_with(before, Ok(vec![0.0; 12]));
+    let issued = |world: &World| {
+        let issued = world.events.iter().filter_map(|event| match event {
+            Event::ForecastIssued { forecast, .. } if forecast.origin == at(7 * HOUR) => {
+                Some(forecast.clone())
+            }
+            _ => None,
+        });
+        issued.collect::<Vec<_>>()
+    };
+    assert_eq!(issued(&world), []);
+    world.answer_with(own, Ok(vec![1.5; 12]));
+    let issued = issued(&world);
+    assert_eq!(issued.len(), 1);
+    assert!((issued[0].leads[0].temperature_c - temperature(7 * HOUR) - 1.5).abs() < 0.01);
+    assert_eq!(world.service.in_flight(), 0);
+}
+
+#[test]
 fn outputs_that_no_thermometer_shows_are_counted_and_persistence_stands_in() {
     for hostile in [f32::NAN, f32::INFINITY, 3e38, 5000.0, -400.0] {
         let mut world = ready_world();

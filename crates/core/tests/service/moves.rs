@@ -2,7 +2,7 @@
 
 use forecastd_core::{Event, Oddity, Place, Publication, Readiness, Site, Source, StationState};
 
-use crate::world::{HOUR, World, at, temperature, weather};
+use crate::world::{HOUR, Message, World, at, name, temperature, weather};
 
 const JENA: Site = Site::new(50.91, 11.57);
 const DENVER: Site = Site::new(39.74, -104.98);
@@ -191,4 +191,38 @@ fn a_restart_after_a_move_gives_the_same_station_bit_for_bit() {
     assert_eq!(journals[0], journals[1]);
     assert!(journals[0].1.values().all(|bytes| !bytes.is_empty()));
     assert!(journals[0].0.keys().any(|(_, origin)| *origin == at(69 * HOUR)));
+}
+
+#[test]
+fn the_first_forecast_where_a_station_stands_now_is_published_after_a_kill() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, Some(JENA), 0..40);
+    walk(&mut world, Some(DENVER), 40..42);
+    // It comes half a minute after the time that its slot stands for.
+    world.pass(HOUR);
+    let (time, values) = (at(42 * HOUR + 30), weather(temperature(42 * HOUR)));
+    world.broker.push_back(Message { station: name("roof"), time, values });
+    world.deliver();
+    world.flush();
+    while world.commit() {}
+    assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }]);
+    world.kill();
+    world.subscribe();
+    let view = world.service.view(world.now, &name("roof")).unwrap();
+    assert_eq!(view.forecast.map(|forecast| forecast.origin), Some(at(42 * HOUR)));
+    world.settle_all();
+    assert!(world.published_forecasts().iter().any(|forecast| forecast.origin == at(42 * HOUR)));
+}
+
+#[test]
+fn a_reading_that_is_repeated_with_the_place_of_its_station_leaves_the_place_in_the_journal() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, None, 0..6);
+    walk(&mut world, Some(JENA), 5..6);
+    assert_eq!(status(&world).1, Some(Place::from_payload(JENA)));
+    assert!(world.unacknowledged.is_empty());
+    world.kill();
+    world.subscribe();
+    world.settle_all();
+    assert_eq!(status(&world).1, Some(Place::from_payload(JENA)));
 }

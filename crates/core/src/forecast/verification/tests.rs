@@ -71,8 +71,8 @@ fn a_forecast_that_was_not_issued_near_its_origin_is_not_verified() {
             day_ahead: None,
         };
         let mut verification = Verification::default();
-        verification.restore(0, &forecast, true, Slot::MIN, &spec, &history);
-        verification.own_pending().map(|(_, after_s, ..)| after_s).collect::<Vec<_>>()
+        verification.restore(0, &forecast, Slot::MIN, &spec, &history);
+        verification.waiting().map(|waiting| waiting.issued_after_s).collect::<Vec<_>>()
     };
     assert_eq!(issued_after(-3600), [-3600]);
     assert_eq!(issued_after(40_000), [0_i64; 0]);

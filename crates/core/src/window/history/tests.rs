@@ -45,6 +45,54 @@ fn the_latest_reading_of_a_slot_stands_whatever_the_order() {
 }
 
 #[test]
+fn of_one_second_what_came_last_stands_and_what_was_measured_before_what_was_derived() {
+    let mut history = history(10);
+    let derived = |direction: f32| {
+        let mut values = value(T, 1.0);
+        values.set(D, direction);
+        values
+    };
+    history.insert_with_derived(at(1190), &value(T, 1.0), &derived(10.0));
+    assert_eq!(history.insert(at(1190), &value(T, 2.0)), Inserted::Refreshed(2));
+    assert_eq!(history.insert(at(1190), &value(T, 2.0)), Inserted::Unchanged(2));
+    assert_eq!(history.value(2, D), 10.0);
+    assert_eq!(history.measured_at(at(1190)), value(T, 2.0));
+    assert_eq!(history.insert(at(1190), &value(D, 20.0)), Inserted::Refreshed(2));
+    history.insert_with_derived(at(1190), &value(T, 1.0), &derived(30.0));
+    assert_eq!((history.value(2, T), history.value(2, D)), (1.0, 20.0));
+    assert_eq!(history.insert_with_derived(at(1191), &Values::NONE, &derived(40.0)), Inserted::Refreshed(2));
+    assert_eq!(history.measured_at(at(1190)), Values::NONE);
+}
+
+#[test]
+fn a_history_gives_back_second_by_second_what_stands_in_it() {
+    // The coarsest grid reaches furthest back from its time.
+    for step in [1, 600, i64::from(Grid::MAX_STEP_S)] {
+        let mut history = History::new(Grid::new(step as u32).unwrap(), &[T, D], 3);
+        let (first, last) = (10 * step + step / 10 + 1, 11 * step + step / 10);
+        let mut derived = value(T, 1.0);
+        derived.set(D, 5.0);
+        history.insert_with_derived(at(first), &value(T, 1.0), &derived);
+        assert_eq!(history.seconds().collect::<Vec<_>>(), [(at(first), value(T, 1.0), derived)]);
+        history.insert(at(last), &value(T, 2.0));
+        let expected = match step {
+            1 => {
+                derived.set(T, 2.0);
+                vec![(at(last), value(T, 2.0), derived)]
+            }
+            _ => vec![(at(first), Values::NONE, value(D, 5.0)), (at(last), value(T, 2.0), value(T, 2.0))],
+        };
+        assert_eq!(history.seconds().collect::<Vec<_>>(), expected, "a grid of {step} s");
+        assert_eq!(history.newest(), Some(11));
+        let mut again = History::new(history.grid(), &[D, T], 5);
+        for (time, measured, values) in history.seconds() {
+            again.insert_with_derived(time, &measured, &values);
+        }
+        assert!(again.seconds().eq(history.seconds()));
+    }
+}
+
+#[test]
 fn what_leaves_the_buffer_is_gone_and_a_leap_clears_it() {
     let mut history = history(3);
     for slot in 1..=5 {
