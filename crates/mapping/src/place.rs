@@ -85,8 +85,23 @@ pub(crate) struct TopicPattern {
 const STATION: &str = "{station}";
 
 impl TopicPattern {
-    pub(crate) fn parse(text: &str) -> TopicPattern {
-        TopicPattern { levels: text.split('/').map(str::to_owned).collect() }
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// A text that no topic fits, or that names the station twice.
+    pub(crate) fn parse(text: &str) -> Result<TopicPattern, String> {
+        let levels: Vec<String> = text.split('/').map(str::to_owned).collect();
+        let fault = |message: &str| Err(format!("topic {text:?}{message}"));
+        if text.is_empty() {
+            return fault(" must not be empty");
+        }
+        if let Some(level) = levels.iter().find(|level| level.contains(['{', '}']) && *level != STATION) {
+            return fault(&format!(": {level:?} must be {STATION} and a whole level between two slashes"));
+        }
+        if levels.iter().filter(|level| *level == STATION).count() > 1 {
+            return fault(&format!(" holds {STATION} more than once"));
+        }
+        Ok(TopicPattern { levels })
     }
 
     /// Whether `topic` is one of these; then the level that names the station, if there is one.
@@ -172,7 +187,7 @@ mod tests {
     #[test]
     fn topics_name_their_station() {
         let station = |pattern: &str, topic: &str| {
-            TopicPattern::parse(pattern).find(topic).map(|station| station.map(str::to_owned))
+            TopicPattern::parse(pattern).unwrap().find(topic).map(|station| station.map(str::to_owned))
         };
         let roof = Some(Some("roof".to_owned()));
         assert_eq!(station("tele/{station}/SENSOR", "tele/roof/SENSOR"), roof);
@@ -184,7 +199,21 @@ mod tests {
         assert_eq!(station("weather/#", "weather"), Some(None));
         assert_eq!(station("tele/{station}/SENSOR", "tele/roof/LWT"), None);
         assert_eq!(station("a/*temp*/b", "a/out_temp/b"), Some(None));
-        assert_eq!(TopicPattern::parse("{station}/sensor/*temp*/state").filter(), "+/sensor/+/state");
-        assert_eq!(TopicPattern::parse("rtl_433/+/devices/#/temperature_C").filter(), "rtl_433/+/devices/#");
+        let filter = |pattern: &str| TopicPattern::parse(pattern).unwrap().filter();
+        assert_eq!(filter("{station}/sensor/*temp*/state"), "+/sensor/+/state");
+        assert_eq!(filter("rtl_433/+/devices/#/temperature_C"), "rtl_433/+/devices/#");
+    }
+
+    #[test]
+    fn a_station_that_is_no_whole_level_or_stands_twice_is_a_fault() {
+        for (pattern, holds) in [
+            ("home/ws-{station}/x", "\"ws-{station}\" must be {station} and a whole level"),
+            ("home/{Station}/x", "\"{Station}\" must be {station} and a whole level"),
+            ("{station}/x/{station}", "holds {station} more than once"),
+            ("", "must not be empty"),
+        ] {
+            let error = TopicPattern::parse(pattern).unwrap_err();
+            assert!(error.starts_with(&format!("topic {pattern:?}")) && error.contains(holds), "{error}");
+        }
     }
 }

@@ -104,7 +104,7 @@ impl Heard {
         }
         match (self.time_source, time_zone) {
             (TimeSource::Arrival, _) => {}
-            (_, Some(zone)) if matches!(self.preset.name, "tasmota" | "rtl_433") => {
+            (_, Some(zone)) if self.preset.has_local_times() => {
                 lines.push(format!("time = {{ time_zone = {} }}", quoted(zone)));
             }
             (TimeSource::Guessed, _) => {
