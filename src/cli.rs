@@ -28,6 +28,8 @@ use forecastd::{
 use forecastd_core::StationName;
 use forecastd_model::EngineProgram;
 
+use crate::printable::Printable;
+
 /// The name that shells know the program by.
 const PROGRAM: &str = "forecastd";
 
@@ -443,6 +445,11 @@ fn start_log(settings: &LogSettings) {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     // The journal of systemd has its own time stamps.
     let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+<<<<<<< HEAD
+=======
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(Printable::stderr).with_target(false);
+>>>>>>> edges
     match (settings.format, is_journal) {
         (LogFormat::Json, _) => registry.with(lines.json().flatten_event(true)).init(),
         (LogFormat::Text, true) => registry.with(lines.with_ansi(false).without_time()).init(),
