@@ -260,6 +260,7 @@ impl Manifest {
         {
             return Err(ManifestError::History { slots, quantities });
         }
+        self.window.validate_holes().map_err(ManifestError::Window)?;
         if let Some(hours) = self.extremes_h
             && (!(1..=Manifest::MAX_LEAD_H).contains(&hours) || self.quantiles.is_empty())
         {
