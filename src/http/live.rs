@@ -127,15 +127,9 @@ impl Live {
                 );
                 self.tell(station, Kind::Status, status);
             }
-            Publication::Verification { station, model, verified_until, scores, experts, day_ahead } => {
-                let verification = wire::status::encode_verification(
-                    station,
-                    model,
-                    *verified_until,
-                    scores,
-                    experts,
-                    day_ahead.as_ref(),
-                );
+            Publication::Verification { station, model, scores, experts, day_ahead } => {
+                let verification =
+                    wire::status::encode_verification(station, model, scores, experts, day_ahead.as_ref());
                 self.tell(station, Kind::Verification, verification);
             }
         }

@@ -48,12 +48,11 @@ impl Driver {
                 );
                 self.hand_in(message(topic, payload));
             }
-            Publication::Verification { station, model, verified_until, scores, experts, day_ahead } => {
+            Publication::Verification { station, model, scores, experts, day_ahead } => {
                 let topic = topics.verification.topic(station.as_str());
                 let payload = wire::status::encode_verification(
                     &station,
                     &model,
-                    verified_until,
                     &scores,
                     &experts,
                     day_ahead.as_ref(),

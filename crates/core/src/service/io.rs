@@ -179,8 +179,6 @@ pub enum Publication {
         station: StationName,
         /// The main model.
         model: Arc<str>,
-        /// The hour of the newest score.
-        verified_until: Timestamp,
         /// The scores by lead.
         scores: Scores,
         /// How its experts stand, by rising name; empty without experts.

@@ -28,7 +28,7 @@ impl Service {
             published_at: now.uptime,
             active_uptime: now.uptime.as_nanos() as i128,
             verified_hour: i64::MIN,
-            verified_until: None,
+            is_verified: false,
             is_dirty: false,
             is_delivery_dirty: false,
             held: VecDeque::new(),
