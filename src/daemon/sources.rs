@@ -49,6 +49,11 @@ impl Sources {
         Sources { sources, open: HashMap::new() }
     }
 
+    /// Which source a topic is of.
+    pub(super) fn position(&self, topic: &str) -> Option<usize> {
+        self.sources.iter().position(|source| source.has_topic(topic))
+    }
+
     /// Takes a message that arrived at `now`; `None` when its topic is no source's.
     pub(super) fn take(
         &mut self,

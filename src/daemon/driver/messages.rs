@@ -59,8 +59,10 @@ impl Driver {
         let token = self.acknowledgements.arrived(acknowledgement);
         let grid = self.service.model().manifest.window.grid();
         if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
-            if taken.has_no_value {
-                self.telemetry.message_without_value(&topic);
+            if taken.has_no_value
+                && let Some(source) = self.sources.position(&topic)
+            {
+                self.telemetry.message_without_value(source, &topic);
             }
             return self.taken(taken);
         }
