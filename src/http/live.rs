@@ -94,7 +94,7 @@ impl Live {
             Event::ForecastIssued { forecast, .. } => {
                 self.tell(&forecast.station, Kind::Forecast, wire::forecast::encode(forecast, false));
             }
-            Event::Forgotten(station) | Event::SeatGivenUp(station) => {
+            Event::Forgotten(station) | Event::StationGivenUp(station) => {
                 self.tell(station, Kind::Gone, json(&Gone { station: station.as_str() }));
             }
             _ => {}
@@ -110,6 +110,7 @@ impl Live {
             // A fresh one was told when it was issued.
             Publication::Forecast { is_stale: false, .. }
             | Publication::Clear(_)
+            | Publication::GiveUp(_)
             | Publication::Discovery(_)
             | Publication::WithdrawDiscovery(_) => {}
             Publication::Forecast { forecast, is_stale: true } => {

@@ -234,7 +234,7 @@ impl Telemetry {
                 self.drop_series(&station);
                 info!(%station, "station forgotten");
             }
-            Event::SeatGivenUp(station) => {
+            Event::StationGivenUp(station) => {
                 self.drop_series(&station);
                 info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
             }

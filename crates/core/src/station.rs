@@ -289,6 +289,13 @@ impl Station {
         self.delivered = self.delivered.max(self.undelivered.pop_front());
     }
 
+    /// The forecast of an origin that was published does not reach the broker, and is not waited for.
+    pub fn forecast_not_handed_in(&mut self, origin: Timestamp) {
+        if let Some(index) = self.undelivered.iter().position(|own| *own == origin) {
+            self.undelivered.remove(index);
+        }
+    }
+
     /// Puts a reading, with what follows from it, into the history.
     fn insert(&mut self, time: Timestamp, values: Values) -> Inserted {
         let inserted = self.history.insert(time, &values);

@@ -16,6 +16,7 @@ pub(super) struct Undelivered {
     /// The message's number.
     pub(super) number: u64,
     pub(super) station: StationName,
+    pub(super) origin: Timestamp,
     pub(super) message: Message,
 }
 
@@ -43,7 +44,7 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
                     .expires_in(lifetime(&forecast, is_stale, Timestamp::now()));
                 match is_stale {
                     true => drop(self.hand_in(message)),
-                    false => self.deliver(forecast.station, message),
+                    false => self.deliver(forecast.station, forecast.origin, message),
                 }
             }
             Publication::Status { station, state, newest_reading, place, model_distance_km, odd, model } => {
@@ -95,9 +96,20 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
     }
 
     /// Hands a forecast over, and remembers it until the broker has it.
-    pub(super) fn deliver(&mut self, station: StationName, message: Message) {
-        if let Some(number) = self.hand_in(message.clone()) {
-            self.undelivered.push_back(Undelivered { number, station, message });
+            Publication::GiveUp(station) => {
+                self.home_assistant.withdraws(&station);
+                let own = [&topics.forecast, &topics.station_status, &topics.verification];
+                let own = own.map(|template| template.topic(station.as_str()));
+                for topic in own.into_iter().chain(self.home_assistant.topic(&station)) {
+                    self.publisher.give_up(&topic);
+                }
+            }
+    pub(super) fn deliver(&mut self, station: StationName, origin: Timestamp, message: Message) {
+        match self.hand_in(message.clone()) {
+            Some(number) => {
+                self.undelivered.push_back(Undelivered { number, station, origin, message });
+            }
+            None => self.handle(Input::NotHandedIn { station, origin }),
         }
     }
 

@@ -36,8 +36,8 @@ impl Driver {
 
     /// The broker takes publications: what may not have reached it goes first.
     pub(super) fn subscribed(&mut self) {
-        for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
-            self.deliver(station, message);
+        for Undelivered { station, origin, message, .. } in std::mem::take(&mut self.lost) {
+            self.deliver(station, origin, message);
         }
         self.handle(Input::Subscribed);
     }

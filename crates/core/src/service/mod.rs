@@ -219,6 +219,11 @@ impl Service {
                     entry.is_delivery_dirty = true;
                 }
             }
+            Input::NotHandedIn { station, origin } => {
+                if let Some(entry) = self.stations.get_mut(&station) {
+                    entry.station.forecast_not_handed_in(origin);
+                }
+            }
             Input::HomeAssistantStarted => {
                 let stations = self.announcements.again();
                 effects.push(Effect::Emit(Event::HomeAssistantStarted { stations }));

@@ -145,7 +145,8 @@ impl Service {
             let is_idle = self.settings.idle_after.is_some_and(|after| silent_for > after.as_nanos());
             if is_idle && entry.station.in_flight() == 0 && entry.held.is_empty() {
                 self.remove(&name, effects);
-                effects.push(Effect::Emit(Event::SeatGivenUp(name)));
+                effects.push(Effect::Publish(Publication::GiveUp(name.clone())));
+                effects.push(Effect::Emit(Event::StationGivenUp(name)));
                 continue;
             }
             self.sweep.push_back(name.clone());
