@@ -20,7 +20,6 @@ pub(super) struct Undelivered {
     pub(super) message: Message,
 }
 
-impl Driver {
 /// How long a forecast that is published at `now` says anything: until its last hour is over. When that is over already, a stale
 /// one goes at once, and a fresh one, of a record that is played back, stays as long as it is for.
 fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
@@ -33,6 +32,7 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
     }
 }
 
+impl Driver {
     pub(super) fn publish(&mut self, publication: Publication) {
         self.live.publication(&publication);
         let topics = &self.topics;
@@ -79,8 +79,12 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
                 }
             }
             Publication::WithdrawDiscovery(station) => {
-                if let Some(topic) = self.home_assistant.topic_before(&station) {
-                    self.hand_in(Message::clearing(topic));
+                for topic in self.home_assistant.topics_before(&station) {
+                    match self.hand_in(Message::clearing(topic)) {
+                        Some(number) => self.last_withdrawal = Some(number),
+                        // The next start tries again.
+                        None => self.intentions.withdrawn = None,
+                    }
                 }
             }
             Publication::Clear(station) => {
@@ -92,10 +96,6 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
                     self.hand_in(Message::clearing(topic));
                 }
             }
-        }
-    }
-
-    /// Hands a forecast over, and remembers it until the broker has it.
             Publication::GiveUp(station) => {
                 self.home_assistant.withdraws(&station);
                 let own = [&topics.forecast, &topics.station_status, &topics.verification];
@@ -104,6 +104,10 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
                     self.publisher.give_up(&topic);
                 }
             }
+        }
+    }
+
+    /// Hands a forecast over, and remembers it until the broker has it.
     pub(super) fn deliver(&mut self, station: StationName, origin: Timestamp, message: Message) {
         match self.hand_in(message.clone()) {
             Some(number) => {
@@ -120,6 +124,15 @@ fn lifetime(forecast: &Forecast, is_stale: bool, now: Timestamp) -> Duration {
                 self.telemetry.not_published(&error);
                 None
             }
+        }
+    }
+
+    /// Writes that what Home Assistant was told before is taken back, once it is.
+    pub(super) fn look_at_withdrawals(&mut self) {
+        let is_settled = || self.last_withdrawal.is_none_or(|number| self.publisher.settled() > number);
+        if self.intentions.withdrawn.is_some() && !self.service.waits_to_withdraw() && is_settled() {
+            let done = self.intentions.withdrawn.take();
+            self.write_done(done);
         }
     }
 

@@ -26,6 +26,7 @@ impl Driver {
             SessionEvent::News(News::Refused(Refusal::Publication { topic, .. }))
                 if self.home_assistant.is_own(&topic) =>
             {
+                self.intentions.withdrawn = None;
                 self.handle(Input::DiscoveryRefused);
             }
             SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
@@ -40,6 +41,8 @@ impl Driver {
             self.deliver(station, origin, message);
         }
         self.handle(Input::Subscribed);
+        let done = self.intentions.subscribed.take();
+        self.write_done(done);
     }
 
     pub(super) fn message(&mut self, incoming: Incoming) {

@@ -262,6 +262,11 @@ impl Service {
         self.is_subscribed && self.announcements.waits()
     }
 
+    /// Whether what Home Assistant was told of stations by an earlier run is still to be taken back.
+    pub fn waits_to_withdraw(&self) -> bool {
+        self.announcements.waits_to_withdraw()
+    }
+
     /// How many windows are in flight.
     pub fn in_flight(&self) -> usize {
         self.in_flight
