@@ -62,7 +62,7 @@ use experts::StationExperts;
 use forecasts::degrees;
 use in_flight::InFlight;
 pub use in_flight::{Completed, ModelWindow};
-pub use models::Adopted;
+pub(crate) use models::Adopted;
 use models::empty_history;
 use moves::{Elsewhere, Reported};
 pub use moves::{ReportedPlace, Sighting};

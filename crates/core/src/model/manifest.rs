@@ -278,12 +278,6 @@ impl Manifest {
         Ok(())
     }
 
-    /// What the history of one station takes for windows and verification, in bytes.
-    pub fn history_bytes(&self) -> usize {
-        let cells = self.window.history_slots(self.max_lead_h()) * self.window.quantities().len();
-        cells * Manifest::BYTES_PER_CELL
-    }
-
     /// The longest lead, in hours.
     pub fn max_lead_h(&self) -> u32 {
         self.lead_h.last().copied().unwrap_or(0)

@@ -267,7 +267,7 @@ const UNMEASURED: u16 = 0;
 /// Seconds relative to the slot's grid time, as they are kept: rising with the time, and never [`UNMEASURED`].
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a slot reaches at most an hour back and a tenth of one ahead"
+    reason = "a slot reaches at most six hours back and a tenth of them ahead: 21,600 s"
 )]
 fn encode_offset(seconds: i64) -> u16 {
     (seconds - i64::from(i16::MIN)) as u16

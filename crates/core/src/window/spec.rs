@@ -93,7 +93,7 @@ pub enum WindowSpecError {
 
 /// Why there is no window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unready {
+pub(crate) enum Unready {
     /// History is missing.
     Missing(Missing),
     /// The model is for any place, and it is not known where the station stands.
