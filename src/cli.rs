@@ -226,7 +226,7 @@ impl Arguments {
                 }
                 if options.online {
                     let online = evaluate::run_online(&options)?;
-                    write!(stdout(), "{online}")?;
+                    online.write(options.format, &mut stdout().lock())?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 let evaluation = evaluate::run(&options)?;

@@ -114,7 +114,12 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
     ("station_status", "model", "name@hash", "the main model"),
     ("verification", "station", "name", "the station, as in the topic"),
     ("verification", "model", "name@hash", "the main model"),
-    ("verification", "verified_until", "RFC 3339, UTC", "the newest hour that a forecast was scored for"),
+    (
+        "verification",
+        "verified_until",
+        "RFC 3339, UTC",
+        "the newest hour that a forecast was scored for; absent before the first",
+    ),
     (
         "verification",
         "rolling_days",
@@ -256,7 +261,7 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
         days.issued(at(hour), &day_ahead);
     }
     let (name, day_scores) = ("world@01234567", Some(days.scores()));
-    let verification = status::encode_verification(&station, name, at(24), &scores, &experts, day_scores);
+    let verification = status::encode_verification(&station, name, &scores, &experts, day_scores);
     let parse = |text: String| serde_json::from_str(&text).unwrap();
     BTreeMap::from([
         ("forecast", vec![parse(forecast::encode(&forecast, true))]),

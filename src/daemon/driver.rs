@@ -14,7 +14,7 @@ mod messages;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use forecastd_core::{Batch, Effect, Input, Now, Restored, Service};
+use forecastd_core::{Batch, Effect, Entry, Input, Now, Restored, Service};
 use forecastd_journal::Journal;
 use forecastd_mapping::Source;
 use forecastd_model::Inference;
@@ -25,7 +25,9 @@ use tokio::sync::mpsc;
 use super::engines::{Engines, WindowKey};
 use super::folder::Changes;
 use super::home_assistant::HomeAssistant;
+use super::intentions::Intentions;
 use super::loader::Loaded;
+use super::memory::SETTINGS_BATCH;
 use super::recall::Recaller;
 use crate::config::{DiscoveryTopics, Topics};
 use crate::http::{Live, Question};
@@ -81,6 +83,9 @@ pub(super) struct Driver {
     topics: Topics,
     home_assistant: HomeAssistant,
     sources: Vec<Source>,
+    intentions: Intentions,
+    /// The number of the last message that takes back what Home Assistant was told before.
+    last_withdrawal: Option<u64>,
     publisher: Publisher,
     journal: Option<Journal>,
     recaller: Recaller,
@@ -117,6 +122,8 @@ impl Driver {
             topics,
             home_assistant: HomeAssistant::default(),
             sources: Vec::new(),
+            intentions: Intentions::default(),
+            last_withdrawal: None,
             publisher,
             journal,
             recaller,
@@ -141,9 +148,14 @@ impl Driver {
     pub(super) fn tell_home_assistant(
         &mut self,
         topics: Option<DiscoveryTopics>,
-        before: Option<DiscoveryTopics>,
+        before: Vec<DiscoveryTopics>,
     ) {
         self.home_assistant = HomeAssistant::new(topics, before);
+    }
+
+    /// Writes these into the journal when they are done.
+    pub(super) fn intends(&mut self, intentions: Intentions) {
+        self.intentions = intentions;
     }
 
     /// What happens, for those who listen.
@@ -269,6 +281,7 @@ impl Driver {
         if self.service.waits_to_discover() && self.publisher.has_room() {
             self.handle(Input::Discover);
         }
+        self.look_at_withdrawals();
         self.flush();
     }
 
@@ -362,6 +375,13 @@ impl Driver {
         }
         // The vector is used again.
         self.effects = effects;
+    }
+
+    /// Writes what is done. It counts to the batch before it, so that no other is taken for durable.
+    fn write_done(&mut self, done: Option<Entry>) {
+        if let Some((journal, done)) = self.journal.as_ref().zip(done) {
+            journal.write(Batch { id: self.last_batch.unwrap_or(SETTINGS_BATCH), entries: vec![done] });
+        }
     }
 
     fn write(&mut self, batch: Batch) {

@@ -33,7 +33,7 @@ pub(super) struct HomeAssistant {
     /// Where it is told, if it is.
     pub(super) topics: Option<DiscoveryTopics>,
     /// Where it was told before and is not any more.
-    pub(super) before: Option<DiscoveryTopics>,
+    pub(super) before: Vec<DiscoveryTopics>,
     /// What was told last of each station, as a hash: a broker that does not know the option "no local" of MQTT 5 sends it
     /// back.
     told: HashMap<StationName, u64>,
@@ -41,7 +41,7 @@ pub(super) struct HomeAssistant {
 
 impl HomeAssistant {
     /// Tells on these topics; takes back what was told on the topics of before.
-    pub(super) fn new(topics: Option<DiscoveryTopics>, before: Option<DiscoveryTopics>) -> HomeAssistant {
+    pub(super) fn new(topics: Option<DiscoveryTopics>, before: Vec<DiscoveryTopics>) -> HomeAssistant {
         HomeAssistant { topics, before, told: HashMap::new() }
     }
 
@@ -61,8 +61,8 @@ impl HomeAssistant {
     }
 
     /// Where it was told of a station before.
-    pub(super) fn topic_before(&self, station: &StationName) -> Option<String> {
-        self.before.as_ref().map(|topics| topics.config.topic(&discovery::object_id(station)))
+    pub(super) fn topics_before(&self, station: &StationName) -> Vec<String> {
+        self.before.iter().map(|topics| topics.config.topic(&discovery::object_id(station))).collect()
     }
 
     /// Whether it is told of a station on this topic.
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_birth_a_stranger_and_a_removal_are_told_apart() {
         let topics = DiscoveryTopics::new("homeassistant").ok();
-        let mut home_assistant = HomeAssistant::new(topics, None);
+        let mut home_assistant = HomeAssistant::new(topics, Vec::new());
         home_assistant.tells(StationName::new("roof").unwrap(), "{\"own\":1}");
         let listen = |topic: &str, payload: &str| home_assistant.listen(topic, payload.as_bytes());
         assert_eq!(listen("homeassistant/status", "online"), Some(Said::Started));

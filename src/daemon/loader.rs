@@ -277,9 +277,9 @@ fn check_main(
     }
 }
 
-/// An error of a file in one line.
+/// An error of a file with its causes, in one line.
 pub(super) fn chain_with_file(path: &Path, error: &dyn std::error::Error) -> String {
-    format!("{}: {error}", path.display())
+    format!("{}: {}", path.display(), crate::error_chain::chain(error))
 }
 
 /// Waits between two looks at the file; for ever when there are none.

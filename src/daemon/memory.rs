@@ -5,17 +5,18 @@ use forecastd_journal::{Journal, JournalError, Opened, RestoreLimits, RestoreRep
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
 
+use super::intentions::{Intentions, union};
 use super::observers::JournalWatch;
 use crate::config::{Config, HomeAssistantSettings};
 
 /// The random part of the client id that was drawn at the first start.
 const CLIENT_ID: &str = "mqtt.client_id";
-/// The filters that were subscribed to last, one a line.
-const FILTER: &str = "topics.reading";
-/// The prefix under which Home Assistant was told of stations last.
-const DISCOVERY_PREFIX: &str = "home_assistant.prefix";
+/// The filters that are subscribed to at the broker, or may be, one a line.
+const FILTERS: &str = "topics.reading";
+/// The prefixes under which Home Assistant is told of stations, or was and still hears it, one a line.
+const DISCOVERY_PREFIXES: &str = "home_assistant.prefix";
 /// The batch of settings, before those of the service.
-const SETTINGS_BATCH: u64 = 0;
+pub(super) const SETTINGS_BATCH: u64 = 0;
 
 /// What a start reads from the journal.
 pub(super) struct Memory {
@@ -27,8 +28,10 @@ pub(super) struct Memory {
     pub(super) client_id: String,
     /// Filters that were subscribed to before and are not wanted any more.
     pub(super) obsolete: Vec<String>,
-    /// The prefix under which Home Assistant was told of stations before, and is not any more.
-    pub(super) withdrawn_prefix: Option<String>,
+    /// Prefixes under which Home Assistant was told of stations before, and is not any more.
+    pub(super) withdrawn: Vec<String>,
+    /// What is to be written once that is so at the broker.
+    pub(super) intentions: Intentions,
 }
 
 impl Memory {
@@ -62,7 +65,8 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
             restored,
             client_id,
             obsolete: Vec::new(),
-            withdrawn_prefix: None,
+            withdrawn: Vec::new(),
+            intentions: Intentions::default(),
         });
     }
     let mut store = Store::new(&config.journal.path);
@@ -77,19 +81,28 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
         keep(CLIENT_ID, &drawn);
         drawn
     });
+    let lines = |store: &mut Store, key: &str| -> Vec<String> {
+        kept(store, key).unwrap_or_default().lines().map(str::to_owned).collect()
+    };
+    // Until the broker has done it, the journal has both what was wanted before and what is now.
+    let mut change = |store: &mut Store, key: &str, now: Vec<String>| {
+        let before = lines(store, key);
+        if before == now {
+            return (Vec::new(), None);
+        }
+        keep(key, &union(&before, &now));
+        let done = Entry::Setting { key: key.to_owned(), value: now.join("\n") };
+        let gone: Vec<String> = before.into_iter().filter(|own| !now.contains(own)).collect();
+        let done = (!gone.is_empty()).then_some(done);
+        (gone, done)
+    };
     let mut filters = config.filters();
     filters.extend(config.live_filters());
-    let told_before = kept(&mut store, DISCOVERY_PREFIX).unwrap_or_default();
+    let (obsolete, subscribed) = change(&mut store, FILTERS, filters);
     let HomeAssistantSettings { discovery, prefix, .. } = &config.home_assistant;
-    let told_now = if *discovery { prefix.as_str() } else { "" };
-    let withdrawn_prefix = (told_before != told_now).then(|| keep(DISCOVERY_PREFIX, told_now));
-    let withdrawn_prefix = withdrawn_prefix.map(|()| told_before).filter(|prefix| !prefix.is_empty());
-    let before = kept(&mut store, FILTER).unwrap_or_default();
-    if before != filters.join("\n") {
-        keep(FILTER, &filters.join("\n"));
-    }
-    let obsolete = before.lines().filter(|filter| !filters.iter().any(|wanted| wanted == filter));
-    let obsolete = obsolete.map(str::to_owned).collect();
+    let told: Vec<String> = discovery.then(|| prefix.clone()).into_iter().collect();
+    let (withdrawn, is_withdrawn) = change(&mut store, DISCOVERY_PREFIXES, told);
+    let intentions = Intentions { subscribed, withdrawn: is_withdrawn };
     let retention = Retention {
         readings_days: config.journal.keep_days,
         forecasts_days: config.journal.keep_forecasts_days,
@@ -98,7 +111,7 @@ fn read(config: &Config, limits: RestoreLimits, watch: JournalWatch) -> std::io:
     if !entries.is_empty() {
         journal.write(Batch { id: SETTINGS_BATCH, entries });
     }
-    Ok(Memory { journal: Some(journal), restored, client_id, obsolete, withdrawn_prefix })
+    Ok(Memory { journal: Some(journal), restored, client_id, obsolete, withdrawn, intentions })
 }
 
 fn restore_limits(config: &Config, models: &Models) -> RestoreLimits {

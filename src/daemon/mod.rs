@@ -9,6 +9,7 @@
 //! | `loader` | the main model: loading it, and noticing a new file |
 //! | `folder` | the specialists: loading them, and noticing files that come, change and go |
 //! | `memory` | what a start reads from the journal |
+//! | `intentions` | what is under way at the broker, and is written into the journal once it is done |
 //! | `recall` | what the journal is asked for again while the daemon runs |
 //! | `observers` | what the threads tell metrics, health and log |
 //! | `sources` | messages of other programs, and the parts of readings among them |
@@ -17,6 +18,7 @@ mod driver;
 mod engines;
 mod folder;
 mod home_assistant;
+mod intentions;
 mod loader;
 mod memory;
 mod observers;
@@ -185,8 +187,9 @@ pub async fn run(
     let (told, journal_news) = mpsc::unbounded_channel();
     let journal_watch = JournalWatch::new(Arc::clone(&metrics), told);
     let memory = Memory::read(&config, &models, journal_watch).await.map_err(DaemonError::Thread)?;
-    let Memory { journal, restored, client_id, obsolete, withdrawn_prefix } = memory;
-    let told_before = withdrawn_prefix.and_then(|prefix| DiscoveryTopics::new(&prefix).ok());
+    let Memory { journal, restored, client_id, obsolete, withdrawn, intentions } = memory;
+    let told_before: Vec<DiscoveryTopics> =
+        withdrawn.iter().filter_map(|prefix| DiscoveryTopics::new(prefix).ok()).collect();
 
     let mut mqtt = config.mqtt.clone();
     mqtt.client_id = client_id;
@@ -200,7 +203,7 @@ pub async fn run(
     let (publisher, inbox, session) = Session::start(&mqtt, purpose)?;
     metrics.watch_session(session.statistics());
 
-    let settings = service_settings(&config, journal.as_ref(), told_before.is_some());
+    let settings = service_settings(&config, journal.as_ref(), !told_before.is_empty());
     let service = Service::new(settings, models);
     let (found, recalled) = mpsc::unbounded_channel();
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
@@ -208,6 +211,7 @@ pub async fn run(
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
     driver.listen_to(config.sources.clone());
     driver.tell_home_assistant(config.home_assistant.topics(), told_before);
+    driver.intends(intentions);
     let (questions, asked) = http::questions();
     let providers = Providers {
         metrics: Arc::clone(&metrics),

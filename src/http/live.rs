@@ -94,7 +94,7 @@ impl Live {
             Event::ForecastIssued { forecast, .. } => {
                 self.tell(&forecast.station, Kind::Forecast, wire::forecast::encode(forecast, false));
             }
-            Event::Forgotten(station) | Event::SeatGivenUp(station) => {
+            Event::Forgotten(station) | Event::StationGivenUp(station) => {
                 self.tell(station, Kind::Gone, json(&Gone { station: station.as_str() }));
             }
             _ => {}
@@ -110,6 +110,7 @@ impl Live {
             // A fresh one was told when it was issued.
             Publication::Forecast { is_stale: false, .. }
             | Publication::Clear(_)
+            | Publication::GiveUp(_)
             | Publication::Discovery(_)
             | Publication::WithdrawDiscovery(_) => {}
             Publication::Forecast { forecast, is_stale: true } => {
@@ -127,15 +128,9 @@ impl Live {
                 );
                 self.tell(station, Kind::Status, status);
             }
-            Publication::Verification { station, model, verified_until, scores, experts, day_ahead } => {
-                let verification = wire::status::encode_verification(
-                    station,
-                    model,
-                    *verified_until,
-                    scores,
-                    experts,
-                    day_ahead.as_ref(),
-                );
+            Publication::Verification { station, model, scores, experts, day_ahead } => {
+                let verification =
+                    wire::status::encode_verification(station, model, scores, experts, day_ahead.as_ref());
                 self.tell(station, Kind::Verification, verification);
             }
         }

@@ -59,7 +59,8 @@ pub struct Telemetry {
     series_max: usize,
     /// Stations whose unknown keys were looked at.
     explained: HashSet<StationName>,
-    has_said_without_value: bool,
+    /// Sources of which was said that a message held no value of theirs.
+    without_value: HashSet<usize>,
     /// While stations are restored, one line at the end says what one line each would.
     is_restoring: bool,
 }
@@ -80,7 +81,7 @@ impl Telemetry {
             series: HashSet::new(),
             series_max,
             explained: HashSet::new(),
-            has_said_without_value: false,
+            without_value: HashSet::new(),
             is_restoring: false,
         }
     }
@@ -103,11 +104,11 @@ impl Telemetry {
         }
     }
 
-    /// A message on a topic of a source held no value that the source names, as many of other devices do; said once for a
-    /// source, in case it is the source that is wrong.
-    pub fn message_without_value(&mut self, topic: &str) {
+    /// A message on a topic of a source, by its position among the sources, held no value that the source names, as many of
+    /// other devices do; said once for a source, in case it is the source that is wrong.
+    pub fn message_without_value(&mut self, source: usize, topic: &str) {
         self.metrics.message_without_value();
-        if !std::mem::replace(&mut self.has_said_without_value, true) {
+        if self.without_value.insert(source) {
             let topic = topic.chars().take(120).collect::<String>().escape_debug().to_string();
             info!(topic, "message holds no value that its [[source]] names; others like it are counted");
         }
@@ -233,7 +234,7 @@ impl Telemetry {
                 self.drop_series(&station);
                 info!(%station, "station forgotten");
             }
-            Event::SeatGivenUp(station) => {
+            Event::StationGivenUp(station) => {
                 self.drop_series(&station);
                 info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
             }

@@ -11,7 +11,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(15);
 pub struct Health {
     start: Instant,
     /// Milliseconds after `start` of the last sign of life.
-    desk: AtomicU64,
+    driver: AtomicU64,
     worker: AtomicU64,
     is_model_loaded: AtomicBool,
     is_broker_connected: AtomicBool,
@@ -28,7 +28,7 @@ impl Health {
     pub fn new() -> Health {
         Health {
             start: Instant::now(),
-            desk: AtomicU64::new(0),
+            driver: AtomicU64::new(0),
             worker: AtomicU64::new(0),
             is_model_loaded: AtomicBool::new(false),
             is_broker_connected: AtomicBool::new(false),
@@ -48,7 +48,7 @@ impl Health {
 
     /// The task that all readings pass has turned.
     pub fn loop_alive(&self) {
-        self.desk.store(self.now_ms(), Ordering::Relaxed);
+        self.driver.store(self.now_ms(), Ordering::Relaxed);
     }
 
     /// The network's thread has turned.
@@ -125,7 +125,7 @@ impl Health {
             Duration::from_millis(now_ms.saturating_sub(sign.load(Ordering::Relaxed))) > STUCK_AFTER
         };
         let mut stuck = Vec::new();
-        if is_old(&self.desk) {
+        if is_old(&self.driver) {
             stuck.push("the task of readings is stuck");
         }
         if is_old(&self.worker) {
@@ -157,7 +157,7 @@ mod tests {
     fn a_part_without_a_sign_of_life_is_named() {
         let health = Health::new();
         assert!(health.stuck_at(15_000).is_empty());
-        health.desk.store(10_000, Ordering::Relaxed);
+        health.driver.store(10_000, Ordering::Relaxed);
         assert_eq!(health.stuck_at(15_001), ["the network is stuck"]);
         assert_eq!(health.stuck_at(25_001).len(), 2);
     }
@@ -166,7 +166,7 @@ mod tests {
     fn a_journal_that_does_not_answer_is_stuck_and_one_that_owes_nothing_is_not() {
         let health = Health::new();
         health.set_journal_owes(Some(health.start + Duration::from_secs(1)));
-        health.desk.store(60_000, Ordering::Relaxed);
+        health.driver.store(60_000, Ordering::Relaxed);
         health.worker.store(60_000, Ordering::Relaxed);
         assert!(health.stuck_at(16_000).is_empty());
         assert_eq!(health.stuck_at(16_002), ["the journal is stuck"]);

@@ -109,7 +109,8 @@ pub fn encode_status(
 struct Verification<'a> {
     station: &'a str,
     model: &'a str,
-    verified_until: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_until: Option<String>,
     rolling_days: i64,
     leads: Vec<Lead>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -187,7 +188,6 @@ struct Lead {
 pub fn encode_verification(
     station: &StationName,
     model: &str,
-    verified_until: Timestamp,
     scores: &Scores,
     experts: &[Standing],
     day_ahead: Option<&DayScores>,
@@ -196,7 +196,7 @@ pub fn encode_verification(
     let verification = Verification {
         station: station.as_str(),
         model,
-        verified_until: verified_until.to_string(),
+        verified_until: scores.newest().map(|newest| newest.to_string()),
         rolling_days: ROLLING_DAYS,
         leads,
         experts: experts.iter().map(expert).collect(),
@@ -350,8 +350,7 @@ mod tests {
         let station = StationName::new("roof").unwrap();
         let lead = LeadStanding { lead_h: 24, weight: 0.25, mae_c: None };
         let standing = Standing { name: "persistence".to_owned(), is_asleep: false, leads: vec![lead] };
-        let payload =
-            encode_verification(&station, "jena@0", Timestamp::UNIX_EPOCH, &scores, &[standing], None);
+        let payload = encode_verification(&station, "jena@0", &scores, &[standing], None);
         reviewed("payload_verification", &payload);
         assert_eq!(
             payload,
@@ -386,9 +385,7 @@ mod tests {
             days.issued(origin, &day);
         }
         let station = StationName::new("roof").unwrap();
-        let time = Timestamp::UNIX_EPOCH;
-        let payload =
-            encode_verification(&station, "m@0", time, &Scores::default(), &[], Some(days.scores()));
+        let payload = encode_verification(&station, "m@0", &Scores::default(), &[], Some(days.scores()));
         // 2·(0.05·1.5 + 0.1·1 + 0.25·0.5)/7 = 0.0857; 0.25² = 0.0625; (0.5/6)² = 0.0069.
         let extreme = concat!(
             r#"{"mae_c":0.0,"pinball_c":0.086,"own_days_pinball_c":0.0,"coverage":1.0,"#,

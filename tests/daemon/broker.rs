@@ -24,6 +24,31 @@ async fn without_a_broker_the_daemon_waits_says_so_and_connects_when_there_is_on
     assert_eq!(home.forecast("roof", 0).await["temperature_c"], 10.0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_listened_to_any_more_is_given_up_though_the_broker_was_away_at_first() {
+    let mut mosquitto = Mosquitto::start(&Options { persistent: true, ..Options::default() });
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let mut daemon = installation.start().await;
+    daemon.signal("TERM");
+    daemon.ended().await;
+
+    // A start with another topic that never meets the broker.
+    mosquitto.stop();
+    let installation = installation.set("topics.reading", "sensors/{station}/air");
+    let mut daemon = installation.start_alone().await;
+    daemon.answers("/readyz", 503, "the broker is not connected\n").await;
+    daemon.signal("TERM");
+    daemon.ended().await;
+
+    mosquitto.restart();
+    let daemon = installation.start().await;
+    let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
+    home.read("roof", 0, 10.0).await;
+    home.publish("sensors/roof/air", reading(0, 11.0)).await;
+    assert_eq!(home.forecast("roof", 0).await["temperature_c"], 11.0);
+    assert_eq!(daemon.metric("forecastd_readings_received_total"), Some(1.0));
+}
+
 /// A broker that was killed has forgotten its sessions and all that was retained.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_broker_was_killed_everything_stands_there_again() {

@@ -74,6 +74,31 @@ async fn switched_off_nothing_is_announced_and_what_was_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_announced_is_taken_back_though_the_broker_was_away_at_first() {
+    let mut mosquitto = Mosquitto::start(&Options { persistent: true, ..Options::default() });
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let mut daemon = installation.start().await;
+    let mut home = Client::connect(&mosquitto, "home", &["homeassistant/#"]).await;
+    home.read("roof", 0, 10.0).await;
+    home.json(CONFIG, |_| true).await;
+    daemon.signal("TERM");
+    daemon.ended().await;
+
+    mosquitto.stop();
+    let off = installation.set("home_assistant.discovery", false);
+    let mut daemon = off.start_alone().await;
+    daemon.answers("/readyz", 503, "the broker is not connected\n").await;
+    daemon.signal("TERM");
+    daemon.ended().await;
+
+    mosquitto.restart();
+    retained(&mosquitto, "before", CONFIG).await;
+    let mut home = Client::connect(&mosquitto, "home-again", &["homeassistant/#"]).await;
+    let _daemon = off.start().await;
+    assert_eq!(home.text(CONFIG).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_takes_no_discovery_loses_no_forecast_and_is_asked_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("acl");

@@ -64,3 +64,24 @@ async fn a_source_with_a_wide_topic_leaves_forecastds_own_readings_alone() {
     home.read("roof", 0, 5.5).await;
     assert_eq!(home.forecast("roof", 0).await["temperature_c"], 5.5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_a_value_is_said_once_for_each_source() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let home = Client::connect(&mosquitto, "home", &[]).await;
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let daemon = installation.file(SOURCES).start().await;
+    let tyre = r#"{"time":"1577836800","model":"Toyota","id":7,"temperature_C":40.0}"#;
+    for (topic, payload) in [
+        ("tele/roof/SENSOR", r#"{"Time":"2020-01-01T01:00:00"}"#),
+        ("tele/barn/SENSOR", r#"{"Time":"2020-01-01T01:00:00"}"#),
+        ("rtl_433/pi/events", tyre),
+    ] {
+        home.publish(topic, payload).await;
+    }
+    daemon.reaches("forecastd_messages_without_value_total", 3.0).await;
+    for said in ["tele/roof/SENSOR", "rtl_433/pi/events"] {
+        daemon.says(&["message holds no value that its [[source]] names", said]).await;
+    }
+    assert!(!daemon.log().iter().any(|line| line.contains("tele/barn/SENSOR")));
+}

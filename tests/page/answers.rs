@@ -110,6 +110,22 @@ async fn the_past_is_told_beside_what_was_observed_hour_by_hour_and_day_by_day()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_good_a_station_has_been_is_told_as_it_is_on_its_topic_and_up_to_the_hour_that_was_scored() {
+    let mut world = World::start().await;
+    world.fill("roof", 6, |hour| -(hour as f64)).await;
+    // The newest hour may still change: the one before it is the last that is scored.
+    let closed = world.ago(1).to_string();
+    let on_topic = world
+        .home
+        .json("forecast/roof/verification", |found| found["verified_until"] == closed.as_str())
+        .await;
+    assert_eq!(world.json("/api/v1/stations/roof/verification"), on_topic);
+    world.fill("cellar", 0, |_| 1.0).await;
+    let unscored = world.json("/api/v1/stations/cellar/verification");
+    assert_eq!((&unscored["leads"], &unscored["verified_until"]), (&json!([]), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_a_person_would_open_a_spreadsheet_there_is_csv() {
     let world = World::start().await;
     world.fill("roof", 30, |hour| hour as f64).await;

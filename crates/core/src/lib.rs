@@ -34,7 +34,7 @@ pub use forecast::day_scores::{BelowTotals, DayScore, DayScores, DayTotals, Extr
 pub use forecast::day_verification::DayVerification;
 pub use forecast::experts::{
     Advice, Combination, CombinedLead, Distances, Experts, LEVELS, LeadAdvice, LeadStanding, MODEL_PRIOR,
-    QUANTILES, REFERENCES, References, SPECIALIST_PRIOR, Spread, Standing,
+    QUANTILES, REFERENCES, References, Spread, Standing,
 };
 pub use forecast::lead_scores::{LeadScores, LeadTotals, ROLLING_DAYS, Score, Scores};
 pub use forecast::past::{DailyScore, Observations, PastForecast, daily_scores};
@@ -60,8 +60,8 @@ pub use service::{
     StationQuery, StationState, StationView, Token, VerificationView,
 };
 pub use station::{
-    Adopted, Completed, EARLIEST_READING_S, ModelWindow, Next, Observed, Oddity, Readiness, Rejected,
-    ReportedPlace, Setup, Sighting, Station, humanize,
+    Completed, EARLIEST_READING_S, ModelWindow, Next, Observed, Oddity, Readiness, Rejected, ReportedPlace,
+    Setup, Sighting, Station, humanize,
 };
 pub use weather::place::{Place, PlaceError, Places, Precision};
 pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};
@@ -71,7 +71,7 @@ pub use weather::site::{Site, SiteError};
 pub use weather::solar::year_phase;
 pub use weather::thermodynamics;
 pub use weather::units::{Unit, UnitError};
-pub use window::feature::{Feature, FeatureContext, UnknownFeature, Wave};
+pub use window::feature::{Feature, UnknownFeature, Wave};
 pub use window::grid::{Grid, Slot};
 pub use window::history::{History, Inserted};
-pub use window::spec::{Missing, MissingValues, Unready, WindowSpec, WindowSpecError};
+pub use window::spec::{Missing, MissingValues, WindowSpec, WindowSpecError};

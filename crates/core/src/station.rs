@@ -62,7 +62,7 @@ use experts::StationExperts;
 use forecasts::degrees;
 use in_flight::InFlight;
 pub use in_flight::{Completed, ModelWindow};
-pub use models::Adopted;
+pub(crate) use models::Adopted;
 use models::empty_history;
 use moves::{Elsewhere, Reported};
 pub use moves::{ReportedPlace, Sighting};
@@ -300,6 +300,13 @@ impl Station {
     /// The oldest of the forecasts that were published and had not reached the broker has.
     pub fn forecast_delivered(&mut self) {
         self.delivered = self.delivered.max(self.undelivered.pop_front());
+    }
+
+    /// The forecast of an origin that was published does not reach the broker, and is not waited for.
+    pub fn forecast_not_handed_in(&mut self, origin: Timestamp) {
+        if let Some(index) = self.undelivered.iter().position(|own| *own == origin) {
+            self.undelivered.remove(index);
+        }
     }
 
     /// Puts what was measured at `time` into the history, beside what else was measured in that second: the journal holds it as

@@ -7,7 +7,7 @@
 //! - On every connection, what was not acknowledged on the last one goes out again, before all that was queued behind
 //!   it; so does the newest retained message of every topic, those first that the broker has not acknowledged.
 //! - What expires while it waits is not sent; an expired message of a topic is not repeated. A topic whose clearing was
-//!   acknowledged is forgotten.
+//!   acknowledged is forgotten, and so is one that is given up once the broker has acknowledged its newest message.
 //!
 //! So memory is bounded by the capacity, the window, the number of topics, and what is handed in beyond
 //! [`Outbox::has_room`].
@@ -83,6 +83,8 @@ struct Kept {
     acknowledged: Option<u64>,
     /// Whether it waits in `deferred`.
     is_deferred: bool,
+    /// Whether the topic is given up: it is forgotten once the broker has this message.
+    is_given_up: bool,
 }
 
 /// What is settled, and what that is worth to who cares about more than the newest message of each topic. See
@@ -208,7 +210,9 @@ impl Outbox {
             owed: None,
             acknowledged: None,
             is_deferred: false,
+            is_given_up: false,
         });
+        kept.is_given_up = false;
         kept.payload = message.payload.clone();
         kept.deadline = message.deadline;
         kept.sequence = sequence;
@@ -226,6 +230,16 @@ impl Outbox {
         }
         self.next_sequence += 1;
         Offer::Accepted { sequence, replaced }
+    }
+
+    /// Nothing more is published on this topic. Its newest message reaches the broker once, if it has not yet, stays there, and
+    /// is not repeated: the topic takes no room any more.
+    pub(crate) fn give_up(&mut self, topic: &str) {
+        let Some(kept) = self.kept.get_mut(topic) else { return };
+        kept.is_given_up = true;
+        if kept.acknowledged.is_some_and(|acknowledged| acknowledged >= kept.sequence) {
+            self.forget(topic);
+        }
     }
 
     fn enqueue(&mut self, message: Message) -> u64 {
@@ -414,7 +428,7 @@ impl Outbox {
         if let Some(owed) = kept.owed.take_if(|owed| *owed <= sequence) {
             self.unsettled.remove(&owed);
         }
-        if kept.sequence == sequence && message.is_clearing() {
+        if kept.sequence == sequence && (message.is_clearing() || kept.is_given_up) {
             self.forget(&message.topic);
         }
     }
@@ -445,7 +459,7 @@ impl Outbox {
         }
     }
 
-    fn forget(&mut self, topic: &Arc<str>) {
+    fn forget(&mut self, topic: &str) {
         if let Some(kept) = self.kept.remove(topic) {
             self.deferred_count -= usize::from(kept.is_deferred);
             if let Some(owed) = kept.owed {

@@ -59,6 +59,12 @@ impl Publisher {
         self.offer(message).inspect_err(|error| self.count_dropped(error))
     }
 
+    /// Gives a topic up, on which nothing more is published: its newest retained message stays with the broker, but is not sent
+    /// again on later connections, and the topic does not count as kept any more once the broker has that message.
+    pub fn give_up(&self, topic: &str) {
+        self.shared.outbox().give_up(topic);
+    }
+
     /// Waits for room and hands in a message: for those who would rather slow down than skip. Returns its number.
     ///
     /// Safe to cancel: the message is either handed in or not. While the broker is away a retained message does not

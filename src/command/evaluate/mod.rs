@@ -65,7 +65,7 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "FILE")]
     pub onnxruntime_library: Option<PathBuf>,
     /// Walks the record as the daemon walks a station's readings, and shows the experts that each forecast is made of.
-    #[arg(long, conflicts_with_all = ["predictions", "report", "pictures", "forecasts", "verif", "format"])]
+    #[arg(long, conflicts_with_all = ["predictions", "report", "pictures", "forecasts", "verif"])]
     pub online: bool,
     /// A further model beside it, as one of model.folder is; may be given several times.
     #[arg(long, value_name = "FILE", requires = "online")]

@@ -1,22 +1,20 @@
 //! A record walked as the daemon walks a station's readings: every forecast is what its experts say together at the time, and
 //! experts learn from every hour that has come.
 
-use std::fmt;
+mod printed;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
     Completed, Coverage, DecodedLead, ErrorSum, Forecast, Grid, Manifest, Model, ModelWindow, Next, Place,
-    Quantity, REFERENCES, References, Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
+    Quantity, References, Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
 };
 use forecastd_model::{Artefact, Engine, Runtime};
 use forecastd_record::{CsvError, CsvReader, Record, RecordSource};
 use forecastd_report::EvaluateError;
 use jiff::Timestamp;
-
-/// Leads that are printed, hours.
-const SHOWN: [u32; 7] = [1, 3, 6, 9, 12, 18, 24];
 
 /// Hours of a rolling coverage.
 const ROLLING_H: i64 = 30 * 24;
@@ -43,7 +41,7 @@ pub struct Online {
 pub struct OnlineLead {
     /// Hours.
     pub lead_h: u32,
-    /// Of the reference experts, in the order of [`REFERENCES`].
+    /// Of the reference experts, in the order of [`forecastd_core::REFERENCES`].
     pub references: [ErrorSum; 3],
     /// Of each model, as it stands in its file: the main one, then the specialists.
     pub models: Vec<ErrorSum>,
@@ -270,52 +268,6 @@ fn score(one: &Issued, manifests: &[&Manifest], record: &Record, leads: &mut [On
             let is_hit = (f64::from(low_c)..=f64::from(high_c)).contains(&observed);
             lead.hits.push((one.origin, is_hit));
         }
-    }
-}
-
-impl fmt::Display for Online {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<&OnlineLead> = self.leads.iter().filter(|lead| SHOWN.contains(&lead.lead_h)).collect();
-        writeln!(
-            formatter,
-            "{} on {}, walked as a live station: {} forecasts of whole hours, mean absolute errors in °C",
-            self.models.join(", "),
-            self.file,
-            self.forecasts
-        )?;
-        write!(formatter, "{:<24}", "")?;
-        shown.iter().try_for_each(|lead| write!(formatter, "{:>7} h", lead.lead_h))?;
-        writeln!(formatter, "{:>9}", "mean")?;
-        let row = |formatter: &mut fmt::Formatter<'_>, name: &str, of: &dyn Fn(&OnlineLead) -> f64| {
-            write!(formatter, "{name:<24}")?;
-            shown.iter().try_for_each(|lead| write!(formatter, "{:>9.3}", of(lead)))?;
-            let mean = self.leads.iter().map(of).sum::<f64>() / self.leads.len().max(1) as f64;
-            writeln!(formatter, "{mean:>9.3}")
-        };
-        for (index, name) in REFERENCES.into_iter().enumerate() {
-            row(formatter, name, &|lead| lead.references[index].mae())?;
-        }
-        for (index, name) in self.models.iter().enumerate() {
-            row(formatter, &format!("{name} alone"), &|lead| lead.models[index].mae())?;
-        }
-        row(formatter, "combination", &|lead| lead.combination.mae())?;
-        row(formatter, "regret", &OnlineLead::regret_c)?;
-        let percent = |coverage: &Coverage| coverage.share().map_or(f64::NAN, |share| 100.0 * share);
-        row(formatter, "interval holds, %", &|lead| percent(&lead.coverage))?;
-        let rolling =
-            |lead: &OnlineLead| lead.rolling_coverage(self.slots_per_hour).unwrap_or((f64::NAN, f64::NAN));
-        row(formatter, "  over 30 d, lowest, %", &|lead| 100.0 * rolling(lead).0)?;
-        row(formatter, "  over 30 d, highest, %", &|lead| 100.0 * rolling(lead).1)?;
-        row(formatter, "the main model's own, %", &|lead| percent(&lead.model_coverage))?;
-        writeln!(formatter, "weights at the end")?;
-        for standing in &self.standings {
-            let weight = |lead: &OnlineLead| {
-                let own = standing.leads.iter().find(|own| own.lead_h == lead.lead_h);
-                own.map_or(f64::NAN, |own| f64::from(own.weight))
-            };
-            row(formatter, &format!("  {}", standing.name), &weight)?;
-        }
-        Ok(())
     }
 }
 

@@ -27,6 +27,7 @@ impl Driver {
             SessionEvent::News(News::Refused(Refusal::Publication { topic, .. }))
                 if self.home_assistant.is_own(&topic) =>
             {
+                self.intentions.withdrawn = None;
                 self.handle(Input::DiscoveryRefused);
             }
             SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
@@ -37,10 +38,12 @@ impl Driver {
 
     /// The broker takes publications: what may not have reached it goes first.
     pub(super) fn subscribed(&mut self) {
-        for Undelivered { station, message, .. } in std::mem::take(&mut self.lost) {
-            self.deliver(station, message);
+        for Undelivered { station, origin, message, .. } in std::mem::take(&mut self.lost) {
+            self.deliver(station, origin, message);
         }
         self.handle(Input::Subscribed);
+        let done = self.intentions.subscribed.take();
+        self.write_done(done);
     }
 
     pub(super) fn message(&mut self, incoming: Incoming) {
@@ -62,14 +65,16 @@ impl Driver {
         let readings = &self.topics.reading;
         let is_ours = readings.station(&topic).is_some();
         let may_take = |source: &Source| !is_ours || source.filters().contains(&readings.filter());
-        let mut sources = self.sources.iter();
-        if let Some(source) = sources.find(|source| source.has_topic(&topic) && may_take(source)) {
+        let mut sources = self.sources.iter().enumerate();
+        if let Some((index, source)) =
+            sources.find(|(_, source)| source.has_topic(&topic) && may_take(source))
+        {
             let Taken { input, decoded } = sources::take(source, &topic, &payload, token, Timestamp::now());
             if let Some((station, decoded)) = &decoded {
                 self.telemetry.decoded(station, decoded);
             }
             if matches!(input, Input::WithoutValue { .. }) {
-                self.telemetry.message_without_value(&topic);
+                self.telemetry.message_without_value(index, &topic);
             }
             return self.handle(input);
         }

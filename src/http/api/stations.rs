@@ -5,7 +5,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use forecastd_core::{StationName, StationQuery, StationView, VerificationView};
-use jiff::Timestamp;
 
 use super::form::{Form, json, json_text};
 use super::parameters::Parameters;
@@ -79,9 +78,8 @@ pub(super) async fn verification(
     if form == Form::Csv {
         return Ok(form.answer("verification", &(), &api::score_rows(verification.scores.leads())));
     }
-    let until = view.newest_reading.unwrap_or(Timestamp::UNIX_EPOCH);
     let VerificationView { scores, experts, day_ahead } = verification;
-    let text = status::encode_verification(&name, &view.model, until, &scores, &experts, day_ahead.as_ref());
+    let text = status::encode_verification(&name, &view.model, &scores, &experts, day_ahead.as_ref());
     Ok(json_text(text))
 }
 

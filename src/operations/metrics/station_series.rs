@@ -117,22 +117,41 @@ impl Metrics {
         self.series.missing.with_label_values(&[name.as_str()]).set(seconds as f64);
     }
 
-    /// A station's newest forecast, at the leads that have histograms.
+    /// A station's newest forecast, at the leads that have histograms; one that it does not have loses its series.
     pub fn station_forecast(&self, forecast: &Forecast) {
-        for lead in forecast.leads.iter().filter(|lead| HISTOGRAM_LEADS_H.contains(&lead.lead_h)) {
-            let lead_h = lead.lead_h.to_string();
+        for lead_h in HISTOGRAM_LEADS_H {
+            let lead = forecast.at(lead_h);
+            let lead_h = lead_h.to_string();
             let labels = [forecast.station.as_str(), &lead_h];
-            self.series.forecast_temperature.with_label_values(&labels).set(decimal(lead.temperature_c));
-            self.series.forecast_valid.with_label_values(&labels).set(lead.valid_at.as_second() as f64);
-            set_or_remove(&self.series.forecast_low, &labels, lead.interval_c.map(|(low_c, _)| low_c));
-            set_or_remove(&self.series.forecast_high, &labels, lead.interval_c.map(|(_, high_c)| high_c));
+            let valid_s = lead.map(|lead| lead.valid_at.as_second() as f64);
+            let interval_c = lead.and_then(|lead| lead.interval_c);
+            set_or_remove(
+                &self.series.forecast_temperature,
+                &labels,
+                lead.map(|lead| decimal(lead.temperature_c)),
+            );
+            set_or_remove(&self.series.forecast_valid, &labels, valid_s);
+            set_or_remove(&self.series.forecast_low, &labels, interval_c.map(|(low_c, _)| decimal(low_c)));
+            set_or_remove(&self.series.forecast_high, &labels, interval_c.map(|(_, high_c)| decimal(high_c)));
         }
         let station = [forecast.station.as_str()];
         let day = forecast.day_ahead.as_ref();
-        set_or_remove(&self.series.forecast_lowest, &station, day.map(|day| day.lowest.temperature_c));
-        set_or_remove(&self.series.forecast_highest, &station, day.map(|day| day.highest.temperature_c));
+        set_or_remove(
+            &self.series.forecast_lowest,
+            &station,
+            day.map(|day| decimal(day.lowest.temperature_c)),
+        );
+        set_or_remove(
+            &self.series.forecast_highest,
+            &station,
+            day.map(|day| decimal(day.highest.temperature_c)),
+        );
         let frost = day.and_then(|day| day.below.iter().find(|below| below.threshold_c == 0.0));
-        set_or_remove(&self.series.frost_probability, &station, frost.map(|below| below.probability));
+        set_or_remove(
+            &self.series.frost_probability,
+            &station,
+            frost.map(|below| decimal(below.probability)),
+        );
     }
 
     /// A station is in this state.
@@ -149,13 +168,13 @@ impl Metrics {
         let before = lock(&self.series.experts).insert(name.clone(), names.clone()).unwrap_or_default();
         before.difference(&names).for_each(|gone| self.forget_expert(name, gone));
         for expert in experts {
-            for lead in expert.leads.iter().filter(|lead| HISTOGRAM_LEADS_H.contains(&lead.lead_h)) {
-                let lead_h = lead.lead_h.to_string();
+            for lead_h in HISTOGRAM_LEADS_H {
+                let lead = expert.leads.iter().find(|lead| lead.lead_h == lead_h);
+                let lead_h = lead_h.to_string();
                 let labels = [name.as_str(), expert.name.as_str(), lead_h.as_str()];
-                self.series.expert_weight.with_label_values(&labels).set(decimal(lead.weight));
-                if let Some(mae_c) = lead.mae_c {
-                    self.series.expert_error.with_label_values(&labels).set(decimal(mae_c));
-                }
+                set_or_remove(&self.series.expert_weight, &labels, lead.map(|lead| decimal(lead.weight)));
+                let mae_c = lead.and_then(|lead| lead.mae_c);
+                set_or_remove(&self.series.expert_error, &labels, mae_c.map(decimal));
             }
         }
     }
@@ -198,9 +217,9 @@ impl Metrics {
 }
 
 /// Sets a series, or takes it away where the newest forecast does not say it: else the one before would seem to.
-fn set_or_remove(gauges: &GaugeVec, labels: &[&str], value: Option<f32>) {
+fn set_or_remove(gauges: &GaugeVec, labels: &[&str], value: Option<f64>) {
     match value {
-        Some(value) => gauges.with_label_values(labels).set(decimal(value)),
+        Some(value) => gauges.with_label_values(labels).set(value),
         // It may not be there.
         None => drop(gauges.remove_label_values(labels)),
     }

@@ -1,4 +1,4 @@
-use forecastd_core::{Score, Scores, StationName};
+use forecastd_core::{LeadStanding, Score, Scores, Standing, StationName};
 
 use super::*;
 
@@ -107,4 +107,42 @@ fn the_series_of_a_station_go_with_it() {
     assert!(!metrics.encode().contains("forecastd_forecast_lowest_celsius{"));
     metrics.forget_station(&name);
     assert!(!metrics.encode().contains("station=\"roof\""));
+}
+
+#[test]
+fn leads_that_another_model_does_not_have_lose_their_series() {
+    let metrics = Metrics::new();
+    let station = StationName::new("roof").unwrap();
+    let lead = |lead_h| forecastd_core::LeadForecast {
+        lead_h,
+        valid_at: Timestamp::UNIX_EPOCH,
+        temperature_c: 2.0,
+        interval_c: Some((1.5, 3.5)),
+        quantiles_c: None,
+    };
+    let forecast = |leads_h: &[u32]| Forecast {
+        station: station.clone(),
+        issued_at: Timestamp::UNIX_EPOCH,
+        origin: Timestamp::UNIX_EPOCH,
+        temperature_c: 1.0,
+        model: "test@0".to_owned(),
+        source: Source::Model,
+        leads: leads_h.iter().copied().map(lead).collect(),
+        day_ahead: None,
+    };
+    let standing = |leads_h: &[u32]| {
+        let leads = leads_h.iter().map(|&lead_h| LeadStanding { lead_h, weight: 0.5, mae_c: Some(1.0) });
+        Standing { name: "persistence".to_owned(), is_asleep: false, leads: leads.collect() }
+    };
+    let shown = |lead_h: u32| {
+        let (text, label) = (metrics.encode(), format!("lead_h=\"{lead_h}\""));
+        text.lines().filter(|line| line.contains(&label) && line.contains("station=\"roof\"")).count()
+    };
+    metrics.station_forecast(&forecast(&[1, 24]));
+    metrics.station_experts(&station, &[standing(&[1, 24])]);
+    // Temperature, valid time, both ends of the interval; weight and error.
+    assert_eq!((shown(1), shown(24)), (6, 6));
+    metrics.station_forecast(&forecast(&[1]));
+    metrics.station_experts(&station, &[standing(&[1])]);
+    assert_eq!((shown(1), shown(24)), (6, 0));
 }

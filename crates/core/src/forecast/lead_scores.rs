@@ -227,6 +227,12 @@ impl Scores {
         self.by_lead.iter().map(|(lead_h, scores)| (u32::from(*lead_h), scores))
     }
 
+    /// The newest hour that a forecast was scored for; `None` before the first score.
+    pub fn newest(&self) -> Option<Timestamp> {
+        let newest_s = self.by_lead.iter().map(|(_, scores)| scores.newest_s).max()?;
+        Timestamp::from_second(newest_s).ok()
+    }
+
     /// Whether there is no score yet.
     pub fn is_empty(&self) -> bool {
         self.by_lead.is_empty()

@@ -84,17 +84,6 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The same without what the journal does not keep: the quantiles beyond the intervals.
-    #[must_use]
-    pub fn without_quantiles(mut self) -> Forecast {
-        self.leads.iter_mut().for_each(|lead| lead.quantiles_c = None);
-        if let Some(day) = &mut self.day_ahead {
-            day.lowest.quantiles_c = None;
-            day.highest.quantiles_c = None;
-        }
-        self
-    }
-
     /// The forecast for one lead.
     pub fn at(&self, lead_h: u32) -> Option<&LeadForecast> {
         self.leads.iter().find(|lead| lead.lead_h == lead_h)

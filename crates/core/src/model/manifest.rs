@@ -260,6 +260,7 @@ impl Manifest {
         {
             return Err(ManifestError::History { slots, quantities });
         }
+        self.window.validate_holes().map_err(ManifestError::Window)?;
         if let Some(hours) = self.extremes_h
             && (!(1..=Manifest::MAX_LEAD_H).contains(&hours) || self.quantiles.is_empty())
         {
@@ -275,12 +276,6 @@ impl Manifest {
             return Err(ManifestError::Outputs { leads: self.lead_h.len(), quantiles: self.quantiles.len() });
         }
         Ok(())
-    }
-
-    /// What the history of one station takes for windows and verification, in bytes.
-    pub fn history_bytes(&self) -> usize {
-        let cells = self.window.history_slots(self.max_lead_h()) * self.window.quantities().len();
-        cells * Manifest::BYTES_PER_CELL
     }
 
     /// The longest lead, in hours.

@@ -116,6 +116,10 @@ impl Announcements {
         self.announced.contains_key(name)
     }
 
+    pub(super) fn waits_to_withdraw(&self) -> bool {
+        !self.withdrawing.is_empty()
+    }
+
     pub(super) fn waits(&self) -> bool {
         !self.waiting.is_empty() || !self.withdrawing.is_empty()
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::readings::HeldReading;
 use super::{Effect, Now, Publication, StationState};
@@ -29,8 +29,8 @@ pub(super) struct StationEntry {
     pub(super) active_uptime: i128,
     /// The hour of station time for which verification was last published, or is to be with the next flush.
     pub(super) verified_hour: i64,
-    /// Until when the forecasts are verified whose scores are to be published.
-    pub(super) verified_until: Option<Timestamp>,
+    /// Whether its scores are to be published.
+    pub(super) is_verified: bool,
     /// Whether the state of the station is to be written with the next batch.
     pub(super) is_dirty: bool,
     /// Whether only its delivery has changed, which can wait for another reason to write.

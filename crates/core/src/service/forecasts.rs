@@ -111,7 +111,7 @@ impl Service {
         let hour = last.valid_at.as_second().div_euclid(3600);
         if entry.verified_hour != hour {
             entry.verified_hour = hour;
-            if entry.verified_until.replace(last.valid_at).is_none() {
+            if !std::mem::replace(&mut entry.is_verified, true) {
                 self.verified.push(name.clone());
             }
         }
@@ -120,7 +120,7 @@ impl Service {
     pub(super) fn publish_verified(&mut self, effects: &mut Vec<Effect>) {
         for name in std::mem::take(&mut self.verified) {
             let Some(entry) = self.stations.get_mut(&name) else { continue };
-            let Some(verified_until) = entry.verified_until.take() else { continue };
+            entry.is_verified = false;
             let experts = entry.station.expert_standings();
             if !experts.is_empty() {
                 let (station, experts) = (name.clone(), experts.clone());
@@ -129,7 +129,6 @@ impl Service {
             effects.push(Effect::Publish(Publication::Verification {
                 station: name,
                 model: Arc::clone(&self.models.main().id),
-                verified_until,
                 scores: entry.station.scores().clone(),
                 experts,
                 day_ahead: entry.station.day_scores().cloned(),

@@ -118,6 +118,13 @@ pub enum Input {
     Disconnected,
     /// Another forecast of the station has reached the broker, in the order of publication. A stale one does not count.
     Delivered(StationName),
+    /// A forecast could not be handed over for publication, and does not reach the broker.
+    NotHandedIn {
+        /// Whose.
+        station: StationName,
+        /// Its origin.
+        origin: Timestamp,
+    },
     /// Home Assistant has started, and wants to be told of all stations again.
     HomeAssistantStarted,
     /// There is room to tell Home Assistant of some stations that wait for it.
@@ -201,8 +208,6 @@ pub enum Publication {
         station: StationName,
         /// The main model.
         model: Arc<str>,
-        /// The hour of the newest score.
-        verified_until: Timestamp,
         /// The scores by lead.
         scores: Scores,
         /// How its experts stand, by rising name; empty without experts.
@@ -216,6 +221,8 @@ pub enum Publication {
     WithdrawDiscovery(StationName),
     /// All that stands on the station's topics is to be cleared.
     Clear(StationName),
+    /// Nothing more is published for the station: what stands on its topics stays, and need not be kept any longer.
+    GiveUp(StationName),
 }
 
 /// How a station is.
@@ -358,7 +365,7 @@ pub enum Event {
     /// The station was forgotten because somebody asked for it.
     Forgotten(StationName),
     /// The station has been silent for so long that others may be served instead.
-    SeatGivenUp(StationName),
+    StationGivenUp(StationName),
     /// A specialist is in use beside the main model.
     SpecialistJoined {
         /// Its id.

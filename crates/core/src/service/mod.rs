@@ -241,6 +241,11 @@ impl Service {
                     entry.is_delivery_dirty = true;
                 }
             }
+            Input::NotHandedIn { station, origin } => {
+                if let Some(entry) = self.stations.get_mut(&station) {
+                    entry.station.forecast_not_handed_in(origin);
+                }
+            }
             Input::HomeAssistantStarted => {
                 let stations = self.announcements.again();
                 effects.push(Effect::Emit(Event::HomeAssistantStarted { stations }));
@@ -286,6 +291,11 @@ impl Service {
     /// Whether Home Assistant is to be told of stations: with [`Input::Discover`], when there is room.
     pub fn waits_to_discover(&self) -> bool {
         self.is_subscribed && self.announcements.waits()
+    }
+
+    /// Whether what Home Assistant was told of stations by an earlier run is still to be taken back.
+    pub fn waits_to_withdraw(&self) -> bool {
+        self.announcements.waits_to_withdraw()
     }
 
     /// How many windows are in flight.

@@ -28,7 +28,7 @@ impl Service {
             published_at: now.uptime,
             active_uptime: now.uptime.as_nanos() as i128,
             verified_hour: i64::MIN,
-            verified_until: None,
+            is_verified: false,
             is_dirty: false,
             is_delivery_dirty: false,
             future_left_at: None,
@@ -148,7 +148,8 @@ impl Service {
             let is_idle = self.settings.idle_after.is_some_and(|after| silent_for > after.as_nanos());
             if is_idle && entry.station.in_flight() == 0 && entry.held.is_empty() {
                 self.remove(&name, effects);
-                effects.push(Effect::Emit(Event::SeatGivenUp(name)));
+                effects.push(Effect::Publish(Publication::GiveUp(name.clone())));
+                effects.push(Effect::Emit(Event::StationGivenUp(name)));
                 continue;
             }
             self.sweep.push_back(name.clone());

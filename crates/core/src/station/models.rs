@@ -18,7 +18,7 @@ use crate::window::spec::Unready;
 
 /// What other models changed for a station.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Adopted {
+pub(crate) enum Adopted {
     /// Nothing: its models are those of before.
     Nothing,
     /// It uses others.
@@ -49,7 +49,7 @@ impl Station {
     /// Uses other models from now on: a main one and specialists, by rising id. History is kept as far as they want the same.
     ///
     /// Nothing may be in flight.
-    pub fn adopt(&mut self, model: Arc<Model>, specialists: Box<[Arc<Model>]>) -> Adopted {
+    pub(crate) fn adopt(&mut self, model: Arc<Model>, specialists: Box<[Arc<Model>]>) -> Adopted {
         debug_assert!(self.in_flight.is_empty(), "outputs of other models would come");
         let is_other = self.model.id != model.id;
         let ids =

@@ -59,10 +59,8 @@ pub fn potential_temperature_k(temperature_c: f64, pressure_hpa: f64) -> f64 {
     (temperature_c + ZERO_CELSIUS_K) * (1000.0 / pressure_hpa).powf(POISSON_EXPONENT)
 }
 
-/// Adds to `values` every quantity that is absent and follows from those present.
-///
-/// Relative humidity and dew point follow from each other with the temperature; what was measured is never
-/// replaced.
+/// Adds to `values` the quantities of this file that are absent and follow from the temperature, the pressure, and the relative
+/// humidity or else the dew point; without a temperature none does. What was measured is never replaced.
 pub fn derive(values: &mut Values) {
     let Some(temperature) = values.get(Quantity::AirTemperature).map(f64::from) else { return };
     let saturation = saturation_vapor_pressure_hpa(temperature);

@@ -61,7 +61,7 @@ pub enum Feature {
 
 /// What a window's features are computed with, beside the history.
 #[derive(Debug, Clone, Copy)]
-pub struct FeatureContext {
+pub(crate) struct FeatureContext {
     /// Where the station stands.
     pub site: Site,
     /// The newest slot that may be looked at.
@@ -121,7 +121,7 @@ impl Feature {
     }
 
     /// The feature at `slot`, in its unit; NaN when what it needs was not measured.
-    pub fn value(self, history: &History, slot: Slot, context: &FeatureContext) -> f32 {
+    pub(crate) fn value(self, history: &History, slot: Slot, context: &FeatureContext) -> f32 {
         let filled = |slot, quantity| history.filled(slot, quantity, context.end, context.max_hole);
         self.value_of(history.grid(), slot, context, filled)
     }

@@ -74,6 +74,18 @@ pub enum WindowSpecError {
     /// No feature, or too many.
     #[error("{0} features are not between 1 and {max}", max = WindowSpec::MAX_FEATURES)]
     Features(usize),
+    /// To fill the holes of one window could take too long.
+    #[error(
+        "max_hole_s = {max_hole_s} over {samples} samples × {features} features is too long a hole to fill"
+    )]
+    Holes {
+        /// Seconds.
+        max_hole_s: u32,
+        /// Samples.
+        samples: usize,
+        /// Features.
+        features: usize,
+    },
     /// The site is not on earth.
     #[error("site: {0}")]
     Site(SiteError),
@@ -81,7 +93,7 @@ pub enum WindowSpecError {
 
 /// Why there is no window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unready {
+pub(crate) enum Unready {
     /// History is missing.
     Missing(Missing),
     /// The model is for any place, and it is not known where the station stands.
@@ -113,6 +125,8 @@ impl WindowSpec {
     pub const MAX_SAMPLES: usize = 10_000;
     /// The most features a window may have.
     pub const MAX_FEATURES: usize = 256;
+    /// The most slots that are looked at to fill the holes of one window: some 20 ms, in the task that all stations share.
+    const MAX_VISITS: i64 = 20_000_000;
 
     /// Checks that windows can be made this way.
     ///
@@ -138,6 +152,20 @@ impl WindowSpec {
             return Err(WindowSpecError::Features(self.features.len()));
         }
         self.site.map_or(Ok(()), |site| site.validate()).map_err(WindowSpecError::Site)
+    }
+
+    /// Checks that the holes of a window are filled in time.
+    ///
+    /// # Errors
+    /// [`WindowSpecError::Holes`].
+    pub(crate) fn validate_holes(&self) -> Result<(), WindowSpecError> {
+        // Each value, and where a window is refused each slot of it, may lie in a hole that is walked through.
+        let (samples, features) = (self.samples, self.features.len());
+        let values = (samples as i64).max(self.span_slots() + 1).saturating_mul(features as i64);
+        match values.saturating_mul(self.max_hole_slots()) > WindowSpec::MAX_VISITS {
+            true => Err(WindowSpecError::Holes { max_hole_s: self.max_hole_s, samples, features }),
+            false => Ok(()),
+        }
     }
 
     /// The time grid of the history that windows are cut from.

@@ -121,6 +121,29 @@ fn a_forecast_that_was_owed_from_before_a_long_stop_is_marked_when_it_comes() {
 }
 
 #[test]
+fn a_forecast_that_cannot_be_handed_in_is_not_mistaken_for_one_that_was_delivered() {
+    let mut world = ready_world();
+    world.reading("roof", 6 * HOUR, 1.0);
+    let station = name("roof");
+    for second in [6 * HOUR + 600, 6 * HOUR + 1200] {
+        world.pass(600);
+        let (time, values) = (at(second), weather(second as f32 / 10_000.0));
+        world.broker.push_back(Message { station: station.clone(), time, values });
+        world.deliver();
+        world.answer();
+    }
+    // The first is refused by the outbox, the second is delivered.
+    world.outbox.clear();
+    world.input(Input::NotHandedIn { station: station.clone(), origin: at(6 * HOUR + 600) });
+    world.input(Input::Delivered(station));
+    world.flush_all();
+    world.kill();
+    world.subscribe();
+    let again = world.outbox.iter().filter(|own| matches!(own, Publication::Forecast { .. }));
+    assert_eq!(again.count(), 0, "what was delivered is not published again");
+}
+
+#[test]
 fn no_message_since_the_subscription_is_said_once_and_taken_back() {
     let mut world = World::new();
     for _ in 0..20 {
@@ -160,6 +183,9 @@ fn refused_readings_take_no_seat_and_silent_stations_give_theirs_up() {
     world.pass(31 * 24 * HOUR);
     world.tick();
     assert_eq!(world.service.stations(), 0);
+    // Nothing more is said of them, so that nothing of theirs need be kept to be said again.
+    let given_up = |publication: &&Publication| matches!(publication, Publication::GiveUp(_));
+    assert_eq!(world.outbox.iter().filter(given_up).count(), 10);
     let time = world.now.wall;
     world.send("late", time, weather(5.0));
     assert_eq!(world.service.stations(), 1);

@@ -287,6 +287,43 @@ fn a_cleared_topic_is_forgotten_once_the_broker_knows_and_not_before() {
 }
 
 #[test]
+fn a_topic_that_is_given_up_is_forgotten_once_the_broker_has_its_newest_message_and_not_before() {
+    let mut outbox = Outbox::new(9, 2);
+    accepted(&mut outbox, "owed", "1", true);
+    accepted(&mut outbox, "lost", "1", true);
+    outbox.give_up("owed");
+    outbox.give_up("lost");
+    outbox.give_up("unknown");
+    connect(&mut outbox, 9);
+    assert_eq!(take_all(&mut outbox), ["owed=1", "lost=1"]);
+    outbox.settle(0);
+    // The one that the broker may not have is sent again, and alone.
+    assert_eq!(outbox.disconnect(false), None);
+    connect(&mut outbox, 9);
+    assert_eq!(take_all(&mut outbox), ["lost=1"]);
+    outbox.settle(0);
+    assert_eq!((outbox.settled(), outbox.kept.len()), (2, 0));
+    // There is room for others, and one that comes back is kept.
+    for topic in ["a", "b"] {
+        accepted(&mut outbox, topic, "1", true);
+    }
+    assert_eq!(take_all(&mut outbox), ["a=1", "b=1"]);
+    outbox.settle(1);
+    outbox.settle(2);
+    outbox.give_up("a");
+    outbox.give_up("b");
+    accepted(&mut outbox, "b", "2", true);
+    assert_eq!(outbox.disconnect(false), None);
+    connect(&mut outbox, 9);
+    assert_eq!(take_all(&mut outbox), ["b=2"]);
+    outbox.settle(0);
+    assert!(outbox.is_idle());
+    assert_eq!(outbox.disconnect(false), None);
+    connect(&mut outbox, 9);
+    assert_eq!(take_all(&mut outbox), ["b=2"]);
+}
+
+#[test]
 fn the_age_of_the_oldest_message_in_flight_is_known() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);

@@ -6,7 +6,7 @@ pub const MODEL_PRIOR: f32 = 20.0;
 
 /// The prior weight of a model that joins beside the main one: as much as the reference experts together. Until its first
 /// hours have come it has no more say than this, however good its file says it is.
-pub const SPECIALIST_PRIOR: f32 = 5.0;
+pub(crate) const SPECIALIST_PRIOR: f32 = 5.0;
 
 /// The probabilities of the central intervals, from the inner to the outer.
 pub const LEVELS: [f32; 3] = [0.5, 0.8, 0.9];

@@ -26,7 +26,8 @@ mod reference;
 mod station_experts;
 mod tracker;
 
-pub use advice::{Advice, Distances, LEVELS, LeadAdvice, MODEL_PRIOR, QUANTILES, SPECIALIST_PRIOR, Spread};
+pub(crate) use advice::SPECIALIST_PRIOR;
+pub use advice::{Advice, Distances, LEVELS, LeadAdvice, MODEL_PRIOR, QUANTILES, Spread};
 pub use combination::{Combination, CombinedLead};
 pub use record::{LeadStanding, Standing};
 pub use reference::{REFERENCES, References};

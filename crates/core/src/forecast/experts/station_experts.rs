@@ -209,15 +209,18 @@ impl Experts {
         self.records.retain(|record| {
             record.heard_h >= hour.saturating_sub(FORGOTTEN_AFTER_H) || pending.knows(record.number)
         });
-        let numbers: Vec<Option<u8>> =
-            combination.members.iter().map(|member| self.seat(member, &combination.members, hour)).collect();
+        let numbers: Vec<Option<u8>> = combination
+            .members
+            .iter()
+            .map(|member| self.number_of(member, &combination.members, hour))
+            .collect();
         self.pending.keep(&combination.issue(&numbers));
         true
     }
 
     /// The number of an expert that has just spoken, together with `all` of them; `None` where there are too many. Where there
     /// is no free one, the expert is forgotten that has been asleep for the longest and that nothing waits for.
-    fn seat(&mut self, member: &Member, all: &[Member], hour: i64) -> Option<u8> {
+    fn number_of(&mut self, member: &Member, all: &[Member], hour: i64) -> Option<u8> {
         let found = self.records.binary_search_by(|record| record.name.as_str().cmp(&member.name));
         let index = match found {
             Ok(index) => index,
@@ -233,7 +236,7 @@ impl Experts {
                     let number =
                         self.records.iter().filter(sleeps).min_by_key(|record| record.heard_h)?.number;
                     self.records.retain(|record| record.number != number);
-                    return self.seat(member, all, hour);
+                    return self.number_of(member, all, hour);
                 };
                 self.records.insert(index, Record::new(&member.name, number, self.lead_h.len()));
                 index
