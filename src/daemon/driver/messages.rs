@@ -64,7 +64,8 @@ impl Driver {
         let may_take = |source: &Source| !is_ours || source.filters().contains(&readings.filter());
         let mut sources = self.sources.iter();
         if let Some(source) = sources.find(|source| source.has_topic(&topic) && may_take(source)) {
-            let Taken { input, decoded } = sources::take(source, &topic, &payload, token, Timestamp::now());
+            let Taken { input, decoded } =
+                sources::take(source, &topic, &payload, retain, token, Timestamp::now());
             if let Some((station, decoded)) = &decoded {
                 self.telemetry.decoded(station, decoded);
             }
