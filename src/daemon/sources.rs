@@ -1,6 +1,6 @@
 //! Messages of other programs: what the service is told of them.
 
-use forecastd_core::{Input, StationName, Token};
+use forecastd_core::{Input, Quantity, StationName, Token};
 use forecastd_mapping::Source;
 use jiff::Timestamp;
 
@@ -34,7 +34,15 @@ pub(super) fn take(
     };
     let (name, time, values, site) = (station.clone(), decoded.time, decoded.values, decoded.site);
     let input = match source.merges() {
-        true => Input::Part { station: name, time, values, site, token },
+        true => {
+            let reduced_pressure = decoded.reduced_pressure;
+            let mut values = values;
+            if reduced_pressure.is_some() {
+                // It is brought to the station with what the whole slot knows of the air there.
+                values.remove(Quantity::AirPressure);
+            }
+            Input::Part { station: name, time, values, reduced_pressure, site, token }
+        }
         false => Input::Reading { station: name, time, values, site, token },
     };
     Taken { input, decoded: Some((station, decoded)) }

@@ -99,8 +99,8 @@ pub fn decode_source(
     // Metrics and log know values by the keys of the canonical reading.
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
     let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
-    let (time, values, site) = (decoded.time, decoded.values, decoded.site);
-    let decoded = Decoded { time, values, site, unreadable, unknown: Vec::new() };
+    let forecastd_mapping::Decoded { time, values, reduced_pressure, site, .. } = decoded;
+    let decoded = Decoded { time, values, reduced_pressure, site, unreadable, unknown: Vec::new() };
     Ok(Some((station, decoded)))
 }
 
