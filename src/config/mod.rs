@@ -240,9 +240,17 @@ impl Config {
 
     /// The topic filters that the daemon subscribes to: of readings, and of every source.
     pub fn filters(&self) -> Vec<String> {
-        let mut filters = vec![self.topics.reading.filter()];
+        let mut filters = self.source_filters();
+        filters.insert(0, self.topics.reading.filter());
+        filters
+    }
+
+    /// The topic filters of the sources, but for one that is that of readings.
+    pub fn source_filters(&self) -> Vec<String> {
+        let readings = self.topics.reading.filter();
+        let mut filters = Vec::new();
         for filter in self.sources.iter().flat_map(Source::filters) {
-            if !filters.contains(&filter) {
+            if filter != readings && !filters.contains(&filter) {
                 filters.push(filter);
             }
         }

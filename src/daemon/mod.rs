@@ -195,7 +195,9 @@ pub async fn run(
     mqtt.client_id = client_id;
     let purpose = Purpose {
         status: Some(Status::new(config.topics.status.topic(""))),
-        subscriptions: config.filters(),
+        subscriptions: vec![config.topics.reading.filter()],
+        // What they retain may be of any time: most of their messages do not say when they were measured.
+        of_others: config.source_filters(),
         live: config.live_filters(),
         obsolete,
         retained_topics: TOPICS_OF_STATION * config.stations.max + 1,

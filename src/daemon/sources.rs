@@ -1,6 +1,6 @@
 //! Messages of other programs: what the service is told of them.
 
-use forecastd_core::{Input, StationName, Token};
+use forecastd_core::{Input, Quantity, StationName, Token};
 use forecastd_mapping::Source;
 use jiff::Timestamp;
 
@@ -16,9 +16,16 @@ pub(super) struct Taken {
     pub(super) decoded: Option<(StationName, Decoded)>,
 }
 
-/// What a message that arrived at `now` is to the source whose topic it is on.
-pub(super) fn take(source: &Source, topic: &str, payload: &[u8], token: Token, now: Timestamp) -> Taken {
-    let (station, decoded) = match decode_source(source, topic, payload, now) {
+/// What a message that arrived at `now` is to the source whose topic it is on; a `retained` one may be of any time.
+pub(super) fn take(
+    source: &Source,
+    topic: &str,
+    payload: &[u8],
+    retained: bool,
+    token: Token,
+    now: Timestamp,
+) -> Taken {
+    let (station, decoded) = match decode_source(source, topic, payload, retained, now) {
         Ok(Some(taken)) => taken,
         Ok(None) => return Taken { input: Input::WithoutValue { token }, decoded: None },
         Err(NotTaken { station, reason, detail }) => {
@@ -27,7 +34,15 @@ pub(super) fn take(source: &Source, topic: &str, payload: &[u8], token: Token, n
     };
     let (name, time, values, site) = (station.clone(), decoded.time, decoded.values, decoded.site);
     let input = match source.merges() {
-        true => Input::Part { station: name, time, values, site, token },
+        true => {
+            let reduced_pressure = decoded.reduced_pressure;
+            let mut values = values;
+            if reduced_pressure.is_some() {
+                // It is brought to the station with what the whole slot knows of the air there.
+                values.remove(Quantity::AirPressure);
+            }
+            Input::Part { station: name, time, values, reduced_pressure, site, token }
+        }
         false => Input::Reading { station: name, time, values, site, token },
     };
     Taken { input, decoded: Some((station, decoded)) }
@@ -41,7 +56,7 @@ mod tests {
         let text = format!("[[source]]\npreset = \"esphome\"\nmerge = {merge}\n");
         let source = Source::read_all(&text).unwrap().remove(0);
         let now = "2026-11-25T13:01:00Z".parse().unwrap();
-        super::take(&source, name, value.as_bytes(), 1, now)
+        super::take(&source, name, value.as_bytes(), false, 1, now)
     }
 
     #[test]

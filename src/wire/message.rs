@@ -1,7 +1,7 @@
 //! What arrives on the topic of readings: a reading, or the wish that a station be forgotten.
 
 use forecastd_core::{Quantity, StationName};
-use forecastd_mapping::{DecodeError, Message, Source};
+use forecastd_mapping::{DecodeError, Message, Source, TimeSource};
 use jiff::Timestamp;
 
 use super::reading::{self, Decoded};
@@ -59,7 +59,8 @@ pub fn decode(
 }
 
 /// Takes a message of another program apart, by the source whose topic it is on; `None` where it is none that the source is
-/// there for: a battery, another sensor.
+/// there for: a battery, another sensor. One that the broker has `retained`, if it sends such, must say its time: else it would
+/// be of the time at which it arrives again, however old it is.
 ///
 /// # Errors
 /// [`NotTaken`] when it should be a reading and is none.
@@ -67,6 +68,7 @@ pub fn decode_source(
     source: &Source,
     topic: &str,
     payload: &[u8],
+    retained: bool,
     arrival: Timestamp,
 ) -> Result<Option<(StationName, Decoded)>, NotTaken> {
     let shown = || topic.chars().take(120).collect::<String>().escape_debug().to_string();
@@ -85,6 +87,10 @@ pub fn decode_source(
             return Err(NotTaken { station: None, reason, detail: format!("{}: {error}", shown()) });
         }
     };
+    if retained && decoded.time_source == TimeSource::Arrival {
+        let detail = format!("{}: retained before, and does not say when it was measured", shown());
+        return Err(NotTaken { station: None, reason: "retained", detail });
+    }
     let name = decoded.station.as_deref().unwrap_or_default();
     let station = StationName::new(name).map_err(|error| {
         let detail = format!("{}: {error}", shown());
@@ -93,8 +99,8 @@ pub fn decode_source(
     // Metrics and log know values by the keys of the canonical reading.
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
     let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
-    let (time, values, site) = (decoded.time, decoded.values, decoded.site);
-    let decoded = Decoded { time, values, site, unreadable, unknown: Vec::new() };
+    let forecastd_mapping::Decoded { time, values, reduced_pressure, site, .. } = decoded;
+    let decoded = Decoded { time, values, reduced_pressure, site, unreadable, unknown: Vec::new() };
     Ok(Some((station, decoded)))
 }
 
@@ -107,7 +113,8 @@ mod tests {
         let sources = "[[source]]\npreset = \"tasmota\"\ntime = { time_zone = \"UTC\" }\n";
         let source = Source::read_all(sources).unwrap().remove(0);
         let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
-        let decode = |topic: &str, payload: &str| decode_source(&source, topic, payload.as_bytes(), arrival);
+        let decode =
+            |topic: &str, payload: &str| decode_source(&source, topic, payload.as_bytes(), false, arrival);
         let reading =
             r#"{"Time":"2026-11-25T13:08:41","BME280":{"Temperature":7.2,"Humidity":"wet"},"TempUnit":"C"}"#;
         let (station, decoded) = decode("tele/roof/SENSOR", reading).unwrap().unwrap();
@@ -126,6 +133,24 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_was_retained_must_say_its_time() {
+        let source = "[[source]]\ntopic = \"{station}\"\ntime = { at = \"/time\" }\n\
+                      [[source.value]]\nat = \"/t\"\nquantity = \"air_temperature\"\n";
+        let source = Source::read_all(source).unwrap().remove(0);
+        let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
+        let decode = |payload: &str, retained| {
+            decode_source(&source, "roof", payload.as_bytes(), retained, arrival)
+                .map(|taken| taken.map(|(_, decoded)| decoded.time))
+                .map_err(|error| error.reason)
+        };
+        assert_eq!(decode(r#"{"t":7}"#, false), Ok(Some(arrival)));
+        assert_eq!(decode(r#"{"t":7}"#, true), Err("retained"));
+        let said = "2026-11-25T08:00:00Z";
+        let payload = format!(r#"{{"t":7,"time":"{said}"}}"#);
+        assert_eq!(decode(&payload, true), Ok(Some(said.parse().unwrap())));
+    }
+
+    #[test]
     fn a_source_says_where_its_station_stands_or_why_that_cannot_be() {
         let source = "[[source]]\ntopic = \"buoys/{station}\"\nsite = { latitude_deg = 1.5, longitude_deg = 2.5 }\n\
                       place = { latitude = \"/at/1\", longitude = \"/at/0\", elevation = \"/at/2\" }\n\
@@ -134,7 +159,7 @@ mod tests {
         let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
         let decode = |payload: &str| {
             let (_, decoded) =
-                decode_source(&source, "buoys/a", payload.as_bytes(), arrival).unwrap().unwrap();
+                decode_source(&source, "buoys/a", payload.as_bytes(), false, arrival).unwrap().unwrap();
             let place = decoded.site.map(|site| (site.latitude_deg, site.longitude_deg, site.elevation_m));
             (place, decoded.unreadable.len())
         };

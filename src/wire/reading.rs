@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde_json::Value;
 
-use forecastd_core::{Quantity, Site, Values, to_single};
+use forecastd_core::{Quantity, ReducedPressure, Site, Values, to_single};
 use forecastd_mapping::{parse_json, since_epoch, since_epoch_with_fraction};
 
 use super::near_key::nearest_key;
@@ -29,6 +29,8 @@ pub struct Decoded {
     pub time: Timestamp,
     /// What was measured, in canonical units; never empty.
     pub values: Values,
+    /// The pressure as the message tells it, where that of `values` was brought to the station from it.
+    pub reduced_pressure: Option<ReducedPressure>,
     /// Where it was measured, if `latitude_deg` and `longitude_deg` are there, and `elevation_m` perhaps.
     pub site: Option<Site>,
     /// Keys of ours whose value cannot be read, with what stands there.
@@ -166,7 +168,7 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
     }
     if !values.is_empty() {
         let site = site(&position, &mut unreadable);
-        return Ok(Decoded { time, values, site, unreadable, unknown });
+        return Ok(Decoded { time, values, reduced_pressure: None, site, unreadable, unknown });
     }
     match unreadable.into_iter().next() {
         Some((key, found)) => Err(PayloadError::BadValue { key, found }),

@@ -85,3 +85,16 @@ async fn a_message_without_a_value_is_said_once_for_each_source() {
     }
     assert!(!daemon.log().iter().any(|line| line.contains("tele/barn/SENSOR")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_value_of_a_sensor_that_is_long_dead_is_no_reading_of_now() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let home = Client::connect(&mosquitto, "home", &[]).await;
+    home.publish_retained("roof/sensor/temperature/state", "7.0").await;
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let daemon = installation.file("[[source]]\npreset = \"esphome\"\nmerge = false\n").start().await;
+    home.publish("shed/sensor/temperature/state", "8.0").await;
+    daemon.says(&["station=shed"]).await;
+    daemon.receives(1).await;
+    assert!(!daemon.log().iter().any(|line| line.contains("station=roof")), "{:#?}", daemon.log());
+}

@@ -64,7 +64,9 @@ pub use station::{
     Setup, Sighting, Station, humanize,
 };
 pub use weather::place::{Place, PlaceError, Places, Precision};
-pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};
+pub use weather::pressure::{
+    ReducedPressure, Reduction, pressure_from_altimeter_setting_hpa, station_pressure_hpa,
+};
 pub use weather::quantity::{Quantity, UnknownQuantity, Values};
 pub use weather::reading::{Reading, StationName, StationNameError};
 pub use weather::site::{Site, SiteError};

@@ -16,7 +16,7 @@ use forecastd_mapping::{Description, Measured, TableRule, UnitRule, is_missing, 
 use forecastd_record::{About, Readings};
 use jiff::Timestamp;
 
-use crate::partials::{Partials, PressureKind};
+use crate::partials::Partials;
 use crate::sqlite::{Database, PAGE};
 use crate::{History, ImportError, Progress};
 
@@ -126,18 +126,14 @@ pub(crate) fn read(
         return Err(ImportError::NoEntity { found: candidates(&database)? });
     }
     check_entities(entities)?;
-    let pressure = match entities.iter().find(|entity| entity.measured.quantity() == Quantity::AirPressure) {
-        Some(Entity { measured: Measured::PressureAtSeaLevel, .. }) => PressureKind::SeaLevel,
-        Some(Entity { measured: Measured::AltimeterSetting, .. }) => PressureKind::Altimeter,
-        _ => PressureKind::Station,
-    };
-    if pressure != PressureKind::Station && elevation_m.is_none() {
+    let is_reduced = entities.iter().any(|entity| entity.measured.reduction().is_some());
+    if is_reduced && elevation_m.is_none() {
         return Err(ImportError::Mapping(
             "a pressure at sea level needs the station's height: elevation_m of [site] or [station.NAME]"
                 .to_owned(),
         ));
     }
-    let mut found = Found { partials: Partials::new(pressure), ..Found::default() };
+    let mut found = Found::default();
     let all = entities.len() as f64;
     for (index, entity) in entities.iter().enumerate() {
         let mut tell = |share: f64| progress.reading((index as f64 + share) / all);
@@ -341,7 +337,8 @@ impl Found {
         let canonical = entity.measured.to_canonical(Some(unit), value);
         let canonical = canonical
             .map_err(|error| ImportError::Unit { entity: entity.id.clone(), message: error.to_string() })?;
-        self.partials.add(second, entity.measured, canonical);
+        let measured = entity.measured;
+        self.partials.add(second, measured.quantity(), measured.reduction(), canonical);
         Ok(())
     }
 }

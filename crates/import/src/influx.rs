@@ -217,10 +217,13 @@ impl Points {
             self.found.empty += 1;
             return self.note_fields(point);
         }
+        let second = row.time.as_second();
         for (quantity, value) in row.values.iter() {
             self.note_series(point, quantity);
-            let measured = forecastd_mapping::Measured::Quantity(quantity);
-            self.found.partials.add(row.time.as_second(), measured, value);
+            match row.reduced_pressure.filter(|_| quantity == Quantity::AirPressure) {
+                Some(told) => self.found.partials.add(second, quantity, Some(told.reduction), told.hpa),
+                None => self.found.partials.add(second, quantity, None, value),
+            }
         }
     }
 

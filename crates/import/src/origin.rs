@@ -6,7 +6,7 @@ use forecastd_mapping::Description;
 use forecastd_record::{Readings, RecordSource, Row};
 use jiff::Timestamp;
 
-use forecastd_core::{Grid, OpenSlot};
+use forecastd_core::{Grid, OpenSlot, ReducedPressure, Values};
 
 use crate::home_assistant::{self, Entity};
 use crate::{ImportError, influx, weewx};
@@ -105,21 +105,25 @@ pub fn read(
             readings.rows.retain(|(_, values)| !values.is_empty());
             let empty = (before - readings.rows.len()) as u64;
             if source.mapping.as_ref().is_some_and(|mapping| mapping.mapping().merges()) {
-                readings.rows = merged(readings.rows, grid);
+                let parts = readings.rows.into_iter().map(|(time, values)| (time, values, None));
+                readings.rows = merged(parts, grid);
             }
             Ok(History { readings, rows, empty })
         }
     }
 }
 
-/// Merges sorted readings into one for each slot.
-pub(crate) fn merged(rows: Vec<Row>, grid: Grid) -> Vec<Row> {
+/// A part of a reading: when, what was measured, and the pressure where it is told as another than that at the station.
+pub(crate) type Part = (Timestamp, Values, Option<ReducedPressure>);
+
+/// Merges sorted parts into one reading for each slot.
+pub(crate) fn merged(parts: impl IntoIterator<Item = Part>, grid: Grid) -> Vec<Row> {
     let mut open: Option<OpenSlot> = None;
     let mut all = Vec::new();
-    for (time, values) in rows {
+    for (time, values, reduced_pressure) in parts {
         let ended = open.take_if(|open| open.place(time).is_gt());
         all.extend(ended.map(|slot| slot.reading()));
-        open.get_or_insert_with(|| OpenSlot::new(grid, time)).add(time, &values);
+        open.get_or_insert_with(|| OpenSlot::new(grid, time)).add(time, &values, reduced_pressure);
     }
     all.extend(open.map(|slot| slot.reading()));
     all

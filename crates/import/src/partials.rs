@@ -1,41 +1,21 @@
 //! Values that come one by one, each at its own time, merged into readings of the slots of a time grid.
 
-use forecastd_core::{
-    Grid, Quantity, Values, pressure_from_altimeter_setting_hpa, station_pressure_hpa, thermodynamics,
-};
-use forecastd_mapping::Measured;
+use forecastd_core::{Grid, Quantity, ReducedPressure, Reduction, Values};
 use forecastd_record::Row;
 use jiff::Timestamp;
 
-use crate::origin::merged;
-
-/// How a pressure is to be brought to the station.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum PressureKind {
-    /// It is that at the station.
-    #[default]
-    Station,
-    /// It is reduced to sea level.
-    SeaLevel,
-    /// It is an altimeter setting.
-    Altimeter,
-}
+use crate::origin::{Part, merged};
 
 /// Values that have come, in any order. A few bytes each, as there may be many millions.
 #[derive(Debug, Default)]
 pub(crate) struct Partials {
-    values: Vec<(i64, f32, Quantity)>,
-    pressure: PressureKind,
+    values: Vec<(i64, f32, Quantity, Option<Reduction>)>,
 }
 
 impl Partials {
-    /// None yet, with pressures of this kind.
-    pub(crate) fn new(pressure: PressureKind) -> Partials {
-        Partials { values: Vec::new(), pressure }
-    }
-
-    pub(crate) fn add(&mut self, second: i64, measured: Measured, value: f32) {
-        self.values.push((second, value, measured.quantity()));
+    /// Adds a value; a pressure that is not the one at the station with how it is told.
+    pub(crate) fn add(&mut self, second: i64, quantity: Quantity, reduction: Option<Reduction>, value: f32) {
+        self.values.push((second, value, quantity, reduction));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -46,37 +26,26 @@ impl Partials {
     /// pressure becomes that at the station; where its height is not known it is left out.
     pub(crate) fn merge(mut self, grid: Grid, elevation_m: Option<f64>) -> Vec<Row> {
         self.values.sort_by_key(|(second, ..)| *second);
-        let mut rows: Vec<Row> = Vec::new();
-        for (second, value, quantity) in self.values {
+        let mut parts: Vec<Part> = Vec::new();
+        for (second, value, quantity, reduction) in self.values {
             let Ok(time) = Timestamp::from_second(second) else { continue };
-            match rows.last_mut().filter(|(last, values)| *last == time && values.get(quantity).is_none()) {
-                Some((_, values)) => values.set(quantity, value),
-                None => {
-                    let mut values = Values::NONE;
-                    values.set(quantity, value);
-                    rows.push((time, values));
+            let mut values = Values::NONE;
+            let mut told = None;
+            match (reduction, elevation_m) {
+                (None, _) => values.set(quantity, value),
+                (Some(reduction), Some(elevation_m)) => {
+                    told = Some(ReducedPressure { hpa: value, reduction, elevation_m });
                 }
+                (Some(_), None) => continue,
+            }
+            match parts.last_mut().filter(|(last, ..)| *last == time) {
+                Some((_, _, known)) if told.is_some() && known.is_none() => *known = told,
+                Some((_, known, _)) if told.is_none() && known.get(quantity).is_none() => {
+                    known.set(quantity, value);
+                }
+                _ => parts.push((time, values, told)),
             }
         }
-        let mut readings = merged(rows, grid);
-        if self.pressure != PressureKind::Station {
-            readings.iter_mut().for_each(|(_, values)| to_station(values, self.pressure, elevation_m));
-            readings.retain(|(_, values)| !values.is_empty());
-        }
-        readings
+        merged(parts, grid)
     }
-}
-
-fn to_station(values: &mut Values, kind: PressureKind, elevation_m: Option<f64>) {
-    let Some(pressure) = values.get(Quantity::AirPressure).map(f64::from) else { return };
-    let Some(elevation_m) = elevation_m else { return values.remove(Quantity::AirPressure) };
-    let temperature = values.get(Quantity::AirTemperature).map(f64::from);
-    let saturation = temperature.map(thermodynamics::saturation_vapor_pressure_hpa);
-    let humidity = values.get(Quantity::RelativeHumidity).map(f64::from);
-    let vapor = saturation.zip(humidity).map(|(saturation, humidity)| saturation * humidity / 100.0);
-    let at_station = match kind {
-        PressureKind::Altimeter => pressure_from_altimeter_setting_hpa(pressure, elevation_m),
-        _ => station_pressure_hpa(pressure, elevation_m, temperature, vapor),
-    };
-    values.set(Quantity::AirPressure, at_station as f32);
 }

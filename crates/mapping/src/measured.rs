@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use forecastd_core::{
-    Quantity, Unit, UnitError, Values, pressure_from_altimeter_setting_hpa, station_pressure_hpa,
-    thermodynamics,
-};
+use forecastd_core::{Quantity, ReducedPressure, Reduction, Unit, UnitError, Values};
 
 /// What a value in a payload or a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +30,15 @@ impl Measured {
             Measured::Quantity(quantity) => quantity.name(),
             Measured::PressureAtSeaLevel => "air_pressure_at_mean_sea_level",
             Measured::AltimeterSetting => "altimeter_setting",
+        }
+    }
+
+    /// How it is reduced, where it is a pressure that is not the one at the station.
+    pub fn reduction(self) -> Option<Reduction> {
+        match self {
+            Measured::Quantity(_) => None,
+            Measured::PressureAtSeaLevel => Some(Reduction::SeaLevel),
+            Measured::AltimeterSetting => Some(Reduction::AltimeterSetting),
         }
     }
 
@@ -87,25 +93,20 @@ impl Measurements {
         }
     }
 
+    /// The pressure as it is told, where there is none that was measured at the station, and the station's elevation is known.
+    pub(crate) fn reduced_pressure(&self, elevation_m: Option<f64>) -> Option<ReducedPressure> {
+        let elevation_m = elevation_m.filter(|_| self.values.get(Quantity::AirPressure).is_none())?;
+        let setting = self.altimeter.map(|hpa| (hpa, Reduction::AltimeterSetting));
+        let told = setting.or(self.sea_level.map(|hpa| (hpa, Reduction::SeaLevel)));
+        told.map(|(hpa, reduction)| ReducedPressure { hpa, reduction, elevation_m })
+    }
+
     /// The values at the station: a measured pressure is kept; else one that was reduced is brought back to the
     /// station's elevation, if that is known, and left out if not.
     pub(crate) fn at_station(mut self, elevation_m: Option<f64>) -> Values {
-        let Some(elevation) = elevation_m.filter(|_| !self.has(Measured::Quantity(Quantity::AirPressure)))
-        else {
-            return self.values;
-        };
-        let temperature = self.values.get(Quantity::AirTemperature).map(f64::from);
-        let saturation = temperature.map(thermodynamics::saturation_vapor_pressure_hpa);
-        let humidity = self.values.get(Quantity::RelativeHumidity).map(f64::from);
-        let vapor = saturation.zip(humidity).map(|(saturation, humidity)| saturation * humidity / 100.0);
-        let pressure = match (self.sea_level, self.altimeter) {
-            (_, Some(setting)) => pressure_from_altimeter_setting_hpa(f64::from(setting), elevation),
-            (Some(sea_level), None) => {
-                station_pressure_hpa(f64::from(sea_level), elevation, temperature, vapor)
-            }
-            (None, None) => return self.values,
-        };
-        self.values.set(Quantity::AirPressure, pressure as f32);
+        if let Some(pressure) = self.reduced_pressure(elevation_m) {
+            self.values.set(Quantity::AirPressure, pressure.at_station_hpa(&self.values));
+        }
         self.values
     }
 }

@@ -1,6 +1,6 @@
 //! Messages of MQTT: from topic, payload and arrival to a reading.
 
-use forecastd_core::{Site, Values};
+use forecastd_core::{ReducedPressure, Site, Values};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -49,6 +49,9 @@ pub struct Decoded {
     pub time_source: TimeSource,
     /// What was measured, in canonical units; never empty.
     pub values: Values,
+    /// The pressure as the message tells it, where the one of `values` was brought to the station from it: what is told in parts
+    /// may know the temperature later.
+    pub reduced_pressure: Option<ReducedPressure>,
     /// Where it was measured, if the message says so, else if the description does.
     pub site: Option<Site>,
     /// Texts that are no values, each with the name of its quantity.
@@ -139,6 +142,7 @@ impl Mapping {
                 .iter()
                 .any(|value| value.measured.name() == *name && measurements.has(value.measured))
         });
+        let reduced_pressure = measurements.reduced_pressure(self.elevation_m);
         let values = measurements.at_station(self.elevation_m);
         if values.is_empty() {
             return Err(match unreadable.into_iter().next() {
@@ -157,7 +161,16 @@ impl Mapping {
             None => station.map(str::to_owned),
         };
         let site = self.reported_site(&root, &mut unreadable).or(self.site);
-        Ok(Decoded { station, time, time_source, values, site, unreadable, preset: self.name.clone() })
+        Ok(Decoded {
+            station,
+            time,
+            time_source,
+            values,
+            reduced_pressure,
+            site,
+            unreadable,
+            preset: self.name.clone(),
+        })
     }
 
     /// Where the message says that its station stands.

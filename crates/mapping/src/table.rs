@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use forecastd_core::{Quantity, Unit, Values};
+use forecastd_core::{Quantity, ReducedPressure, Unit, Values};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -62,6 +62,8 @@ pub struct TableRow {
     pub time: Timestamp,
     /// What was measured, in canonical units; empty where all is missing.
     pub values: Values,
+    /// The pressure as the row tells it, where the one of `values` was brought to the station from it.
+    pub reduced_pressure: Option<ReducedPressure>,
     /// Texts that are no values, each with the name of its quantity.
     pub unreadable: Vec<(&'static str, String)>,
 }
@@ -330,13 +332,14 @@ impl Table {
             return Ok(None);
         }
         let time = self.read_time(&text).map_err(RowError::Time)?;
+        let reduced_pressure = measurements.reduced_pressure(self.elevation_m);
         let values = measurements.at_station(self.elevation_m);
         if values.is_empty()
             && let Some((quantity, found)) = unreadable.first()
         {
             return Err(RowError::Value { quantity, found: found.clone() });
         }
-        Ok(Some(TableRow { time, values, unreadable }))
+        Ok(Some(TableRow { time, values, reduced_pressure, unreadable }))
     }
 
     fn time_text<'a>(&self, cell: &dyn Fn(usize) -> Option<&'a str>) -> Result<String, RowError> {

@@ -373,9 +373,9 @@ impl<'a> Connection<'a> {
                 error!(%error, "unsubscription was not accepted");
             }
         }
-        if !self.purpose.subscriptions.is_empty() || !self.purpose.live.is_empty() {
+        if self.purpose.wanted().next().is_some() || !self.purpose.live.is_empty() {
             self.unanswered.subscribe = true;
-            let live = self.purpose.live.iter().map(|filter| {
+            let from_now_on = self.purpose.of_others.iter().chain(&self.purpose.live).map(|filter| {
                 let mut filter = SubscribeFilter::new(filter.as_str(), QoS::AtLeastOnce);
                 filter.retain_forward_rule = RetainForwardRule::Never;
                 filter.nolocal = true;
@@ -389,7 +389,7 @@ impl<'a> Connection<'a> {
                 filter.preserve_retain = true;
                 filter
             });
-            if let Err(error) = client.try_subscribe_many(filters.chain(live)) {
+            if let Err(error) = client.try_subscribe_many(filters.chain(from_now_on)) {
                 error!(%error, "subscription was not accepted");
             }
         }
@@ -485,7 +485,7 @@ impl<'a> Connection<'a> {
         self.begin_sending_once_answered();
         let text = packet.properties.as_ref().and_then(|properties| properties.reason_string.as_deref());
         let mut refused = 0;
-        for (filter, code) in self.purpose.subscriptions.iter().zip(&packet.return_codes) {
+        for (filter, code) in self.purpose.wanted().zip(&packet.return_codes) {
             match code {
                 SubscribeReasonCode::Success(QoS::AtMostOnce) => {
                     warn!(filter, "broker grants qos 0 only: readings may be lost");
@@ -502,7 +502,7 @@ impl<'a> Connection<'a> {
             }
         }
         self.shared.statistics.subscriptions_refused_now.set(refused);
-        let answers = packet.return_codes.iter().skip(self.purpose.subscriptions.len());
+        let answers = packet.return_codes.iter().skip(self.purpose.wanted().count());
         for (filter, code) in self.purpose.live.iter().zip(answers) {
             if !matches!(code, SubscribeReasonCode::Success(_)) {
                 warn!(

@@ -28,7 +28,8 @@ pub struct Incoming {
     /// Whether its publisher asked the broker to keep it. We subscribe with *retain as published* (MQTT 5, section
     /// 3.8.3.1), so it is true for a live message as well as for one that was kept from before we subscribed: an empty
     /// payload with it means that the publisher took back what the topic held. A broker that ignores the option says
-    /// true for messages from before the subscription alone.
+    /// true for messages from before the subscription alone. On topics of [`Purpose::of_others`](crate::Purpose::of_others) it is
+    /// true for such messages alone, from a broker that sends them unasked.
     pub retain: bool,
     /// To be completed once the message is durable, or can never be.
     pub acknowledgement: Acknowledgement,

@@ -67,11 +67,9 @@ impl Session {
         if let Some(status) = &purpose.status {
             check_topic(&status.topic)?;
         }
-        let Purpose { subscriptions, live, obsolete, .. } = &mut purpose;
-        subscriptions.iter().chain(&*live).try_for_each(|filter| check_filter(filter))?;
-        obsolete.retain(|filter| {
-            !subscriptions.contains(filter) && !live.contains(filter) && check_filter(filter).is_ok()
-        });
+        let filters: Vec<String> = purpose.wanted().chain(&purpose.live).cloned().collect();
+        filters.iter().try_for_each(|filter| check_filter(filter))?;
+        purpose.obsolete.retain(|filter| !filters.contains(filter) && check_filter(filter).is_ok());
 
         let topics = settings.retained_topics.max(purpose.retained_topics);
         let outbox = Outbox::new(settings.publish_queue, topics);

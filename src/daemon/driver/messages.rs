@@ -69,7 +69,8 @@ impl Driver {
         if let Some((index, source)) =
             sources.find(|(_, source)| source.has_topic(&topic) && may_take(source))
         {
-            let Taken { input, decoded } = sources::take(source, &topic, &payload, token, Timestamp::now());
+            let Taken { input, decoded } =
+                sources::take(source, &topic, &payload, retain, token, Timestamp::now());
             if let Some((station, decoded)) = &decoded {
                 self.telemetry.decoded(station, decoded);
             }

@@ -41,7 +41,7 @@ use session::SessionMetrics;
 use station_series::StationSeries;
 
 /// Reasons of refusal beyond those of payloads and stations.
-const OTHER_REASONS: [&str; 3] = ["unknown_topic", "bad_station", "too_many_stations"];
+const OTHER_REASONS: [&str; 4] = ["unknown_topic", "bad_station", "too_many_stations", "retained"];
 
 /// Leads whose errors have a histogram.
 const HISTOGRAM_LEADS_H: [u32; 5] = [1, 3, 6, 12, 24];

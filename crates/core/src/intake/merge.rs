@@ -1,7 +1,8 @@
 //! One reading of many: messages that hold a part of it each, or come every few seconds, are merged into the slot of the time
 //! grid that they belong to.
 //!
-//! Temperature, humidity and pressure are averaged; the wind is averaged as a vector; of gusts the highest is kept. A sensor
+//! Temperature, humidity and pressure are averaged; the wind is averaged as a vector; of gusts the highest is kept. A reduced
+//! pressure is brought to the station when the slot is whole, with its temperature and humidity, unless it was measured there. A sensor
 //! that repeats a transmission counts once. What is not plausible is averaged with nothing: it is given as it is where its
 //! quantity has no other value, so that it is counted by whoever screens the reading, and else left out.
 
@@ -10,6 +11,7 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 
 use crate::number::to_single;
+use crate::weather::pressure::{ReducedPressure, Reduction};
 use crate::weather::quantity::{Quantity, Values};
 use crate::window::grid::Grid;
 
@@ -26,13 +28,19 @@ pub struct OpenSlot {
     gust: f32,
     /// Of readings with speed and direction: towards the east, towards the north, how many.
     wind: [f64; 3],
+    /// Of pressures that are not those at the station, by reduction: the sum, and how many.
+    reduced: [(f64, u32); REDUCTIONS.len()],
+    elevation_m: f64,
     /// The last direction, NaN before there is one.
     direction: f32,
     /// The last value of each quantity that is not plausible.
     implausible: Values,
     /// What was added last.
-    last: (Timestamp, Values),
+    last: (Timestamp, Values, Option<ReducedPressure>),
 }
+
+/// Where both are told, the first counts: an altimeter setting needs no temperature.
+const REDUCTIONS: [Reduction; 2] = [Reduction::AltimeterSetting, Reduction::SeaLevel];
 
 impl OpenSlot {
     /// The slot of `grid` that `time` belongs to, without a part yet.
@@ -46,9 +54,11 @@ impl OpenSlot {
             counts: [0; Quantity::COUNT],
             gust: f32::NEG_INFINITY,
             wind: [0.0; 3],
+            reduced: Default::default(),
+            elevation_m: 0.0,
             direction: f32::NAN,
             implausible: Values::NONE,
-            last: (Timestamp::MIN, Values::NONE),
+            last: (Timestamp::MIN, Values::NONE, None),
         }
     }
 
@@ -72,14 +82,17 @@ impl OpenSlot {
         }
     }
 
-    /// Adds a part that belongs to it.
-    pub fn add(&mut self, time: Timestamp, values: &Values) {
+    /// Adds a part that belongs to it, with the pressure as it is told where that is not the one at the station.
+    pub fn add(&mut self, time: Timestamp, values: &Values, reduced: Option<ReducedPressure>) {
         self.newest = self.newest.max(time);
         // A transmission that is repeated has the same time and the same values.
-        if self.last == (time, *values) {
+        if self.last == (time, *values, reduced) {
             return;
         }
-        self.last = (time, *values);
+        self.last = (time, *values, reduced);
+        if let Some(pressure) = reduced {
+            self.add_reduced(pressure);
+        }
         for (quantity, value) in values.iter() {
             if !quantity.is_plausible(value) {
                 self.implausible.set(quantity, value);
@@ -101,6 +114,19 @@ impl OpenSlot {
             *east += speed * angle.sin();
             *north += speed * angle.cos();
             *count += 1.0;
+        }
+    }
+
+    fn add_reduced(&mut self, pressure: ReducedPressure) {
+        let ReducedPressure { hpa, reduction, elevation_m } = pressure;
+        if !Quantity::AirPressure.is_plausible(hpa) {
+            return self.implausible.set(Quantity::AirPressure, hpa);
+        }
+        self.elevation_m = elevation_m;
+        let own = REDUCTIONS.iter().zip(&mut self.reduced).find(|(known, _)| **known == reduction);
+        if let Some((_, (sum, count))) = own {
+            *sum += f64::from(hpa);
+            *count += 1;
         }
     }
 
@@ -130,6 +156,14 @@ impl OpenSlot {
             // Directions without speeds have no mean that means anything; the last stands for them.
             values.set(Quantity::WindFromDirection, self.direction);
         }
+        let reduced = REDUCTIONS.into_iter().zip(self.reduced).find(|(_, (_, count))| *count > 0);
+        if let Some((reduction, (sum, count))) = reduced
+            && self.counts[Quantity::AirPressure.index()] == 0
+        {
+            let hpa = to_single(sum / f64::from(count));
+            let pressure = ReducedPressure { hpa, reduction, elevation_m: self.elevation_m };
+            values.set(Quantity::AirPressure, pressure.at_station_hpa(&values));
+        }
         (self.newest, values)
     }
 }
@@ -158,9 +192,9 @@ mod tests {
     fn parts_of_a_reading_become_one_reading_of_their_slot() {
         use Quantity::{AirPressure, AirTemperature, RelativeHumidity};
         let mut slot = slot();
-        slot.add(at("00:05:00"), &values(&[(AirTemperature, 4.0)]));
-        slot.add(at("00:09:00"), &values(&[(AirTemperature, 5.0), (AirPressure, 990.0)]));
-        slot.add(at("00:05:01"), &values(&[(RelativeHumidity, 80.0)]));
+        slot.add(at("00:05:00"), &values(&[(AirTemperature, 4.0)]), None);
+        slot.add(at("00:09:00"), &values(&[(AirTemperature, 5.0), (AirPressure, 990.0)]), None);
+        slot.add(at("00:05:01"), &values(&[(RelativeHumidity, 80.0)]), None);
         let whole = values(&[(AirTemperature, 4.5), (AirPressure, 990.0), (RelativeHumidity, 80.0)]);
         assert_eq!(slot.reading(), (at("00:09:00"), whole));
     }
@@ -171,7 +205,7 @@ mod tests {
         let mut slot = slot();
         for (second, direction, gust) in [(1, 350.0, 12.0), (2, 10.0, 11.0)] {
             let part = values(&[(WindSpeed, 10.0), (WindFromDirection, direction), (WindSpeedOfGust, gust)]);
-            slot.add(at(&format!("00:02:0{second}")), &part);
+            slot.add(at(&format!("00:02:0{second}")), &part, None);
         }
         let (_, merged) = slot.reading();
         // cos 10° = 0.98481.
@@ -180,7 +214,7 @@ mod tests {
         assert!(!(0.01..=359.99).contains(&direction), "{direction} is not north");
         assert_eq!(merged.get(WindSpeedOfGust), Some(12.0));
         let mut calm = self::slot();
-        calm.add(at("00:02:00"), &values(&[(WindSpeed, 0.0), (WindFromDirection, 90.0)]));
+        calm.add(at("00:02:00"), &values(&[(WindSpeed, 0.0), (WindFromDirection, 90.0)]), None);
         assert_eq!(calm.reading().1, values(&[(WindSpeed, 0.0)]));
     }
 
@@ -190,7 +224,7 @@ mod tests {
         let mut slot = slot();
         let parts = [(WindFromDirection, 350.0), (WindSpeed, 3.0), (WindFromDirection, 10.0)];
         for (second, part) in parts.into_iter().chain([(AirTemperature, 4.0)]).enumerate() {
-            slot.add(at(&format!("00:02:0{second}")), &values(&[part]));
+            slot.add(at(&format!("00:02:0{second}")), &values(&[part]), None);
         }
         let whole = values(&[(WindFromDirection, 10.0), (WindSpeed, 3.0), (AirTemperature, 4.0)]);
         assert_eq!(slot.reading().1, whole);
@@ -209,7 +243,7 @@ mod tests {
                 (WindFromDirection, 90.0),
                 (WindSpeed, if second == 0 { 2.0 } else { 9999.0 }),
             ]);
-            slot.add(at(&format!("00:02:0{second}")), &part);
+            slot.add(at(&format!("00:02:0{second}")), &part, None);
         }
         let (_, merged) = slot.reading();
         assert_eq!(merged.get(AirTemperature), Some(7.25));
@@ -220,12 +254,32 @@ mod tests {
     }
 
     #[test]
+    fn a_pressure_at_sea_level_is_brought_to_the_station_with_the_air_of_the_whole_slot() {
+        use Quantity::{AirPressure, AirTemperature};
+        let told = |hpa, reduction| Some(ReducedPressure { hpa, reduction, elevation_m: 500.0 });
+        let mut slot = slot();
+        slot.add(at("00:05:00"), &Values::NONE, told(1012.25, Reduction::SeaLevel));
+        slot.add(at("00:05:01"), &values(&[(AirTemperature, -10.0)]), None);
+        slot.add(at("00:05:02"), &Values::NONE, told(1014.25, Reduction::SeaLevel));
+        slot.add(at("00:05:03"), &Values::NONE, told(-9999.0, Reduction::SeaLevel));
+        // 1013.25 · exp(−9.80665 · 500 / (287.05 · (263.15 + 0.0065 · 250))); without the temperature it were 954.6.
+        let pressure = slot.reading().1.get(AirPressure).unwrap();
+        assert!((pressure - 949.945).abs() < 0.01, "{pressure}");
+        // The standard atmosphere at 500 m: 954.61 hPa.
+        slot.add(at("00:05:04"), &Values::NONE, told(1013.25, Reduction::AltimeterSetting));
+        let pressure = slot.reading().1.get(AirPressure).unwrap();
+        assert!((pressure - 954.61).abs() < 0.05, "{pressure}");
+        slot.add(at("00:05:05"), &values(&[(AirPressure, 951.0)]), None);
+        assert_eq!(slot.reading().1.get(AirPressure), Some(951.0));
+    }
+
+    #[test]
     fn a_repeated_transmission_counts_once() {
         let mut slot = slot();
         for value in [2.0, 2.0, 2.0] {
-            slot.add(at("00:05:00"), &values(&[(Quantity::AirTemperature, value)]));
+            slot.add(at("00:05:00"), &values(&[(Quantity::AirTemperature, value)]), None);
         }
-        slot.add(at("00:06:00"), &values(&[(Quantity::AirTemperature, 4.0)]));
+        slot.add(at("00:06:00"), &values(&[(Quantity::AirTemperature, 4.0)]), None);
         assert_eq!(slot.reading().1, values(&[(Quantity::AirTemperature, 3.0)]));
     }
 

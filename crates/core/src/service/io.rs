@@ -15,6 +15,7 @@ use crate::journal::{Batch, Recall, Restored};
 use crate::model::set::{Models, SpecialistError};
 use crate::station::{Oddity, Readiness};
 use crate::weather::place::Place;
+use crate::weather::pressure::ReducedPressure;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
 use crate::weather::site::Site;
@@ -56,6 +57,8 @@ pub enum Input {
         time: Timestamp,
         /// What was measured.
         values: Values,
+        /// The pressure, where it is told as another than that at the station.
+        reduced_pressure: Option<ReducedPressure>,
         /// Where it was measured, if the message says so.
         site: Option<Site>,
         /// What acknowledges it.

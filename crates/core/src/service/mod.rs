@@ -62,7 +62,7 @@ pub use discovery::{Discovery, DiscoverySettings};
 use entry::{StateKind, StationEntry};
 use forecasts::publish_forecast;
 pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
-use parts::Parts;
+use parts::{Part, Parts};
 use readings::{HeldReading, whole_seconds};
 use restore::RestoreCount;
 pub use view::{StationList, StationQuery, StationView, VerificationView};
@@ -195,16 +195,16 @@ impl Service {
             Input::Reading { station, time, values, site, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
-                let (token, arrived, is_part) = (Some(token), now.uptime, false);
-                let reading = HeldReading { station, time, values, site, token, arrived, is_part };
+                let (token, arrived, part) = (Some(token), now.uptime, None);
+                let reading = HeldReading { station, time, values, site, token, arrived, part };
                 self.reading(now, reading, effects);
             }
-            Input::Part { station, time, values, site, token } => {
+            Input::Part { station, time, values, reduced_pressure, site, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
-                let (token, arrived, is_part) = (Some(token), now.uptime, true);
-                let part = HeldReading { station, time, values, site, token, arrived, is_part };
-                self.reading(now, part, effects);
+                let (token, arrived, part) = (Some(token), now.uptime, Some(Part { reduced_pressure }));
+                let reading = HeldReading { station, time, values, site, token, arrived, part };
+                self.reading(now, reading, effects);
             }
             Input::WithoutValue { token } => {
                 self.message_came(effects);

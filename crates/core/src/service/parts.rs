@@ -16,6 +16,8 @@ use super::readings::HeldReading;
 use super::{Effect, Event, Now, Service};
 use crate::intake::merge::OpenSlot;
 use crate::intake::screening::{Dropped, Implausible};
+use crate::weather::pressure::ReducedPressure;
+use crate::weather::quantity::Quantity;
 use crate::weather::reading::StationName;
 use crate::weather::site::Site;
 
@@ -24,6 +26,13 @@ const MAX_OPEN: usize = 10_000;
 
 /// A slot that is over is closed when nothing has come for it for so long: what a broker has kept comes in a burst.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// What there is of a part beside what a reading has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// The pressure, where it is told as another than that at the station.
+    pub(super) reduced_pressure: Option<ReducedPressure>,
+}
 
 /// The open slots of all stations.
 #[derive(Default)]
@@ -45,17 +54,17 @@ struct Open {
 }
 
 impl Open {
-    fn add(&mut self, part: &HeldReading) {
-        self.slot.add(part.time, &part.values);
-        self.site = part.site.or(self.site);
-        self.arrived = part.arrived;
+    fn add(&mut self, part: Part, reading: &HeldReading) {
+        self.slot.add(reading.time, &reading.values, part.reduced_pressure);
+        self.site = reading.site.or(self.site);
+        self.arrived = reading.arrived;
     }
 
     /// The reading that its parts are together, acknowledged already.
     fn reading(&self, now: Now, station: StationName) -> HeldReading {
         let (time, values) = self.slot.reading();
         let (site, arrived) = (self.site, now.uptime);
-        HeldReading { station, time, values, site, token: None, arrived, is_part: false }
+        HeldReading { station, time, values, site, token: None, arrived, part: None }
     }
 }
 
@@ -99,51 +108,52 @@ impl Service {
     pub(super) fn merge(
         &mut self,
         now: Now,
-        mut part: HeldReading,
+        mut part: Part,
+        mut reading: HeldReading,
         effects: &mut Vec<Effect>,
     ) -> Option<HeldReading> {
-        let is_served = self.stations.contains_key(&part.station);
+        let is_served = self.stations.contains_key(&reading.station);
         let has_seat = is_served || self.stations.len() < self.settings.max_stations;
         let has_room = has_seat && (is_served || self.parts.open.len() < MAX_OPEN);
         if has_room {
-            drop_implausible(&mut part, effects);
-            if part.values.is_empty() {
-                self.tokens.extend(part.token);
+            drop_implausible(&mut part, &mut reading, effects);
+            if reading.values.is_empty() && part.reduced_pressure.is_none() {
+                self.tokens.extend(reading.token);
                 return None;
             }
         }
         let grid = self.models.main().manifest.window.grid();
         let mut ended = None;
-        let ends = match self.parts.open.get_mut(&part.station) {
-            Some(open) => match open.slot.place(part.time) {
+        let ends = match self.parts.open.get_mut(&reading.station) {
+            Some(open) => match open.slot.place(reading.time) {
                 Ordering::Less => {
-                    part.site = part.site.or(open.site);
-                    return Some(part);
+                    reading.site = reading.site.or(open.site);
+                    return Some(alone(part, reading));
                 }
                 Ordering::Equal => {
-                    open.add(&part);
-                    self.tokens.extend(part.token);
+                    open.add(part, &reading);
+                    self.tokens.extend(reading.token);
                     return None;
                 }
                 Ordering::Greater => {
-                    ended = Some(open.reading(now, part.station.clone()));
-                    open.slot = OpenSlot::new(grid, part.time);
-                    open.add(&part);
+                    ended = Some(open.reading(now, reading.station.clone()));
+                    open.slot = OpenSlot::new(grid, reading.time);
+                    open.add(part, &reading);
                     open.slot.ends()
                 }
             },
-            None if !has_room => return Some(part),
+            None if !has_room => return Some(alone(part, reading)),
             None => {
-                let slot = OpenSlot::new(grid, part.time);
-                let mut open = Open { slot, site: None, arrived: part.arrived };
-                open.add(&part);
+                let slot = OpenSlot::new(grid, reading.time);
+                let mut open = Open { slot, site: None, arrived: reading.arrived };
+                open.add(part, &reading);
                 let ends = open.slot.ends();
-                self.parts.open.insert(part.station.clone(), open);
+                self.parts.open.insert(reading.station.clone(), open);
                 ends
             }
         };
-        self.tokens.extend(part.token);
-        self.parts.by_end.entry(ends).or_default().push(part.station);
+        self.tokens.extend(reading.token);
+        self.parts.by_end.entry(ends).or_default().push(reading.station);
         ended
     }
 
@@ -173,11 +183,29 @@ impl Service {
     }
 }
 
-fn drop_implausible(part: &mut HeldReading, effects: &mut Vec<Effect>) {
-    let implausible = part.values.iter().filter(|(quantity, value)| !quantity.is_plausible(*value));
-    for (quantity, value) in implausible.collect::<Vec<_>>() {
-        part.values.remove(quantity);
+/// The reading that a part is by itself.
+fn alone(part: Part, mut reading: HeldReading) -> HeldReading {
+    if let Some(pressure) = part.reduced_pressure
+        && reading.values.get(Quantity::AirPressure).is_none()
+    {
+        reading.values.set(Quantity::AirPressure, pressure.at_station_hpa(&reading.values));
+    }
+    reading
+}
+
+fn drop_implausible(part: &mut Part, reading: &mut HeldReading, effects: &mut Vec<Effect>) {
+    let mut say = |quantity, value| {
         let dropped = Dropped { quantity, value, reason: Implausible::OutOfRange };
-        effects.push(Effect::Emit(Event::ValueDropped { station: part.station.clone(), dropped }));
+        effects.push(Effect::Emit(Event::ValueDropped { station: reading.station.clone(), dropped }));
+    };
+    let is_reduced_plausible = |pressure: &ReducedPressure| Quantity::AirPressure.is_plausible(pressure.hpa);
+    if let Some(pressure) = part.reduced_pressure.take_if(|pressure| !is_reduced_plausible(pressure)) {
+        say(Quantity::AirPressure, pressure.hpa);
+    }
+    for quantity in Quantity::ALL {
+        if let Some(value) = reading.values.get(quantity).filter(|value| !quantity.is_plausible(*value)) {
+            reading.values.remove(quantity);
+            say(quantity, value);
+        }
     }
 }

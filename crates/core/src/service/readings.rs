@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::clock::drop_future;
+use super::parts::Part;
 use super::{Discovery, Effect, Event, Now, Service, Token};
 use crate::journal::Entry;
 use crate::station::{Adopted, Next, Oddities, Oddity, Rejected, Sighting, Station};
@@ -23,8 +24,8 @@ pub(super) struct HeldReading {
     /// What acknowledges it; none where its parts have been.
     pub(super) token: Option<Token>,
     pub(super) arrived: Duration,
-    /// Whether it is a part of a reading.
-    pub(super) is_part: bool,
+    /// Where it is a part of a reading, what else there is of it.
+    pub(super) part: Option<Part>,
 }
 
 /// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
@@ -79,7 +80,10 @@ impl Service {
 
     /// Takes a reading that is not ahead of the clock; a part of one with the others of its slot.
     pub(super) fn admit(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
-        let reading = if reading.is_part { self.merge(now, reading, effects) } else { Some(reading) };
+        let reading = match reading.part {
+            Some(part) => self.merge(now, part, reading, effects),
+            None => Some(reading),
+        };
         if let Some(reading) = reading {
             self.take_or_hold(now, reading, effects);
         }

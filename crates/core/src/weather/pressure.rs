@@ -7,6 +7,10 @@
 //! a = 0.0065 K/m and Ch = 0.12 K/hPa. Altimeter setting: the standard atmosphere of the International Civil Aviation
 //! Organization (Doc 7488/3), 288.15 K and 0.0065 K/m.
 
+use crate::number::to_single;
+use crate::weather::quantity::{Quantity, Values};
+use crate::weather::thermodynamics::saturation_vapor_pressure_hpa;
+
 const STANDARD_GRAVITY: f64 = 9.806_65;
 const DRY_AIR_GAS_CONSTANT: f64 = 287.05;
 /// Decrease of temperature with height, K/m.
@@ -40,6 +44,44 @@ pub fn pressure_from_altimeter_setting_hpa(setting_hpa: f64, elevation_m: f64) -
     let exponent = STANDARD_GRAVITY / (DRY_AIR_GAS_CONSTANT * LAPSE_RATE);
     let ratio = 1.0 - LAPSE_RATE * elevation_m / (STANDARD_TEMPERATURE_C + ZERO_CELSIUS_K);
     setting_hpa * ratio.powf(exponent)
+}
+
+/// How a pressure is told that is not the one at the station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reduction {
+    /// Reduced to sea level.
+    SeaLevel,
+    /// As altimeter setting.
+    AltimeterSetting,
+}
+
+/// A pressure that is not the one at the station, and what brings it there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReducedPressure {
+    /// The pressure as it is told.
+    pub hpa: f32,
+    /// How it is told.
+    pub reduction: Reduction,
+    /// The height of the station above the sea.
+    pub elevation_m: f64,
+}
+
+impl ReducedPressure {
+    /// The pressure at the station, where temperature and humidity are those of `values`, as far as they are known.
+    pub fn at_station_hpa(self, values: &Values) -> f32 {
+        let (hpa, elevation_m) = (f64::from(self.hpa), self.elevation_m);
+        to_single(match self.reduction {
+            Reduction::AltimeterSetting => pressure_from_altimeter_setting_hpa(hpa, elevation_m),
+            Reduction::SeaLevel => {
+                let temperature = values.get(Quantity::AirTemperature).map(f64::from);
+                let saturation = temperature.map(saturation_vapor_pressure_hpa);
+                let humidity = values.get(Quantity::RelativeHumidity).map(f64::from);
+                let vapor =
+                    saturation.zip(humidity).map(|(saturation, humidity)| saturation * humidity / 100.0);
+                station_pressure_hpa(hpa, elevation_m, temperature, vapor)
+            }
+        })
+    }
 }
 
 #[cfg(test)]

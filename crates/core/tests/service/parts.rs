@@ -1,6 +1,6 @@
 //! Readings that come in parts.
 
-use forecastd_core::{Event, Input, Publication, Quantity, Values};
+use forecastd_core::{Event, Input, Publication, Quantity, ReducedPressure, Reduction, Values};
 use jiff::SignedDuration;
 
 use crate::world::{HOUR, Message, World, at, name};
@@ -141,6 +141,31 @@ fn a_value_that_cannot_be_is_dropped_and_counted_before_it_is_averaged() {
     assert_eq!(dropped.collect::<Vec<_>>(), [85.0, -9999.0, 85.0]);
     assert!(world.unacknowledged.is_empty());
     assert_eq!(world.service.stations(), 1, "who has said nothing good has no seat");
+}
+
+#[test]
+fn a_pressure_at_sea_level_is_brought_to_the_station_with_the_temperature_of_its_slot() {
+    let mut world = world();
+    let told = |hpa| Some(ReducedPressure { hpa, reduction: Reduction::SeaLevel, elevation_m: 500.0 });
+    for hpa in [1013.25, -9999.0] {
+        world.reduced_pressure = told(hpa);
+        world.part("roof", 120, Values::NONE);
+    }
+    world.reduced_pressure = None;
+    world.part("roof", 130, air(-10.0));
+    world.tick_at(662);
+    let pressure = |second| {
+        let kept = world.journal.readings.get(&(name("roof"), at(second)));
+        kept.and_then(|kept| kept.0.get(Quantity::AirPressure)).unwrap()
+    };
+    // 954.6 hPa, were the air that of the standard atmosphere.
+    assert!((pressure(130) - 949.945).abs() < 0.01, "{}", pressure(130));
+    // A part that is late is brought there by itself.
+    world.part("roof", 1000, air(-10.0));
+    world.reduced_pressure = told(1013.25);
+    world.part("roof", 140, air(-10.0));
+    let late = world.journal.readings.get(&(name("roof"), at(140))).unwrap().0;
+    assert!((late.get(Quantity::AirPressure).unwrap() - 949.945).abs() < 0.01, "{late:?}");
 }
 
 #[test]

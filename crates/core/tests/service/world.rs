@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use forecastd_core::{
     Batch, Effect, Entry, Event, FORMAT_VERSION, Feature, Forecast, Input, Manifest, MissingValues, Model,
-    Models, Normalisation, Now, Oddity, Place, Publication, Quantity, Recall, Restored, Service, Settings,
-    Site, StationName, Target, TargetKind, Token, Values, WindowSpec,
+    Models, Normalisation, Now, Oddity, Place, Publication, Quantity, Recall, ReducedPressure, Restored,
+    Service, Settings, Site, StationName, Target, TargetKind, Token, Values, WindowSpec,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -285,6 +285,8 @@ pub(crate) struct World {
     pub(crate) site: Option<Site>,
     /// Whether messages that are delivered from now on are parts of readings.
     pub(crate) is_in_parts: bool,
+    /// What parts that are delivered from now on say of a pressure that is not the one at the station.
+    pub(crate) reduced_pressure: Option<ReducedPressure>,
 }
 
 impl World {
@@ -328,6 +330,7 @@ impl World {
             is_subscribed: false,
             site: None,
             is_in_parts: false,
+            reduced_pressure: None,
         };
         world.subscribe();
         world
@@ -404,7 +407,10 @@ impl World {
         let Message { station, time, values } = message;
         let site = self.site;
         self.input(match self.is_in_parts {
-            true => Input::Part { station, time, values, site, token },
+            true => {
+                let reduced_pressure = self.reduced_pressure;
+                Input::Part { station, time, values, reduced_pressure, site, token }
+            }
             false => Input::Reading { station, time, values, site, token },
         });
         true

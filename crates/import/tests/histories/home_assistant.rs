@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use forecastd_core::{Quantity, thermodynamics};
+use forecastd_core::Quantity;
 use forecastd_import::{Entity, Origin};
 use forecastd_mapping::Description;
 use forecastd_record::Row;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::support::{HEIGHT_M, Place, assert_same, message, value, weather};
+use crate::support::{Place, assert_same, at_sea_level_hpa, message, value, weather};
 
 /// The tables that are read, as `db_schema.py` has them at schema version 41.
 pub(crate) const SCHEMA: &str = "
@@ -165,16 +165,7 @@ fn pressure_at_sea_level_comes_back_to_the_station_with_the_temperature_of_its_s
     let (path, connection) = place.database("home-assistant_v2.db", SCHEMA);
     let rows = weather(40);
     fill(&connection, &rows);
-    // The reduction of WMO-No. 8, applied here the other way round.
-    let reduced = |row: &Row| {
-        let temperature = value(&row.1, Quantity::AirTemperature);
-        let vapor = thermodynamics::saturation_vapor_pressure_hpa(temperature)
-            * value(&row.1, Quantity::RelativeHumidity)
-            / 100.0;
-        let column = temperature + 273.15 + 0.0065 * HEIGHT_M / 2.0 + 0.12 * vapor;
-        value(&row.1, Quantity::AirPressure) * (9.806_65 * HEIGHT_M / (287.05 * column)).exp()
-    };
-    add_states(&connection, 9, "sensor.qff", "hPa", &states(&rows, -10.0, reduced));
+    add_states(&connection, 9, "sensor.qff", "hPa", &states(&rows, -10.0, at_sea_level_hpa));
     let mut wanted = all_entities();
     wanted[2] = entities(&[("air_pressure_at_mean_sea_level", "sensor.qff")]).remove(0);
     place.import(&origin(path, wanted)).unwrap();

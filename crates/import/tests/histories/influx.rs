@@ -11,7 +11,7 @@ use forecastd_import::Origin;
 use forecastd_mapping::Description;
 use forecastd_record::Row;
 
-use crate::support::{Place, assert_same, message, value, weather};
+use crate::support::{Place, assert_same, at_sea_level_hpa, message, value, weather};
 
 const MAPPING: &str = "
     where = { station = \"garden\" }
@@ -67,6 +67,20 @@ fn fields_of_several_measurements_become_readings_though_an_export_has_them_one_
     let summary = place.import(&origin(vec![path], MAPPING)).unwrap();
     assert_eq!(summary.rows, 3 * (40 + 41) * 144);
     assert_same(&place.held(), &rows, &TOLERANCES);
+}
+
+#[test]
+fn pressure_at_sea_level_comes_back_to_the_station_with_the_temperature_of_other_points() {
+    let place = Place::new();
+    let rows = weather(3);
+    let mut told = rows.clone();
+    for (told, row) in told.iter_mut().zip(&rows) {
+        told.1.set(Quantity::AirPressure, at_sea_level_hpa(row) as f32);
+    }
+    let path = place.write("export.lp", lines(&told, "garden"));
+    let mapping = MAPPING.replace("\"air_pressure\"", "\"air_pressure_at_mean_sea_level\"");
+    place.import(&origin(vec![path], &mapping)).unwrap();
+    assert_same(&place.held(), &rows, &[(Quantity::AirPressure, 0.01)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forecastd_core::{Grid, Quantity, Recall, StationName, Values};
+use forecastd_core::{Grid, Quantity, Recall, StationName, Values, thermodynamics};
 use forecastd_import::{Destination, History, ImportError, Origin, Progress, Summary, read, write};
 use forecastd_record::{Row, Simulation};
 use jiff::{SignedDuration, Timestamp};
@@ -120,4 +120,14 @@ pub(crate) fn assert_same(held: &[Row], measured: &[Row], tolerances: &[(Quantit
             assert!((found - expected).abs() <= tolerance, "{quantity} at {time}: {found}, not {expected}");
         }
     }
+}
+
+/// The pressure of a reading at sea level: the reduction of WMO-No. 8, applied the other way round than in the program.
+pub(crate) fn at_sea_level_hpa(row: &Row) -> f64 {
+    let temperature = value(&row.1, Quantity::AirTemperature);
+    let vapor = thermodynamics::saturation_vapor_pressure_hpa(temperature)
+        * value(&row.1, Quantity::RelativeHumidity)
+        / 100.0;
+    let column = temperature + 273.15 + 0.0065 * HEIGHT_M / 2.0 + 0.12 * vapor;
+    value(&row.1, Quantity::AirPressure) * (9.806_65 * HEIGHT_M / (287.05 * column)).exp()
 }

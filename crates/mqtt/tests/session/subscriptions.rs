@@ -39,15 +39,20 @@ async fn a_subscription_that_is_no_longer_wanted_is_given_up() {
 
 /// Others say something now; what stands there from before, and what we say ourselves, is not heard.
 #[tokio::test]
-async fn a_live_subscription_hears_what_others_say_and_nothing_that_was_retained_or_is_our_own() {
+async fn a_subscription_to_what_others_say_hears_nothing_that_was_retained_or_is_our_own() {
+    let end = || Purpose::subscribing(vec!["end".to_owned()]);
+    let live = vec!["live/+".to_owned()];
+    only_what_others_say_is_heard(Purpose { live: live.clone(), ..end() }).await;
+    only_what_others_say_is_heard(Purpose { of_others: live, ..end() }).await;
+}
+
+async fn only_what_others_say_is_heard(purpose: Purpose) {
     let mosquitto = Mosquitto::start(&Options::default());
     let (other, mut other_inbox, _other) = start(&mosquitto.settings("other"), &["live/seen"]);
     connected(&mut other_inbox).await;
     let number = other.publish(Message::retained("live/old", "1")).unwrap();
     other.wait_settled(number + 1).await.unwrap();
 
-    let live = vec!["live/+".to_owned()];
-    let purpose = Purpose { live, ..Purpose::subscribing(vec!["end".to_owned()]) };
     let (own, mut inbox, _handle) = Session::start(&mosquitto.settings("own"), purpose).unwrap();
     while !matches!(next(&mut inbox).await, SessionEvent::News(News::Subscribed)) {}
     let number = own.publish(Message::retained("live/own", "2")).unwrap();
