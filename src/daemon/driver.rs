@@ -259,6 +259,7 @@ impl Driver {
             self.handle(input);
         }
         self.handle(Input::Tick);
+        self.recaller.tick();
         if self.service.waits_to_discover() && self.publisher.has_room() {
             self.handle(Input::Discover);
         }
