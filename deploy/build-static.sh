@@ -29,12 +29,20 @@ else
     echo "no C compiler for $target: musl-tools, $architecture-linux-musl-gcc, or cargo-zigbuild with zig" >&2
     exit 1
 fi
+# Folds functions that are alike, of which generic code has many, and packs relocations: a fifth less. With the linker that comes
+# with Rust, where it does for this machine.
+host="$(rustc --print host-tuple)"
+linkers="$sysroot/lib/rustlib/$host/bin/gcc-ld"
+if [[ ${build[0]} == build && -x $linkers/ld.lld ]]; then
+    flags=(-fuse-ld=lld "-B$linkers" -Wl,--icf=all -Wl,-z,pack-relative-relocs -Wl,--no-dynamic-linker)
+    export "CARGO_TARGET_${name^^}_RUSTFLAGS=${flags[*]/#/-Clink-arg=}"
+fi
 cargo "${build[@]}" --profile dist --locked --no-default-features --bin forecastd --target "$target"
 
 folder="$(cargo metadata --format-version 1 --no-deps |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
 program="$folder/$target/dist/forecastd"
-if command -v readelf >/dev/null && readelf --dynamic "$program" 2>/dev/null | grep -q NEEDED; then
+if command -v readelf >/dev/null && readelf --dynamic --program-headers "$program" 2>/dev/null | grep -qE 'NEEDED|INTERP'; then
     echo "$program needs libraries: it is not static" >&2
     exit 1
 fi

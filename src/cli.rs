@@ -9,6 +9,9 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::sync::mpsc;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use forecastd::command::replay::ReplayOptions;
 use forecastd::config::{self, Config, LogFormat, LogLevel, LogSettings};
@@ -24,6 +27,8 @@ use forecastd::{
 };
 use forecastd_core::StationName;
 use forecastd_model::EngineProgram;
+
+use crate::printable::Printable;
 
 /// The name that shells know the program by.
 const PROGRAM: &str = "forecastd";
@@ -417,29 +422,44 @@ async fn terminated() {
 
 /// The engine's process writes lines for the daemon to log.
 fn start_engine_log() {
-    let filter = tracing_subscriber::EnvFilter::new("off,ort=warn");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    builder.with_ansi(false).without_time().with_target(false).init();
+    let levels = Targets::new().with_target("ort", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = lines.with_ansi(false).without_time().with_target(false);
+    tracing_subscriber::registry().with(levels).with(lines).init();
 }
 
-/// Logs to standard error; `RUST_LOG` overrides the level.
+/// Logs to standard error; `RUST_LOG` overrides the level: `debug`, or by the module, `info,forecastd_mqtt=debug`.
 fn start_log(settings: &LogSettings) {
-    use tracing_subscriber::EnvFilter;
     let level = tracing::Level::from(settings.level);
     // What libraries say, the broker of the demo among them, is ours to say.
-    let directives = format!("{level},rumqttd=off,rumqttc=off,rumqttc_v5=off,tract=off,ort=warn");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
+    let quiet = ["rumqttd", "rumqttc", "rumqttc_v5", "tract"].map(|library| (library, LevelFilter::OFF));
+    let usual =
+        || Targets::new().with_default(level).with_targets(quiet).with_target("ort", LevelFilter::WARN);
+    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
+    let (levels, fault) = match asked.map(|text| text.parse::<Targets>()) {
+        Some(Ok(levels)) => (levels, None),
+        Some(Err(error)) => (usual(), Some(error)),
+        None => (usual(), None),
+    };
+    let registry = tracing_subscriber::registry().with(levels);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     // The journal of systemd has its own time stamps.
     let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+<<<<<<< HEAD
+=======
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(Printable::stderr).with_target(false);
+>>>>>>> edges
     match (settings.format, is_journal) {
-        (LogFormat::Json, _) => builder.json().flatten_event(true).init(),
-        (LogFormat::Text, true) => builder.with_ansi(false).without_time().init(),
+        (LogFormat::Json, _) => registry.with(lines.json().flatten_event(true)).init(),
+        (LogFormat::Text, true) => registry.with(lines.with_ansi(false).without_time()).init(),
         (LogFormat::Text, false) => {
             let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(is_terminal).init();
+            registry.with(lines.with_ansi(is_terminal)).init();
         }
+    }
+    if let Some(error) = fault {
+        tracing::warn!(%error, "RUST_LOG is not understood, the configured level holds");
     }
 }
 

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
 # What a daemon that is built with --no-default-features must not contain: a broker, a download, a trainer.
 NOT_IN_THE_LEAN_BUILD = {"burn", "rumqttd", "ureq"}
+# Nor what one careless feature or `cargo update` would bring back (docs/decisions/well-kept-crates.md).
+NOT_IN_THE_LEAN_BUILD |= {"icu_normalizer", "procfs", "regex-automata"}
 
 
 def tree(*arguments):

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use forecastd_core::Site;
+
 use super::topic::{TopicTemplate, TopicTemplateError};
 
 /// What the value of a key must be.
@@ -51,7 +53,7 @@ static RULES: [(&str, Rule); 39] = [
     ("topics.status", Rule::WithoutStation),
     ("site.latitude_deg", Rule::Measure(-90.0..=90.0)),
     ("site.longitude_deg", Rule::Measure(-180.0..=180.0)),
-    ("site.elevation_m", Rule::Measure(-450.0..=9000.0)),
+    ("site.elevation_m", Rule::Measure(Site::ELEVATIONS_M)),
     ("forecast.threshold_c", Rule::Measure(-60.0..=60.0)),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
     ("model.watch_s", Rule::Within(0..=86_400)),

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use forecastd_core::{Batch, Effect, Input, Now, Restored, Service};
 use forecastd_journal::Journal;
+use forecastd_mapping::Source;
 use forecastd_model::Inference;
 use forecastd_mqtt::{Inbox, Publisher};
 use jiff::Timestamp;
@@ -26,7 +27,6 @@ use super::folder::Changes;
 use super::home_assistant::HomeAssistant;
 use super::loader::Loaded;
 use super::recall::Recaller;
-use super::sources::Sources;
 use crate::config::{DiscoveryTopics, Topics};
 use crate::http::{Live, Question};
 use crate::operations::events::Telemetry;
@@ -80,7 +80,7 @@ pub(super) struct Driver {
     live: Live,
     topics: Topics,
     home_assistant: HomeAssistant,
-    sources: Sources,
+    sources: Vec<Source>,
     publisher: Publisher,
     journal: Option<Journal>,
     recaller: Recaller,
@@ -116,7 +116,7 @@ impl Driver {
             live: Live::default(),
             topics,
             home_assistant: HomeAssistant::default(),
-            sources: Sources::default(),
+            sources: Vec::new(),
             publisher,
             journal,
             recaller,
@@ -133,8 +133,8 @@ impl Driver {
     }
 
     /// Takes messages of other programs, too.
-    pub(super) fn listen_to(&mut self, sources: Vec<forecastd_mapping::Source>) {
-        self.sources = Sources::new(sources);
+    pub(super) fn listen_to(&mut self, sources: Vec<Source>) {
+        self.sources = sources;
     }
 
     /// Tells Home Assistant of stations on these topics; takes back what was told on the topics of before.
@@ -210,6 +210,8 @@ impl Driver {
             Some(event) = inputs.inbox.recv(), if accepts => self.session_event(event),
             else => std::future::pending().await,
         };
+        // What is merged is older than what is in the inbox.
+        self.close_slots();
         let happened = self.take_what_waits(inputs, happened);
         self.flush();
         happened
@@ -237,6 +239,13 @@ impl Driver {
         happened
     }
 
+    /// Closes slots that are over, as long as all that follows from their readings has room.
+    fn close_slots(&mut self) {
+        while self.service.waits_to_close_slots() && self.accepts_messages() {
+            self.handle(Input::CloseSlot);
+        }
+    }
+
     fn accepts_messages(&self) -> bool {
         let journal_has_room = self.journal.as_ref().is_none_or(Journal::has_room) || self.journal_is_stuck;
         self.service.accepts_readings() && self.publisher.has_room() && journal_has_room
@@ -255,11 +264,9 @@ impl Driver {
         {
             self.handle(Input::JournalFailed(batch));
         }
-        for input in self.sources.due(Timestamp::now()) {
-            self.handle(input);
-        }
         self.handle(Input::Tick);
         self.recaller.tick();
+        self.close_slots();
         if self.service.waits_to_discover() && self.publisher.has_room() {
             self.handle(Input::Discover);
         }
@@ -283,8 +290,9 @@ impl Driver {
         self.flush();
     }
 
-    /// Waits for the forecasts in flight, until a deadline; then hands the last batch to the journal.
+    /// Takes what is merged, waits for the forecasts in flight, until a deadline; then hands the last batch to the journal.
     pub(super) async fn finish(&mut self, inputs: &mut Inputs, deadline: tokio::time::Instant) {
+        self.handle(Input::Ending);
         while self.service.in_flight() > 0 {
             match tokio::time::timeout_at(deadline, inputs.answers.recv()).await {
                 Ok(Some(inference)) => self.answered(inference),

@@ -93,3 +93,23 @@ async fn the_end_comes_while_broker_disk_engine_models_and_clients_hang_at_once(
     daemon.says(&["the journal did not end in time"]).await;
     daemon.says(&["stopped"]).await;
 }
+
+/// Where a slot ends meanwhile, it is taken then: the journal holds the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_end_takes_what_is_merged_of_a_slot_that_is_open() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let mut home = Client::connect(&mosquitto, "home", &[]).await;
+    let source = "[[source]]\ntopic = \"yard/{station}\"\nmerge = true\n\
+                  [[source.value]]\nat = \"/t\"\nquantity = \"air_temperature\"\n";
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let installation = installation.file(source);
+    let mut daemon = installation.start().await;
+    home.publish("yard/roof", r#"{"t":7.25}"#).await;
+    daemon.receives(1).await;
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().await.code(), Some(0), "{:#?}", daemon.log());
+    let journal = rusqlite::Connection::open(installation.journal_path()).unwrap();
+    let select = "SELECT air_temperature_c FROM reading WHERE station = 'roof'";
+    let kept: f64 = journal.query_row(select, [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 7.25);
+}

@@ -54,3 +54,13 @@ async fn parts_of_a_reading_become_one_of_their_slot() {
     assert_eq!(home.forecast("garden", 20).await["temperature_c"], 7.0);
     assert!(daemon.counts("forecastd_readings_rejected_total").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_with_a_wide_topic_leaves_forecastds_own_readings_alone() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let mut home = Client::connect(&mosquitto, "home", &["forecast/+/temperature"]).await;
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let _daemon = installation.file("[[source]]\npreset = \"weewx\"\n").start().await;
+    home.read("roof", 0, 5.5).await;
+    assert_eq!(home.forecast("roof", 0).await["temperature_c"], 5.5);
+}

@@ -106,7 +106,7 @@ async fn the_past_is_told_beside_what_was_observed_hour_by_hour_and_day_by_day()
         assert_eq!((degrees(&day["yesterday_mae_c"]), degrees(&day["coverage"])), (6.0, 0.0));
     }
     let (status, problem) = world.daemon.get("/api/v1/stations/roof/verification/days?time_zone=Moon/Base");
-    assert!(status == 404 && problem.contains("no time zone of this name"), "{problem}");
+    assert!(status == 400 && problem.contains("time_zone: no time zone of this name"), "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

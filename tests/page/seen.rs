@@ -107,6 +107,19 @@ async fn what_comes_while_the_page_is_open_is_seen_without_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_station_that_was_not_there_appears_by_itself_with_its_first_reading() {
+    let world = World::start().await;
+    let browser = open(&world, DESK, Some("roof"));
+    browser.shows("It appears here by itself with its first reading.").await;
+    browser.run("window.isTheSame = true");
+    world.fill("roof", 4, |_| 10.0).await;
+    browser.shows("In 24 hours\n22.0°").await;
+    browser
+        .reaches("return window.isTheSame === true && !document.body.innerText.includes('No such station')")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_lost_is_said_and_found_again() {
     let mut world = World::start().await;
     world.fill("roof", 4, |_| 10.0).await;

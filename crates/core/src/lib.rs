@@ -4,7 +4,7 @@
 //! | room | holds |
 //! | --- | --- |
 //! | `weather` | quantities and their units, thermodynamics, the sun, readings and the names of stations |
-//! | `intake` | what is believed of a reading |
+//! | `intake` | readings merged into slots, and what is believed of them |
 //! | `window` | the time grid, the ring buffer of a station, features, the input of a model |
 //! | `model` | what the numbers of a model mean: the manifest and its statistics |
 //! | `forecast` | forecasts, reference forecasts, scores, verification |
@@ -42,6 +42,7 @@ pub use forecast::quantiles::probability_below;
 pub use forecast::score::{Coverage, ErrorSum};
 pub use forecast::verification::Verification;
 pub use forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
+pub use intake::merge::OpenSlot;
 pub use intake::screening::{Dropped, Implausible, Screening};
 pub use journal::{Batch, Entry, Recall, Restored};
 pub use model::Model;
@@ -59,8 +60,8 @@ pub use service::{
     StationQuery, StationState, StationView, Token, VerificationView,
 };
 pub use station::{
-    Adopted, Completed, ModelWindow, Next, Observed, Oddity, Readiness, Rejected, ReportedPlace, Setup,
-    Sighting, Station, humanize,
+    Adopted, Completed, EARLIEST_READING_S, ModelWindow, Next, Observed, Oddity, Readiness, Rejected,
+    ReportedPlace, Setup, Sighting, Station, humanize,
 };
 pub use weather::place::{Place, PlaceError, Places, Precision};
 pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};

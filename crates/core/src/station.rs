@@ -56,6 +56,7 @@ use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
 
 use character::Character;
+pub(crate) use character::Oddities;
 pub use character::Oddity;
 use experts::StationExperts;
 use forecasts::degrees;
@@ -66,9 +67,8 @@ use models::empty_history;
 use moves::{Elsewhere, Reported};
 pub use moves::{ReportedPlace, Sighting};
 pub use readiness::Readiness;
-use rejected::EARLIEST_S;
 pub(crate) use rejected::looks_like_local_time;
-pub use rejected::{Rejected, humanize};
+pub use rejected::{EARLIEST_READING_S, Rejected, humanize};
 pub use setup::Setup;
 
 /// What a reading did.
@@ -119,7 +119,7 @@ pub struct Station {
     elsewhere: Option<Elsewhere>,
     character: Character,
     /// What was found to be odd since it was last taken.
-    oddities: Vec<Oddity>,
+    oddities: Oddities,
     /// The main model.
     model: Arc<Model>,
     /// Those beside it that are for this station, by rising id.
@@ -157,7 +157,7 @@ impl Station {
             reported: None,
             elsewhere: None,
             character: Character::default(),
-            oddities: Vec::new(),
+            oddities: Oddities::default(),
             history: empty_history(&model, &[]),
             model,
             specialists: Box::default(),
@@ -261,7 +261,7 @@ impl Station {
         now: Timestamp,
         arrived: Duration,
     ) -> Result<Observed, Rejected> {
-        if time.as_second() < EARLIEST_S {
+        if time.as_second() < EARLIEST_READING_S {
             return Err(Rejected::FarPast(time));
         }
         let slot = self.history.grid().slot(time);

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use forecastd_mapping::{Description, SlotMerger};
+use forecastd_mapping::Description;
 use forecastd_record::{Readings, RecordSource, Row};
 use jiff::Timestamp;
 
-use forecastd_core::Grid;
+use forecastd_core::{Grid, OpenSlot};
 
 use crate::home_assistant::{self, Entity};
 use crate::{ImportError, influx, weewx};
@@ -29,6 +29,8 @@ pub enum Origin {
         path: PathBuf,
         /// What is read.
         entities: Vec<Entity>,
+        /// What looks wrong and is right: names of quantities, `time`.
+        sure: Vec<String>,
     },
     /// Points of InfluxDB's line protocol, in files that may be compressed by gzip.
     Influx {
@@ -84,13 +86,13 @@ pub fn read(
 ) -> Result<History, ImportError> {
     match origin {
         Origin::Weewx { path, mapping } => weewx::read(path, mapping.as_ref(), elevation_m, progress),
-        Origin::HomeAssistant { path, entities } => {
-            home_assistant::read(path, entities, grid, elevation_m, progress)
+        Origin::HomeAssistant { path, entities, sure } => {
+            home_assistant::read(path, entities, sure, grid, elevation_m, progress)
         }
         Origin::Influx { paths, mapping } => influx::read(paths, mapping, grid, elevation_m, progress),
         Origin::Csv(source) => {
             let mut goes_on = true;
-            let mut readings = Readings::read_with(source, &mut |share| {
+            let mut readings = Readings::read_with(source, elevation_m, &mut |share| {
                 goes_on = progress.reading(share);
                 goes_on
             })?;
@@ -112,14 +114,13 @@ pub fn read(
 
 /// Merges sorted readings into one for each slot.
 pub(crate) fn merged(rows: Vec<Row>, grid: Grid) -> Vec<Row> {
-    let mut merger = SlotMerger::new(grid);
+    let mut open: Option<OpenSlot> = None;
     let mut all = Vec::new();
     for (time, values) in rows {
-        // Sorted, none is late.
-        if let Some(forecastd_mapping::Merged::Finished(time, values)) = merger.add(time, &values) {
-            all.push((time, values));
-        }
+        let ended = open.take_if(|open| open.place(time).is_gt());
+        all.extend(ended.map(|slot| slot.reading()));
+        open.get_or_insert_with(|| OpenSlot::new(grid, time)).add(time, &values);
     }
-    all.extend(merger.flush());
+    all.extend(open.map(|slot| slot.reading()));
     all
 }

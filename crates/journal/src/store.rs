@@ -151,12 +151,17 @@ impl Store {
     /// Whether the open file is still the one at its path.
     ///
     /// # Errors
-    /// [`JournalError::Gone`].
+    /// [`JournalError::Gone`]; [`JournalError::File`] when that cannot be told.
     pub(crate) fn check(&mut self) -> Result<(), JournalError> {
-        if self.identity.is_some() && identity(&self.path) != self.identity {
-            return Err(JournalError::Gone { path: self.path.clone() });
+        if self.identity.is_none() {
+            return Ok(());
         }
-        Ok(())
+        match identity(&self.path) {
+            Ok(found) if found == self.identity => Ok(()),
+            Ok(_) => Err(JournalError::Gone { path: self.path.clone() }),
+            // Where it cannot be looked at, it may be there all the same.
+            Err(source) => Err(JournalError::File { path: self.path.clone(), source }),
+        }
     }
 
     /// Begins anew after the file went away or was found damaged. Says where a damaged one was moved.
@@ -217,7 +222,7 @@ impl Store {
             Some(connection) => connection,
             None => {
                 let connection = connect(&self.path)?;
-                self.identity = if self.is_in_memory() { None } else { identity(&self.path) };
+                self.identity = if self.is_in_memory() { None } else { identity(&self.path)? };
                 connection
             }
         };
@@ -250,7 +255,7 @@ impl Store {
             // The file may be gone for good; there is nothing to be done about that.
             let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
-        if identity(&self.path).is_none() {
+        if matches!(identity(&self.path), Ok(None)) {
             for suffix in ["-wal", "-shm"] {
                 let _ = std::fs::remove_file(companion(&self.path, suffix));
             }
@@ -272,7 +277,7 @@ impl Store {
 /// [`JournalError`] when the file cannot be opened or written.
 pub fn forget(path: &Path, station: &StationName) -> Result<bool, JournalError> {
     let mut store = Store::new(path);
-    if identity(path).is_none() {
+    if !is_there(path)? {
         return Ok(false);
     }
     let known = store.connection().and_then(|connection| {
@@ -294,7 +299,7 @@ pub fn forget(path: &Path, station: &StationName) -> Result<bool, JournalError> 
 /// # Errors
 /// [`JournalError`] when the file cannot be read.
 pub fn stations(path: &Path) -> Result<Vec<StationName>, JournalError> {
-    if identity(path).is_none() {
+    if !is_there(path)? {
         return Ok(Vec::new());
     }
     let mut store = Store::new(path);
@@ -313,7 +318,7 @@ pub fn stations(path: &Path) -> Result<Vec<StationName>, JournalError> {
 /// # Errors
 /// [`JournalError`] when the file cannot be read.
 pub fn recall(path: &Path, wanted: &[Recall]) -> Result<Vec<Restored>, JournalError> {
-    if identity(path).is_none() {
+    if !is_there(path)? {
         return Ok(Vec::new());
     }
     let mut store = Store::new(path);
@@ -347,8 +352,20 @@ impl From<io::Error> for Failure {
 }
 
 /// Device and inode of a file; `None` when there is none.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+///
+/// # Errors
+/// When it cannot be told whether there is one.
+fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_there(path: &Path) -> Result<bool, JournalError> {
+    let found = identity(path).map_err(|source| JournalError::File { path: path.to_owned(), source })?;
+    Ok(found.is_some())
 }
 
 /// The path with something after it, as SQLite names what it keeps beside a file.

@@ -34,11 +34,9 @@ impl Auto {
         let time = time_zone.map(|name| OneOrMany::One(zone(name)));
         let mut mappings = Vec::new();
         for preset in PRESETS.iter().filter(|preset| preset.kind == PresetKind::Payload) {
-            // Times that count from 1970 have no zone, and Ecowitt's are in UTC.
-            let is_local = matches!(preset.name, "tasmota" | "rtl_433" | "zigbee2mqtt");
             let description = Description {
                 preset: Some(preset.name.to_owned()),
-                time: time.clone().filter(|_| is_local),
+                time: time.clone().filter(|_| preset.has_local_times()),
                 elevation_m,
                 ..Description::default()
             };

@@ -131,8 +131,14 @@ impl WallClock {
 /// How far a clock of a station may be from the arrival of its message where its zone has to be guessed.
 const GUESS_WITHIN_S: i64 = 120;
 
-/// The instant at which a station's clock showed `civil`, in a zone that nobody gave: the one whose offset, in whole quarters
-/// of an hour, brings it to the arrival of the message, within two minutes.
+/// The offsets from UTC that clocks of the world show and that are no whole hours, in minutes: Marquesas, Newfoundland in winter
+/// and summer, Iran, Afghanistan, India, Nepal, Myanmar, Eucla, Central Australia in winter and summer, Chatham in both.
+///
+/// Source: IANA time zone database 2025b, zones as they are since 2019.
+const BROKEN_OFFSETS_MIN: [i64; 13] = [-570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765, 825];
+
+/// The instant at which a station's clock showed `civil`, in a zone that nobody gave: the one whose offset is that of a zone and
+/// brings it to the arrival of the message, within two minutes.
 ///
 /// # Errors
 /// When no offset does: the message took longer, or the clock is wrong.
@@ -141,7 +147,11 @@ pub(crate) fn near_arrival(civil: DateTime, arrival: Timestamp) -> Result<Timest
     let as_utc = Offset::UTC.to_datetime(arrival);
     let difference = civil.duration_since(as_utc).as_secs();
     let offset = (difference as f64 / QUARTER_S as f64).round() as i64 * QUARTER_S;
-    let within = (-12 * 3600..=14 * 3600).contains(&offset) && (difference - offset).abs() <= GUESS_WITHIN_S;
+    let is_shown = match offset % 3600 {
+        0 => (-12 * 3600..=14 * 3600).contains(&offset),
+        _ => BROKEN_OFFSETS_MIN.contains(&(offset / 60)),
+    };
+    let within = is_shown && (difference - offset).abs() <= GUESS_WITHIN_S;
     let instant = || Offset::from_seconds(i32::try_from(offset).ok()?).ok()?.to_timestamp(civil).ok();
     within.then(instant).flatten().ok_or_else(|| {
         format!("time {civil} has no offset from UTC, and no zone brings it to the arrival: set time_zone")
@@ -200,5 +210,25 @@ mod tests {
         assert_eq!(near("2026-11-25T03:08:00").unwrap(), "2026-11-25T13:08:00Z");
         assert!(near("2026-11-25T13:00:00").unwrap_err().contains("set time_zone"));
         assert!(near("2026-11-26T13:08:42").unwrap_err().contains("set time_zone"));
+        // In UTC+1 with a delay of a quarter, half and three quarters of an hour: no zone is so far from UTC.
+        for late in ["2026-11-25T13:53:42", "2026-11-25T13:38:42", "2026-11-25T13:23:42"] {
+            assert!(near(late).unwrap_err().contains("set time_zone"), "{late}");
+        }
+    }
+
+    #[test]
+    fn the_offsets_that_are_no_whole_hours_are_those_of_the_zones() {
+        let mut offsets = std::collections::BTreeSet::new();
+        for name in jiff::tz::db().available() {
+            let zone = TimeZone::get(name.as_str()).unwrap();
+            for instant in ["2025-01-15T00:00:00Z", "2025-07-15T00:00:00Z"] {
+                let offset = zone.to_offset(instant.parse().unwrap()).seconds();
+                offsets.extend((offset % 3600 != 0).then_some(i64::from(offset) / 60));
+            }
+        }
+        let known: std::collections::BTreeSet<i64> = BROKEN_OFFSETS_MIN.into_iter().collect();
+        assert!(offsets.is_subset(&known), "{offsets:?}");
+        // Iran had summer time until 2022, and Afghanistan's offset is the same.
+        assert_eq!(offsets, known);
     }
 }

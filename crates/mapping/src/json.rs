@@ -3,23 +3,27 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-/// Parses JSON; where that fails, once more with bare non-numbers taken for `null`.
+/// Parses JSON; where that fails, once more with bare non-numbers taken for `null`, and numbers that are too large, `1e999`, for
+/// texts, which are no values.
 ///
 /// # Errors
 /// What serde_json says of the text as it is.
 pub fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| match without_bare_non_numbers(text) {
+    serde_json::from_str(text).or_else(|error| match without_bare_words(text) {
         Some(mended) => serde_json::from_str(&mended).map_err(|_| error),
         None => Err(error),
     })
 }
 
 /// The text with every `NaN` and `Infinity` outside of strings, as programs in C, JavaScript and Python write them,
-/// replaced by `null`; `None` when there is none.
-pub(crate) fn without_bare_non_numbers(text: &str) -> Option<String> {
+/// replaced by `null`, and every number beyond the largest by a text; `None` when there is none.
+fn without_bare_words(text: &str) -> Option<String> {
     let is_non_number = |word: &str| {
         let unsigned = word.strip_prefix(['-', '+']).unwrap_or(word);
         ["nan", "inf", "infinity"].iter().any(|non_number| unsigned.eq_ignore_ascii_case(non_number))
+    };
+    let is_too_large = |word: &str| {
+        word.ends_with(|last: char| last.is_ascii_digit()) && word.parse().is_ok_and(f64::is_infinite)
     };
     let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_');
     let bytes = text.as_bytes();
@@ -42,9 +46,15 @@ pub(crate) fn without_bare_non_numbers(text: &str) -> Option<String> {
             _ => 0,
         };
         // What a word starts and ends with is ASCII, so these are borders of characters.
-        if is_of_word(byte) && text.get(at..at + length).is_some_and(is_non_number) {
+        let word = text.get(at..at + length).filter(|_| is_of_word(byte)).unwrap_or_default();
+        let meant = match word {
+            word if is_non_number(word) => Some("null".to_owned()),
+            word if is_too_large(word) => Some(format!("\"{word}\"")),
+            _ => None,
+        };
+        if let Some(meant) = meant {
             mended.push_str(&text[copied..at]);
-            mended.push_str("null");
+            mended.push_str(&meant);
             copied = at + length;
         }
         at += length;
@@ -114,6 +124,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_beyond_the_largest_is_a_text_and_costs_no_other_value() {
+        for large in ["1e999", "-1e999", "1.5E+400"] {
+            let text = format!("{{\"e\":\"1e999\",\"t\":{large},\"h\":[{large}, 81]}}");
+            assert_eq!(parse_json(&text).unwrap(), json!({"e": "1e999", "t": large, "h": [large, 81]}));
+        }
+        assert!(parse_json("{\"t\":1e999").is_err());
+    }
+
     proptest! {
         /// Random text of what JSON and forms are made of, so that the second parse is reached.
         #[test]
@@ -125,7 +144,7 @@ mod tests {
         #[test]
         fn only_what_is_no_json_is_mended(text in "(\\{|\\}|\"|:|,|nan|NaN|-inf|\\\\|é|null|[0-9]| ){0,60}") {
             if serde_json::from_str::<Value>(&text).is_ok() {
-                prop_assert_eq!(without_bare_non_numbers(&text), None);
+                prop_assert_eq!(without_bare_words(&text), None);
             }
         }
     }

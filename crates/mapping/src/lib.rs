@@ -3,7 +3,7 @@
 //! A [`Description`] says where values stand (JSON pointers, topics, columns), what they are, in which unit, and how time is
 //! written; a [`Mapping`] is one whose names are looked up. [`Mapping::decode`] reads a message, [`Mapping::bind`] makes a
 //! [`Table`] that reads rows. [`PRESETS`] are the descriptions of what the programs of the field write. A [`Source`] is
-//! what a configuration listens to; [`SlotMerger`] makes one reading of many.
+//! what a configuration listens to.
 //!
 //! No file, no socket and no clock: the arrival of a message is passed in.
 
@@ -14,7 +14,6 @@ mod header;
 mod json;
 mod mapping;
 mod measured;
-mod merge;
 mod names;
 mod payload;
 mod place;
@@ -33,7 +32,6 @@ pub use description::{
 pub use json::parse_json;
 pub use mapping::{Mapping, MappingError};
 pub use measured::Measured;
-pub use merge::{Merged, SlotMerger};
 pub use names::{ListedQuantity, NameError, list, quantity, unit};
 pub use payload::{DecodeError, Decoded, MAX_PAYLOAD_BYTES, Message, TimeSource};
 pub use preset::{PRESETS, Preset, PresetKind};

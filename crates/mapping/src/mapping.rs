@@ -180,12 +180,8 @@ impl Mapping {
                 faults.push(format!("{other:?} and {name:?} are both {}", rule.quantity));
             }
         }
-        if description.elevation_m.is_some_and(|elevation| !(-500.0..=9000.0).contains(&elevation)) {
-            faults.push("elevation_m is not between -500 and 9000".to_owned());
-        }
-        if let Some(Err(error)) = description.site.map(|site| site.validate()) {
-            faults.push(format!("site: {error}"));
-        }
+        faults.extend(place_faults(description));
+        let topics = patterns(description.topic.as_ref(), &mut faults);
         if values.is_empty() && faults.is_empty() {
             faults.push("no value and no column is named".to_owned());
         }
@@ -194,11 +190,11 @@ impl Mapping {
         }
         Ok(Mapping {
             name: description.preset.clone(),
-            topics: patterns(description.topic.as_ref()),
+            topics,
             station,
             site: description.site,
             reported_site,
-            elevation_m: description.elevation_m,
+            elevation_m: description.elevation_m.or(description.site.and_then(|site| site.elevation_m)),
             times,
             missing: description.missing.clone(),
             only: conditions(&description.only),
@@ -230,6 +226,12 @@ impl Mapping {
     /// The station's height above the sea in metres, where the description says.
     pub fn elevation_m(&self) -> Option<f64> {
         self.elevation_m
+    }
+
+    /// The mapping with a height of the station, where the description says none.
+    #[must_use]
+    pub fn at_elevation(self, elevation_m: Option<f64>) -> Mapping {
+        Mapping { elevation_m: self.elevation_m.or(elevation_m), ..self }
     }
 
     /// Whether what it reads are parts of readings, to be merged into slots.
@@ -287,9 +289,19 @@ fn sure(names: &[String]) -> Vec<String> {
     names.iter().map(name).collect()
 }
 
-fn patterns(texts: Option<&OneOrMany<String>>) -> Vec<TopicPattern> {
+pub(crate) fn patterns(texts: Option<&OneOrMany<String>>, faults: &mut Vec<String>) -> Vec<TopicPattern> {
     let texts = texts.map_or(&[][..], OneOrMany::as_slice);
-    texts.iter().map(|text| TopicPattern::parse(text)).collect()
+    let parsed = texts.iter().map(|text| TopicPattern::parse(text));
+    parsed.filter_map(|pattern| pattern.map_err(|fault| faults.push(fault)).ok()).collect()
+}
+
+/// What is wrong with where a description says that the station stands.
+pub(crate) fn place_faults(description: &Description) -> Vec<String> {
+    let of_site = description.site.and_then(|site| site.validate().err());
+    let of_elevation =
+        description.elevation_m.and_then(|elevation| Site::validate_elevation(elevation).err());
+    let of_site = of_site.map(|error| format!("site: {error}"));
+    of_elevation.map(|error| error.to_string()).into_iter().chain(of_site).collect()
 }
 
 fn conditions(conditions: &Conditions) -> Vec<Condition> {
@@ -361,14 +373,15 @@ fn value(rule: &ValueRule, name: Option<&str>, faults: &mut Vec<String>) -> Opti
         faults.push(format!("{shown}scale is no number to multiply with"));
     }
     let at = pointers(rule.at.as_ref(), faults);
+    let (topics, except) = (patterns(rule.topic.as_ref(), faults), patterns(rule.except.as_ref(), faults));
     if at.is_empty() && rule.topic.is_none() && column.is_none() {
         faults.push(format!("{shown}{measured}: where it stands is not said (at, topic or column)"));
     }
     Some(Value {
         measured,
         at,
-        topics: patterns(rule.topic.as_ref()),
-        except: patterns(rule.except.as_ref()),
+        topics,
+        except,
         column,
         occurrence: rule.occurrence,
         part: rule.part,
@@ -420,6 +433,33 @@ mod tests {
         for rest in [", utc_offset = \"+01:00\"", ", time_zone = \"Europe/Berlin\""] {
             assert!(faults(&time(rest))[0].contains("has its own offset"), "{:?}", faults(&time(rest)));
         }
+    }
+
+    #[test]
+    fn a_topic_that_fits_nothing_and_a_height_that_cannot_be_are_faults() {
+        let value = "[[value]]\ntopic = \"a/{station}b\"\nquantity = \"temperature\"\n";
+        let faults = faults(&format!(
+            "topic = [\"{{station}}/{{station}}\"]\nelevation_m = -451\n\
+             site = {{ latitude_deg = 1, longitude_deg = 181 }}\n{value}"
+        ));
+        assert_eq!(faults.len(), 4, "{faults:?}");
+        for holds in ["\"{station}b\" must be", "elevation_m = -451", "longitude_deg = 181", "more than once"]
+        {
+            assert!(faults.iter().any(|fault| fault.contains(holds)), "{holds}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn the_height_of_a_site_brings_pressure_at_sea_level_to_the_station() {
+        let text =
+            |place: &str| format!("{place}\n[[value]]\nat = \"/p\"\nquantity = \"pressure_at_sea_level\"\n");
+        let site = |elevation: &str| format!("site = {{ latitude_deg = 50, longitude_deg = 11{elevation} }}");
+        let height = |place: &str| Mapping::parse(&text(place)).unwrap().elevation_m();
+        assert_eq!(height(&site("")), None);
+        assert_eq!(height(&site(", elevation_m = 500")), Some(500.0));
+        assert_eq!(height(&format!("elevation_m = 300\n{}", site(", elevation_m = 500"))), Some(300.0));
+        let mapping = Mapping::parse(&text(&site(", elevation_m = 500"))).unwrap();
+        assert_eq!(mapping.quantities(), [Quantity::AirPressure]);
     }
 
     #[test]

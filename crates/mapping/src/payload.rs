@@ -1,6 +1,6 @@
 //! Messages of MQTT: from topic, payload and arrival to a reading.
 
-use forecastd_core::{Site, Unit, Values};
+use forecastd_core::{Site, Values};
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
@@ -8,11 +8,10 @@ use crate::clock::{WallClock, near_arrival};
 use crate::json::{from_form, parse_json};
 use crate::mapping::{Condition, Mapping, Place, Station, Time, UnitSource, Value};
 use crate::measured::Measurements;
-use crate::names;
 use crate::place::{Found, Pointer, TopicPattern};
 use crate::text::{is_missing, number, scalar, shortened};
 use crate::time::{TimeFormat, Written};
-use crate::value::Outcome;
+use crate::value::{Outcome, StatedUnit};
 
 /// Payloads longer than this are not looked at.
 pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
@@ -118,14 +117,19 @@ impl Mapping {
             }
             for found in value.find(&root) {
                 let Some(text) = scalar(found.value) else { continue };
-                let Some(unit) = value.unit_of(&root, found) else { continue };
-                match value.read(&text, unit, &self.missing) {
-                    Outcome::Value(number) => {
-                        measurements.set(value.measured, number);
-                        break;
+                match value.unit_of(&root, found) {
+                    StatedUnit::Known(unit) => match value.read(&text, unit, &self.missing) {
+                        Outcome::Value(number) => {
+                            measurements.set(value.measured, number);
+                            break;
+                        }
+                        Outcome::Missing => {}
+                        Outcome::Unreadable => unreadable.push((value.measured.name(), shortened(&text))),
+                    },
+                    StatedUnit::Missing => {}
+                    StatedUnit::Unknown(unit) => {
+                        unreadable.extend(value.in_unknown_unit(&text, &unit, &self.missing));
                     }
-                    Outcome::Missing => {}
-                    Outcome::Unreadable => unreadable.push((value.measured.name(), shortened(&text))),
                 }
             }
         }
@@ -252,23 +256,11 @@ impl Value {
         found.into_iter().filter(is_wanted).collect()
     }
 
-    /// The unit; `None` where it stands in the payload and is none that is known.
-    fn unit_of(&self, root: &Json, found: Found<'_>) -> Option<Option<Unit>> {
+    fn unit_of(&self, root: &Json, found: Found<'_>) -> StatedUnit {
         match &self.unit {
-            UnitSource::NotSaid => Some(None),
-            UnitSource::Unit(unit) => Some(Some(*unit)),
-            UnitSource::At { place, is } => {
-                let text = place.text(root, found.parent)?;
-                let of_text = || {
-                    is.iter()
-                        .find(|(known, _)| crate::text::Text::Text((*known).clone()).is(&text))
-                        .map(|(_, unit)| *unit)
-                };
-                match is.is_empty() {
-                    true => names::unit(&text, self.measured).ok().map(Some),
-                    false => of_text().map(Some),
-                }
-            }
+            UnitSource::NotSaid => StatedUnit::Known(None),
+            UnitSource::Unit(unit) => StatedUnit::Known(Some(*unit)),
+            UnitSource::At { place, .. } => self.unit_by(place.text(root, found.parent).as_deref()),
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::auto::Auto;
-use crate::description::{Description, OneOrMany, StationRule};
-use crate::mapping::{Mapping, MappingError};
+use crate::description::{Description, OneOrMany, StationRule, TableRule, TimeRule};
+use crate::mapping::{Mapping, MappingError, patterns, place_faults};
 use crate::payload::{DecodeError, Decoded, Message};
 use crate::place::TopicPattern;
 
@@ -55,12 +55,25 @@ impl Source {
         let fault = |message: &str| MappingError { faults: vec![message.to_owned()] };
         let is_auto = description.preset.as_deref() == Some(AUTO);
         let (decoder, topics, merges) = if is_auto {
-            let zones = description.time.as_ref().map_or(&[][..], OneOrMany::as_slice);
-            let zone = zones.first().and_then(|time| time.time_zone.as_deref());
-            let auto = Auto::new(zone, description.elevation_m)?;
-            let topics = description.topic.as_ref().map_or(&[][..], OneOrMany::as_slice);
-            let topics = topics.iter().map(|topic| TopicPattern::parse(topic)).collect();
-            (Decoder::Auto(Box::new(auto)), topics, description.merge.unwrap_or(true))
+            let mut faults = unused_by_auto(description);
+            faults.extend(place_faults(description));
+            let topics = patterns(description.topic.as_ref(), &mut faults);
+            let rules = description.time.as_ref().map_or(&[][..], OneOrMany::as_slice);
+            let zone =
+                rules.first().and_then(|time| time.time_zone.as_deref().or(time.utc_offset.as_deref()));
+            let of_site = description.site.and_then(|site| site.elevation_m);
+            match Auto::new(zone, description.elevation_m.or(of_site)) {
+                Ok(auto) if faults.is_empty() => {
+                    (Decoder::Auto(Box::new(auto)), topics, description.merge.unwrap_or(true))
+                }
+                made => {
+                    // An elevation that cannot be was said of the description already.
+                    let further = made.err().into_iter().flat_map(|error| error.faults);
+                    let further: Vec<String> = further.filter(|fault| !faults.contains(fault)).collect();
+                    faults.extend(further);
+                    return Err(MappingError { faults });
+                }
+            }
         } else {
             let mapping = Mapping::new(description)?;
             let (topics, merges) = (mapping.topics.clone(), mapping.merges);
@@ -112,6 +125,21 @@ impl Source {
         filters
     }
 
+    /// Whether every message of another is its too, so that the other hears nothing where this one is asked first.
+    pub fn hides(&self, other: &Source) -> bool {
+        other.topics.iter().all(|topic| self.topics.iter().any(|own| own.covers(topic)))
+    }
+
+    /// Whether a message may be its and another's.
+    pub fn meets(&self, other: &Source) -> bool {
+        other.topics.iter().any(|topic| self.topics.iter().any(|own| own.meets(topic)))
+    }
+
+    /// Its preset, where it has one.
+    pub fn preset(&self) -> Option<&str> {
+        self.written.preset.as_deref()
+    }
+
     /// Whether it says where its stations stand, or where in their messages that is said.
     pub fn has_place(&self) -> bool {
         self.written.site.is_some() || self.written.place.is_some()
@@ -138,15 +166,37 @@ impl Source {
             Decoder::Mapping(mapping) => mapping.decode(message)?,
             Decoder::Auto(auto) => auto.decode(message)?,
         };
-        decoded.station = match &self.decoder {
-            Decoder::Mapping(_) => decoded.station,
-            Decoder::Auto(_) => self.station.clone().or(of_topic).or(decoded.station),
-        };
+        if let Decoder::Auto(_) = &self.decoder {
+            decoded.station = self.station.clone().or(of_topic).or(decoded.station);
+            decoded.site = decoded.site.or(self.written.site);
+        }
         if decoded.station.is_none() {
             return Err(DecodeError::NoStation);
         }
         Ok(decoded)
     }
+}
+
+/// What stands in a description and says nothing where the preset is found message by message.
+fn unused_by_auto(description: &Description) -> Vec<String> {
+    let rules = description.time.as_ref().map_or(&[][..], OneOrMany::as_slice);
+    let is_zone = |rule: &TimeRule| {
+        let TimeRule { column, at, format, utc_offset, time_zone } = rule;
+        column.is_none() && at.is_none() && format.is_none() && (utc_offset.is_none() || time_zone.is_none())
+    };
+    let unused = [
+        ("station = { at = … }", matches!(description.station, Some(StationRule::At { .. }))),
+        ("place", description.place.is_some()),
+        ("time, but for a time_zone,", rules.len() > 1 || !rules.iter().all(is_zone)),
+        ("missing", !description.missing.is_empty()),
+        ("where", !description.only.is_empty()),
+        ("[source.columns]", !description.columns.is_empty()),
+        ("[[source.value]]", !description.values.is_empty()),
+        ("sure", !description.sure.is_empty()),
+        ("table", description.table != TableRule::default()),
+    ];
+    let fault = |key: &str| format!("{key} says nothing beside preset = \"{AUTO}\": name the preset");
+    unused.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| fault(key)).collect()
 }
 
 #[cfg(test)]
@@ -216,6 +266,39 @@ unit = "degF"
             "{}",
             faults[0].message
         );
+    }
+
+    #[test]
+    fn auto_takes_the_place_of_its_source_and_refuses_what_it_does_not_use() {
+        let auto = "[[source]]\npreset = \"auto\"\ntopic = \"home/{station}/weather/#\"\n";
+        let site = "site = { latitude_deg = 50, longitude_deg = 11, elevation_m = 500 }\n";
+        let sources =
+            Source::read_all(&format!("{auto}{site}time = {{ utc_offset = \"+01:00\" }}\n")).unwrap();
+        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+        let payload =
+            br#"{"dateTime":"1795612121","usUnits":"16","outTemp_C":"11.75","barometer_mbar":"1013.25"}"#;
+        let decoded = sources[0].decode(&Message { topic: "home/a/weather/loop", payload, arrival }).unwrap();
+        assert_eq!(decoded.site.map(|site| (site.latitude_deg, site.longitude_deg)), Some((50.0, 11.0)));
+        // The standard atmosphere has 11.75 °C and 954.6 hPa at 500 m.
+        let pressure = decoded.values.get(Quantity::AirPressure).unwrap();
+        assert!((pressure - 954.6).abs() < 0.2, "{pressure}");
+        for (addition, begins) in [
+            ("station = { at = \"/model\" }", "station = { at = … } says nothing"),
+            ("place = { latitude = \"/a\", longitude = \"/o\" }", "place says nothing"),
+            ("missing = [-999]", "missing says nothing"),
+            ("where = { model = \"x\" }", "where says nothing"),
+            ("sure = [\"time\"]", "sure says nothing"),
+            ("time = { at = \"/t\" }", "time, but for a time_zone, says nothing"),
+            ("[[source.value]]\nat = \"/t\"\nquantity = \"temperature\"", "[[source.value]] says nothing"),
+            ("elevation_m = 10000", "elevation_m = 10000"),
+            ("site = { latitude_deg = 91, longitude_deg = 0 }", "site: latitude_deg = 91"),
+        ] {
+            let faults = Source::read_all(&format!("{auto}{addition}\n")).unwrap_err();
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(faults[0].message.starts_with(begins), "{faults:?}");
+        }
+        let twice = auto.replace("weather/#", "{station}");
+        assert!(Source::read_all(&twice).unwrap_err()[0].message.contains("more than once"));
     }
 
     #[test]

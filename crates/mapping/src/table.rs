@@ -12,10 +12,9 @@ use crate::description::Column;
 use crate::header::position;
 use crate::mapping::{Condition, Mapping, Place, UnitSource, Value};
 use crate::measured::{Measured, Measurements};
-use crate::names;
 use crate::text::{Text, shortened};
 use crate::time::{TimeFormat, Written};
-use crate::value::Outcome;
+use crate::value::{Outcome, StatedUnit};
 
 /// Why a mapping does not fit a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +172,8 @@ impl Mapping {
                 position(header, &Column::Name(name.to_owned()), None, None).map(|(index, _)| index)
             };
             let (unit, unit_column) = match &value.unit {
+                // What a preset knows is the usual unit; a file that was asked for in another says so in its header.
+                UnitSource::Unit(unit) if value.is_optional => (header_unit.or(Some(*unit)), None),
                 UnitSource::Unit(unit) => (Some(*unit), None),
                 UnitSource::NotSaid => (header_unit, None),
                 UnitSource::At { place: Place::Beside(name), .. } => match beside(name) {
@@ -306,13 +307,25 @@ impl Table {
                 continue;
             }
             let text = cell(value.index).ok_or_else(|| RowError::Short(measured.name().to_owned()))?;
-            let Some(unit) = value.unit_of(cell) else { continue };
-            match value.rule.read(text, unit, &self.missing) {
-                Outcome::Value(number) => measurements.set(measured, number),
-                Outcome::Missing => {}
-                Outcome::Unreadable => unreadable.push((measured.name(), shortened(text.trim()))),
+            match value.unit_of(cell) {
+                StatedUnit::Known(unit) => match value.rule.read(text, unit, &self.missing) {
+                    Outcome::Value(number) => measurements.set(measured, number),
+                    Outcome::Missing => {}
+                    Outcome::Unreadable => unreadable.push((measured.name(), shortened(text.trim()))),
+                },
+                StatedUnit::Missing => {}
+                StatedUnit::Unknown(unit) => {
+                    unreadable.extend(value.rule.in_unknown_unit(text, &unit, &self.missing));
+                }
             }
         }
+        // A value that stands elsewhere in a unit that is known is there.
+        unreadable.retain(|(name, _)| {
+            !self
+                .values
+                .iter()
+                .any(|value| value.rule.measured.name() == *name && measurements.has(value.rule.measured))
+        });
         if !is_wanted {
             return Ok(None);
         }
@@ -358,17 +371,10 @@ impl Table {
 }
 
 impl BoundValue {
-    /// The unit; `None` where it stands in a column and is none that is known.
-    fn unit_of<'a>(&self, cell: &dyn Fn(usize) -> Option<&'a str>) -> Option<Option<Unit>> {
-        let Some(index) = self.unit_column else { return Some(self.unit) };
-        let UnitSource::At { is, .. } = &self.rule.unit else { return Some(self.unit) };
-        let text = cell(index)?;
-        match is.is_empty() {
-            true => names::unit(text, self.rule.measured).ok().map(Some),
-            false => {
-                let known = is.iter().find(|(known, _)| Text::Text((*known).clone()).is(text));
-                known.map(|(_, unit)| Some(*unit))
-            }
+    fn unit_of<'a>(&self, cell: &dyn Fn(usize) -> Option<&'a str>) -> StatedUnit {
+        match self.unit_column {
+            None => StatedUnit::Known(self.unit),
+            Some(index) => self.rule.unit_by(cell(index)),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use forecastd_core::{Quantity, Unit};
 
-use crate::mapping::Value;
+use crate::mapping::{UnitSource, Value};
 use crate::measured::Measured;
-use crate::text::{Text, compass_point, is_calm, is_missing, number};
+use crate::names;
+use crate::text::{Text, compass_point, is_calm, is_missing, number, shortened};
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +18,44 @@ pub(crate) enum Outcome {
     Unreadable,
 }
 
+/// The unit of a value, by what is said beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum StatedUnit {
+    /// This, or the canonical one.
+    Known(Option<Unit>),
+    /// A unit should stand beside it, and there is none.
+    Missing,
+    /// What stands beside it is no unit that is known.
+    Unknown(String),
+}
+
 impl Value {
+    /// The unit that `text`, from where the rule says that it stands, is the name of.
+    pub(crate) fn unit_by(&self, text: Option<&str>) -> StatedUnit {
+        let UnitSource::At { is, .. } = &self.unit else { return StatedUnit::Known(None) };
+        let Some(text) = text.map(str::trim).filter(|text| !is_missing(text)) else {
+            return StatedUnit::Missing;
+        };
+        let unit = match is.is_empty() {
+            true => names::unit(text, self.measured).ok(),
+            false => {
+                is.iter().find(|(known, _)| Text::Text((*known).clone()).is(text)).map(|(_, unit)| *unit)
+            }
+        };
+        unit.map_or_else(|| StatedUnit::Unknown(text.to_owned()), |unit| StatedUnit::Known(Some(unit)))
+    }
+
+    /// What is said of a value in a unit that is not known: nothing where none was measured.
+    pub(crate) fn in_unknown_unit(
+        &self,
+        text: &str,
+        unit: &str,
+        also_missing: &[Text],
+    ) -> Option<(&'static str, String)> {
+        (self.read(text, None, also_missing) != Outcome::Missing)
+            .then(|| (self.measured.name(), shortened(&format!("{} in unit {unit}", text.trim()))))
+    }
+
     /// Reads the text of the value; `also_missing` stands for missing in every place.
     pub(crate) fn read(&self, text: &str, unit: Option<Unit>, also_missing: &[Text]) -> Outcome {
         let is_named_missing =

@@ -298,7 +298,7 @@ impl<'a> Connection<'a> {
         } else if self.stage == Stage::Leaving(None) && self.purpose.status.is_none() {
             self.say_goodbye(client);
         } else if let Stage::Leaving(Some(token)) = self.stage
-            && self.shared.outbox().topic(token).is_none()
+            && self.shared.outbox().is_settled(token)
         {
             self.say_goodbye(client);
         }

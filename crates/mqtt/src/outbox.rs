@@ -473,6 +473,12 @@ impl Outbox {
         }
     }
 
+    /// Whether the message with this token is on its way no longer, though one that was sent before it may be.
+    pub(crate) fn is_settled(&self, token: u64) -> bool {
+        let index = token.checked_sub(self.first_token).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.sent.get(index)).is_none_or(|sent| sent.settled)
+    }
+
     /// The topic of the message with this token.
     pub(crate) fn topic(&self, token: u64) -> Option<Arc<str>> {
         let index = usize::try_from(token.checked_sub(self.first_token)?).ok()?;

@@ -93,6 +93,27 @@ const CASES: &[Case] = &[
             ("wind_direction_deg", 213.0),
         ],
     },
+    // Asked for in other units, which the header names: 35.42 °F are 1.9 °C, 4.47 mph and 8.69 knots 2.0 and 4.47 m/s.
+    Case {
+        preset: "open-meteo",
+        text: "latitude,longitude,elevation,utc_offset_seconds,timezone,timezone_abbreviation\n\
+               52.52,13.41,38.0,0,GMT,GMT\n\n\
+               time,temperature_2m (°F),wind_speed_10m (mp/h),wind_gusts_10m (kn)\n\
+               2024-01-10T01:00,35.42,4.474,8.689\n",
+        mapping: None,
+        time: "2024-01-10T01:00:00Z",
+        values: &[("air_temperature_c", 1.9), ("wind_speed_m_s", 2.0), ("wind_gust_m_s", 4.47)],
+    },
+    Case {
+        preset: "open-meteo",
+        text: "latitude,longitude,elevation,utc_offset_seconds,timezone,timezone_abbreviation\n\
+               52.52,13.41,38.0,0,GMT,GMT\n\n\
+               time,temperature_2m (°C),wind_speed_10m (m/s),wind_gusts_10m\n\
+               2024-01-10T01:00,1.9,5.0,36.0\n",
+        mapping: None,
+        time: "2024-01-10T01:00:00Z",
+        values: &[("air_temperature_c", 1.9), ("wind_speed_m_s", 5.0), ("wind_gust_m_s", 10.0)],
+    },
     Case {
         preset: "dwd",
         text: "STATIONS_ID;MESS_DATUM;QN_9;TT_TU;RF_TU;eor\n        433;2024011000;    3;   1.9;  87.0;eor\n",

@@ -30,7 +30,8 @@ pub(super) struct Heard {
 
 /// A text of a stranger as a string of TOML.
 pub(super) fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().filter(|character| !character.is_control()).collect::<String>())
+    let text: String = text.chars().filter(|character| !character.is_control()).collect();
+    toml_edit::Value::from(text).to_string()
 }
 
 fn several_names(names: &[String]) -> String {
@@ -104,7 +105,7 @@ impl Heard {
         }
         match (self.time_source, time_zone) {
             (TimeSource::Arrival, _) => {}
-            (_, Some(zone)) if matches!(self.preset.name, "tasmota" | "rtl_433") => {
+            (_, Some(zone)) if self.preset.has_local_times() => {
                 lines.push(format!("time = {{ time_zone = {} }}", quoted(zone)));
             }
             (TimeSource::Guessed, _) => {

@@ -1,12 +1,13 @@
 //! What the session with the broker says and brings.
 
 use forecastd_core::Input;
+use forecastd_mapping::Source;
 use forecastd_mqtt::{Incoming, News, Refusal, SessionEvent};
 use jiff::Timestamp;
 
 use super::{Driver, Turn, Undelivered};
 use crate::daemon::home_assistant::Said;
-use crate::daemon::sources::Taken;
+use crate::daemon::sources::{self, Taken};
 use crate::operations::events::Notice;
 use crate::wire;
 
@@ -57,12 +58,20 @@ impl Driver {
         }
         self.telemetry.message_received();
         let token = self.acknowledgements.arrived(acknowledgement);
-        let grid = self.service.model().manifest.window.grid();
-        if let Some(taken) = self.sources.take(&topic, &payload, token, Timestamp::now(), grid) {
-            if taken.has_no_value {
+        // A wide filter takes nothing away from the topics of readings; one that is the same means them.
+        let readings = &self.topics.reading;
+        let is_ours = readings.station(&topic).is_some();
+        let may_take = |source: &Source| !is_ours || source.filters().contains(&readings.filter());
+        let mut sources = self.sources.iter();
+        if let Some(source) = sources.find(|source| source.has_topic(&topic) && may_take(source)) {
+            let Taken { input, decoded } = sources::take(source, &topic, &payload, token, Timestamp::now());
+            if let Some((station, decoded)) = &decoded {
+                self.telemetry.decoded(station, decoded);
+            }
+            if matches!(input, Input::WithoutValue { .. }) {
                 self.telemetry.message_without_value(&topic);
             }
-            return self.taken(taken);
+            return self.handle(input);
         }
         let input = match wire::message::decode(&self.topics.reading, &topic, &payload, retain) {
             Ok(wire::message::Received::Forget(station)) => Input::Forget { station, token: Some(token) },
@@ -81,18 +90,5 @@ impl Driver {
             }
         };
         self.handle(input);
-    }
-
-    /// What a source made of a message.
-    fn taken(&mut self, taken: Taken) {
-        if let Some((station, decoded)) = &taken.decoded {
-            self.telemetry.decoded(station, decoded);
-        }
-        for token in taken.acknowledged {
-            self.acknowledgements.complete(token);
-        }
-        if let Some(input) = taken.input {
-            self.handle(input);
-        }
     }
 }

@@ -181,13 +181,13 @@ pub(super) async fn forecasts(
     let asked = asked(&shared, path).await?;
     let station = asked.station.to_string();
     let (from, to) = times(&parameters, asked.newest)?;
-    let mut found = past(&shared, asked, lead_h, from, to).await?;
+    let (mut found, is_cut) = past(&shared, asked, lead_h, from, to).await?;
     if is_hourly {
         found.retain(|past| past.lead.valid_at.as_second().rem_euclid(3600) == 0);
     }
     let surplus = found.len().saturating_sub(most);
     let forecasts: Vec<api::Past> = found[surplus..].iter().map(api::Past::from).collect();
-    let whole = api::PastForecasts { station, lead_h, truncated: surplus > 0, forecasts };
+    let whole = api::PastForecasts { station, lead_h, truncated: is_cut || surplus > 0, forecasts };
     Ok(form.answer("forecasts", &whole, &whole.forecasts))
 }
 
@@ -203,14 +203,15 @@ pub(super) async fn days(
     let lead_h = parameters.number("lead_h", 1..=MAX_LEAD_H, DEFAULT_LEAD_H)?;
     let days = parameters.number("days", 1..=MAX_DAYS, DEFAULT_DAYS)?;
     let zone_name = parameters.text("time_zone").unwrap_or("UTC").to_owned();
-    let zone = TimeZone::get(&zone_name).map_err(|_| Problem::NoTimeZone)?;
+    let zone = TimeZone::get(&zone_name)
+        .map_err(|_| Problem::parameter("time_zone", "no time zone of this name is known"))?;
     let asked = asked(&shared, path).await?;
     let (station, to) = (asked.station.to_string(), asked.newest);
     // Whole days: the newest, and so many before it.
     let today = zone.to_datetime(to).date();
     let first = today.checked_sub(jiff::Span::new().days(i64::from(days))).unwrap_or(jiff::civil::Date::MIN);
     let from = zone.to_timestamp(first.at(0, 0, 0, 0)).unwrap_or(Timestamp::MIN);
-    let past = past(&shared, asked, lead_h, from, to).await?;
+    let (past, _) = past(&shared, asked, lead_h, from, to).await?;
     let scores = tokio::task::spawn_blocking(move || daily_scores(&past, &zone)).await;
     let mut scores = scores.map_err(|_| Problem::Journal)?;
     // Today is not over.
@@ -219,14 +220,15 @@ pub(super) async fn days(
     Ok(form.answer("verification-days", &whole, &whole.days))
 }
 
-/// Past forecasts of one lead for the times between two; nothing where there is no journal.
+/// Past forecasts of one lead for the times between two, and whether there may be older ones that were not read; nothing where
+/// there is no journal.
 async fn past(
     shared: &Shared,
     asked: Asked,
     lead_h: u32,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Vec<PastForecast>, Problem> {
+) -> Result<(Vec<PastForecast>, bool), Problem> {
     let Asked { station, grid, .. } = asked;
     let origins = Span { from: before(from, hours(lead_h)), to: before(to, hours(lead_h)), most: READ_ROWS };
     // Yesterday, too.
@@ -236,8 +238,13 @@ async fn past(
             values.get(Quantity::AirTemperature).map(|temperature_c| (time, temperature_c))
         });
         let observations = Observations::new(grid, temperatures);
-        let beside = |forecast| PastForecast::new(&forecast, lead_h, &observations);
-        history.forecasts(&station, origins, beside)
+        let mut read = 0;
+        let beside = |forecast| {
+            read += 1;
+            PastForecast::new(&forecast, lead_h, &observations)
+        };
+        let found = history.forecasts(&station, origins, beside)?;
+        Ok((found, read >= READ_ROWS))
     });
     Ok(found.await?.unwrap_or_default())
 }

@@ -21,9 +21,6 @@ pub(super) enum Problem {
     /// There is no forecast yet.
     #[error("there is no forecast yet")]
     NoForecast,
-    /// No time zone has this name.
-    #[error("no time zone of this name is known")]
-    NoTimeZone,
     /// The daemon starts or ends.
     #[error("the daemon is starting or ending")]
     Away,
@@ -44,7 +41,7 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Problem::Parameter { .. } => StatusCode::BAD_REQUEST,
-            Problem::NoStation | Problem::NoForecast | Problem::NoTimeZone => StatusCode::NOT_FOUND,
+            Problem::NoStation | Problem::NoForecast => StatusCode::NOT_FOUND,
             Problem::Away | Problem::TooManyListeners | Problem::Journal => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -59,6 +59,8 @@ export function showStation(main, name, { connected }) {
     state.station = await api.get(api.pathOf(name));
     state.station.forecast = withIntervals(state.station.forecast);
     state.isGone = false;
+    // What was said in their place is over.
+    if (parts.now.parentNode !== main) main.replaceChildren(...Object.values(parts));
     redraw("now", "ahead");
     const [models, verification] = await Promise.all([api.get("models"), api.get(`${api.pathOf(name)}/verification`), loadObserved()]);
     Object.assign(state, { models, verification });
@@ -76,12 +78,25 @@ export function showStation(main, name, { connected }) {
     redraw("ahead");
   }
 
+  // A browser may know a zone that the daemon does not: its days are then those of UTC.
+  let zone = words.zone;
+  async function loadDays() {
+    const ask = () => api.get(`${api.pathOf(name)}/verification/days`, { lead_h: 24, days: 30, time_zone: zone });
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof api.Failure) || error.status !== 400 || zone === "UTC") throw error;
+      zone = "UTC";
+      return ask();
+    }
+  }
+
   async function loadPast() {
     const newest = Date.parse(state.station?.status.newest_reading ?? new Date().toISOString());
     const from = new Date(newest - 7 * DAY).toISOString();
     const [past, days] = await Promise.all([
       api.get(`${api.pathOf(name)}/forecasts`, { lead_h: state.lead, every: "hour", from }),
-      api.get(`${api.pathOf(name)}/verification/days`, { lead_h: 24, days: 30, time_zone: words.zone }),
+      loadDays(),
     ]);
     Object.assign(state, { past, days });
     redraw("good", "week");

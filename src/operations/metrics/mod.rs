@@ -11,6 +11,8 @@
 
 mod journal;
 mod maker;
+#[cfg(target_os = "linux")]
+mod process;
 mod scores;
 mod session;
 mod station_series;
@@ -112,9 +114,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         // Memory, processor time, descriptors and start of this process, as Linux accounts for them.
         #[cfg(target_os = "linux")]
-        if let Err(error) =
-            registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
-        {
+        if let Err(error) = process::Process::new().and_then(|process| registry.register(Box::new(process))) {
             tracing::error!(%error, "no metrics of the process");
         }
         let dropped = make.register(IntCounterVec::new(

@@ -1,9 +1,10 @@
 //! The lowest and the highest temperature of the hours ahead, and how likely it is to become colder than a threshold.
 
 use super::experts::QUANTILES;
-use super::quantiles::{outward, probability_below};
+use super::quantiles::{probability_below, published};
 use super::{from_centidegrees, to_centidegrees};
 use crate::model::manifest::Manifest;
+use crate::model::outputs::{are_temperatures, decode_row};
 use crate::number::to_single;
 
 /// An extreme of the hours ahead, °C, in whole centidegrees.
@@ -52,21 +53,17 @@ impl DayAhead {
         let hours = manifest.extremes_h?;
         let (low, high) = manifest.interval()?;
         let levels = &manifest.quantiles;
-        let median = levels.iter().position(|&level| level == 0.5)?;
         let mut rows = outputs.chunks_exact(levels.len()).skip(manifest.lead_h.len());
-        let temperatures = |row: &[f32]| -> Option<Vec<f32>> {
-            row.iter()
-                .map(|&output| {
-                    to_centidegrees(manifest.target.temperature_c(output, newest_c)).map(from_centidegrees)
-                })
-                .collect()
+        let mut next_row = || -> Option<Vec<f32>> {
+            let row = rows.next().filter(|row| are_temperatures(manifest, newest_c, row))?;
+            let row_c = decode_row(manifest, newest_c, row);
+            row_c.into_iter().map(|own| to_centidegrees(own).map(from_centidegrees)).collect()
         };
-        let lowest = temperatures(rows.next()?)?;
-        let highest = temperatures(rows.next()?)?;
+        let (lowest, highest) = (next_row()?, next_row()?);
         let extreme = |row: &[f32]| Extreme {
-            temperature_c: row[median],
-            interval_c: (row[low].min(row[median]), row[high].max(row[median])),
-            quantiles_c: outward(levels, row),
+            temperature_c: row[manifest.median()],
+            interval_c: (row[low], row[high]),
+            quantiles_c: published(levels, row),
         };
         let below = thresholds_c.iter().filter_map(|&threshold_c| {
             let threshold_c = from_centidegrees(to_centidegrees(threshold_c)?);
@@ -143,6 +140,27 @@ mod tests {
         let probabilities: Vec<f32> = day.below.iter().map(|below| below.probability).collect();
         assert_eq!(probabilities, [0.5, 0.825]);
         assert_eq!(DayAhead::decode(&manifest(None), 4.0, &lead, &[0.0]), None);
+    }
+
+    #[test]
+    fn quantiles_of_the_lowest_that_cross_give_one_interval_and_a_probability_that_agrees_with_it() {
+        // Those of 0.1 and 0.25 lie above the median, that of 0.9 below the one of 0.75.
+        let crossed = [1.0, 2.0, 0.0, 3.0, 1.0];
+        let outputs = [[0.0; 5], crossed, [5.0; 5]].concat();
+        let day = DayAhead::decode(&manifest(Some(24)), 0.0, &outputs, &[-1.0, 1.5]).unwrap();
+        assert_eq!((day.lowest.temperature_c, day.lowest.interval_c), (0.0, (0.0, 3.0)));
+        // Nothing below the median; 1.5 °C lies half way between it and the quantile of 0.75.
+        let probabilities: Vec<f32> = day.below.iter().map(|below| below.probability).collect();
+        assert_eq!(probabilities, [0.0, 0.625]);
+    }
+
+    #[test]
+    fn extremes_that_no_thermometer_shows_are_none() {
+        for hostile in [f32::NAN, f32::INFINITY, -150.0, 150.0] {
+            let mut outputs = [0.0; 15];
+            outputs[12] = hostile;
+            assert_eq!(DayAhead::decode(&manifest(Some(24)), 4.0, &outputs, &[0.0]), None, "{hostile}");
+        }
     }
 
     #[test]

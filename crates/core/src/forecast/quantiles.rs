@@ -2,20 +2,23 @@
 
 use super::experts::QUANTILES;
 
-/// The quantiles of [`QUANTILES`] among `values`, which are quantiles at the levels `levels`: one that lies beyond a
-/// neighbour nearer to the median is moved there, so that they rise and the median stays. `None` unless all are there.
-pub(crate) fn outward(levels: &[f32], values: &[f32]) -> Option<[f32; QUANTILES.len()]> {
+/// Puts quantiles in order: one that lies beyond a neighbour nearer to the median is moved there, so that they rise and the
+/// median, at the position `median`, stays.
+pub(crate) fn move_outward(values: &mut [f32], median: usize) {
+    for level in (0..median).rev() {
+        values[level] = values[level].min(values[level + 1]);
+    }
+    for level in median + 1..values.len() {
+        values[level] = values[level].max(values[level - 1]);
+    }
+}
+
+/// The quantiles of [`QUANTILES`] among `values`, which are quantiles at the levels `levels`; `None` unless all are there.
+pub(crate) fn published(levels: &[f32], values: &[f32]) -> Option<[f32; QUANTILES.len()]> {
     let mut own = [0.0; QUANTILES.len()];
     for (own, wanted) in own.iter_mut().zip(QUANTILES) {
         let level = levels.iter().position(|level| (level - wanted).abs() < 1e-4)?;
         *own = *values.get(level)?;
-    }
-    let median = QUANTILES.len() / 2;
-    for level in (0..median).rev() {
-        own[level] = own[level].min(own[level + 1]);
-    }
-    for level in median + 1..QUANTILES.len() {
-        own[level] = own[level].max(own[level - 1]);
     }
     Some(own)
 }
@@ -68,13 +71,18 @@ mod tests {
 
     #[test]
     fn quantiles_that_cross_are_moved_to_their_neighbour_and_the_median_stays() {
-        let crossed = [-1.0, -3.0, 1.0, 0.5, 0.0, 4.0, 3.0];
-        assert_eq!(outward(&LEVELS, &crossed), Some([-3.0, -3.0, 0.5, 0.5, 0.5, 4.0, 4.0]));
+        let mut crossed = [-1.0, -3.0, 1.0, 0.5, 0.0, 4.0, 3.0];
+        move_outward(&mut crossed, 3);
+        assert_eq!(crossed, [-3.0, -3.0, 0.5, 0.5, 0.5, 4.0, 4.0]);
+    }
+
+    #[test]
+    fn the_quantiles_that_are_published_are_found_among_others() {
         let five = [0.1, 0.25, 0.5, 0.75, 0.9];
-        assert_eq!(outward(&five, &[0.0; 5]), None, "two are not there");
+        assert_eq!(published(&five, &[0.0; 5]), None, "two are not there");
         let more = [0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
         assert_eq!(
-            outward(&more, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
+            published(&more, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
             Some([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
         );
     }

@@ -296,6 +296,11 @@ impl Manifest {
         Some(at(0.1).zip(at(0.9)).unwrap_or((0, last)))
     }
 
+    /// The position of the median among the quantiles; 0 without quantiles.
+    pub fn median(&self) -> usize {
+        self.quantiles.iter().position(|&quantile| quantile == 0.5).unwrap_or(0)
+    }
+
     /// How many rows of outputs the network gives for one window: one for each lead, and two for the extremes.
     pub fn output_rows(&self) -> usize {
         self.lead_h.len() + if self.extremes_h.is_some() { 2 } else { 0 }

@@ -137,6 +137,7 @@ impl Service {
     /// A clock that was ahead and is right now leaves stations whose newest reading lies in the future.
     pub(super) fn drop_all_future(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let limit = now.wall + self.settings.max_ahead;
+        self.parts.drop_after(limit, effects);
         let mut changed = Vec::new();
         for (name, entry) in &mut self.stations {
             if drop_future(&mut entry.station, limit, &mut self.entries, effects) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::readings::HeldReading;
-use super::{Now, StationState};
+use super::{Effect, Now, Publication, StationState};
 use crate::journal::Restored;
 use crate::station::{Readiness, Station};
 
@@ -45,6 +45,8 @@ pub(super) struct StationEntry {
     pub(super) recalled: VecDeque<Box<Restored>>,
     /// What is odd about it and was said.
     pub(super) odd: Vec<&'static str>,
+    /// Whether the forecast that was published last is marked as stale.
+    pub(super) is_marked_stale: bool,
 }
 
 impl StationEntry {
@@ -55,6 +57,15 @@ impl StationEntry {
             true => StationState::Stale,
             false => StationState::Fresh(self.station.readiness()),
         }
+    }
+
+    /// The newest forecast, marked as stale, where that was published of the station and not of its forecast.
+    pub(super) fn mark_stale(&mut self) -> Option<Effect> {
+        let is_stale = self.published.is_some_and(|(kind, _)| kind == StateKind::Stale);
+        let forecast = self.station.newest_forecast().filter(|_| is_stale && !self.is_marked_stale)?;
+        let forecast = Box::new(forecast.clone());
+        self.is_marked_stale = true;
+        Some(Effect::Publish(Publication::Forecast { forecast, is_stale }))
     }
 }
 

@@ -78,6 +78,7 @@ impl Service {
     /// Publishes and journals a forecast.
     pub(super) fn issue(&mut self, forecast: Forecast, delay: Option<Duration>, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.stations.get_mut(&forecast.station) {
+            entry.is_marked_stale = false;
             let day_scores = entry.station.take_day_scores();
             day_scores.iter().for_each(|score| self.day_scores.add(score));
             if !day_scores.is_empty() {

@@ -48,6 +48,24 @@ pub enum Input {
         /// What acknowledges it.
         token: Token,
     },
+    /// A part of a reading arrived, or one of many of its slot: they are merged.
+    Part {
+        /// Whose.
+        station: StationName,
+        /// When it was measured.
+        time: Timestamp,
+        /// What was measured.
+        values: Values,
+        /// Where it was measured, if the message says so.
+        site: Option<Site>,
+        /// What acknowledges it.
+        token: Token,
+    },
+    /// A message arrived that is none of ours: it holds no value that its source names.
+    WithoutValue {
+        /// What acknowledges it.
+        token: Token,
+    },
     /// A message arrived that is no reading.
     Unreadable {
         /// Whose, if that is known.
@@ -113,8 +131,12 @@ pub enum Input {
         /// What it says.
         by: String,
     },
+    /// There is room for the reading of a slot that is over.
+    CloseSlot,
     /// Time has passed: once a second.
     Tick,
+    /// Nothing more will arrive: what has been merged of slots that are not over is taken as it is.
+    Ending,
 }
 
 /// What the service wants done. Nothing of it may be waited for.

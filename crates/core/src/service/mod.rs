@@ -6,6 +6,7 @@
 //! | `mod` | the state machine |
 //! | `io` | what goes in and what comes out |
 //! | `readings` | what becomes of a reading |
+//! | `parts` | what becomes of a reading that comes in parts |
 //! | `forecasts` | what becomes of a forecast |
 //! | `batch` | what is collected for the journal, and acknowledged once it is durable |
 //! | `restore` | stations as the journal holds them |
@@ -19,7 +20,8 @@
 //! The rules that a restart relies on:
 //! - What a reading changes is made durable in one batch with the reading: the state of its station, what is owed for it.
 //!   So a process that is killed finds after its restart the station of some moment, whole.
-//! - A reading is acknowledged when its batch is durable (or the journal fails, and memory must do).
+//! - A reading is acknowledged when its batch is durable (or the journal fails, and memory must do); a part of one when it is
+//!   merged.
 //! - A forecast that models were asked for and that has not come is owed; it is in the state, and the windows of all models
 //!   are asked for again after a restart.
 //! - A forecast that may not have reached the broker is published again after a restart.
@@ -33,6 +35,7 @@ mod entry;
 mod forecasts;
 mod io;
 mod models;
+mod parts;
 mod readings;
 mod restore;
 mod stations;
@@ -59,6 +62,7 @@ pub use discovery::{Discovery, DiscoverySettings};
 use entry::{StateKind, StationEntry};
 use forecasts::publish_forecast;
 pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
+use parts::Parts;
 use readings::{HeldReading, whole_seconds};
 use restore::RestoreCount;
 pub use view::{StationList, StationQuery, StationView, VerificationView};
@@ -122,6 +126,7 @@ pub struct Service {
     clock_is_behind: bool,
     /// Readings that wait for the clock.
     early: VecDeque<HeldReading>,
+    parts: Parts,
     /// Entries of the batch that is being collected.
     entries: Vec<Entry>,
     /// Stations whose state is to be written with it.
@@ -167,6 +172,7 @@ impl Service {
             held: 0,
             clock_is_behind: false,
             early: VecDeque::new(),
+            parts: Parts::default(),
             entries: Vec::new(),
             dirty: Vec::new(),
             verified: Vec::new(),
@@ -193,12 +199,24 @@ impl Service {
             Input::Reading { station, time, values, site, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
-                let reading = HeldReading { station, time, values, site, token, arrived: now.uptime };
+                let (token, arrived, is_part) = (Some(token), now.uptime, false);
+                let reading = HeldReading { station, time, values, site, token, arrived, is_part };
                 self.reading(now, reading, effects);
+            }
+            Input::Part { station, time, values, site, token } => {
+                self.message_came(effects);
+                let time = whole_seconds(time);
+                let (token, arrived, is_part) = (Some(token), now.uptime, true);
+                let part = HeldReading { station, time, values, site, token, arrived, is_part };
+                self.reading(now, part, effects);
+            }
+            Input::WithoutValue { token } => {
+                self.message_came(effects);
+                self.tokens.push(token);
             }
             Input::Unreadable { station, reason, detail, token } => {
                 self.message_came(effects);
-                self.refuse(station, reason, detail, token, effects);
+                self.refuse(station, reason, detail, Some(token), effects);
             }
             Input::Forget { station, token } => {
                 self.message_came(effects);
@@ -242,7 +260,9 @@ impl Service {
                     effects.push(Effect::Emit(Event::DiscoveryOverwritten { station, by }));
                 }
             }
+            Input::CloseSlot => self.close_slot(now, effects),
             Input::Tick => self.tick(now, effects),
+            Input::Ending => self.close_all_slots(now, effects),
         }
     }
 
@@ -302,6 +322,12 @@ impl Service {
         self.has_message = false;
         self.is_subscribed = true;
         effects.extend(self.undelivered.drain(..).map(publish_forecast));
+        // Behind those that are fresh: also stations that have fallen silent while the broker or the daemon was away.
+        for name in &self.sweep {
+            let Some(entry) = self.stations.get_mut(name) else { continue };
+            entry.is_marked_stale = false;
+            effects.extend(entry.mark_stale());
+        }
     }
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -310,6 +336,7 @@ impl Service {
             self.drop_all_future(now, effects);
         }
         self.look_at_the_clock(now, effects);
+        self.parts.tick(now.wall);
         if let Some(since) = self.subscribed_at
             && !self.has_message
             && !self.says_no_readings

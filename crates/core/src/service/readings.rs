@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::clock::drop_future;
-use super::{Effect, Event, Now, Service, Token};
+use super::{Discovery, Effect, Event, Now, Service, Token};
 use crate::journal::Entry;
-use crate::station::{Adopted, Next, Oddity, Rejected, Sighting, Station};
+use crate::station::{Adopted, Next, Oddities, Oddity, Rejected, Sighting, Station};
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
 use crate::weather::site::Site;
@@ -20,8 +20,11 @@ pub(super) struct HeldReading {
     pub(super) time: Timestamp,
     pub(super) values: Values,
     pub(super) site: Option<Site>,
-    pub(super) token: Token,
+    /// What acknowledges it; none where its parts have been.
+    pub(super) token: Option<Token>,
     pub(super) arrived: Duration,
+    /// Whether it is a part of a reading.
+    pub(super) is_part: bool,
 }
 
 /// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
@@ -74,8 +77,16 @@ impl Service {
         self.refuse(Some(station), error.reason(), error.to_string(), token, effects);
     }
 
-    /// Takes a reading, or holds it while it must wait for the forecasts of its station.
+    /// Takes a reading that is not ahead of the clock; a part of one with the others of its slot.
     pub(super) fn admit(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
+        let reading = if reading.is_part { self.merge(now, reading, effects) } else { Some(reading) };
+        if let Some(reading) = reading {
+            self.take_or_hold(now, reading, effects);
+        }
+    }
+
+    /// Takes a reading, or holds it while it must wait for the forecasts of its station.
+    pub(super) fn take_or_hold(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.stations.get_mut(&reading.station)
             && (!entry.held.is_empty() || !entry.recalled.is_empty() || must_wait(&entry.station, &reading))
         {
@@ -88,7 +99,7 @@ impl Service {
 
     /// Takes a reading that waits for nothing any more.
     pub(super) fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
-        let HeldReading { station: name, time, values, site, token, arrived } = reading;
+        let HeldReading { station: name, time, values, site, token, arrived, .. } = reading;
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
@@ -127,6 +138,11 @@ impl Service {
             if station.adopt(Arc::clone(self.models.main()), specialists) == Adopted::MoreHistory {
                 effects.push(Effect::Recall(station.recall_readings()));
             }
+            self.announcements.changed(&Discovery::new(
+                station,
+                self.models.main(),
+                self.settings.stale_after,
+            ));
         }
         let observed = match station.observe(time, values, now.wall, arrived) {
             Ok(observed) => observed,
@@ -161,7 +177,7 @@ impl Service {
         if is_news || has_more || !observed.dropped.is_empty() || sighting != Sighting::Nothing {
             self.mark_dirty(&name);
         }
-        self.tokens.push(token);
+        self.tokens.extend(token);
         effects
             .push(Effect::Emit(Event::ReadingTaken { station: name.clone(), inserted: observed.inserted }));
         for dropped in observed.dropped {
@@ -178,23 +194,27 @@ impl Service {
         }
         self.say_newest(&name, effects);
         let is_odd = self.say_oddities(&name, effects);
-        self.update_state(now, &name, is_odd, effects);
+        self.update_state(now, &name, is_odd || sighting.changes_place(), effects);
     }
 
-    /// Says what is odd about a station, each thing once, but for its moves; whether there was anything.
+    /// Says what is odd about a station, each thing once as long as it stays so, but for its moves; whether that is another
+    /// thing than before.
     fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
         let Some(entry) = self.stations.get_mut(name) else { return false };
-        let before = effects.len();
-        for oddity in entry.station.take_oddities() {
-            let is_known = entry.odd.contains(&oddity.name());
-            if !is_known {
-                entry.odd.push(oddity.name());
-            }
+        let Oddities { found, is_all } = entry.station.take_oddities();
+        let effects_before = effects.len();
+        let before = if is_all { std::mem::take(&mut entry.odd) } else { entry.odd.clone() };
+        for oddity in found {
+            let word = oddity.name();
+            let is_known = before.contains(&word) || entry.odd.contains(&word);
             if !is_known || matches!(oddity, Oddity::Moved { .. }) {
                 effects.push(Effect::Emit(Event::StationOdd { station: name.clone(), oddity }));
             }
+            if !entry.odd.contains(&word) {
+                entry.odd.push(word);
+            }
         }
-        effects.len() > before
+        effects.len() > effects_before || entry.odd != before
     }
 
     /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.
@@ -217,10 +237,10 @@ impl Service {
         station: Option<StationName>,
         reason: &'static str,
         detail: String,
-        token: Token,
+        token: Option<Token>,
         effects: &mut Vec<Effect>,
     ) {
         effects.push(Effect::Emit(Event::ReadingRefused { station, reason, detail }));
-        self.tokens.push(token);
+        self.tokens.extend(token);
     }
 }

@@ -35,6 +35,7 @@ impl Service {
             held: VecDeque::new(),
             recalled: VecDeque::new(),
             odd: Vec::new(),
+            is_marked_stale: false,
         };
         self.sweep.push_back(name.clone());
         self.announcements.wanted(&name);
@@ -53,17 +54,18 @@ impl Service {
         self.held -= entry.held.len();
         // Its windows may still be in flight; their answers find no station, or one that numbers its own otherwise.
         self.first_number = self.first_number.max(entry.station.next_number());
-        effects.extend(entry.held.iter().map(|reading| Effect::Acknowledge(reading.token)));
+        effects.extend(entry.held.iter().filter_map(|reading| reading.token).map(Effect::Acknowledge));
         self.sweep.retain(|other| other != name);
     }
 
     pub(super) fn forget(&mut self, name: StationName, token: Option<Token>, effects: &mut Vec<Effect>) {
         self.remove(&name, effects);
         self.silent.remove(&name);
+        self.parts.forget(&name);
         let early = std::mem::take(&mut self.early);
         for reading in early {
             if reading.station == name {
-                effects.push(Effect::Acknowledge(reading.token));
+                effects.extend(reading.token.map(Effect::Acknowledge));
             } else {
                 self.early.push_back(reading);
             }
@@ -93,7 +95,6 @@ impl Service {
     ) {
         let Some(entry) = self.stations.get_mut(name) else { return };
         let state = entry.state(now, self.settings.stale_after);
-        let is_stale = state == StationState::Stale;
         let missing_hours = match state {
             StationState::Fresh(Readiness::WarmingUp(missing)) => {
                 Some((missing.remaining.as_secs() + 3599) / 3600)
@@ -104,6 +105,10 @@ impl Service {
         let is_due = now.uptime.saturating_sub(entry.published_at) >= STATUS_EVERY;
         let said = Some((kind(state), missing_hours));
         if before == said && !is_due && !must {
+            // A forecast may have come after its station fell silent: what was owed from before a restart.
+            if self.is_subscribed {
+                effects.extend(entry.mark_stale());
+            }
             return;
         }
         entry.published = said;
@@ -121,10 +126,8 @@ impl Service {
             let station = name.clone();
             effects.push(Effect::Emit(Event::StateChanged { station, state, is_news, model_distance_km }));
         }
-        let turned_stale = is_news && is_stale && self.is_subscribed;
-        if let Some(forecast) = entry.station.newest_forecast().filter(|_| turned_stale) {
-            let forecast = Box::new(forecast.clone());
-            effects.push(Effect::Publish(Publication::Forecast { forecast, is_stale: true }));
+        if self.is_subscribed {
+            effects.extend(entry.mark_stale());
         }
         effects.push(Effect::Publish(Publication::Status {
             station: name.clone(),

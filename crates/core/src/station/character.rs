@@ -51,6 +51,15 @@ pub enum Oddity {
     },
 }
 
+/// What was found to be odd about a station.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Oddities {
+    /// Each once, or more often.
+    pub found: Vec<Oddity>,
+    /// Whether these are all, as a day was looked at: what was found before and is not among them is not odd any more.
+    pub is_all: bool,
+}
+
 impl Oddity {
     /// Every oddity's word.
     pub const NAMES: &'static [&'static str] = <Oddity as strum::VariantNames>::VARIANTS;
@@ -151,8 +160,14 @@ impl Character {
         self.cosine.add(harmonic(f32::cos));
         self.sine.add(harmonic(f32::sin));
         self.temperature.add(mean_c);
-        let ends =
-            |end: fn(f32, f32) -> f32| temperatures.iter().map(|own| own.1).reduce(end).unwrap_or(mean_c);
+        // Of the last value of each hour, as a model's hourly grid has it: shorter peaks are no part of what it was trained on.
+        let hours = (0..slots).map(|slot| (first + slot - 1).div_euclid(grid.slots_per_hour()));
+        let values = (0..slots).map(|slot| history.value(first + slot, Quantity::AirTemperature));
+        let measured: Vec<(i64, f32)> = hours.zip(values).filter(|(_, value)| !value.is_nan()).collect();
+        let of_hours = measured.chunk_by(|left, right| left.0 == right.0).filter_map(|hour| hour.last());
+        let ends = |end: fn(f32, f32) -> f32| {
+            of_hours.clone().map(|(_, value)| *value).reduce(end).unwrap_or(mean_c)
+        };
         self.range.add(ends(f32::max) - ends(f32::min));
         if let Some(pressures) = of_day(Quantity::AirPressure) {
             self.pressure.add(mean(&pressures));
@@ -255,6 +270,33 @@ mod tests {
         assert!((mean_hpa - 1015.0).abs() < 0.1 && (expected_hpa - 794.95).abs() < 0.1, "{odd_ones:?}");
         assert_eq!(odd(seen(10, 100.0, 100.0, 4.0, 795.0), 2000.0, None), []);
         assert_eq!(odd(seen(10, 100.0, 100.0, 4.0, 1015.0), 100.0, None), []);
+    }
+
+    #[test]
+    fn the_daily_range_is_of_the_hours_as_a_model_has_them_and_not_of_what_lies_between() {
+        // Hours between 6 and 14 °C, and between them 9 °C more or less; the station says the hour five minutes late.
+        let mut history = History::new(Grid::new(600).unwrap(), &[Quantity::AirTemperature], 300);
+        let mut character = Character::default();
+        for slot in 0..10 * 144_i64 {
+            let second = slot * 600 - 300;
+            let hour = (slot * 600 - 1).div_euclid(3600);
+            let is_last = slot % 6 == 5;
+            if slot % 6 == 0 {
+                continue;
+            }
+            let of_hour = 10.0 + 4.0 * ((hour as f32 - 15.0) / 24.0 * std::f32::consts::TAU).cos();
+            let temperature_c = match (is_last, slot % 2) {
+                (true, _) => of_hour,
+                (false, 0) => of_hour + 9.0,
+                (false, _) => of_hour - 9.0,
+            };
+            let mut values = Values::NONE;
+            values.set(Quantity::AirTemperature, temperature_c);
+            history.insert(Timestamp::from_second(second).unwrap(), &values);
+            character.look(&history, None);
+        }
+        let range_c = character.range.known().unwrap();
+        assert!((range_c - 8.0).abs() < 0.01, "{range_c}");
     }
 
     #[test]

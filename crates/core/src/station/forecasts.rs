@@ -3,50 +3,30 @@
 use std::time::Duration;
 
 use super::{Next, Origin, Station};
-use crate::forecast::experts::QUANTILES;
 use crate::forecast::lead_scores::Score;
-use crate::forecast::quantiles::outward;
 use crate::forecast::{Forecast, LeadForecast, Source, from_centidegrees, to_centidegrees};
 use crate::model::manifest::Manifest;
-use crate::model::outputs;
+use crate::model::outputs::{are_temperatures, decode_outputs};
 use crate::weather::quantity::Quantity;
 use crate::window::grid::Slot;
 
-/// What the model's outputs `[lead]` or `[lead, quantile]` mean in °C; `None` when one is no temperature that a thermometer
-/// shows.
+/// What the model's outputs `[lead]` or `[lead, quantile]` mean in °C; `None` when one of them, the extremes' among them, is no
+/// temperature that a thermometer shows.
 pub(super) fn degrees(manifest: &Manifest, origin: &Origin, outputs: &[f32]) -> Option<Vec<LeadForecast>> {
-    if outputs.len() != manifest.outputs() {
+    if outputs.len() != manifest.outputs() || !are_temperatures(manifest, origin.newest_c, outputs) {
         return None;
     }
-    let (lowest, highest) = Quantity::AirTemperature.plausible_range();
-    // A forecast may go beyond what was ever measured, not beyond what can be.
-    let plausible = lowest - MARGIN_C..=highest + MARGIN_C;
-    let judge = |temperature_c: f32| {
-        plausible.contains(&temperature_c).then(|| to_centidegrees(temperature_c).map(from_centidegrees))?
-    };
-    let degrees_of = |own: &[f32]| -> Option<[f32; QUANTILES.len()]> {
-        let own = own.iter().map(|&output| judge(manifest.target.temperature_c(output, origin.newest_c)));
-        outward(&manifest.quantiles, &own.collect::<Option<Vec<f32>>>()?)
-    };
-    let own = outputs.chunks_exact(manifest.quantiles.len().max(1));
-    let leads = outputs::decode_outputs(manifest, origin.newest_c, outputs).zip(own).map(|(decoded, own)| {
-        let interval_c = match decoded.interval_c {
-            Some((low, high)) => Some((judge(low)?, judge(high)?)),
-            None => None,
-        };
-        Some(LeadForecast {
-            lead_h: decoded.lead_h,
-            valid_at: manifest.window.valid_at(origin.slot, decoded.lead_h).1,
-            temperature_c: judge(decoded.temperature_c)?,
-            interval_c,
-            quantiles_c: degrees_of(own),
-        })
+    let rounded =
+        |temperature_c: f32| to_centidegrees(temperature_c).map_or(temperature_c, from_centidegrees);
+    let leads = decode_outputs(manifest, origin.newest_c, outputs).map(|decoded| LeadForecast {
+        lead_h: decoded.lead_h,
+        valid_at: manifest.window.valid_at(origin.slot, decoded.lead_h).1,
+        temperature_c: rounded(decoded.temperature_c),
+        interval_c: decoded.interval_c.map(|(low_c, high_c)| (rounded(low_c), rounded(high_c))),
+        quantiles_c: decoded.quantiles_c.map(|own| own.map(rounded)),
     });
-    leads.collect()
+    Some(leads.collect())
 }
-
-/// How far the ends of an interval may lie beyond what was ever measured, °C.
-const MARGIN_C: f32 = 20.0;
 
 impl Station {
     /// Takes the windows that end at `slot`, or makes the reference forecast if there is none.

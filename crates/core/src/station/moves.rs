@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::models::empty_history;
-use super::{Character, Oddity, Station};
+use super::{Character, Oddities, Oddity, Station};
 use crate::forecast::verification::Verification;
 use crate::intake::screening::Screening;
 use crate::model::Model;
@@ -69,6 +69,8 @@ pub(super) const BELIEVED: u8 = 3;
 pub(super) struct Elsewhere {
     reported: Reported,
     readings: u8,
+    /// The second of the newest of them: the broker may deliver one again.
+    newest_s: i64,
 }
 
 impl Elsewhere {
@@ -86,16 +88,18 @@ pub enum Sighting {
     Doubted(f64),
     /// It is the one that is known, after some from elsewhere.
     Returned,
-    /// It is the first that is known, or not far from it.
+    /// It is the first that is known.
     First,
+    /// It is the one that is known, with the elevation, which was not.
+    Fuller,
     /// The station stands elsewhere now, so far away.
     Moved(f64),
 }
 
 impl Sighting {
-    /// Whether the station stands where it did not stand before.
+    /// Whether the station's place is another than before, or more is known of it.
     pub fn changes_place(self) -> bool {
-        matches!(self, Sighting::First | Sighting::Moved(_))
+        matches!(self, Sighting::First | Sighting::Fuller | Sighting::Moved(_))
     }
 }
 
@@ -123,10 +127,13 @@ impl Station {
         let Some(before) = self.reported else { return Sighting::First };
         let distance_km = before.site().distance_km(&site);
         if distance_km <= WindowSpec::MAX_DISTANCE_KM {
+            if before.elevation_m.is_none() && site.elevation_m.is_some() {
+                return Sighting::Fuller;
+            }
             return if self.elsewhere.is_some() { Sighting::Returned } else { Sighting::Nothing };
         }
         // Where the configuration says better, another place takes nothing away.
-        match self.is_configured() || self.readings_there(&site) >= BELIEVED {
+        match self.is_configured() || self.readings_there(time, &site) >= BELIEVED {
             true => Sighting::Moved(distance_km),
             false => Sighting::Doubted(distance_km),
         }
@@ -136,12 +143,15 @@ impl Station {
         self.setup.place.is_some_and(|place| place.precision == Precision::Given)
     }
 
-    /// How many readings in a row are from there, with one more.
-    fn readings_there(&self, site: &Site) -> u8 {
+    /// How many readings in a row are from there, with one of `time`, which may be one of those that are counted.
+    fn readings_there(&self, time: Timestamp, site: &Site) -> u8 {
         let is_there = |elsewhere: &Elsewhere| {
             elsewhere.reported.site().distance_km(site) <= WindowSpec::MAX_DISTANCE_KM
         };
-        1 + self.elsewhere.filter(is_there).map_or(0, |elsewhere| elsewhere.readings)
+        let is_one_more = |elsewhere: &Elsewhere| time.as_second() > elsewhere.newest_s;
+        self.elsewhere
+            .filter(is_there)
+            .map_or(1, |elsewhere| elsewhere.readings + u8::from(is_one_more(&elsewhere)))
     }
 
     /// Takes the site of a reading of `time`, and says what it meant. Where the place changes, the station's models may be
@@ -150,31 +160,40 @@ impl Station {
     pub fn sight(&mut self, time: Timestamp, site: Site) -> Sighting {
         let sighting = self.sighted(time, Some(site));
         if let Sighting::Doubted(_) = sighting {
-            let readings = self.readings_there(&site);
-            self.elsewhere = Some(Elsewhere { reported: Reported::new(site, None), readings });
+            let readings = self.readings_there(time, &site);
+            // Of readings that are from there, the newest counts; one from yet another place begins anew.
+            let before = self.elsewhere.filter(|_| readings > 1).map_or(i64::MIN, |before| before.newest_s);
+            let newest_s = before.max(time.as_second());
+            self.elsewhere = Some(Elsewhere { reported: Reported::new(site, None), readings, newest_s });
             return sighting;
         }
         self.elsewhere = None;
-        let configured = self.setup.place.filter(|place| place.precision == Precision::Given);
         match sighting {
             Sighting::Nothing | Sighting::Doubted(_) | Sighting::Returned => return sighting,
             Sighting::First => self.reported = Some(Reported::new(site, None)),
-            Sighting::Moved(distance_km) if configured.is_none() => {
+            Sighting::Fuller => {
+                let moved_s = self.reported.and_then(|before| before.moved_s);
+                self.reported = Some(Reported::new(site, moved_s));
+            }
+            Sighting::Moved(distance_km) if !self.is_configured() => {
                 debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
                 self.reported = Some(Reported::new(site, Some(time.as_second())));
-                self.oddities.push(Oddity::Moved { distance_km: to_u32(distance_km) });
+                self.oddities.found.push(Oddity::Moved { distance_km: to_u32(distance_km) });
                 self.forget_place();
             }
             Sighting::Moved(_) => self.reported = Some(Reported::new(site, None)),
         }
-        if let Some(configured) = configured {
-            let distance_km = configured.site.distance_km(&site);
-            if distance_km > WindowSpec::MAX_DISTANCE_KM {
-                self.oddities.push(Oddity::PlaceDiffers { distance_km: to_u32(distance_km) });
-            }
-        }
+        self.oddities.found.extend(self.place_differs());
         self.measure_readiness();
         sighting
+    }
+
+    /// By how much its payload gives another place than the configuration, if it does.
+    fn place_differs(&self) -> Option<Oddity> {
+        let configured = self.setup.place.filter(|_| self.is_configured())?;
+        let distance_km = configured.site.distance_km(&self.reported?.site());
+        let is_far = distance_km > WindowSpec::MAX_DISTANCE_KM;
+        is_far.then(|| Oddity::PlaceDiffers { distance_km: to_u32(distance_km) })
     }
 
     /// Forgets what is of a place: readings, what was believed of them, what experts learned, and forecasts that wait. Scores
@@ -214,12 +233,14 @@ impl Station {
     pub(super) fn look_at_days(&mut self) {
         let place = self.place();
         if self.character.look(&self.history, place) {
-            self.oddities.extend(self.character.oddities(place, self.model.manifest.ranges.as_ref()));
+            let of_days = self.character.oddities(place, self.model.manifest.ranges.as_ref());
+            self.oddities.found.extend(of_days.into_iter().chain(self.place_differs()));
+            self.oddities.is_all = true;
         }
     }
 
-    /// What was found to be odd since it was last taken; what stays odd is found again every day.
-    pub fn take_oddities(&mut self) -> Vec<Oddity> {
+    /// What was found to be odd since it was last taken.
+    pub fn take_oddities(&mut self) -> Oddities {
         std::mem::take(&mut self.oddities)
     }
 }

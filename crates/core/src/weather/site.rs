@@ -1,5 +1,7 @@
 //! Where a station stands.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// A position on earth.
@@ -25,7 +27,7 @@ pub enum SiteError {
     #[error("longitude_deg = {0} is not between -180 and 180")]
     Longitude(f64),
     /// The elevation is below the Dead Sea or above every mountain.
-    #[error("elevation_m = {0} is not between -450 and 9000")]
+    #[error("elevation_m = {0} is not between {low} and {high}", low = Site::ELEVATIONS_M.start(), high = Site::ELEVATIONS_M.end())]
     Elevation(f64),
 }
 
@@ -44,6 +46,9 @@ impl SiteError {
 const EARTH_RADIUS_KM: f64 = 6371.0088;
 
 impl Site {
+    /// The elevations that a station may have, in metres: from the shore of the Dead Sea to above every mountain.
+    pub const ELEVATIONS_M: RangeInclusive<f64> = -450.0..=9000.0;
+
     /// A position without an elevation.
     pub const fn new(latitude_deg: f64, longitude_deg: f64) -> Site {
         Site { latitude_deg, longitude_deg, elevation_m: None }
@@ -66,16 +71,22 @@ impl Site {
         if !(-180.0..=180.0).contains(&self.longitude_deg) {
             return Err(SiteError::Longitude(self.longitude_deg));
         }
-        match self.elevation_m {
-            Some(elevation_m) if !(-450.0..=9000.0).contains(&elevation_m) => {
-                Err(SiteError::Elevation(elevation_m))
-            }
-            _ => Ok(()),
+        self.elevation_m.map_or(Ok(()), Site::validate_elevation)
+    }
+
+    /// Checks that a station may stand so high.
+    ///
+    /// # Errors
+    /// [`SiteError::Elevation`] outside of [`Site::ELEVATIONS_M`].
+    pub fn validate_elevation(elevation_m: f64) -> Result<(), SiteError> {
+        match Site::ELEVATIONS_M.contains(&elevation_m) {
+            true => Ok(()),
+            false => Err(SiteError::Elevation(elevation_m)),
         }
     }
 
     /// The position that a station reports, and what of it cannot be, with its key: an elevation that is wrong costs itself
-    /// alone. None where a receiver without reception sends 0 for both, which is a place in the sea.
+    /// alone. None where a receiver without reception sends 0 for both, which is a place in the sea; that is a fault, too.
     pub fn reported(
         latitude_deg: f64,
         longitude_deg: f64,
@@ -91,15 +102,18 @@ impl Site {
         };
         let plain = Site::new(latitude_deg, longitude_deg);
         let whole = Site { elevation_m, ..plain };
-        let is_somewhere = (latitude_deg, longitude_deg) != (0.0, 0.0);
-        let site = if !check(plain) {
+        let site = if (latitude_deg, longitude_deg) == (0.0, 0.0) {
+            faults
+                .push(("latitude_deg", "0, and longitude_deg too: a receiver without reception".to_owned()));
+            None
+        } else if !check(plain) {
             None
         } else if check(whole) {
             Some(whole)
         } else {
             Some(plain)
         };
-        (site.filter(|_| is_somewhere), faults)
+        (site, faults)
     }
 
     /// The distance to another position along a great circle, km (haversine formula).

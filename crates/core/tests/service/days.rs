@@ -1,8 +1,15 @@
 //! What is said of the day ahead, and how good it was.
 
-use forecastd_core::{DayScores, Event, Place, Publication, QUANTILES, Settings, Site};
+use std::sync::Arc;
 
-use crate::world::{HOUR, World, model_with_extremes, settings, temperature};
+use forecastd_core::{
+    DayScores, Event, Model, Place, Publication, QUANTILES, Ranges, Settings, Site, Source,
+};
+
+use crate::world::{
+    HOUR, Message, World, at, model_with_extremes, name, outputs_with_extremes, settings, temperature,
+    weather,
+};
 
 fn world() -> World {
     let mut settings = Settings { experts: true, threshold_c: Some(9.0), ..settings() };
@@ -47,6 +54,26 @@ fn every_lead_and_both_extremes_have_all_quantiles_and_none_cross() {
 }
 
 #[test]
+fn extremes_that_no_thermometer_shows_are_said_and_others_forecast_instead() {
+    let mut world = world();
+    walk(&mut world, 0..10);
+    world.pass(HOUR);
+    let (station, time, values) = (name("roof"), at(10 * HOUR), weather(5.0));
+    world.broker.push_back(Message { station, time, values });
+    world.deliver();
+    let window = world.windows.pop_front().unwrap();
+    let mut outputs = outputs_with_extremes(&window.window);
+    // The lowest quantile of the lowest temperature, behind four leads of seven.
+    outputs[4 * QUANTILES.len()] = -150.0;
+    world.answer_with(window, Ok(outputs));
+    world.settle_all();
+    let forecast = world.published_forecasts().pop().unwrap();
+    assert_eq!((forecast.issued_at, forecast.source, forecast.day_ahead), (time, Source::Reference, None));
+    let is_said = |event: &Event| matches!(event, Event::ForecastImplausible { .. });
+    assert_eq!(world.events.iter().filter(|event| is_said(event)).count(), 1);
+}
+
+#[test]
 fn extremes_and_frost_are_scored_when_their_hours_are_over_and_a_kill_changes_nothing() {
     let mut unbroken = world();
     walk(&mut unbroken, 0..5 * 24);
@@ -72,4 +99,30 @@ fn extremes_and_frost_are_scored_when_their_hours_are_over_and_a_kill_changes_no
     });
     assert_eq!(restored, Some(of_unbroken), "all stations together are this one");
     assert_eq!(broken.journal.experts_written, unbroken.journal.experts_written, "once an hour");
+}
+
+#[test]
+fn what_was_odd_about_the_days_is_not_any_more_once_the_days_are_not() {
+    let Model { mut manifest, id } = (*model_with_extremes()).clone();
+    manifest.ranges = Some(Ranges { daily_range_c: Some((0.0, 15.0)), ..Ranges::default() });
+    let mut settings = Settings { experts: true, ..settings() };
+    // Where the wave has its maximum at three in the afternoon.
+    settings.places.default = Some(Place::given(Site::new(50.91, 135.0)));
+    let mut world = World::with(settings, Arc::new(Model { manifest, id }));
+    let odd = |world: &World| {
+        world.retained(|publication| match publication {
+            Publication::Status { odd, .. } => Some(odd.clone()),
+            _ => None,
+        })
+    };
+    // Days with 20 °C between morning and afternoon, then with 10 °C.
+    let mut walk = |wave: f32, days: std::ops::Range<i64>| {
+        for second in (days.start * 24 * HOUR..days.end * 24 * HOUR).step_by(1800) {
+            world.reading("roof", second, 10.0 + wave * (temperature(second) - 10.0));
+        }
+        (odd(&world).unwrap(), world.oddities().len())
+    };
+    assert_eq!(walk(2.0, 0..10), (vec!["outside_training"], 1));
+    assert_eq!(walk(1.0, 10..40), (vec![], 1));
+    assert_eq!(walk(2.0, 40..70), (vec!["outside_training"], 2), "and said again when it is once more");
 }

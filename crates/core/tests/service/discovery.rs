@@ -7,7 +7,7 @@ use forecastd_core::{
 };
 use jiff::SignedDuration;
 
-use crate::world::{HOUR, SAMPLES, World, model, name, settings};
+use crate::world::{HOUR, SAMPLES, World, model, model_with_extremes, name, settings};
 
 fn telling(stations_max: usize) -> Settings {
     Settings { discovery: DiscoverySettings { stations_max, withdraws: false }, ..settings() }
@@ -92,6 +92,17 @@ fn extremes_are_told_of_when_a_model_brings_them_and_taken_away_when_it_leaves()
     assert_eq!(told(&mut world), [], "another model of the same kind changes nothing");
     world.input(Input::ModelsLoaded(Models::new(model(SAMPLES), [])));
     assert_eq!(told(&mut world)[0].extremes_h, None);
+}
+
+#[test]
+fn extremes_are_told_of_when_a_payload_says_where_the_station_stands() {
+    let settings = Settings { experts: true, ..telling(10) };
+    let mut world = World::with(settings, model_with_extremes());
+    world.reading("roof", 0, 10.0);
+    assert_eq!(told(&mut world)[0].extremes_h, None, "the model must know the place");
+    world.site = Some(Site::new(50.91, 11.57));
+    world.reading("roof", 600, 10.0);
+    assert_eq!(told(&mut world)[0].extremes_h, Some(24));
 }
 
 #[test]

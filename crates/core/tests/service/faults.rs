@@ -24,6 +24,15 @@ fn status(world: &World, station: &str) -> (StationState, Option<jiff::Timestamp
     status.unwrap()
 }
 
+/// Of which time the forecast on the topic is, and whether it is marked as stale.
+fn retained_forecast(world: &World) -> (jiff::Timestamp, bool) {
+    let forecast = world.retained(|publication| match publication {
+        Publication::Forecast { forecast, is_stale } => Some((forecast.issued_at, *is_stale)),
+        _ => None,
+    });
+    forecast.unwrap()
+}
+
 #[test]
 fn a_silent_station_becomes_stale_and_its_forecast_is_marked() {
     let mut world = ready_world();
@@ -76,6 +85,39 @@ fn a_station_that_was_silent_for_days_is_stale_after_a_restart() {
         .iter()
         .any(|event| matches!(event, Event::NewestReading { time, .. } if *time == at(5 * HOUR)));
     assert!(newest, "its series is there before it sends again");
+    assert_eq!(retained_forecast(&world), (at(5 * HOUR), true));
+}
+
+#[test]
+fn a_station_that_falls_silent_while_the_broker_is_away_has_its_forecast_marked_when_it_is_back() {
+    let mut world = ready_world();
+    world.disconnect();
+    world.pass(3 * HOUR);
+    world.tick();
+    world.subscribe();
+    world.settle_all();
+    assert_eq!(retained_forecast(&world), (at(5 * HOUR), true));
+    world.reading("roof", 8 * HOUR, temperature(8 * HOUR));
+    assert_eq!(retained_forecast(&world), (at(8 * HOUR), false));
+}
+
+#[test]
+fn a_forecast_that_was_owed_from_before_a_long_stop_is_marked_when_it_comes() {
+    let mut world = ready_world();
+    world.pass(600);
+    let time = at(5 * HOUR + 600);
+    world.broker.push_back(Message { station: name("roof"), time, values: weather(1.0) });
+    world.deliver();
+    world.flush_all();
+    world.pass(3 * HOUR);
+    world.kill();
+    world.subscribe();
+    world.settle_all();
+    for _ in 0..30 {
+        world.tick();
+    }
+    world.settle_all();
+    assert_eq!(retained_forecast(&world), (time, true));
 }
 
 #[test]

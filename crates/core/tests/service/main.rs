@@ -8,6 +8,7 @@ mod experts;
 mod faults;
 mod models;
 mod moves;
+mod parts;
 mod places;
 mod restart;
 mod station;

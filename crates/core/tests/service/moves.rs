@@ -108,6 +108,70 @@ fn a_reading_from_elsewhere_now_and_then_is_refused_and_takes_away_nothing_that_
 }
 
 #[test]
+fn one_message_that_is_delivered_again_and_again_is_no_move() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, Some(JENA), 0..40);
+    let before = world.journal.experts.clone();
+    world.site = Some(DENVER);
+    world.reading("roof", 40 * HOUR, 5.0);
+    for _ in 0..5 {
+        world.send("roof", at(40 * HOUR), weather(5.0));
+    }
+    assert_eq!(world.oddities(), []);
+    assert!(world.journal.experts == before);
+    world.kill();
+    world.subscribe();
+    for hour in [40, 40, 41, 40, 41] {
+        world.reading("roof", hour * HOUR, 5.0);
+    }
+    assert_eq!(world.oddities(), []);
+    assert!(world.journal.experts == before);
+    walk(&mut world, Some(DENVER), 42..43);
+    assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }], "three readings are one");
+}
+
+#[test]
+fn another_place_is_published_with_the_reading_that_says_it() {
+    let mut world = World::at_a_place(Some(Place::of_time_zone("Europe/Berlin").unwrap()));
+    let mut feed = |site: Site, seconds: std::ops::Range<i64>| {
+        world.site = Some(site);
+        for second in seconds.step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+        status(&world).1
+    };
+    // Between two hours nothing else is due to be said.
+    let unknown = Site::new(500.0, 0.0);
+    assert_ne!(feed(unknown, 0..6 * HOUR + 1200), Some(Place::from_payload(JENA)));
+    assert_eq!(feed(JENA, 6 * HOUR + 1200..6 * HOUR + 1800), Some(Place::from_payload(JENA)));
+}
+
+#[test]
+fn an_elevation_that_is_said_later_is_learned_and_what_was_known_of_the_place_stays() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, Some(DENVER), 0..10);
+    walk(&mut world, Some(JENA), 10..20);
+    assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }]);
+    let full = JENA.at_elevation(155.0);
+    walk(&mut world, Some(full), 20..21);
+    assert_eq!(status(&world).1, Some(Place::from_payload(full)));
+    // A receiver's elevation varies as its position does, and one that is left out is not forgotten.
+    walk(&mut world, Some(JENA.at_elevation(170.0)), 21..22);
+    walk(&mut world, Some(JENA), 22..23);
+    world.flush_all();
+    world.kill();
+    world.subscribe();
+    walk(&mut world, None, 23..24);
+    assert_eq!(
+        status(&world),
+        (StationState::Fresh(Readiness::Ready), Some(Place::from_payload(full)), vec![])
+    );
+    world.reading("roof", 9 * HOUR, 3.0);
+    let is_too_old = |event: &&Event| matches!(event, Event::ReadingRefused { reason: "too_old", .. });
+    assert_eq!(world.events.iter().filter(is_too_old).count(), 1, "it is of the place before");
+}
+
+#[test]
 fn a_restart_after_a_move_gives_the_same_station_bit_for_bit() {
     let journals = [false, true].map(|is_killed| {
         let mut world = World::at_a_place(None);

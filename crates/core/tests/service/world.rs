@@ -283,6 +283,8 @@ pub(crate) struct World {
     pub(crate) is_subscribed: bool,
     /// Where messages that are delivered from now on say that they were measured.
     pub(crate) site: Option<Site>,
+    /// Whether messages that are delivered from now on are parts of readings.
+    pub(crate) is_in_parts: bool,
 }
 
 impl World {
@@ -325,6 +327,7 @@ impl World {
             events: Vec::new(),
             is_subscribed: false,
             site: None,
+            is_in_parts: false,
         };
         world.subscribe();
         world
@@ -399,8 +402,28 @@ impl World {
         self.next_token += 1;
         self.unacknowledged.insert(token, message.clone());
         let Message { station, time, values } = message;
-        self.input(Input::Reading { station, time, values, site: self.site, token });
+        let site = self.site;
+        self.input(match self.is_in_parts {
+            true => Input::Part { station, time, values, site, token },
+            false => Input::Reading { station, time, values, site, token },
+        });
         true
+    }
+
+    /// A slot that is over is closed, if readings are accepted.
+    pub(crate) fn close_slot(&mut self) -> bool {
+        let can = self.service.waits_to_close_slots() && self.service.accepts_readings();
+        if can {
+            self.input(Input::CloseSlot);
+        }
+        can
+    }
+
+    /// An orderly end, as the driver makes it.
+    pub(crate) fn end(&mut self) {
+        self.input(Input::Ending);
+        while self.answer() {}
+        self.flush_all();
     }
 
     /// The oldest window is answered.
@@ -481,7 +504,7 @@ impl World {
     pub(crate) fn settle_all(&mut self) {
         loop {
             let mut has_happened = false;
-            while self.answer() || self.settle() || self.recall() || self.deliver() {
+            while self.answer() || self.settle() || self.recall() || self.close_slot() || self.deliver() {
                 has_happened = true;
             }
             self.flush();

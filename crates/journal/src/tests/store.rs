@@ -312,6 +312,24 @@ fn a_file_that_was_moved_or_deleted_is_noticed_and_a_moved_one_is_whole() {
     assert_eq!(restore(&mut Store::new(&path)).stations[0].readings, [(at(1200), temperature(2.0))]);
 }
 
+#[test]
+fn a_file_that_cannot_be_looked_at_is_not_taken_for_one_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, aside) = (folder.path().join("journal.sqlite"), folder.path().join("aside"));
+    let mut store = Store::new(&path);
+    write(&mut store, [reading("jena", 600, 1.0)]);
+    std::fs::rename(&path, &aside).unwrap();
+    // A link to itself is there, and leads nowhere.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let batch = [Batch { id: 2, entries: vec![reading("jena", 1200, 2.0)] }];
+    assert_eq!(store.write(&batch, PATIENCE).unwrap_err().reason(), "io");
+    assert!(matches!(forget(&path, &name("jena")), Err(JournalError::File { .. })));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    store.write(&batch, PATIENCE).unwrap();
+    assert_eq!(restore(&mut store).stations[0].readings.len(), 2);
+}
+
 /// Tidies until there is nothing left to do, and says in how many steps.
 fn tidy_all(store: &mut Store, days: u32, now_s: i64) -> usize {
     let retention = Retention { readings_days: days, forecasts_days: days };

@@ -55,7 +55,7 @@ pub const PRESETS: &[Preset] = &[
         Payload,
         "rtl_433",
         true,
-        "rtl_433, events or single topics of devices",
+        "rtl_433, events",
         "github.com/merbanan/rtl_433 docs/DATA_FORMAT.md, docs/INTEGRATION.md"
     ),
     preset!(
@@ -207,6 +207,12 @@ impl Preset {
         let time = time_zone
             .map(|zone| OneOrMany::One(TimeRule { time_zone: Some(zone.to_owned()), ..TimeRule::default() }));
         Mapping::new(&Description { preset: Some(self.name.to_owned()), time, ..Description::default() })
+    }
+
+    /// Whether the times of its messages may be those of the station's own clock, without offset: counts from 1970 have no
+    /// zone, and Ecowitt's are in UTC.
+    pub fn has_local_times(&self) -> bool {
+        matches!(self.name, "tasmota" | "rtl_433" | "zigbee2mqtt")
     }
 
     /// The preset's description, as TOML.

@@ -49,6 +49,21 @@ fn a_text_costs_its_value_and_not_its_row() {
 }
 
 #[test]
+fn a_unit_that_is_not_known_costs_its_value_and_is_said() {
+    let mapping = Mapping::parse("preset = \"weewx-archive\"\n").unwrap();
+    let header = header(&["dateTime", "usUnits", "outTemp", "outHumidity"]);
+    let mut table = mapping.bind(&header, &[], None).unwrap();
+    let read = row(&mut table, &["1704845100", "5", "35.2", "84"]).unwrap().unwrap();
+    assert_eq!(read.values.iter().map(|(_, value)| value).collect::<Vec<_>>(), [84.0]);
+    assert_eq!(read.unreadable, [("air_temperature", "35.2 in unit 5".to_owned())]);
+    // Nothing was measured, or no unit is there.
+    for (unit, value) in [("5", ""), ("", "35.2")] {
+        let read = row(&mut table, &["1704845100", unit, value, "84"]).unwrap().unwrap();
+        assert!(read.unreadable.is_empty(), "{:?}", read.unreadable);
+    }
+}
+
+#[test]
 fn conditions_choose_rows_and_values() {
     let mapping = Mapping::parse(
         "time = { column = \"t\" }\nwhere = { place = \"out\" }\n[columns]\n\

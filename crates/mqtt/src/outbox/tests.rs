@@ -45,6 +45,22 @@ fn while_the_broker_is_away_the_newest_retained_message_by_topic_is_kept() {
 }
 
 #[test]
+fn a_status_is_settled_though_a_message_before_it_is_not() {
+    let mut outbox = Outbox::new(4, 4);
+    connect(&mut outbox, 10);
+    accepted(&mut outbox, "reading", "a", false);
+    let (before, _) = take(&mut outbox).unwrap();
+    outbox.push_status(message("status", "offline", true));
+    let (goodbye, status) = take(&mut outbox).unwrap();
+    assert_eq!(&*status.topic, "status");
+    assert!(!outbox.is_settled(goodbye));
+    outbox.settle(goodbye);
+    assert!(outbox.is_settled(goodbye) && !outbox.is_settled(before));
+    outbox.settle(before);
+    assert!(outbox.is_settled(goodbye) && outbox.is_settled(before));
+}
+
+#[test]
 fn while_the_broker_is_there_every_message_goes_out_in_order() {
     let mut outbox = Outbox::new(10, 4);
     connect(&mut outbox, 10);

@@ -121,7 +121,28 @@ fn stations_that_come_on_one_topic_have_one_source_in_which_the_payload_names_th
     findings.print(None, None, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert_eq!(text.matches("[[source]]\n").count(), 1, "{text}");
-    assert!(text.contains("in the [[source]] above") && !text.contains("station = "), "{text}");
+    assert!(text.contains("  and Bresser-6in1-8: air_temperature 7.2 °C\n"), "{text}");
+    assert!(!text.contains("station = "), "{text}");
+}
+
+#[test]
+fn what_is_heard_on_a_busy_broker_is_bounded_and_what_is_not_shown_is_counted() {
+    let auto = Auto::new(None, None).unwrap();
+    let mut findings = Findings::default();
+    let mut lines = 0;
+    for id in 0..MOST_TOPICS + 10 {
+        let topic = format!("tele/s{id}/SENSOR");
+        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+        let message = Message { topic: &topic, payload: TASMOTA.1.as_bytes(), arrival };
+        lines += usize::from(findings.add(&message, auto.candidates(&message), None).is_some());
+    }
+    assert_eq!(lines, LINES_SHOWN + 1);
+    assert_eq!(findings.heard.len(), MOST_TOPICS);
+    let mut text = Vec::new();
+    findings.print(None, None, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(&format!("\n… and {} sources more", MOST_TOPICS - SOURCES_SHOWN)), "{text}");
+    assert!(text.lines().count() < 20 * SOURCES_SHOWN, "{}", text.lines().count());
 }
 
 #[test]

@@ -1,0 +1,246 @@
+//! One reading of many: messages that hold a part of it each, or come every few seconds, are merged into the slot of the time
+//! grid that they belong to.
+//!
+//! Temperature, humidity and pressure are averaged; the wind is averaged as a vector; of gusts the highest is kept. A sensor
+//! that repeats a transmission counts once. What is not plausible is averaged with nothing: it is given as it is where its
+//! quantity has no other value, so that it is counted by whoever screens the reading, and else left out.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+
+use crate::number::to_single;
+use crate::weather::quantity::{Quantity, Values};
+use crate::window::grid::Grid;
+
+/// A slot that still takes parts of its reading.
+#[derive(Debug, Clone)]
+pub struct OpenSlot {
+    /// The latest time that belongs to the slot before.
+    begins: Timestamp,
+    /// The latest time that belongs to it.
+    ends: Timestamp,
+    newest: Timestamp,
+    sums: [f64; Quantity::COUNT],
+    counts: [u32; Quantity::COUNT],
+    gust: f32,
+    /// Of readings with speed and direction: towards the east, towards the north, how many.
+    wind: [f64; 3],
+    /// The last direction, NaN before there is one.
+    direction: f32,
+    /// The last value of each quantity that is not plausible.
+    implausible: Values,
+    /// What was added last.
+    last: (Timestamp, Values),
+}
+
+impl OpenSlot {
+    /// The slot of `grid` that `time` belongs to, without a part yet.
+    pub fn new(grid: Grid, time: Timestamp) -> OpenSlot {
+        let slot = grid.slot(time);
+        OpenSlot {
+            begins: grid.slot_begins(slot),
+            ends: grid.slot_begins(slot + 1),
+            newest: time,
+            sums: [0.0; Quantity::COUNT],
+            counts: [0; Quantity::COUNT],
+            gust: f32::NEG_INFINITY,
+            wind: [0.0; 3],
+            direction: f32::NAN,
+            implausible: Values::NONE,
+            last: (Timestamp::MIN, Values::NONE),
+        }
+    }
+
+    /// The latest time, in whole seconds, that belongs to it.
+    pub fn ends(&self) -> Timestamp {
+        self.ends
+    }
+
+    /// The time of its newest part.
+    pub fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
+    /// Whether `time` is before the slot, in it, or after it.
+    pub fn place(&self, time: Timestamp) -> Ordering {
+        let second = time.as_second();
+        match (second <= self.begins.as_second(), second > self.ends.as_second()) {
+            (true, _) => Ordering::Less,
+            (_, true) => Ordering::Greater,
+            _ => Ordering::Equal,
+        }
+    }
+
+    /// Adds a part that belongs to it.
+    pub fn add(&mut self, time: Timestamp, values: &Values) {
+        self.newest = self.newest.max(time);
+        // A transmission that is repeated has the same time and the same values.
+        if self.last == (time, *values) {
+            return;
+        }
+        self.last = (time, *values);
+        for (quantity, value) in values.iter() {
+            if !quantity.is_plausible(value) {
+                self.implausible.set(quantity, value);
+                continue;
+            }
+            match quantity {
+                Quantity::WindSpeedOfGust => self.gust = self.gust.max(value),
+                _ => self.sums[quantity.index()] += f64::from(value),
+            }
+            self.counts[quantity.index()] += 1;
+        }
+        let plausible =
+            |quantity: Quantity| values.get(quantity).filter(|value| quantity.is_plausible(*value));
+        let Some(direction) = plausible(Quantity::WindFromDirection) else { return };
+        self.direction = direction;
+        if let Some(speed) = plausible(Quantity::WindSpeed).map(f64::from) {
+            let angle = f64::from(direction).to_radians();
+            let [east, north, count] = &mut self.wind;
+            *east += speed * angle.sin();
+            *north += speed * angle.cos();
+            *count += 1.0;
+        }
+    }
+
+    /// What its parts are together; the time is that of the newest.
+    pub fn reading(&self) -> (Timestamp, Values) {
+        let mut values = self.implausible;
+        for quantity in Quantity::ALL {
+            let count = self.counts[quantity.index()];
+            if count > 0 {
+                let mean = to_single(self.sums[quantity.index()] / f64::from(count));
+                values.set(quantity, if quantity == Quantity::WindSpeedOfGust { self.gust } else { mean });
+            }
+        }
+        let [east, north, count] = self.wind;
+        if count > 0.0 {
+            let speed = east.hypot(north) / count;
+            values.set(Quantity::WindSpeed, to_single(speed));
+            match speed > 1e-9 {
+                true => values.set(
+                    Quantity::WindFromDirection,
+                    to_single(east.atan2(north).to_degrees().rem_euclid(360.0)),
+                ),
+                // Calm, or wind that cancels out: it is from nowhere.
+                false => values.remove(Quantity::WindFromDirection),
+            }
+        } else if self.counts[Quantity::WindFromDirection.index()] > 1 {
+            // Directions without speeds have no mean that means anything; the last stands for them.
+            values.set(Quantity::WindFromDirection, self.direction);
+        }
+        (self.newest, values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> OpenSlot {
+        OpenSlot::new(Grid::new(600).unwrap(), at("00:05:00"))
+    }
+
+    fn at(text: &str) -> Timestamp {
+        format!("2024-01-01T{text}Z").parse().unwrap()
+    }
+
+    fn values(of: &[(Quantity, f32)]) -> Values {
+        let mut values = Values::NONE;
+        for (quantity, value) in of {
+            values.set(*quantity, *value);
+        }
+        values
+    }
+
+    #[test]
+    fn parts_of_a_reading_become_one_reading_of_their_slot() {
+        use Quantity::{AirPressure, AirTemperature, RelativeHumidity};
+        let mut slot = slot();
+        slot.add(at("00:05:00"), &values(&[(AirTemperature, 4.0)]));
+        slot.add(at("00:09:00"), &values(&[(AirTemperature, 5.0), (AirPressure, 990.0)]));
+        slot.add(at("00:05:01"), &values(&[(RelativeHumidity, 80.0)]));
+        let whole = values(&[(AirTemperature, 4.5), (AirPressure, 990.0), (RelativeHumidity, 80.0)]);
+        assert_eq!(slot.reading(), (at("00:09:00"), whole));
+    }
+
+    #[test]
+    fn wind_is_averaged_as_a_vector_and_of_gusts_the_highest_is_kept() {
+        use Quantity::{WindFromDirection, WindSpeed, WindSpeedOfGust};
+        let mut slot = slot();
+        for (second, direction, gust) in [(1, 350.0, 12.0), (2, 10.0, 11.0)] {
+            let part = values(&[(WindSpeed, 10.0), (WindFromDirection, direction), (WindSpeedOfGust, gust)]);
+            slot.add(at(&format!("00:02:0{second}")), &part);
+        }
+        let (_, merged) = slot.reading();
+        // cos 10° = 0.98481.
+        assert!((merged.get(WindSpeed).unwrap() - 9.8481).abs() < 1e-3);
+        let direction = merged.get(WindFromDirection).unwrap();
+        assert!(!(0.01..=359.99).contains(&direction), "{direction} is not north");
+        assert_eq!(merged.get(WindSpeedOfGust), Some(12.0));
+        let mut calm = self::slot();
+        calm.add(at("00:02:00"), &values(&[(WindSpeed, 0.0), (WindFromDirection, 90.0)]));
+        assert_eq!(calm.reading().1, values(&[(WindSpeed, 0.0)]));
+    }
+
+    #[test]
+    fn of_directions_without_speeds_the_last_counts_whatever_came_after_it() {
+        use Quantity::{AirTemperature, WindFromDirection, WindSpeed};
+        let mut slot = slot();
+        let parts = [(WindFromDirection, 350.0), (WindSpeed, 3.0), (WindFromDirection, 10.0)];
+        for (second, part) in parts.into_iter().chain([(AirTemperature, 4.0)]).enumerate() {
+            slot.add(at(&format!("00:02:0{second}")), &values(&[part]));
+        }
+        let whole = values(&[(WindFromDirection, 10.0), (WindSpeed, 3.0), (AirTemperature, 4.0)]);
+        assert_eq!(slot.reading().1, whole);
+    }
+
+    #[test]
+    fn what_is_not_plausible_is_averaged_with_nothing_and_is_given_where_it_is_all_there_is() {
+        use Quantity::{AirPressure, AirTemperature, WindFromDirection, WindSpeed, WindSpeedOfGust};
+        let mut slot = slot();
+        // 85 °C is what a DS18B20 shows before its first conversion.
+        for (second, temperature) in [7.0, 85.0, 7.5, -9999.0].into_iter().enumerate() {
+            let part = values(&[
+                (AirTemperature, temperature),
+                (AirPressure, -9999.0),
+                (WindSpeedOfGust, 999.0 - temperature),
+                (WindFromDirection, 90.0),
+                (WindSpeed, if second == 0 { 2.0 } else { 9999.0 }),
+            ]);
+            slot.add(at(&format!("00:02:0{second}")), &part);
+        }
+        let (_, merged) = slot.reading();
+        assert_eq!(merged.get(AirTemperature), Some(7.25));
+        assert_eq!(merged.get(AirPressure), Some(-9999.0), "it is dropped, with reason, by intake");
+        assert_eq!(merged.get(WindSpeedOfGust), Some(10_998.0), "the last");
+        assert_eq!(merged.get(WindSpeed), Some(2.0));
+        assert!((merged.get(WindFromDirection).unwrap() - 90.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_repeated_transmission_counts_once() {
+        let mut slot = slot();
+        for value in [2.0, 2.0, 2.0] {
+            slot.add(at("00:05:00"), &values(&[(Quantity::AirTemperature, value)]));
+        }
+        slot.add(at("00:06:00"), &values(&[(Quantity::AirTemperature, 4.0)]));
+        assert_eq!(slot.reading().1, values(&[(Quantity::AirTemperature, 3.0)]));
+    }
+
+    #[test]
+    fn a_slot_has_the_times_that_the_grid_gives_it() {
+        let slot = slot();
+        // The grid lets a tenth of a step pass: 00:11:00 still belongs to 00:10.
+        for (time, place) in [
+            ("00:01:00.9", Ordering::Less),
+            ("00:01:01", Ordering::Equal),
+            ("00:11:00.9", Ordering::Equal),
+            ("00:11:01", Ordering::Greater),
+        ] {
+            assert_eq!(slot.place(at(time)), place, "{time}");
+        }
+        assert_eq!(slot.ends(), at("00:11:00"));
+    }
+}
