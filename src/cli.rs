@@ -442,14 +442,9 @@ fn start_log(settings: &LogSettings) {
         None => (usual(), None),
     };
     let registry = tracing_subscriber::registry().with(levels);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Printable::stderr).with_target(false);
     // The journal of systemd has its own time stamps.
     let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-<<<<<<< HEAD
-=======
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(Printable::stderr).with_target(false);
->>>>>>> edges
     match (settings.format, is_journal) {
         (LogFormat::Json, _) => registry.with(lines.json().flatten_event(true)).init(),
         (LogFormat::Text, true) => registry.with(lines.with_ansi(false).without_time()).init(),

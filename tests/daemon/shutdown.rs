@@ -98,7 +98,7 @@ async fn the_end_comes_while_broker_disk_engine_models_and_clients_hang_at_once(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orderly_end_takes_what_is_merged_of_a_slot_that_is_open() {
     let mosquitto = Mosquitto::start(&Options::default());
-    let mut home = Client::connect(&mosquitto, "home", &[]).await;
+    let home = Client::connect(&mosquitto, "home", &[]).await;
     let source = "[[source]]\ntopic = \"yard/{station}\"\nmerge = true\n\
                   [[source.value]]\nat = \"/t\"\nquantity = \"air_temperature\"\n";
     let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
