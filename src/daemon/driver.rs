@@ -277,6 +277,7 @@ impl Driver {
             self.handle(Input::JournalFailed(batch));
         }
         self.handle(Input::Tick);
+        self.recaller.tick();
         self.close_slots();
         if self.service.waits_to_discover() && self.publisher.has_room() {
             self.handle(Input::Discover);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use forecastd_core::{Recall, Restored};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::chain;
 
@@ -34,6 +34,11 @@ impl Recaller {
         }
     }
 
+    /// Asks again for what could not be asked for.
+    pub(super) fn tick(&mut self) {
+        self.start();
+    }
+
     /// What was asked for has been found, or cannot be.
     pub(super) fn answered(&mut self) {
         self.is_busy = false;
@@ -44,11 +49,11 @@ impl Recaller {
         let Some(path) = self.path.clone().filter(|_| !self.is_busy && !self.wanted.is_empty()) else {
             return;
         };
-        let rest = self.wanted.split_off(self.wanted.len().min(AT_ONCE));
-        let wanted = std::mem::replace(&mut self.wanted, rest);
+        let at_once: Vec<Recall> = self.wanted.iter().take(AT_ONCE).cloned().collect();
+        let count = at_once.len();
         let found = self.found.clone();
         let read = move || {
-            let restored = forecastd_journal::recall(&path, &wanted).unwrap_or_else(|error| {
+            let restored = forecastd_journal::recall(&path, &at_once).unwrap_or_else(|error| {
                 warn!(error = chain(&error), "history cannot be read again: the stations warm up anew");
                 Vec::new()
             });
@@ -56,8 +61,14 @@ impl Recaller {
             let _ = found.send(restored);
         };
         // A thread of its own: one that hangs with its disk does not hold up the end of the runtime.
-        let started = std::thread::Builder::new().name("journal-recall".to_owned()).spawn(read);
-        self.is_busy = started.is_ok();
+        match std::thread::Builder::new().name("journal-recall".to_owned()).spawn(read) {
+            Ok(_) => {
+                self.is_busy = true;
+                self.wanted.drain(..count);
+            }
+            // They go on waiting.
+            Err(error) => debug!(%error, "history cannot be read again now"),
+        }
     }
 }
 

@@ -312,15 +312,18 @@ impl Station {
     /// Puts what was measured at `time` into the history, beside what else was measured in that second: the journal holds it as
     /// one reading, too.
     fn insert(&mut self, time: Timestamp, measured: Values) -> Inserted {
-        let before = match self.newest {
-            Some((newest, values)) if newest == time => values,
-            _ => self.history.measured_at(time),
-        };
+        let before = self.measured_at(time);
         let (inserted, second) = intake::insert(&mut self.history, time, before, &measured);
         if self.newest.is_none_or(|(newest, _)| time >= newest) {
             self.newest = Some((time, second));
         }
         inserted
+    }
+
+    /// What is known of what was measured in a second.
+    fn measured_at(&self, time: Timestamp) -> Values {
+        let newest = self.newest.filter(|(newest, _)| *newest == time);
+        newest.map_or_else(|| self.history.measured_at(time), |(_, values)| values)
     }
 
     fn verify(&mut self, slot: Slot) -> Vec<Score> {

@@ -89,7 +89,9 @@ impl Driver {
             }
             Publication::Clear(station) => {
                 self.home_assistant.withdraws(&station);
+                // What is on its way and gets lost would be published again, over what is cleared.
                 self.lost.retain(|undelivered| undelivered.station != station);
+                self.undelivered.retain(|undelivered| undelivered.station != station);
                 let own = [&topics.forecast, &topics.station_status, &topics.verification];
                 let own = own.map(|template| template.topic(station.as_str()));
                 for topic in own.into_iter().chain(self.home_assistant.topic(&station)) {

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::readings::HeldReading;
 use super::{Effect, Now, Publication, StationState};
+use crate::journal::Restored;
 use crate::station::{Readiness, Station};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct StationEntry {
     pub(super) future_left_at: Option<Duration>,
     /// Readings that wait for the forecasts in flight.
     pub(super) held: VecDeque<HeldReading>,
+    /// What the journal gave it that waits for the forecasts in flight.
+    pub(super) recalled: VecDeque<Box<Restored>>,
     /// What is odd about it and was said.
     pub(super) odd: Vec<&'static str>,
     /// Whether the forecast that was published last is marked as stale.

@@ -58,6 +58,7 @@ impl Service {
             }
         }
         self.issue_completed(now, name, effects);
+        self.take_recalled(now, name, effects);
         self.release_held(now, name, effects);
         self.switch_if_idle(now, effects);
     }

@@ -41,7 +41,7 @@ mod restore;
 mod stations;
 mod view;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +112,9 @@ pub struct Service {
     /// Models that take over when nothing is in flight.
     waiting_models: Option<Models>,
     stations: HashMap<StationName, StationEntry>,
+    /// Those that are not served because they were silent for too long; what the journal holds of one is read when it comes
+    /// again.
+    silent: BTreeSet<StationName>,
     /// The order in which stations are looked at.
     sweep: VecDeque<StationName>,
     in_flight: usize,
@@ -162,6 +165,7 @@ impl Service {
             models,
             waiting_models: None,
             stations: HashMap::new(),
+            silent: BTreeSet::new(),
             sweep: VecDeque::new(),
             in_flight: 0,
             first_number: 0,
@@ -227,7 +231,7 @@ impl Service {
             }
             Input::Restored(restored) => self.restore(now, &restored, effects),
             Input::RestoreEnded { omitted } => self.restore_ended(omitted, effects),
-            Input::Recalled(restored) => self.recalled(now, &restored, effects),
+            Input::Recalled(restored) => self.recalled(now, restored, effects),
             Input::Committed(id) | Input::JournalFailed(id) => self.acknowledge(id, effects),
             Input::JournalRecreated => self.journal_again(),
             Input::Subscribed => self.subscribed(now, effects),

@@ -92,7 +92,7 @@ impl Service {
     /// Takes a reading, or holds it while it must wait for the forecasts of its station.
     pub(super) fn take_or_hold(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.stations.get_mut(&reading.station)
-            && (!entry.held.is_empty() || must_wait(&entry.station, &reading))
+            && (!entry.held.is_empty() || !entry.recalled.is_empty() || must_wait(&entry.station, &reading))
         {
             self.held += 1;
             entry.held.push_back(reading);
@@ -164,6 +164,9 @@ impl Service {
             grid.slot_begins(grid.slot(time))
         };
         if let Some(station) = unserved {
+            if self.silent.remove(&name) {
+                effects.push(Effect::Recall(station.recall_readings()));
+            }
             self.serve(now, station);
         }
         let is_news = !matches!(observed.inserted, Inserted::Unchanged(_) | Inserted::TooOld(_));

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::{Effect, Event, Now, Service};
 use crate::journal::Restored;
 use crate::station::{Next, Station};
+use crate::weather::reading::StationName;
 
 #[derive(Debug, Default)]
 pub(super) struct RestoreCount {
@@ -34,6 +35,9 @@ impl Service {
         let is_idle = self.settings.idle_after.is_some_and(|idle_after| inactive > idle_after);
         if self.stations.len() >= self.settings.max_stations || is_idle {
             self.restored.omitted += 1;
+            if is_idle {
+                self.silent.insert(name);
+            }
             return;
         }
         if self.stations.contains_key(&name) {
@@ -90,13 +94,26 @@ impl Service {
         self.tell_specialists(None, effects);
     }
 
-    /// A station whose history a clock that was ahead had pushed out takes it back.
-    pub(super) fn recalled(&mut self, now: Now, restored: &Restored, effects: &mut Vec<Effect>) {
-        let limit = now.wall + self.settings.max_ahead;
+    /// What a station asked of the journal is there: it takes it as soon as it has nothing in flight.
+    pub(super) fn recalled(&mut self, now: Now, restored: Box<Restored>, effects: &mut Vec<Effect>) {
         let Some(entry) = self.stations.get_mut(&restored.station) else { return };
-        let scores = entry.station.recalled(restored, limit);
-        self.mark_dirty(&restored.station);
-        self.scored(&restored.station, &scores, effects);
-        self.update_state(now, &restored.station, true, effects);
+        let name = restored.station.clone();
+        entry.recalled.push_back(restored);
+        self.take_recalled(now, &name, effects);
+    }
+
+    /// A station whose history a clock that was ahead had pushed out, or whose models look further back than before, takes what
+    /// the journal gave it: not while windows are in flight, which would be others, were they made again after a restart.
+    pub(super) fn take_recalled(&mut self, now: Now, name: &StationName, effects: &mut Vec<Effect>) {
+        let limit = now.wall + self.settings.max_ahead;
+        while let Some(entry) = self.stations.get_mut(name)
+            && entry.station.in_flight() == 0
+            && let Some(restored) = entry.recalled.pop_front()
+        {
+            let scores = entry.station.recalled(&restored, limit);
+            self.mark_dirty(name);
+            self.scored(name, &scores, effects);
+            self.update_state(now, name, true, effects);
+        }
     }
 }

@@ -33,6 +33,7 @@ impl Service {
             is_delivery_dirty: false,
             future_left_at: None,
             held: VecDeque::new(),
+            recalled: VecDeque::new(),
             odd: Vec::new(),
             is_marked_stale: false,
         };
@@ -59,6 +60,7 @@ impl Service {
 
     pub(super) fn forget(&mut self, name: StationName, token: Option<Token>, effects: &mut Vec<Effect>) {
         self.remove(&name, effects);
+        self.silent.remove(&name);
         self.parts.forget(&name);
         let early = std::mem::take(&mut self.early);
         for reading in early {
@@ -148,6 +150,7 @@ impl Service {
             let is_idle = self.settings.idle_after.is_some_and(|after| silent_for > after.as_nanos());
             if is_idle && entry.station.in_flight() == 0 && entry.held.is_empty() {
                 self.remove(&name, effects);
+                self.silent.insert(name.clone());
                 effects.push(Effect::Publish(Publication::GiveUp(name.clone())));
                 effects.push(Effect::Emit(Event::StationGivenUp(name)));
                 continue;

@@ -57,7 +57,11 @@ impl Station {
         let dropped_until = if restored.forecasts.is_empty() { None } else { self.scored_until.take() };
         let scored_until = dropped_until.or(before).unwrap_or(Slot::MIN);
         for (time, values) in readings {
-            self.insert(*time, *values);
+            // The journal may not have by now what has corrected it.
+            let known = self.measured_at(*time);
+            let mut values = *values;
+            known.iter().for_each(|(quantity, value)| values.set(quantity, value));
+            self.insert(*time, values);
         }
         let mut scores = Vec::new();
         let forecasts = restored.forecasts.iter().filter(|forecast| forecast.issued_at <= limit);

@@ -192,6 +192,35 @@ fn refused_readings_take_no_seat_and_silent_stations_give_theirs_up() {
 }
 
 #[test]
+fn a_station_that_comes_again_after_it_was_served_no_longer_has_the_history_that_a_restart_gives_it() {
+    for is_restarted in [false, true] {
+        let idle_after = Some(jiff::SignedDuration::from_hours(6));
+        let settings = forecastd_core::Settings { idle_after, ..settings() };
+        let mut world = World::with(settings, model(4));
+        for second in (0..=5 * HOUR).step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+        world.flush_all();
+        world.pass(7 * HOUR);
+        match is_restarted {
+            true => {
+                world.kill();
+                world.subscribe();
+            }
+            false => world.tick(),
+        }
+        assert_eq!(world.service.stations(), 0);
+        world.reading("roof", 12 * HOUR + 600, temperature(12 * HOUR + 600));
+        let remembered = |world: &World| world.service.remembered(&name("roof")).unwrap();
+        let before = remembered(&world);
+        assert_eq!(before.len(), 31 + 1);
+        world.flush_all();
+        world.kill();
+        assert_eq!(remembered(&world), before);
+    }
+}
+
+#[test]
 fn a_forgotten_station_is_gone_everywhere_and_may_come_again() {
     let mut world = ready_world();
     world.broker.push_back(Message { station: name("roof"), time: at(5 * HOUR + 600), values: weather(1.0) });

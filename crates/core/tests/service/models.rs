@@ -278,6 +278,27 @@ fn a_specialist_that_looks_further_back_finds_what_the_journal_has() {
 }
 
 #[test]
+fn what_the_journal_gives_back_waits_for_the_windows_in_flight_and_readings_wait_for_it() {
+    let mut world = world();
+    feed(&mut world, 0..24 * 8);
+    world.load_specialists([specialist("own@1", 120)]);
+    let end = 24 * 8 * HOUR;
+    arrive(&mut world, end);
+    assert_eq!(asked(&world), ["test@0"]);
+    let oldest = |world: &World| world.service.remembered(&name("roof")).unwrap()[0].0;
+    let before = oldest(&world);
+    assert!(world.recall());
+    arrive(&mut world, end + 600);
+    assert_eq!((oldest(&world), asked(&world)), (before, vec!["test@0"]));
+    assert!(world.answer());
+    assert!(oldest(&world) < at(end - 119 * HOUR));
+    assert_eq!(asked(&world), ["test@0", "own@1"]);
+    world.settle_all();
+    assert!(world.unacknowledged.is_empty());
+    assert_eq!(newest(&world).origin, at(end + 600));
+}
+
+#[test]
 fn models_are_exchanged_when_no_window_of_any_is_in_flight() {
     let mut world = world();
     world.load_specialists([specialist("own@1", 8)]);

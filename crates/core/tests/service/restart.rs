@@ -93,6 +93,7 @@ fn step(world: &mut World, choice: u8) {
         0..=3 => drop(world.deliver()),
         4 if choice & 8 == 0 => drop(world.answer()),
         4 => drop(world.answer_specialist()),
+        5 if choice & 24 == 24 => drop(world.recall()),
         5 => drop(world.commit()),
         6 => drop(world.settle()),
         _ => world.flush(),
