@@ -175,7 +175,10 @@ pub fn run(
     })?;
     let grid = artefact.manifest.window.grid();
     let place = config.places.of(&station);
-    let elevation_m = place.and_then(|place| place.site.elevation_m);
+    let of_mapping = mapping
+        .as_ref()
+        .and_then(|mapping| mapping.elevation_m.or(mapping.site.and_then(|site| site.elevation_m)));
+    let elevation_m = of_mapping.or(place.and_then(|place| place.site.elevation_m));
     let origin = origin(command, mapping)?;
 
     let mut progress = Progress::new(options.quiet, interrupted);
@@ -204,8 +207,9 @@ pub fn run(
         writeln!(
             output,
             "note: it is not known where {station} stands; the configuration says it:\n\
-             [station.{:?}]\nlatitude_deg = {latitude}\nlongitude_deg = {longitude}",
-            station.as_str()
+             [station.{}]\nlatitude_deg = {latitude}\nlongitude_deg = {longitude}",
+            // A string of JSON is one of TOML.
+            serde_json::Value::from(station.as_str())
         )?;
     }
     if summary.imported.written + summary.imported.completed > 0 && !summary.is_interrupted {
@@ -230,7 +234,8 @@ fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origi
             if let Some(mapping) = &mapping {
                 all.extend(Entity::all_of(mapping).map_err(fault)?);
             }
-            Origin::HomeAssistant { path: file.clone(), entities: all }
+            let sure = mapping.map(|mapping| mapping.sure).unwrap_or_default();
+            Origin::HomeAssistant { path: file.clone(), entities: all, sure }
         }
         ImportCommand::Influx { files, .. } => {
             let mapping = mapping.ok_or(ImportCommandError::NoMapping)?;

@@ -59,8 +59,8 @@ pub use service::{
     StationQuery, StationState, StationView, Token, VerificationView,
 };
 pub use station::{
-    Adopted, Completed, ModelWindow, Next, Observed, Oddity, Readiness, Rejected, ReportedPlace, Setup,
-    Sighting, Station, humanize,
+    Adopted, Completed, EARLIEST_READING_S, ModelWindow, Next, Observed, Oddity, Readiness, Rejected,
+    ReportedPlace, Setup, Sighting, Station, humanize,
 };
 pub use weather::place::{Place, PlaceError, Places, Precision};
 pub use weather::pressure::{pressure_from_altimeter_setting_hpa, station_pressure_hpa};

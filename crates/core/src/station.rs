@@ -66,9 +66,8 @@ use models::empty_history;
 use moves::{Elsewhere, Reported};
 pub use moves::{ReportedPlace, Sighting};
 pub use readiness::Readiness;
-use rejected::EARLIEST_S;
 pub(crate) use rejected::looks_like_local_time;
-pub use rejected::{Rejected, humanize};
+pub use rejected::{EARLIEST_READING_S, Rejected, humanize};
 pub use setup::Setup;
 
 /// What a reading did.
@@ -247,7 +246,7 @@ impl Station {
         now: Timestamp,
         arrived: Duration,
     ) -> Result<Observed, Rejected> {
-        if time.as_second() < EARLIEST_S {
+        if time.as_second() < EARLIEST_READING_S {
             return Err(Rejected::FarPast(time));
         }
         let slot = self.history.grid().slot(time);

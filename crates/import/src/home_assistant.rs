@@ -3,23 +3,27 @@
 //! Source: github.com/home-assistant/core, `homeassistant/components/recorder/db_schema.py`, schema version 41 (`states` with
 //! `metadata_id` and `last_updated_ts`, `states_meta`, `state_attributes`, `statistics` with `start_ts`, `statistics_meta`).
 //!
+//! A state lasts until the next, two hours at most: one that does not change is not written again.
+//!
 //! A statistic is the mean of an hour and stands for its middle; of a gust it is the highest. Of an entity, statistics count
 //! up to the first hour of which there are states.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use forecastd_core::{Grid, Quantity, Unit};
-use forecastd_mapping::{Description, Measured, UnitRule, is_missing, number, quantity, unit};
+use forecastd_core::{EARLIEST_READING_S, Grid, Quantity, Unit};
+use forecastd_mapping::{Description, Measured, TableRule, UnitRule, is_missing, number, quantity, unit};
 use forecastd_record::{About, Readings};
+use jiff::Timestamp;
 
 use crate::partials::{Partials, PressureKind};
 use crate::sqlite::{Database, PAGE};
-use crate::write::EARLIEST_S;
 use crate::{History, ImportError, Progress};
 
 const PROGRAM: &str = "Home Assistant";
 const HOUR_S: i64 = 3600;
+/// A state is taken to last so long, in seconds, where no other ends it: longer, a sensor may have died without a word.
+const CARRIED_ON_S: i64 = 2 * HOUR_S;
 /// Entities that are named in a message, at most.
 const MOST_NAMED: usize = 12;
 /// Names at least so similar are suggested, from 0 to 1.
@@ -52,8 +56,21 @@ impl Entity {
     /// The entities that a mapping names: its columns, by name or in `[columns]`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with it, and what of it says nothing here.
     pub fn all_of(description: &Description) -> Result<Vec<Entity>, String> {
+        let unused = [
+            ("preset", description.preset.is_some()),
+            ("topic", description.topic.is_some()),
+            ("place", description.place.is_some()),
+            ("time", description.time.is_some()),
+            ("missing", !description.missing.is_empty()),
+            ("where", !description.only.is_empty()),
+            ("merge", description.merge.is_some()),
+            ("table", description.table != TableRule::default()),
+        ];
+        if let Some((key, _)) = unused.into_iter().find(|(_, is_there)| *is_there) {
+            return Err(format!("{key} says nothing of a recorder: leave it out"));
+        }
         let named = description.columns.iter().map(|(name, rule)| (Some(name.clone()), rule));
         let listed = description.values.iter().map(|rule| {
             let name = match &rule.column {
@@ -69,6 +86,18 @@ impl Entity {
                     format!("{}: which entity is not said (column = \"sensor.NAME\")", rule.quantity)
                 })?;
                 let measured = quantity(&rule.quantity).map_err(|error| format!("{id}: {error}"))?;
+                let unused = [
+                    ("at", rule.at.is_some()),
+                    ("topic", rule.topic.is_some() || rule.except.is_some()),
+                    ("occurrence", rule.occurrence.is_some()),
+                    ("part", rule.part.is_some()),
+                    ("scale", rule.scale.is_some()),
+                    ("missing", !rule.missing.is_empty()),
+                    ("where", !rule.only.is_empty()),
+                ];
+                if let Some((key, _)) = unused.into_iter().find(|(_, is_there)| *is_there) {
+                    return Err(format!("{id}: {key} says nothing of a state: leave it out"));
+                }
                 let unit = match &rule.unit {
                     None => None,
                     Some(UnitRule::Name(name)) => Some(name.clone()),
@@ -82,10 +111,11 @@ impl Entity {
     }
 }
 
-/// Reads states and statistics of entities.
+/// Reads states and statistics of entities; `sure` names what looks wrong and is right.
 pub(crate) fn read(
     path: &Path,
     entities: &[Entity],
+    sure: &[String],
     grid: Grid,
     elevation_m: Option<f64>,
     progress: &mut dyn Progress,
@@ -111,7 +141,7 @@ pub(crate) fn read(
     let all = entities.len() as f64;
     for (index, entity) in entities.iter().enumerate() {
         let mut tell = |share: f64| progress.reading((index as f64 + share) / all);
-        let is_known = found.states(&database, entity, &mut tell)?;
+        let is_known = found.states(&database, entity, grid, &mut tell)?;
         let has_statistics = found.statistics(&database, entity, &mut tell)?;
         if !is_known && !has_statistics {
             let near = near(&database, &entity.id)?;
@@ -127,7 +157,11 @@ pub(crate) fn read(
         return Err(ImportError::Mapping(format!("{}: no state of them is a number", path.display())));
     }
     let rows = partials.merge(grid, elevation_m);
-    let about = About { path, site: None, elevation_m, others: &[], is_sure: &|_| false };
+    let is_sure = |what: &str| {
+        let is_it = |name: &String| name == what || quantity(name).is_ok_and(|known| known.name() == what);
+        sure.iter().any(is_it)
+    };
+    let about = About { path, site: None, elevation_m, others: &[], is_sure: &is_sure };
     Ok(History { readings: Readings::judged(rows, &about)?, rows: looked_at, empty })
 }
 
@@ -182,6 +216,13 @@ struct Found {
     first_states: HashMap<String, i64>,
 }
 
+/// A state that lasts until the next.
+struct Held {
+    second: i64,
+    unit: Unit,
+    value: f64,
+}
+
 /// A row of `states`: id, time, state, and attributes as JSON.
 type State = (i64, f64, Option<String>, Option<String>);
 
@@ -191,6 +232,7 @@ impl Found {
         &mut self,
         database: &Database,
         entity: &Entity,
+        grid: Grid,
         tell: &mut dyn FnMut(f64) -> bool,
     ) -> Result<bool, ImportError> {
         let id =
@@ -201,6 +243,7 @@ impl Found {
         })?;
         let mut units: HashMap<String, Unit> = HashMap::new();
         let (mut time, mut state_id, mut looked_at) = (f64::MIN, i64::MIN, 0_i64);
+        let mut before: Option<Held> = None;
         loop {
             let page = states(database, id, time, state_id)?;
             let Some((last_id, last_time, ..)) = page.last() else { return Ok(true) };
@@ -208,15 +251,19 @@ impl Found {
             for (_, time, state, attributes) in &page {
                 self.looked_at += 1;
                 let state = state.as_deref().unwrap_or_default();
+                let second = time.floor() as i64;
+                if let Some(held) = before.take() {
+                    self.carry_on(&held, second, entity, grid)?;
+                }
                 let Some(value) = number(state).filter(|_| !is_missing(state)) else {
                     self.empty += 1;
                     continue;
                 };
                 let name = entity.unit.clone().or_else(|| attributes.as_deref().and_then(unit_of));
                 let unit = known_unit(&mut units, entity, name)?;
-                let second = time.floor() as i64;
+                before = Some(Held { second, unit, value });
                 // One of a clock that had not been set yet says nothing of where the states begin.
-                if second >= EARLIEST_S {
+                if second >= EARLIEST_READING_S {
                     self.first_states.entry(entity.id.clone()).or_insert(second);
                 }
                 self.add(second, entity, unit, value)?;
@@ -226,6 +273,20 @@ impl Found {
                 return Err(ImportError::Interrupted);
             }
         }
+    }
+
+    /// Adds a state to the slots between that in which it began and that in which it ended, at `end`: the recorder keeps what
+    /// changes, and a calm night or a fog has no other state.
+    fn carry_on(&mut self, held: &Held, end: i64, entity: &Entity, grid: Grid) -> Result<(), ImportError> {
+        let of = |second| Timestamp::from_second(second).map(|time| grid.slot(time)).ok();
+        let last = held.second.saturating_add(CARRIED_ON_S);
+        let (Some(first), Some(end), Some(last)) = (of(held.second), of(end), of(last)) else {
+            return Ok(());
+        };
+        for slot in first + 1..end.min(last + 1) {
+            self.add(grid.time(slot).as_second(), entity, held.unit, held.value)?;
+        }
+        Ok(())
     }
 
     /// Whether the recorder knows statistics of the entity.

@@ -164,7 +164,15 @@ impl Points {
             if text.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)? == 0 {
                 return Ok(());
             }
-            let parsed = std::str::from_utf8(&line).map_err(|_| "not UTF-8".to_owned()).and_then(parse);
+            let is_whole = line.ends_with(b"\n") || line.len() < MAX_LINE as usize;
+            let parsed = match is_whole {
+                true => std::str::from_utf8(&line).map_err(|_| "not UTF-8".to_owned()).and_then(parse),
+                false => {
+                    // What follows of it is no point of its own.
+                    text.skip_until(b'\n').map_err(failed)?;
+                    Err(format!("more than {MAX_LINE} bytes in a line"))
+                }
+            };
             match parsed {
                 Ok(None) => {}
                 Ok(Some(point)) => self.add(path, number, &point),

@@ -29,6 +29,8 @@ pub enum Origin {
         path: PathBuf,
         /// What is read.
         entities: Vec<Entity>,
+        /// What looks wrong and is right: names of quantities, `time`.
+        sure: Vec<String>,
     },
     /// Points of InfluxDB's line protocol, in files that may be compressed by gzip.
     Influx {
@@ -84,13 +86,13 @@ pub fn read(
 ) -> Result<History, ImportError> {
     match origin {
         Origin::Weewx { path, mapping } => weewx::read(path, mapping.as_ref(), elevation_m, progress),
-        Origin::HomeAssistant { path, entities } => {
-            home_assistant::read(path, entities, grid, elevation_m, progress)
+        Origin::HomeAssistant { path, entities, sure } => {
+            home_assistant::read(path, entities, sure, grid, elevation_m, progress)
         }
         Origin::Influx { paths, mapping } => influx::read(paths, mapping, grid, elevation_m, progress),
         Origin::Csv(source) => {
             let mut goes_on = true;
-            let mut readings = Readings::read_with(source, &mut |share| {
+            let mut readings = Readings::read_with(source, elevation_m, &mut |share| {
                 goes_on = progress.reading(share);
                 goes_on
             })?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use forecastd_core::{Grid, Rejected, StationName};
+use forecastd_core::{EARLIEST_READING_S, Grid, Rejected, StationName};
 use forecastd_journal::{ImportReading, Importer};
 use jiff::{SignedDuration, Timestamp};
 
@@ -70,7 +70,7 @@ pub fn write(
     for (index, (time, values)) in history.readings.rows.iter().enumerate() {
         let refusal = if *time > limit {
             Some(Rejected::InFuture { time: *time, ahead: time.duration_since(now) })
-        } else if time.as_second() < EARLIEST_S {
+        } else if time.as_second() < EARLIEST_READING_S {
             Some(Rejected::FarPast(*time))
         } else {
             None
@@ -107,9 +107,6 @@ pub fn write(
     }
     Ok(summary)
 }
-
-/// 1990-01-01T00:00:00Z: readings from before are of a clock that is not set.
-pub(crate) const EARLIEST_S: i64 = 631_152_000;
 
 fn commit(
     importer: &mut Importer,

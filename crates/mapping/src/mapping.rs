@@ -228,6 +228,12 @@ impl Mapping {
         self.elevation_m
     }
 
+    /// The mapping with a height of the station, where the description says none.
+    #[must_use]
+    pub fn at_elevation(self, elevation_m: Option<f64>) -> Mapping {
+        Mapping { elevation_m: self.elevation_m.or(elevation_m), ..self }
+    }
+
     /// Whether what it reads are parts of readings, to be merged into slots.
     pub fn merges(&self) -> bool {
         self.merges

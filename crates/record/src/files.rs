@@ -1,5 +1,6 @@
 //! The files of a record: one, several, the files of a folder, or those that a pattern fits.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::{CsvError, CsvMapping};
@@ -32,8 +33,9 @@ impl RecordSource {
             all.extend(files(path)?);
         }
         all.sort();
-        // A file that is given by its name and by a pattern is one.
-        all.dedup_by(|one, other| is_same(one, other));
+        // A file that is given by its name and by a pattern is one, whatever stands between them.
+        let mut known = BTreeSet::new();
+        all.retain(|path| known.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
         Ok(all)
     }
 
@@ -55,11 +57,6 @@ impl RecordSource {
             several => format!("{first} and {} more", several - 1),
         }
     }
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other
-        || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }
 
 /// The file, the files of a folder by name without those that are hidden, or the files that a pattern fits.
@@ -119,6 +116,10 @@ mod tests {
             })
         };
         let found: Vec<String> = names(&[at("20*"), at("./2019.csv"), at("2019.csv")]).unwrap();
+        assert_eq!(found, ["2019.csv", "2020.csv.gz"]);
+        // The pattern's name of the same file sorts behind that of another.
+        let found: Vec<String> =
+            names(&[at("more.csv/../2019.csv"), at("2019.csv"), at("2020.csv.gz")]).unwrap();
         assert_eq!(found, ["2019.csv", "2020.csv.gz"]);
         let found: Vec<String> = names(&[at("*.csv"), at("[x].csv")]).unwrap();
         assert_eq!(found, ["2019.csv", "[x].csv"], "a folder is no file, and a bracket may be a name");

@@ -1,11 +1,12 @@
 //! The order of a record in time, and readings whose clock was wrong.
 
+use forecastd_core::EARLIEST_READING_S;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::Row;
 
-/// Readings before this are of a clock that is not set: live ones are refused too.
-const EARLIEST: Timestamp = Timestamp::constant(631_152_000, 0);
+/// Readings before this are of a clock that is not set, unless the record is one of decades; live ones are refused.
+const EARLIEST: Timestamp = Timestamp::constant(EARLIEST_READING_S, 0);
 /// How far ahead of now a reading may be.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// Readings that are so far from all others, and so few, are of a clock that was reset.
@@ -34,16 +35,19 @@ pub(crate) fn unsorted(readings: &[Row]) -> u64 {
     readings.iter().filter(is_older).count() as u64
 }
 
-/// Sorts readings by time, those of one time as they came, and leaves out those whose clock was wrong: before 1990, ahead of
-/// `now`, or a few that are more than a year from all others at either end.
+/// Sorts readings by time, those of one time as they came, and leaves out those whose clock was wrong: before 1990 where those
+/// are few or more than a year from the others, ahead of `now`, or a few that are more than a year from all others at either end.
 pub(crate) fn sort(readings: &mut Vec<Row>, now: Timestamp) -> WrongClock {
     readings.sort_by_key(|(time, _)| *time);
     let latest = now.saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
-    let mut begin = readings.partition_point(|(time, _)| *time < EARLIEST);
-    let mut end = readings.partition_point(|(time, _)| *time <= latest).max(begin);
+    let early = readings.partition_point(|(time, _)| *time < EARLIEST);
     let few = (readings.len() as f64 * FEW) as usize;
     let time = |index: usize| readings[index].0;
     let is_far = |index: usize| time(index).duration_since(time(index - 1)) > FAR;
+    // A record that goes on from before 1990 without a gap is an old one.
+    let is_unset = early <= few || early < readings.len() && is_far(early);
+    let mut begin = if is_unset { early } else { 0 };
+    let mut end = readings.partition_point(|(time, _)| *time <= latest).max(begin);
     // The last of the gaps that leave few readings before them, and the first of those that leave few after.
     if let Some(gap) = (begin + 1..end.min(begin + few + 1)).rev().find(|&index| is_far(index)) {
         begin = gap;
@@ -103,6 +107,24 @@ mod tests {
         let mut readings = [year("2015-01-01T00:00:00Z"), year("2020-01-01T00:00:00Z")].concat();
         assert_eq!(sort(&mut readings, NOW), WrongClock::default());
         assert_eq!(readings.len(), 730);
+    }
+
+    #[test]
+    fn a_record_of_decades_is_kept_from_its_beginning() {
+        let years = |first: i16, last: i16| -> Vec<Row> {
+            (first..=last).flat_map(|year_| year(&format!("{year_}-01-01T00:00:00Z"))).collect()
+        };
+        let mut readings = years(1951, 2024);
+        let count = readings.len();
+        assert_eq!(sort(&mut readings, NOW), WrongClock::default());
+        assert_eq!(readings.len(), count);
+        let mut ended = years(1951, 1980);
+        assert_eq!(sort(&mut ended, NOW), WrongClock::default());
+        assert_eq!(ended.len(), 30 * 365);
+        // Many of a clock that was not set for long, but far from the others.
+        let mut reset = [years(1970, 1970), years(2023, 2024)].concat();
+        assert_eq!(sort(&mut reset, NOW).count, 365);
+        assert_eq!(reset.len(), 730);
     }
 
     #[test]

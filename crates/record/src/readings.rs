@@ -47,21 +47,22 @@ impl Readings {
     /// # Errors
     /// [`RecordError`] when a file cannot be read, or is nothing to work with.
     pub fn read(source: &RecordSource) -> Result<Readings, RecordError> {
-        Readings::read_with(source, &mut |_| true)
+        Readings::read_with(source, None, &mut |_| true)
     }
 
     /// Reads files, and says after some rows how much of them has been read, from 0 to 1; ends early, with what was read so
-    /// far, when that is answered by false.
+    /// far, when that is answered by false. `elevation_m` is the station's height, where the source's mapping does not say.
     ///
     /// # Errors
     /// As those of [`Readings::read`].
     pub fn read_with(
         source: &RecordSource,
+        elevation_m: Option<f64>,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Readings, RecordError> {
         const LOOK_EVERY: usize = 10_000;
         let path: PathBuf = source.label();
-        let mut reader = CsvReader::open_all(&source.files()?, source.mapping.as_ref())?;
+        let mut reader = CsvReader::open_at(&source.files()?, source.mapping.as_ref(), elevation_m)?;
         let site = reader.site();
         let mut rows = Vec::new();
         let (mut broken, mut first_broken) = (0_u64, None);

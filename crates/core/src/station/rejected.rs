@@ -51,8 +51,8 @@ pub enum Rejected {
 /// Readings from before this year come from a clock that is not set.
 const EARLIEST_YEAR: i16 = 1990;
 
-/// 1990-01-01T00:00:00Z.
-pub(super) const EARLIEST_S: i64 = 631_152_000;
+/// 1990-01-01T00:00:00Z, in seconds since 1970: readings from before come from a clock that is not set.
+pub const EARLIEST_READING_S: i64 = 631_152_000;
 
 impl Rejected {
     /// Every reason's label, for metrics.

@@ -6,7 +6,7 @@ use forecastd_core::Quantity;
 use forecastd_import::Origin;
 use forecastd_record::{CsvMapping, RecordSource, Row};
 
-use crate::support::{Place, assert_same, message, value, weather};
+use crate::support::{HEIGHT_M, Place, assert_same, at, message, value, weather};
 
 fn text(rows: &[Row]) -> String {
     let mut text = "time,air_temperature_c,air_pressure_hpa,relative_humidity_pct\n".to_owned();
@@ -38,6 +38,29 @@ fn several_files_that_overlap_become_one_history_and_the_overlap_is_said() {
     let said = summary.to_string();
     assert!(said.contains("a-2024-03.csv and b-2024-04.csv overlap from 2024-04-10T00:00:00Z"), "{said}");
     assert_same(&place.held(), &rows, &TOLERANCES);
+}
+
+#[test]
+fn pressure_at_sea_level_is_brought_to_the_height_of_the_station_that_the_configuration_says() {
+    let place = Place::new();
+    let text: String = (0..400)
+        .map(|hour: i64| {
+            let time = at(1_704_067_200 + 3600 * hour).to_string().replace('T', " ").replace('Z', "");
+            let wave = (std::f64::consts::TAU * (hour as f64 - 14.0) / 24.0).cos();
+            format!("{time},{:.1},1013.2\n", 8.0 + 5.0 * wave + (hour % 7) as f64 / 10.0)
+        })
+        .collect();
+    // The header of Meteostat.
+    let path = place.write("meteostat.csv", format!("time,temp,pres\n{text}"));
+    place.import(&Origin::Csv(RecordSource::new(&path, None))).unwrap();
+    let held = place.held();
+    assert_eq!(held.len(), 400);
+    for (time, values) in &held {
+        let pressure = f64::from(values.get(Quantity::AirPressure).unwrap());
+        // Between 0 and 20 °C an air column has 8.0 to 8.6 km of scale height.
+        let [low, high] = [8000.0, 8600.0].map(|scale| 1013.2 * (-HEIGHT_M / scale).exp());
+        assert!((low..=high).contains(&pressure), "{time}: {pressure} is not within {low} and {high}");
+    }
 }
 
 #[test]

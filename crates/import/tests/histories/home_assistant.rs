@@ -36,6 +36,10 @@ fn entities(of: &[(&str, &str)]) -> Vec<Entity> {
     of.iter().map(|(quantity, id)| Entity::parse(&format!("{quantity}={id}")).unwrap()).collect()
 }
 
+fn origin(path: PathBuf, entities: Vec<Entity>) -> Origin {
+    Origin::HomeAssistant { path, entities, sure: Vec::new() }
+}
+
 fn all_entities() -> Vec<Entity> {
     entities(&[("air_temperature", T), ("humidity", H), ("pressure", P)])
 }
@@ -98,7 +102,7 @@ fn states_of_several_sensors_become_readings_of_their_slots_in_the_units_that_at
     let (path, connection) = place.database("home-assistant_v2.db", SCHEMA);
     let rows = weather(40);
     fill(&connection, &rows);
-    let summary = place.import(&Origin::HomeAssistant { path, entities: all_entities() }).unwrap();
+    let summary = place.import(&origin(path, all_entities())).unwrap();
     assert_eq!((summary.rows, summary.empty), (3 * rows.len() as u64 + 2, 2));
     assert_same(&place.held(), &rows, &TOLERANCES);
 }
@@ -124,7 +128,7 @@ fn statistics_stand_for_the_middle_of_their_hour_and_end_where_states_begin() {
         "inHg",
         &means(&|row| value(&row.1, Quantity::AirPressure) / 33.863_886_4),
     );
-    place.import(&Origin::HomeAssistant { path, entities: all_entities() }).unwrap();
+    place.import(&origin(path, all_entities())).unwrap();
     let held = place.held();
     // States begin within the last hour before, of which there is no statistic then.
     let first_state = new[0].0 - SignedDuration::from_secs(201);
@@ -151,7 +155,7 @@ fn a_state_of_1970_does_not_hide_the_statistics() {
     add_states(&connection, 1, T, "°C", &[(100.5, "7.0".to_owned())]);
     add_statistics(&connection, 1, T, "°C", &hours);
     let entities = entities(&[("air_temperature", T)]);
-    let summary = place.import(&Origin::HomeAssistant { path, entities }).unwrap();
+    let summary = place.import(&origin(path, entities)).unwrap();
     assert_eq!(summary.imported.written, hours.len() as u64);
 }
 
@@ -173,7 +177,7 @@ fn pressure_at_sea_level_comes_back_to_the_station_with_the_temperature_of_its_s
     add_states(&connection, 9, "sensor.qff", "hPa", &states(&rows, -10.0, reduced));
     let mut wanted = all_entities();
     wanted[2] = entities(&[("air_pressure_at_mean_sea_level", "sensor.qff")]).remove(0);
-    place.import(&Origin::HomeAssistant { path, entities: wanted }).unwrap();
+    place.import(&origin(path, wanted)).unwrap();
     let pressures = [(Quantity::AirPressure, 0.01)];
     let shifted: Vec<Row> =
         rows.iter().map(|(time, values)| (*time - SignedDuration::from_secs(10), *values)).collect();
@@ -189,7 +193,7 @@ fn what_is_not_said_or_not_there_is_asked_with_what_the_file_has() {
     add_statistics(&connection, 2, "sensor.energy", "kWh", &[]);
     add_states(&connection, 11, "sensor.strange", "furlong", &[(1.0, "3".to_owned())]);
     let refused = |path: &PathBuf, wanted: Vec<Entity>| {
-        message(&place.import(&Origin::HomeAssistant { path: path.clone(), entities: wanted }).unwrap_err())
+        message(&place.import(&origin(path.clone(), wanted)).unwrap_err())
     };
     let text = refused(&path, vec![]);
     assert!(
@@ -226,4 +230,66 @@ fn a_mapping_names_entities_as_columns() {
     assert_eq!((of[0].id.as_str(), of[0].unit.as_deref()), (T, Some("degF")));
     let wrong = Description::parse("[columns]\nx = { quantity = \"warmth\" }\n").unwrap();
     assert!(Entity::all_of(&wrong).unwrap_err().starts_with("x: unknown quantity \"warmth\""));
+    let column = |rest: &str| format!("[columns]\nx = {{ quantity = \"air_temperature\", {rest} }}\n");
+    for (text, begins) in [
+        (column("scale = 0.1"), "x: scale says nothing"),
+        (column("missing = [-999]"), "x: missing says nothing"),
+        (column("where = { a = 1 }"), "x: where says nothing"),
+        (format!("missing = [-999]\n{}", column("unit = \"K\"")), "missing says nothing"),
+        (format!("where = {{ a = 1 }}\n{}", column("unit = \"K\"")), "where says nothing"),
+    ] {
+        let error = Entity::all_of(&Description::parse(&text).unwrap()).unwrap_err();
+        assert!(error.starts_with(begins), "{error}");
+    }
+}
+
+#[test]
+fn a_state_that_does_not_change_lasts_until_the_next_and_two_hours_at_most() {
+    let place = Place::new();
+    let (path, connection) = place.database("home-assistant_v2.db", SCHEMA);
+    let rows = weather(3);
+    add_states(&connection, 3, T, "°C", &states(&rows, 0.0, |row| value(&row.1, Quantity::AirTemperature)));
+    let begin = rows[0].0.as_second() as f64;
+    let hours = |hours: f64, state: &str| (begin + 3600.0 * hours, state.to_owned());
+    // Fog for an hour and a half, a sensor that was away, and one that said nothing for five hours.
+    let humidity =
+        [hours(0.0, "100"), hours(1.5, "90"), hours(2.0, "unavailable"), hours(4.0, "80"), hours(9.0, "70")];
+    add_states(&connection, 4, H, "%", &humidity);
+    let wanted = entities(&[("air_temperature", T), ("humidity", H)]);
+    place.import(&origin(path, wanted)).unwrap();
+    let held = place.held();
+    let at = |hours: f64| {
+        let time = begin + 3600.0 * hours;
+        let row = held.iter().find(|(at, _)| at.as_second() as f64 == time).unwrap();
+        row.1.get(Quantity::RelativeHumidity)
+    };
+    for (hours, humidity) in [
+        (1.0, Some(100.0)),
+        (1.5, Some(90.0)),
+        (11.0 / 6.0, Some(90.0)),
+        (2.5, None),
+        (4.0, Some(80.0)),
+        (6.0, Some(80.0)),
+        (6.5, None),
+        (9.0, Some(70.0)),
+        (9.5, None),
+    ] {
+        assert_eq!(at(hours), humidity, "after {hours} h");
+    }
+}
+
+#[test]
+fn what_a_mapping_is_sure_of_is_taken_though_it_looks_wrong() {
+    let place = Place::new();
+    let (path, connection) = place.database("home-assistant_v2.db", SCHEMA);
+    let rows = weather(40);
+    add_states(&connection, 3, T, "°C", &states(&rows, 0.0, |row| value(&row.1, Quantity::AirTemperature)));
+    let share = |row: &Row| value(&row.1, Quantity::RelativeHumidity) / 100.0;
+    add_states(&connection, 4, H, "%", &states(&rows, 0.0, share));
+    let wanted = entities(&[("air_temperature", T), ("humidity", H)]);
+    let asked = message(&place.import(&origin(path.clone(), wanted.clone())).unwrap_err());
+    assert!(asked.contains("sure = ["), "{asked}");
+    let sure = vec!["humidity".to_owned()];
+    let summary = place.import(&Origin::HomeAssistant { path, entities: wanted, sure }).unwrap();
+    assert_eq!(summary.rows, 2 * rows.len() as u64);
 }

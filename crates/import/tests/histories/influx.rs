@@ -105,10 +105,12 @@ fn points_that_cannot_be_read_are_counted_with_the_first_and_fields_that_are_not
     let place = Place::new();
     let rows = weather(3);
     let text = lines(&rows, "garden") + "weather,station=garden temp=50\nweather,station=garden temp\n";
-    let path = place.write("points.lp", text);
+    // A line of more than a MiB is one, though what its end holds would be points.
+    let long = format!("weather,station=garden note=\"{}\"", "x, weather temp=50 1 ".repeat(60_000));
+    let path = place.write("points.lp", text + &long + "\n");
     let summary = place.import(&origin(vec![path.clone()], MAPPING)).unwrap();
     let refused = &summary.refused[0];
-    assert_eq!((refused.reason, refused.count), ("unreadable", 2));
+    assert_eq!((refused.reason, refused.count), ("unreadable", 3));
     assert!(
         refused.first.contains(&format!("points.lp:{}: no time", 3 * rows.len() + 5)),
         "{}",

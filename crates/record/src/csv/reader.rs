@@ -45,6 +45,7 @@ pub struct CsvReader {
     /// The files that are still to be read.
     next: VecDeque<PathBuf>,
     mapping: Option<Mapping>,
+    elevation_m: Option<f64>,
     quantities: Vec<Quantity>,
     site: Option<Site>,
     unreadable: Vec<UnreadableValues>,
@@ -114,10 +115,16 @@ pub struct OtherColumn {
 const MOST_STATIONS: usize = 50;
 
 impl OpenFile {
-    fn open(path: &Path, mapping: Option<&Mapping>, is_part: bool) -> Result<OpenFile, CsvError> {
+    fn open(
+        path: &Path,
+        mapping: Option<&Mapping>,
+        elevation_m: Option<f64>,
+        is_part: bool,
+    ) -> Result<OpenFile, CsvError> {
         let failed = |source| CsvError::File { path: path.to_owned(), source };
         let source = source::open(path).map_err(failed)?;
-        let layout = layout::look(path, &source.head, mapping, is_part)?;
+        let mut layout = layout::look(path, &source.head, mapping, is_part)?;
+        layout.mapping = layout.mapping.at_elevation(elevation_m);
         let mut lines = Lines::new(source.text);
         while lines.number() < layout.lines && lines.next_line().map_err(failed)?.is_some() {}
         let found = || list(&layout.header);
@@ -216,9 +223,21 @@ impl CsvReader {
     /// # Errors
     /// [`CsvError`] when one cannot be read or lacks the columns, or none has the temperature.
     pub fn open_all(paths: &[PathBuf], mapping: Option<&CsvMapping>) -> Result<CsvReader, CsvError> {
+        CsvReader::open_at(paths, mapping, None)
+    }
+
+    /// Opens files of one station at this elevation in metres, where their mapping says none.
+    ///
+    /// # Errors
+    /// As those of [`CsvReader::open_all`].
+    pub fn open_at(
+        paths: &[PathBuf],
+        mapping: Option<&CsvMapping>,
+        elevation_m: Option<f64>,
+    ) -> Result<CsvReader, CsvError> {
         let mapping = mapping.map(|mapping| mapping.mapping().clone());
         let is_part = paths.len() > 1;
-        let open = |path: &PathBuf| OpenFile::open(path, mapping.as_ref(), is_part);
+        let open = |path: &PathBuf| OpenFile::open(path, mapping.as_ref(), elevation_m, is_part);
         let first = paths.first().ok_or_else(|| CsvError::EmptyFolder(PathBuf::new()))?;
         let file = open(first)?;
         let (mut quantities, mut site, mut len) = (file.table.quantities(), file.mapping.site(), file.len);
@@ -236,7 +255,8 @@ impl CsvReader {
         }
         let next = paths[1..].iter().cloned().collect();
         let spans = vec![Span::new(&file)];
-        Ok(CsvReader { file, next, mapping, quantities, site, unreadable: Vec::new(), len, done: 0, spans })
+        let unreadable = Vec::new();
+        Ok(CsvReader { file, next, mapping, elevation_m, quantities, site, unreadable, len, done: 0, spans })
     }
 
     /// The quantities that the files have columns for.
@@ -293,7 +313,7 @@ impl Iterator for CsvReader {
                 Ok(None) => {
                     let next = self.next.pop_front()?;
                     self.done += self.file.len;
-                    match OpenFile::open(&next, self.mapping.as_ref(), true) {
+                    match OpenFile::open(&next, self.mapping.as_ref(), self.elevation_m, true) {
                         Ok(file) => {
                             self.spans.push(Span::new(&file));
                             self.file = file;
