@@ -208,7 +208,8 @@ pub fn run(
             output,
             "note: it is not known where {station} stands; the configuration says it:\n\
              [station.{}]\nlatitude_deg = {latitude}\nlongitude_deg = {longitude}",
-            toml_edit::Value::from(station.as_str())
+            // A string of JSON is one of TOML.
+            serde_json::Value::from(station.as_str())
         )?;
     }
     if summary.imported.written + summary.imported.completed > 0 && !summary.is_interrupted {

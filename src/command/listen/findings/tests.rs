@@ -90,6 +90,15 @@ fn states_of_home_assistant_are_read_by_its_preset_in_the_units_that_it_publishe
 }
 
 #[test]
+fn a_topic_with_a_space_that_does_not_break_is_written_as_toml_has_it() {
+    let topic = "tele/my\u{a0}\"roof\"/SENSOR";
+    let findings = heard(&[(topic, TASMOTA.1)]);
+    let written = findings.source(&findings.choose(None, None).unwrap(), None, None);
+    let sources = Source::read_all(&written).unwrap();
+    assert!(sources[0].has_topic(topic), "{written}");
+}
+
+#[test]
 fn a_station_is_named_by_its_owner_where_there_is_one() {
     let one = heard(&[TASMOTA]);
     let named = one.choose(None, Some("Dach")).unwrap();
