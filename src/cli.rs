@@ -25,6 +25,8 @@ use forecastd::{
 use forecastd_core::StationName;
 use forecastd_model::EngineProgram;
 
+use crate::printable::Printable;
+
 /// The name that shells know the program by.
 const PROGRAM: &str = "forecastd";
 
@@ -432,7 +434,7 @@ fn start_log(settings: &LogSettings) {
     // The journal of systemd has its own time stamps.
     let is_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(Printable::stderr).with_target(false);
     match (settings.format, is_journal) {
         (LogFormat::Json, _) => builder.json().flatten_event(true).init(),
         (LogFormat::Text, true) => builder.with_ansi(false).without_time().init(),

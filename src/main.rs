@@ -1,6 +1,7 @@
 //! The program: parses its arguments and calls the library.
 
 mod cli;
+mod printable;
 
 use std::process::ExitCode;
 

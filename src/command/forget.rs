@@ -75,6 +75,8 @@ pub struct Forgotten {
     pub held: Vec<String>,
     /// The journal's file and what became of the station's rows; none when the configuration has no journal.
     pub journal: Option<(PathBuf, Rows)>,
+    /// Whether the configuration has a `[[source]]`, which may be where the station comes from.
+    pub has_sources: bool,
 }
 
 /// What became of a station's rows in the journal.
@@ -98,7 +100,7 @@ impl Forgotten {
 /// For a person: one line for each thing that was done.
 impl fmt::Display for Forgotten {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Forgotten { station, broker, emptied, held, journal } = self;
+        let Forgotten { station, broker, emptied, held, journal, has_sources } = self;
         writeln!(formatter, "emptied at {broker}:")?;
         for topic in emptied {
             let note = if held.contains(topic) { "" } else { "  (nothing was seen there)" };
@@ -118,9 +120,20 @@ impl fmt::Display for Forgotten {
             write!(
                 formatter,
                 "{station} is forgotten; a daemon that runs forgets it now, and one that does not, later"
-            )
+            )?;
+            match has_sources {
+                true => write!(
+                    formatter,
+                    "\nwhere a [[source]] of the configuration still hears it, its next message brings it back"
+                ),
+                false => Ok(()),
+            }
         } else {
-            write!(formatter, "neither broker nor journal knew a station {:?}", station.as_str())
+            write!(
+                formatter,
+                "nothing is forgotten: neither broker nor journal knew a station {:?}",
+                station.as_str()
+            )
         }
     }
 }
@@ -178,7 +191,8 @@ pub async fn run<E: std::error::Error + Send + 'static>(
         Some(Ok(false)) if had_rows => Some((path, Rows::RemovedByDaemon)),
         Some(Ok(false)) => Some((path, Rows::None)),
     };
-    Ok(Forgotten { station: station.clone(), broker, emptied, held, journal })
+    let has_sources = !config.sources.is_empty();
+    Ok(Forgotten { station: station.clone(), broker, emptied, held, journal, has_sources })
 }
 
 /// Does something with the journal's file, in a thread where that may take its time; `None` where there is no journal.

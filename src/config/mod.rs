@@ -215,6 +215,16 @@ impl Config {
                 contradictions.into_iter().map(|message| ("home_assistant.prefix".to_owned(), message)),
             );
         }
+        for (index, source) in self.sources.iter().enumerate() {
+            if let Some(first) = self.sources[..index].iter().position(|first| first.hides(source)) {
+                let message = format!(
+                    "{} hears nothing: all its topics are those of {}, which is asked first",
+                    shown_source(&self.sources, index),
+                    shown_source(&self.sources, first)
+                );
+                found.push(("source".to_owned(), message));
+            }
+        }
         for filter in self.sources.iter().flat_map(Source::filters) {
             if let Err(error) = check_filter(&filter) {
                 found.push(("source".to_owned(), format!("topic {filter:?}: {error}")));
@@ -249,6 +259,15 @@ impl Config {
                     .to_owned(),
             );
         }
+        for (index, source) in self.sources.iter().enumerate() {
+            if let Some(first) = self.sources[..index].iter().position(|first| first.meets(source)) {
+                warnings.push(format!(
+                    "source: a message may be of {} and of {}: the former takes it",
+                    shown_source(&self.sources, first),
+                    shown_source(&self.sources, index)
+                ));
+            }
+        }
         for (precision, count) in self.places.rough() {
             let said = precision.name();
             warnings.push(format!(
@@ -278,6 +297,13 @@ impl Config {
             folder.join(&self.journal.path)
         };
     }
+}
+
+/// A source for a person: which it is of all, counted from 1, its preset and its topics.
+fn shown_source(sources: &[Source], index: usize) -> String {
+    let source = &sources[index];
+    let preset = source.preset().map_or_else(String::new, |preset| format!("preset {preset:?}, "));
+    format!("[[source]] {} ({preset}{})", index + 1, source.filters().join(", "))
 }
 
 /// A client id for a daemon whose `mqtt.client_id` is empty: `forecastd-` and twelve random letters and digits, so that no

@@ -169,6 +169,29 @@ fn sources_are_read_beside_the_keys_with_every_fault_of_theirs() {
 }
 
 #[test]
+fn a_source_that_hears_nothing_is_a_fault_and_one_that_shares_topics_a_warning() {
+    let both = "[[source]]\npreset = \"esphome\"\n[[source]]\npreset = \"statestream\"\n";
+    let found = faults(both);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("source: [[source]] 2 (preset \"statestream\", ")
+            && found[0].contains("hears nothing"),
+        "{found:?}"
+    );
+    let wide =
+        "[[source]]\npreset = \"tasmota\"\ntopic = \"tele/roof/SENSOR\"\n[[source]]\npreset = \"tasmota\"\n";
+    let warnings = load(wide).unwrap().warnings();
+    let said: Vec<&String> = warnings.iter().filter(|warning| warning.starts_with("source: ")).collect();
+    assert_eq!(said.len(), 1, "{warnings:?}");
+    assert!(
+        said[0].contains("[[source]] 1 (preset \"tasmota\", tele/roof/SENSOR) and of [[source]] 2"),
+        "{said:?}"
+    );
+    let apart = "[[source]]\npreset = \"tasmota\"\n[[source]]\npreset = \"ecowitt\"\n";
+    assert!(load(apart).unwrap().warnings().iter().all(|warning| !warning.starts_with("source: ")));
+}
+
+#[test]
 fn contradictions_are_found_where_the_later_key_stands() {
     assert_eq!(
         faults("[mqtt]\npassword = \"x\"\npassword_file = \"y\"\n"),

@@ -276,9 +276,9 @@ fn feedstock(options: &DemoOptions) -> Result<Feedstock, DemoError> {
 
 fn from_csv(path: &Path, mapping: Option<&Path>) -> Result<Feedstock, DemoError> {
     let mapping = mapping.map(CsvMapping::read).transpose()?;
-    let name =
-        mapping.as_ref().and_then(|mapping| mapping.station.clone()).unwrap_or_else(|| "jena".to_owned());
     let reader = CsvReader::open(path, mapping.as_ref())?;
+    let named = mapping.as_ref().and_then(|mapping| mapping.station.as_deref());
+    let station = station_of(path, named, reader.preset())?;
     let site = reader.site();
     let mut rows: Vec<Row> = reader.filter_map(Result::ok).collect();
     rows.sort_by_key(|(time, _)| *time);
@@ -286,8 +286,24 @@ fn from_csv(path: &Path, mapping: Option<&Path>) -> Result<Feedstock, DemoError>
         return Err(DemoError::Nothing(path.to_owned()));
     };
     let origin = format!("{} ({} readings, {first} to {last})", path.display(), rows.len());
-    let station = StationName::new(&name)?;
     Ok(Feedstock { station, site, rows: Box::new(rows.into_iter()), origin })
+}
+
+/// The station of a file: as its mapping names it, else that of the Jena record, else by the file's name without what it ends with.
+fn station_of(
+    path: &Path,
+    named: Option<&str>,
+    preset: Option<&str>,
+) -> Result<StationName, StationNameError> {
+    const JENA: &str = "jena";
+    const ENDS: [&str; 4] = [".gz", ".csv", ".txt", ".tsv"];
+    if let Some(name) = named.or(preset.filter(|preset| *preset == JENA)) {
+        return StationName::new(name);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = ENDS.iter().fold(name.as_ref(), |name, end| name.strip_suffix(end).unwrap_or(name));
+    // A file may have a name that no station can have.
+    StationName::new(stem).or_else(|_| StationName::new("record"))
 }
 
 /// The lines that a person watches.

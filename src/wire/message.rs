@@ -141,14 +141,16 @@ mod tests {
         let of_the_description = Some((1.5, 2.5, None));
         assert_eq!(decode(r#"{"t":7,"at":[7.9,"54.2",4]}"#), (Some((54.2, 7.9, Some(4.0))), 0));
         assert_eq!(decode(r#"{"t":7,"at":[7.9,54.2]}"#), (Some((54.2, 7.9, None)), 0));
-        // No place, half of one, no reception.
-        for payload in [r#"{"t":7}"#, r#"{"t":7,"at":[7.9,null]}"#, r#"{"t":7,"at":[0,0.0,0]}"#] {
+        // No place, half of one.
+        for payload in [r#"{"t":7}"#, r#"{"t":7,"at":[7.9,null]}"#] {
             assert_eq!(decode(payload), (of_the_description, 0), "{payload}");
         }
         // A height that cannot be costs itself alone.
         assert_eq!(decode(r#"{"t":7,"at":[7.9,54.2,99999]}"#), (Some((54.2, 7.9, None)), 1));
-        // Not on earth, not a number.
-        for payload in [r#"{"t":7,"at":[7.9,154.2]}"#, r#"{"t":7,"at":["east",54.2]}"#] {
+        // Not on earth, not a number, no reception.
+        for payload in
+            [r#"{"t":7,"at":[7.9,154.2]}"#, r#"{"t":7,"at":["east",54.2]}"#, r#"{"t":7,"at":[0,0.0,0]}"#]
+        {
             assert_eq!(decode(payload), (of_the_description, 1), "{payload}");
         }
     }

@@ -57,7 +57,7 @@ impl Target {
     ///
     /// A writer holds a lock on its temporary file; the system ends it with the process, whatever ends that.
     pub(crate) fn create_temporary(&self) -> std::io::Result<NamedTempFile> {
-        std::fs::create_dir_all(self.folder())?;
+        create_folders(self.folder())?;
         self.remove_abandoned();
         let prefix = self.temporary_prefix();
         let mut builder = tempfile::Builder::new();
@@ -108,6 +108,14 @@ impl Target {
             random.len() == RANDOM_CHARACTERS && random.iter().all(u8::is_ascii_alphanumeric)
         })
     }
+}
+
+/// Makes a folder and those above it that are not there. A folder stands in the one above it, and lasts when that is written.
+fn create_folders(folder: &Path) -> std::io::Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    std::fs::create_dir_all(folder)?;
+    missing.into_iter().try_for_each(|made| File::open(folder_of(made))?.sync_all())
 }
 
 /// What a name leads to, also when it is not there yet.

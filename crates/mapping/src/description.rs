@@ -298,7 +298,36 @@ impl Description {
 
 /// What is wrong, in one line, with what may be meant.
 pub(crate) fn message_of(error: &toml::de::Error) -> String {
-    with_suggestion(&in_one_line(error.message()))
+    with_suggestion(&in_words(&in_one_line(error.message())))
+}
+
+/// What is expected, as it is written, where the parser names one of our types.
+fn in_words(message: &str) -> String {
+    const PLACES: &str = "{ latitude = \"/lat\", longitude = \"/lon\" }";
+    const TYPES: [(&str, &str); 9] = [
+        ("struct PlaceRule", PLACES),
+        ("struct Site", "{ latitude_deg = 50.9, longitude_deg = 11.6 }"),
+        ("struct TimeRule", "{ at = \"/time\", time_zone = \"Europe/Berlin\" }"),
+        ("struct ValueRule", "{ quantity = \"air_temperature\", unit = \"degC\" }"),
+        ("struct TableRule", "{ skip_lines = 2, delimiter = \";\" }"),
+        (
+            "data did not match any variant of untagged enum StationRule",
+            "expected a name, or { at = \"/model\" }",
+        ),
+        (
+            "data did not match any variant of untagged enum UnitRule",
+            "expected a unit, or { at = \"/unit\" }",
+        ),
+        (
+            "data did not match any variant of untagged enum Column",
+            "expected the name of a column, or its position",
+        ),
+        (
+            "data did not match any variant of untagged enum Text",
+            "expected a text, a number, or { between = [0, 100] }",
+        ),
+    ];
+    TYPES.iter().fold(message.to_owned(), |message, (ours, words)| message.replace(ours, words))
 }
 
 fn in_one_line(message: &str) -> String {
@@ -385,6 +414,27 @@ mod tests {
             let begins = format!("line {line}: unknown field");
             assert!(error.starts_with(&begins) && error.contains(suggestion), "{error}");
             assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_expected_is_said_as_it_is_written_and_not_by_a_type() {
+        for (text, expected) in [
+            ("place = \"/lat\"", "{ latitude = "),
+            ("site = \"50.9, 11.6\"", "{ latitude_deg = 50.9"),
+            ("time = \"/time\"", "{ at = \"/time\""),
+            ("time = 7", "{ at = \"/time\""),
+            ("table = 2", "{ skip_lines = 2"),
+            ("station = 7", "expected a name, or { at = "),
+            ("missing = [true]", "expected a text, a number"),
+            ("[[value]]\nquantity = \"t\"\nunit = 7", "expected a unit, or"),
+            ("[[value]]\nquantity = \"t\"\ncolumn = true", "expected the name of a column"),
+            ("value = [\"/t\"]", "{ quantity = \"air_temperature\""),
+            ("columns = { T = \"temperature\" }", "{ quantity = \"air_temperature\""),
+        ] {
+            let error = Description::parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains("struct ") && !error.contains("untagged"), "{text}: {error}");
         }
     }
 

@@ -111,6 +111,16 @@ impl TopicPattern {
         find(&self.levels, &levels, &mut station).then_some(station)
     }
 
+    /// Whether every topic of the other is one of these; where that is hard to tell, no.
+    pub(crate) fn covers(&self, other: &TopicPattern) -> bool {
+        covers(&self.levels, &other.levels)
+    }
+
+    /// Whether some topic is one of these and of the other; where that is hard to tell, yes.
+    pub(crate) fn meets(&self, other: &TopicPattern) -> bool {
+        meets(&self.levels, &other.levels)
+    }
+
     /// The filter that subscribes to at least these topics.
     pub(crate) fn filter(&self) -> String {
         let mut filter = Vec::new();
@@ -143,6 +153,49 @@ fn find<'a>(pattern: &[String], levels: &[&'a str], station: &mut Option<&'a str
                 || first.contains('*') && matches(first, level)
                 || first == level;
             is_same && find(rest, levels, station)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a level stands for any text.
+fn is_any(level: &str) -> bool {
+    level == "+" || level == STATION
+}
+
+fn covers(wide: &[String], narrow: &[String]) -> bool {
+    match (wide.split_first(), narrow.split_first()) {
+        (None, None) => true,
+        (Some((first, rest)), _) if first == "#" => {
+            covers(rest, narrow) || !narrow.is_empty() && covers(wide, &narrow[1..])
+        }
+        (Some((wide, rest)), Some((narrow, others))) if narrow != "#" => {
+            let is_one = is_any(wide)
+                || wide == narrow
+                || wide.contains('*') && !narrow.contains('*') && !is_any(narrow) && matches(wide, narrow);
+            is_one && covers(rest, others)
+        }
+        _ => false,
+    }
+}
+
+fn meets(one: &[String], other: &[String]) -> bool {
+    match (one.split_first(), other.split_first()) {
+        (None, None) => true,
+        (Some((first, rest)), _) if first == "#" => {
+            meets(rest, other) || !other.is_empty() && meets(one, &other[1..])
+        }
+        (_, Some((first, _))) if first == "#" => meets(other, one),
+        (Some((one, rest)), Some((other, others))) => {
+            let may_be_one = is_any(one)
+                || is_any(other)
+                || match (one.contains('*'), other.contains('*')) {
+                    (true, true) => true,
+                    (true, false) => matches(one, other),
+                    (false, true) => matches(other, one),
+                    (false, false) => one == other,
+                };
+            may_be_one && meets(rest, others)
         }
         _ => false,
     }
@@ -202,6 +255,28 @@ mod tests {
         let filter = |pattern: &str| TopicPattern::parse(pattern).unwrap().filter();
         assert_eq!(filter("{station}/sensor/*temp*/state"), "+/sensor/+/state");
         assert_eq!(filter("rtl_433/+/devices/#/temperature_C"), "rtl_433/+/devices/#");
+    }
+
+    #[test]
+    fn patterns_cover_and_meet_each_other() {
+        let parse = |text: &str| TopicPattern::parse(text).unwrap();
+        for (one, other, covers, meets) in [
+            ("+/sensor/+/state", "{station}/sensor/+/state", true, true),
+            ("tele/#", "tele/{station}/SENSOR", true, true),
+            ("tele/{station}/SENSOR", "tele/#", false, true),
+            ("a/+", "a/b", true, true),
+            ("a/*temp*", "a/out_temp", true, true),
+            ("a/*temp*", "a/*_temp", false, true),
+            ("a/*temp*", "a/hum", false, false),
+            ("a/b", "a/b/c", false, false),
+            ("a/#/z", "a/b/c/z", true, true),
+            ("a/#/z", "+/y", false, false),
+            ("#/x", "a/#", false, true),
+        ] {
+            assert_eq!(parse(one).covers(&parse(other)), covers, "{one} covers {other}");
+            assert_eq!(parse(one).meets(&parse(other)), meets, "{one} meets {other}");
+            assert_eq!(parse(other).meets(&parse(one)), meets, "{other} meets {one}");
+        }
     }
 
     #[test]

@@ -125,6 +125,21 @@ impl Source {
         filters
     }
 
+    /// Whether every message of another is its too, so that the other hears nothing where this one is asked first.
+    pub fn hides(&self, other: &Source) -> bool {
+        other.topics.iter().all(|topic| self.topics.iter().any(|own| own.covers(topic)))
+    }
+
+    /// Whether a message may be its and another's.
+    pub fn meets(&self, other: &Source) -> bool {
+        other.topics.iter().any(|topic| self.topics.iter().any(|own| own.meets(topic)))
+    }
+
+    /// Its preset, where it has one.
+    pub fn preset(&self) -> Option<&str> {
+        self.written.preset.as_deref()
+    }
+
     /// Whether it says where its stations stand, or where in their messages that is said.
     pub fn has_place(&self) -> bool {
         self.written.site.is_some() || self.written.place.is_some()

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use forecastd_atomic_file::AtomicFile;
+use forecastd_mapping::Source;
 use toml_edit::{DocumentMut, Item, Table, Value};
 
 /// A configuration is not larger, in bytes.
@@ -86,23 +87,31 @@ struct Described {
     preset: String,
     topics: BTreeSet<String>,
     station: String,
+    /// The source itself, which knows patterns and the topics of its preset, where the file is without fault.
+    source: Option<Source>,
 }
 
 impl Described {
+    /// Whether a topic is one of its: as it is written, or by a pattern.
+    fn has(&self, topic: &str) -> bool {
+        self.topics.contains(topic) || self.source.as_ref().is_some_and(|source| source.has_topic(topic))
+    }
+
     /// What becomes of it beside others.
     fn beside(&self, others: &[Described]) -> Appended {
         let mut of_preset = others.iter().filter(|other| other.preset == self.preset);
         if of_preset.clone().any(|other| other.topics == self.topics && other.station == self.station) {
             return Appended::StandsThere;
         }
-        let meets =
-            |other: &&Described| other.topics == self.topics || !other.topics.is_disjoint(&self.topics);
+        let meets = |other: &&Described| {
+            other.topics == self.topics || self.topics.iter().any(|topic| other.has(topic))
+        };
         let Some(other) = of_preset.find(meets) else { return Appended::Written };
         // Where the file says no station, the payload does.
         if !other.station.is_empty() && other.station != self.station {
             return Appended::Other(other.station.clone());
         }
-        let further: Vec<String> = self.topics.difference(&other.topics).cloned().collect();
+        let further: Vec<String> = self.topics.iter().filter(|topic| !other.has(topic)).cloned().collect();
         if further.is_empty() { Appended::StandsThere } else { Appended::Partly(further) }
     }
 }
@@ -111,7 +120,8 @@ fn described(text: &str) -> io::Result<Vec<Described>> {
     let document: DocumentMut =
         text.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let sources = document.get("source").and_then(Item::as_array_of_tables);
-    let described = |table: &Table| {
+    let all = Source::read_all(text).unwrap_or_default();
+    let described = |(index, table): (usize, &Table)| {
         let text = |key: &str| table.get(key).and_then(Item::as_str).unwrap_or_default().to_owned();
         let topics = match table.get("topic").and_then(Item::as_value) {
             Some(Value::Array(topics)) => {
@@ -120,9 +130,10 @@ fn described(text: &str) -> io::Result<Vec<Described>> {
             Some(one) => one.as_str().map(str::to_owned).into_iter().collect(),
             None => BTreeSet::new(),
         };
-        Described { preset: text("preset"), topics, station: text("station") }
+        let source = all.get(index).cloned();
+        Described { preset: text("preset"), topics, station: text("station"), source }
     };
-    Ok(sources.into_iter().flat_map(|tables| tables.iter()).map(described).collect())
+    Ok(sources.into_iter().flat_map(|tables| tables.iter()).enumerate().map(described).collect())
 }
 
 #[cfg(test)]
@@ -180,6 +191,19 @@ mod tests {
         assert_eq!(one(&path, &more).unwrap(), Appended::Partly(vec!["d".to_owned()]));
         let of_another = more.replace("roof", "yard");
         assert_eq!(one(&path, &of_another).unwrap(), Appended::Other("roof".to_owned()));
+    }
+
+    #[test]
+    fn a_topic_that_a_pattern_or_the_preset_has_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forecastd.toml");
+        let heard = "[[source]]\npreset = \"tasmota\"\ntopic = \"tele/roof/SENSOR\"\nstation = \"roof\"\n";
+        for there in ["", "topic = \"tele/+/SENSOR\"\n", "topic = [\"x\", \"tele/#\"]\n"] {
+            std::fs::write(&path, format!("[[source]]\npreset = \"tasmota\"\n{there}")).unwrap();
+            assert_eq!(one(&path, heard).unwrap(), Appended::StandsThere, "{there}");
+        }
+        std::fs::write(&path, "[[source]]\npreset = \"tasmota\"\ntopic = \"stat/+/SENSOR\"\n").unwrap();
+        assert_eq!(one(&path, heard).unwrap(), Appended::Written);
     }
 
     #[test]

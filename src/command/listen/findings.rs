@@ -12,6 +12,11 @@ use super::statestream::Statestreams;
 
 /// More topics than this are counted and not kept.
 const MOST_TOPICS: usize = 2000;
+/// New topics are shown as they come, up to so many.
+const LINES_SHOWN: usize = 200;
+/// So many sources are shown at the end, and of the stations of one so many.
+const SOURCES_SHOWN: usize = 40;
+const STATIONS_SHOWN: usize = 20;
 /// As many topics that no preset reads are shown, and as much of a payload.
 const UNREAD_SHOWN: usize = 20;
 const SHOWN_CHARACTERS: usize = 100;
@@ -75,7 +80,14 @@ impl Findings {
                 best.preset.name
             }
         });
-        let line = is_new.then(|| format!("{} {payload} ({by})", shown(message.topic)));
+        let line = match self.topics.len() {
+            _ if !is_new => None,
+            ..=LINES_SHOWN => Some(format!("{} {payload} ({by})", shown(message.topic))),
+            count if count == LINES_SHOWN + 1 => {
+                Some("… further topics are not shown as they come".to_owned())
+            }
+            _ => None,
+        };
         if candidates.is_empty() {
             if self.unread.len() < MOST_TOPICS && !is_attribute {
                 let fault = fault.map(|fault| shown(&fault));
@@ -86,7 +98,11 @@ impl Findings {
         for (rank, Candidate { preset, decoded }) in candidates.into_iter().enumerate() {
             let is_named = decoded.station.is_some();
             let station = decoded.station.unwrap_or_else(|| last_but_one(message.topic));
-            let heard = self.heard.entry((preset.name, station.clone())).or_insert_with(|| Heard {
+            let key = (preset.name, station.clone());
+            if self.heard.len() >= MOST_TOPICS && !self.heard.contains_key(&key) {
+                continue;
+            }
+            let heard = self.heard.entry(key).or_insert_with(|| Heard {
                 preset,
                 station,
                 stations: Vec::new(),
@@ -228,10 +244,24 @@ impl Findings {
         }
         writeln!(output, "{}", counted(self.messages, "message"))?;
         let suggested = self.suggestions(None).unwrap_or_default().chosen;
-        for heard in self.ranked() {
+        let ranked = self.ranked();
+        // The stations of one source stand together, behind that which measures most.
+        let shared_by = |heard: &Heard| {
+            let is_its =
+                |one: &&Heard| one.preset.name == heard.preset.name && one.stations.contains(&heard.station);
+            suggested.iter().find(is_its)
+        };
+        let is_first =
+            |heard: &&&Heard| shared_by(heard).is_none_or(|shared| shared.station == heard.station);
+        let firsts: Vec<&&Heard> = ranked.iter().filter(is_first).collect();
+        let words = |values: &Values| {
+            let words =
+                values.iter().map(|(quantity, value)| format!("{quantity} {value:.1} {}", quantity.unit()));
+            words.collect::<Vec<_>>().join(", ")
+        };
+        for heard in firsts.iter().take(SOURCES_SHOWN) {
             let Heard { preset, station, messages, topics, example, .. } = heard;
-            let shared =
-                suggested.iter().find(|one| one.preset.name == preset.name && one.stations.contains(station));
+            let shared = shared_by(heard);
             let source = self.source(shared.unwrap_or(heard), time_zone, elevation_m);
             let values = heard.values_by(&source);
             let name = shown(station);
@@ -244,19 +274,25 @@ impl Findings {
                 preset.title
             )?;
             writeln!(output, "  {} {example}", shown(&topics[0]))?;
-            let values: Vec<String> = values
-                .iter()
-                .map(|(quantity, value)| format!("{quantity} {value:.1} {}", quantity.unit()))
-                .collect();
-            writeln!(output, "  {}", values.join(", "))?;
-            if shared.is_some_and(|shared| shared.station != *station) {
-                writeln!(output, "    in the [[source]] above")?;
-            } else if self.best(heard) > 0 {
+            writeln!(output, "  {}", words(&values))?;
+            if self.best(heard) > 0 {
                 for line in source.lines() {
                     writeln!(output, "    {line}")?;
                 }
             }
+            let Some(shared) = shared else { continue };
+            let others: Vec<&&Heard> = ranked
+                .iter()
+                .filter(|other| {
+                    other.station != *station && shared_by(other).is_some_and(|of| std::ptr::eq(of, shared))
+                })
+                .collect();
+            for other in others.iter().take(STATIONS_SHOWN) {
+                writeln!(output, "  and {}: {}", shown(&other.station), words(&other.values_by(&source)))?;
+            }
+            and_more(others.len(), STATIONS_SHOWN, "station", "  ", output)?;
         }
+        and_more(firsts.len(), SOURCES_SHOWN, "source", "", output)?;
         if !self.unread.is_empty() {
             writeln!(output, "\n{} that no preset reads", counted(self.unread.len() as u64, "topic"))?;
             for (topic, (payload, fault)) in self.unread.iter().take(UNREAD_SHOWN) {
@@ -265,6 +301,7 @@ impl Findings {
                     writeln!(output, "    {fault}")?;
                 }
             }
+            and_more(self.unread.len(), UNREAD_SHOWN, "topic", "  ", output)?;
         }
         if !self.read.is_empty() {
             let names: Vec<String> = self.read.iter().take(UNREAD_SHOWN).map(|topic| shown(topic)).collect();
@@ -301,6 +338,20 @@ impl Findings {
             }
         }
         source
+    }
+}
+
+/// Says how many things there are beyond those that were shown.
+fn and_more(
+    count: usize,
+    shown: usize,
+    thing: &str,
+    indent: &str,
+    output: &mut impl Write,
+) -> std::io::Result<()> {
+    match count.saturating_sub(shown) {
+        0 => Ok(()),
+        more => writeln!(output, "{indent}… and {} more", counted(more as u64, thing)),
     }
 }
 

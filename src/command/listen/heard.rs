@@ -28,9 +28,10 @@ pub(super) struct Heard {
     pub(super) best: u64,
 }
 
-/// A text of a stranger as a string of TOML.
+/// A text of a stranger as a string of TOML: a string of JSON is one, but for the control character DEL.
 pub(super) fn quoted(text: &str) -> String {
-    format!("{:?}", text.chars().filter(|character| !character.is_control()).collect::<String>())
+    let text: String = text.chars().filter(|character| !character.is_control()).collect();
+    serde_json::Value::from(text).to_string()
 }
 
 fn several_names(names: &[String]) -> String {

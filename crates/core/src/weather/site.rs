@@ -86,7 +86,7 @@ impl Site {
     }
 
     /// The position that a station reports, and what of it cannot be, with its key: an elevation that is wrong costs itself
-    /// alone. None where a receiver without reception sends 0 for both, which is a place in the sea.
+    /// alone. None where a receiver without reception sends 0 for both, which is a place in the sea; that is a fault, too.
     pub fn reported(
         latitude_deg: f64,
         longitude_deg: f64,
@@ -102,15 +102,18 @@ impl Site {
         };
         let plain = Site::new(latitude_deg, longitude_deg);
         let whole = Site { elevation_m, ..plain };
-        let is_somewhere = (latitude_deg, longitude_deg) != (0.0, 0.0);
-        let site = if !check(plain) {
+        let site = if (latitude_deg, longitude_deg) == (0.0, 0.0) {
+            faults
+                .push(("latitude_deg", "0, and longitude_deg too: a receiver without reception".to_owned()));
+            None
+        } else if !check(plain) {
             None
         } else if check(whole) {
             Some(whole)
         } else {
             Some(plain)
         };
-        (site.filter(|_| is_somewhere), faults)
+        (site, faults)
     }
 
     /// The distance to another position along a great circle, km (haversine formula).

@@ -90,6 +90,15 @@ fn states_of_home_assistant_are_read_by_its_preset_in_the_units_that_it_publishe
 }
 
 #[test]
+fn a_topic_with_a_space_that_does_not_break_is_written_as_toml_has_it() {
+    let topic = "tele/my\u{a0}\"roof\"/SENSOR";
+    let findings = heard(&[(topic, TASMOTA.1)]);
+    let written = findings.source(&findings.choose(None, None).unwrap(), None, None);
+    let sources = Source::read_all(&written).unwrap();
+    assert!(sources[0].has_topic(topic), "{written}");
+}
+
+#[test]
 fn a_station_is_named_by_its_owner_where_there_is_one() {
     let one = heard(&[TASMOTA]);
     let named = one.choose(None, Some("Dach")).unwrap();
@@ -121,7 +130,28 @@ fn stations_that_come_on_one_topic_have_one_source_in_which_the_payload_names_th
     findings.print(None, None, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert_eq!(text.matches("[[source]]\n").count(), 1, "{text}");
-    assert!(text.contains("in the [[source]] above") && !text.contains("station = "), "{text}");
+    assert!(text.contains("  and Bresser-6in1-8: air_temperature 7.2 °C\n"), "{text}");
+    assert!(!text.contains("station = "), "{text}");
+}
+
+#[test]
+fn what_is_heard_on_a_busy_broker_is_bounded_and_what_is_not_shown_is_counted() {
+    let auto = Auto::new(None, None).unwrap();
+    let mut findings = Findings::default();
+    let mut lines = 0;
+    for id in 0..MOST_TOPICS + 10 {
+        let topic = format!("tele/s{id}/SENSOR");
+        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+        let message = Message { topic: &topic, payload: TASMOTA.1.as_bytes(), arrival };
+        lines += usize::from(findings.add(&message, auto.candidates(&message), None).is_some());
+    }
+    assert_eq!(lines, LINES_SHOWN + 1);
+    assert_eq!(findings.heard.len(), MOST_TOPICS);
+    let mut text = Vec::new();
+    findings.print(None, None, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(&format!("\n… and {} sources more", MOST_TOPICS - SOURCES_SHOWN)), "{text}");
+    assert!(text.lines().count() < 20 * SOURCES_SHOWN, "{}", text.lines().count());
 }
 
 #[test]
