@@ -187,7 +187,7 @@ fn a_source_that_hears_nothing_is_a_fault_and_one_that_shares_topics_a_warning()
         said[0].contains("[[source]] 1 (preset \"tasmota\", tele/roof/SENSOR) and of [[source]] 2"),
         "{said:?}"
     );
-    let apart = "[[source]]\npreset = \"tasmota\"\n[[source]]\npreset = \"weewx\"\n";
+    let apart = "[[source]]\npreset = \"tasmota\"\n[[source]]\npreset = \"ecowitt\"\n";
     assert!(load(apart).unwrap().warnings().iter().all(|warning| !warning.starts_with("source: ")));
 }
 

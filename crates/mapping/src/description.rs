@@ -421,7 +421,7 @@ mod tests {
     fn what_is_expected_is_said_as_it_is_written_and_not_by_a_type() {
         for (text, expected) in [
             ("place = \"/lat\"", "{ latitude = "),
-            ("site = [50.9, 11.6]", "{ latitude_deg = 50.9"),
+            ("site = \"50.9, 11.6\"", "{ latitude_deg = 50.9"),
             ("time = \"/time\"", "{ at = \"/time\""),
             ("time = 7", "{ at = \"/time\""),
             ("table = 2", "{ skip_lines = 2"),

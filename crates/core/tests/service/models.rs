@@ -7,6 +7,7 @@ use forecastd_core::{
     Source, SpecialistError, Standing, StationState,
 };
 
+use crate::world::without_quantiles;
 use crate::world::{
     HOUR, Message, SAMPLES, World, at, model, name, outputs_of_specialist, settings, specialist, temperature,
     weather,
@@ -183,8 +184,8 @@ fn a_specialist_forecasts_where_the_main_model_is_for_another_site() {
     world.settle_all();
     assert_eq!(world.journal.forecasts.len(), before.len());
     for (key, forecast) in before {
-        let again = world.journal.forecasts.remove(&key).map(Forecast::without_quantiles);
-        assert_eq!(again, Some(forecast.without_quantiles()));
+        let again = world.journal.forecasts.remove(&key).map(without_quantiles);
+        assert_eq!(again, Some(without_quantiles(forecast)));
     }
 }
 

@@ -22,6 +22,16 @@ pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(START + second).unwrap()
 }
 
+/// A forecast without what the journal does not keep: the quantiles beyond the intervals.
+pub(crate) fn without_quantiles(mut forecast: Forecast) -> Forecast {
+    forecast.leads.iter_mut().for_each(|lead| lead.quantiles_c = None);
+    if let Some(day) = &mut forecast.day_ahead {
+        day.lowest.quantiles_c = None;
+        day.highest.quantiles_c = None;
+    }
+    forecast
+}
+
 pub(crate) fn name(name: &str) -> StationName {
     StationName::new(name).unwrap()
 }
