@@ -64,7 +64,7 @@ fn zone_name_like(text: &str) -> bool {
 /// A wall clock in a zone, read one time after the other: of the two hours that have the same name when summer time
 /// ends, the order of the readings tells which is meant.
 #[derive(Debug, Clone)]
-pub struct WallClock {
+pub(crate) struct WallClock {
     zone: TimeZone,
     /// The time read last, and the one before that was another.
     last: Option<Timestamp>,
@@ -75,7 +75,7 @@ pub struct WallClock {
 
 impl WallClock {
     /// A clock in `zone`; `may_repeat` where several rows of one time are usual, one for each sensor.
-    pub fn new(zone: TimeZone, may_repeat: bool) -> WallClock {
+    pub(crate) fn new(zone: TimeZone, may_repeat: bool) -> WallClock {
         WallClock { zone, last: None, before: None, may_repeat }
     }
 
@@ -83,7 +83,7 @@ impl WallClock {
     ///
     /// # Errors
     /// When the clock never showed it: summer time began.
-    pub fn read(&mut self, civil: DateTime) -> Result<Timestamp, String> {
+    pub(crate) fn read(&mut self, civil: DateTime) -> Result<Timestamp, String> {
         let failed = |error: jiff::Error| format!("time {civil}: {error}");
         let at = |offset: Offset| offset.to_timestamp(civil).map_err(failed);
         let instant = match self.zone.to_ambiguous_timestamp(civil).offset() {

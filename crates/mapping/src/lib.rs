@@ -25,7 +25,6 @@ mod time;
 mod value;
 
 pub use auto::{Auto, Candidate, detect_table};
-pub use clock::WallClock;
 pub use description::{
     Column, Conditions, Description, OneOrMany, StationRule, TableRule, TimeRule, UnitRule, ValueRule,
 };
@@ -33,9 +32,9 @@ pub use json::parse_json;
 pub use mapping::{Mapping, MappingError};
 pub use measured::Measured;
 pub use names::{ListedQuantity, NameError, list, quantity, unit};
-pub use payload::{DecodeError, Decoded, MAX_PAYLOAD_BYTES, Message, TimeSource};
+pub use payload::{DecodeError, Decoded, Message, TimeSource};
 pub use preset::{PRESETS, Preset, PresetKind};
 pub use source::{Source, SourceFault};
 pub use table::{BindError, RowError, Table, TableRow};
-pub use text::{Text, compass_point, is_missing, number};
-pub use time::{Written, since_epoch, since_epoch_with_fraction};
+pub use text::{Text, is_missing, number, shortened};
+pub use time::{since_epoch, since_epoch_with_fraction};

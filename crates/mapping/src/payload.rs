@@ -14,7 +14,7 @@ use crate::time::{TimeFormat, Written};
 use crate::value::{Outcome, StatedUnit};
 
 /// Payloads longer than this are not looked at.
-pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 
 /// A message as it arrived.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ pub enum DecodeError {
     /// Nothing in it.
     #[error("payload is empty")]
     Empty,
-    /// Longer than [`MAX_PAYLOAD_BYTES`].
+    /// Longer than 64 KiB.
     #[error("payload has {0} bytes, more than {MAX_PAYLOAD_BYTES}")]
     TooLarge(usize),
     /// Not UTF-8.

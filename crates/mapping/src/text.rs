@@ -91,7 +91,7 @@ fn plain(text: &str) -> Option<f64> {
 }
 
 /// The direction in degrees of a compass point of sixteen, by its English letters or words.
-pub fn compass_point(text: &str) -> Option<f64> {
+pub(crate) fn compass_point(text: &str) -> Option<f64> {
     const POINTS: [&str; 16] =
         ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"];
     const WORDS: [(&str, &str); 4] = [("NORTH", "N"), ("EAST", "E"), ("SOUTH", "S"), ("WEST", "W")];
@@ -109,7 +109,7 @@ pub(crate) fn is_calm(text: &str) -> bool {
 }
 
 /// A text for a message: not more of it than a person reads.
-pub(crate) fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}\u{2026}", &text[..end]),

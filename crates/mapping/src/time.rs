@@ -9,7 +9,7 @@ use crate::text::{number, shortened};
 
 /// What a text says of the time, before its zone is considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub(crate) enum Written {
     /// An instant: the text has an offset, or counts from 1970.
     Instant(Timestamp),
     /// What a clock on a wall showed.

@@ -13,7 +13,7 @@ mod simulation;
 mod windows;
 
 pub use csv::error::CsvError;
-pub use csv::mapping::{CsvMapping, JENA_SITE};
+pub use csv::mapping::CsvMapping;
 pub use csv::reader::{CsvReader, OtherColumn, Row, UnreadableValues};
 pub use faults::{DroppedValues, Faults, Overlap};
 pub use files::RecordSource;

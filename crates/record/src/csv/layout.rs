@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use forecastd_core::Quantity;
-use forecastd_mapping::{Mapping, detect_table};
+use forecastd_mapping::{Mapping, detect_table, shortened};
 use jiff::tz::{Offset, TimeZone};
 
 use super::error::CsvError;
@@ -252,15 +252,6 @@ fn zone_of(lines: &[Numbered]) -> Option<TimeZone> {
         let seconds: i32 = values.get(index)?.parse().ok()?;
         Offset::from_seconds(seconds).ok().map(TimeZone::fixed)
     })
-}
-
-/// A text for a message: not more of it than a person reads.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// The columns of a header for a message.

@@ -12,7 +12,7 @@
 
 use std::path::Path;
 
-use forecastd_core::{Quantity, Site};
+use forecastd_core::Quantity;
 use forecastd_mapping::Mapping;
 
 use super::error::CsvError;
@@ -24,9 +24,6 @@ pub struct CsvMapping {
     pub station: Option<String>,
     mapping: Mapping,
 }
-
-/// The Jena station (Max Planck Institute for Biogeochemistry, Jena).
-pub const JENA_SITE: Site = Site::new(50.91, 11.57);
 
 impl CsvMapping {
     /// Takes a mapping for files.
