@@ -16,7 +16,6 @@ fn bad_payloads() -> Vec<(&'static str, Vec<u8>)> {
         ("not_json", b"temperature=3.5".to_vec()),
         ("not_json", of(noon, "1")[..20].to_vec()),
         ("no_values", of(noon, "NaN")),
-        ("not_json", of(noon, "1e999")),
         ("not_json", b"[1,2,3]".to_vec()),
         ("not_json", beside(&deep)),
         ("too_large", beside(&format!("\"{}\"", "x".repeat(70_000)))),
@@ -39,6 +38,7 @@ fn bad_payloads() -> Vec<(&'static str, Vec<u8>)> {
         ("implausible", of(noon, "-9999")),
         // Finite as JSON, infinite as what a sensor could measure.
         ("bad_value", of(noon, "1e39")),
+        ("bad_value", of(noon, "1e999")),
     ]
 }
 
