@@ -5,7 +5,8 @@
 
 says on standard error where the station stands, as options of `forecastd evaluate`. A pressure at sea level is given as that,
 which is its change that a model for any place looks at. Of a station that was observed every three hours, only those hours are
-written: what stands between them was interpolated.
+written: what stands between them was interpolated. Typical years stand in a year that nobody measured in: where that is before 1990,
+from when on readings are taken, they are written 28 years later, when the calendar is the same.
 """
 import array
 import csv
@@ -22,6 +23,9 @@ COLUMNS = [
     ("wind_direction_deg", 1.0),
 ]
 MISSING = -32768
+# 1990-01-01, and 28 years of 365.25 days.
+EARLIEST_S = 631_152_000
+SAME_CALENDAR_S = 28 * 1461 // 4 * 86_400
 
 
 def column(data, rows):
@@ -47,6 +51,8 @@ def main(folder, wanted):
         else:
             sys.exit(f"{folder} has no station {wanted}")
     first, step_h = int(station["first_unix_s"]), int(station["step_h"])
+    if station["tmy"] == "1" and first < EARLIEST_S:
+        first += SAME_CALENDAR_S
     out = csv.writer(sys.stdout)
     out.writerow(["time"] + [name for name, _ in COLUMNS])
     for row, values in enumerate(zip(*columns)):

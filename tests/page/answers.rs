@@ -112,7 +112,13 @@ async fn the_past_is_told_beside_what_was_observed_hour_by_hour_and_day_by_day()
 #[tokio::test(flavor = "multi_thread")]
 async fn how_good_a_station_has_been_is_told_as_it_is_on_its_topic_and_up_to_the_hour_that_was_scored() {
     let mut world = World::start().await;
-    world.fill("roof", 6, |hour| -(hour as f64)).await;
+    // One after the other: when a burst is scored, the topic says once what the first score of an hour was.
+    for hour in (0..=6).rev() {
+        let time = world.ago(hour).to_string();
+        world.read("roof", world.ago(hour), -(hour as f64)).await;
+        let has_forecast = |answer: &Value| answer["forecast"]["issued_at"] == time.as_str();
+        world.reaches("/api/v1/stations/roof", has_forecast).await;
+    }
     // The newest hour may still change: the one before it is the last that is scored.
     let closed = world.ago(1).to_string();
     let on_topic = world
