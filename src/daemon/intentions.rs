@@ -1,4 +1,4 @@
-//! What is under way at the broker: it stands in the journal as done once it is, so that a restart before that goes on with it.
+//! What is pending at the broker: it stands in the journal as done once it is, so that a restart before that goes on with it.
 
 use forecastd_core::Entry;
 

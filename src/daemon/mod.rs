@@ -9,7 +9,7 @@
 //! | `loader` | the main model: loading it, and noticing a new file |
 //! | `folder` | the specialists: loading them, and noticing files that come, change and go |
 //! | `memory` | what a start reads from the journal |
-//! | `intentions` | what is under way at the broker, and is written into the journal once it is done |
+//! | `intentions` | what is pending at the broker, and is written into the journal once it is done |
 //! | `recall` | what the journal is asked for again while the daemon runs |
 //! | `observers` | what the threads tell metrics, health and log |
 //! | `sources` | messages of other programs, and the parts of readings among them |
