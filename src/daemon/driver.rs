@@ -14,7 +14,7 @@ mod messages;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use forecastd_core::{Batch, Effect, Entry, Input, Now, Restored, Service};
+use forecastd_core::{Batch, Effect, Entry, Input, Now, Places, Restored, Service};
 use forecastd_journal::Journal;
 use forecastd_mapping::Source;
 use forecastd_model::Inference;
@@ -83,6 +83,8 @@ pub(super) struct Driver {
     topics: Topics,
     home_assistant: HomeAssistant,
     sources: Vec<Source>,
+    /// Where stations stand, by the configuration.
+    places: Places,
     intentions: Intentions,
     /// The number of the last message that takes back what Home Assistant was told before.
     last_withdrawal: Option<u64>,
@@ -122,6 +124,7 @@ impl Driver {
             topics,
             home_assistant: HomeAssistant::default(),
             sources: Vec::new(),
+            places: Places::default(),
             intentions: Intentions::default(),
             last_withdrawal: None,
             publisher,
@@ -139,9 +142,9 @@ impl Driver {
         }
     }
 
-    /// Takes messages of other programs, too.
-    pub(super) fn listen_to(&mut self, sources: Vec<Source>) {
-        self.sources = sources;
+    /// Takes messages of other programs, too, of stations in these `places`.
+    pub(super) fn listen_to(&mut self, sources: Vec<Source>, places: Places) {
+        (self.sources, self.places) = (sources, places);
     }
 
     /// Tells Home Assistant of stations on these topics; takes back what was told on the topics of before.

@@ -211,7 +211,7 @@ pub async fn run(
     let recaller = Recaller::new(journal.is_some().then(|| config.journal.path.clone()), found);
     let mut driver =
         Driver::new(service, telemetry, config.topics.clone(), publisher, journal, recaller, engines);
-    driver.listen_to(config.sources.clone());
+    driver.listen_to(config.sources.clone(), config.places.clone());
     driver.tell_home_assistant(config.home_assistant.topics(), told_before);
     driver.intends(intentions);
     let (questions, asked) = http::questions();

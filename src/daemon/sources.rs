@@ -1,6 +1,6 @@
 //! Messages of other programs: what the service is told of them.
 
-use forecastd_core::{Input, Quantity, StationName, Token};
+use forecastd_core::{Input, Places, Quantity, StationName, Token};
 use forecastd_mapping::Source;
 use jiff::Timestamp;
 
@@ -24,8 +24,9 @@ pub(super) fn take(
     retained: bool,
     token: Token,
     now: Timestamp,
+    places: &Places,
 ) -> Taken {
-    let (station, decoded) = match decode_source(source, topic, payload, retained, now) {
+    let (station, decoded) = match decode_source(source, topic, payload, retained, now, places) {
         Ok(Some(taken)) => taken,
         Ok(None) => return Taken { input: Input::WithoutValue { token }, decoded: None },
         Err(NotTaken { station, reason, detail }) => {
@@ -56,7 +57,7 @@ mod tests {
         let text = format!("[[source]]\npreset = \"esphome\"\nmerge = {merge}\n");
         let source = Source::read_all(&text).unwrap().remove(0);
         let now = "2026-11-25T13:01:00Z".parse().unwrap();
-        super::take(&source, name, value.as_bytes(), false, 1, now)
+        super::take(&source, name, value.as_bytes(), false, 1, now, &Places::default())
     }
 
     #[test]

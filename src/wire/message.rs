@@ -1,6 +1,6 @@
 //! What arrives on the topic of readings: a reading, or the wish that a station be forgotten.
 
-use forecastd_core::{Quantity, StationName};
+use forecastd_core::{Places, Quantity, StationName};
 use forecastd_mapping::{DecodeError, Message, Source, TimeSource};
 use jiff::Timestamp;
 
@@ -60,7 +60,8 @@ pub fn decode(
 
 /// Takes a message of another program apart, by the source whose topic it is on; `None` where it is none that the source is
 /// there for: a battery, another sensor. One that the broker has `retained`, if it sends such, must say its time: else it would
-/// be of the time at which it arrives again, however old it is.
+/// be of the time at which it arrives again, however old it is. A pressure at sea level is brought to the station by the elevation
+/// that source, `places` or message say.
 ///
 /// # Errors
 /// [`NotTaken`] when it should be a reading and is none.
@@ -70,9 +71,14 @@ pub fn decode_source(
     payload: &[u8],
     retained: bool,
     arrival: Timestamp,
+    places: &Places,
 ) -> Result<Option<(StationName, Decoded)>, NotTaken> {
     let shown = || topic.chars().take(120).collect::<String>().escape_debug().to_string();
-    let decoded = match source.decode(&Message { topic, payload, arrival }) {
+    let elevation_of = |station: Option<&str>| {
+        let station = StationName::new(station.unwrap_or_default()).ok()?;
+        places.of(&station)?.site.elevation_m
+    };
+    let decoded = match source.decode_with(&Message { topic, payload, arrival }, &elevation_of) {
         Ok(decoded) => decoded,
         Err(DecodeError::NotWanted(_) | DecodeError::NoValues | DecodeError::OtherTopic) => return Ok(None),
         Err(error) => {
@@ -107,14 +113,17 @@ pub fn decode_source(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forecastd_core::{Place, Site};
+    use std::collections::HashMap;
 
     #[test]
     fn a_message_of_another_program_is_a_reading_or_none_of_ours_or_says_why_not() {
         let sources = "[[source]]\npreset = \"tasmota\"\ntime = { time_zone = \"UTC\" }\n";
         let source = Source::read_all(sources).unwrap().remove(0);
         let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
-        let decode =
-            |topic: &str, payload: &str| decode_source(&source, topic, payload.as_bytes(), false, arrival);
+        let decode = |topic: &str, payload: &str| {
+            decode_source(&source, topic, payload.as_bytes(), false, arrival, &Places::default())
+        };
         let reading =
             r#"{"Time":"2026-11-25T13:08:41","BME280":{"Temperature":7.2,"Humidity":"wet"},"TempUnit":"C"}"#;
         let (station, decoded) = decode("tele/roof/SENSOR", reading).unwrap().unwrap();
@@ -139,7 +148,7 @@ mod tests {
         let source = Source::read_all(source).unwrap().remove(0);
         let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
         let decode = |payload: &str, retained| {
-            decode_source(&source, "roof", payload.as_bytes(), retained, arrival)
+            decode_source(&source, "roof", payload.as_bytes(), retained, arrival, &Places::default())
                 .map(|taken| taken.map(|(_, decoded)| decoded.time))
                 .map_err(|error| error.reason)
         };
@@ -151,6 +160,47 @@ mod tests {
     }
 
     #[test]
+    fn a_pressure_at_sea_level_is_brought_to_the_elevation_that_is_known_of_the_station() {
+        let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
+        let here = |elevation_m| Place::given(Site::new(50.0, 11.0).at_elevation(elevation_m));
+        let valley = StationName::new("valley").unwrap();
+        let places = Places { default: Some(here(500.0)), stations: HashMap::from([(valley, here(1000.0))]) };
+        let pressure = |head: &str, topic: &str, payload: &str, places: &Places| {
+            let text = format!("[[source]]\n{head}\n");
+            let source = Source::read_all(&text).unwrap().remove(0);
+            let taken = decode_source(&source, topic, payload.as_bytes(), false, arrival, places).unwrap();
+            taken.and_then(|(_, decoded)| decoded.values.get(Quantity::AirPressure))
+        };
+        let plain = |head: &str, payload: &str, topic: &str, places: &Places| {
+            let values = "[[source.value]]\nat = \"/t\"\nquantity = \"air_temperature\"\n[[source.value]]\n\
+                          at = \"/p\"\nquantity = \"air_pressure_at_mean_sea_level\"";
+            pressure(&format!("topic = \"{{station}}\"\n{head}\n{values}"), topic, payload, places)
+        };
+        let payload = r#"{"t":15,"p":1013.25,"height":1000}"#;
+        // The standard atmosphere, some degrees colder there, has 954.61 hPa at 500 m and 898.74 hPa at 1,000 m.
+        let [at_500, at_1000] = [954.61, 898.74];
+        let is = |found: Option<f32>, hpa: f32| found.is_some_and(|found| (found - hpa).abs() < 2.5);
+        let found = plain("", payload, "roof", &places);
+        assert!(is(found, at_500), "of [site]: {found:?}");
+        let found = plain("", payload, "valley", &places);
+        assert!(is(found, at_1000), "of [station.valley]: {found:?}");
+        let found = plain("elevation_m = 500", payload, "valley", &places);
+        assert!(is(found, at_500), "of the source: {found:?}");
+        let reported = "place = { latitude = \"/lat\", longitude = \"/lon\", elevation = \"/height\" }";
+        let with_place = r#"{"t":15,"p":1013.25,"lat":50,"lon":11,"height":1000}"#;
+        let found = plain(reported, with_place, "roof", &Places::default());
+        assert!(is(found, at_1000), "of the message: {found:?}");
+        let found = plain(reported, with_place, "roof", &places);
+        assert!(is(found, at_500), "of the configuration, which goes before it: {found:?}");
+        assert_eq!(plain("", payload, "roof", &Places::default()), None);
+        // The preset that a message fits is found message by message.
+        let ecowitt = "PASSKEY=A&stationtype=GW2000A&dateutc=2026-11-25+13:08:41&tempf=59&baromrelin=29.921";
+        let found =
+            pressure("preset = \"auto\"\ntopic = \"home/{station}\"", "home/valley", ecowitt, &places);
+        assert!(is(found, at_1000), "by auto: {found:?}");
+    }
+
+    #[test]
     fn a_source_says_where_its_station_stands_or_why_that_cannot_be() {
         let source = "[[source]]\ntopic = \"buoys/{station}\"\nsite = { latitude_deg = 1.5, longitude_deg = 2.5 }\n\
                       place = { latitude = \"/at/1\", longitude = \"/at/0\", elevation = \"/at/2\" }\n\
@@ -159,7 +209,9 @@ mod tests {
         let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
         let decode = |payload: &str| {
             let (_, decoded) =
-                decode_source(&source, "buoys/a", payload.as_bytes(), false, arrival).unwrap().unwrap();
+                decode_source(&source, "buoys/a", payload.as_bytes(), false, arrival, &Places::default())
+                    .unwrap()
+                    .unwrap();
             let place = decoded.site.map(|site| (site.latitude_deg, site.longitude_deg, site.elevation_m));
             (place, decoded.unreadable.len())
         };

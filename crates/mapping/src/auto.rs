@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use forecastd_core::Quantity;
 
 use crate::mapping::{Mapping, MappingError};
-use crate::payload::{DecodeError, Decoded, Message};
+use crate::payload::{DecodeError, Decoded, ElevationOf, Message};
 use crate::preset::{PRESETS, Preset, PresetKind};
 use crate::{BindError, Description, OneOrMany, TimeRule};
 
@@ -50,11 +50,15 @@ impl Auto {
     /// A message on another topic than the preset's own counts where the preset's keys are found in nothing else, and it has
     /// a temperature or a pressure.
     pub fn candidates(&self, message: &Message<'_>) -> Vec<Candidate> {
+        self.candidates_with(message, &|_| None)
+    }
+
+    fn candidates_with(&self, message: &Message<'_>, elevation_of: ElevationOf<'_>) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = Vec::new();
         for (preset, mapping) in &self.mappings {
-            let decoded = match mapping.decode(message) {
+            let decoded = match mapping.decode_with(message, elevation_of) {
                 Err(DecodeError::OtherTopic) if preset.is_distinctive => {
-                    let read = mapping.on_any_topic().decode(message).ok();
+                    let read = mapping.on_any_topic().decode_with(message, elevation_of).ok();
                     read.filter(|decoded| {
                         let has = |quantity| decoded.values.get(quantity).is_some();
                         has(Quantity::AirTemperature) || has(Quantity::AirPressure)
@@ -74,7 +78,19 @@ impl Auto {
     /// # Errors
     /// [`DecodeError`]: where no preset fits, what the preset of the topic says, if there is one.
     pub fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
-        if let Some(best) = self.candidates(message).into_iter().next() {
+        self.decode_with(message, &|_| None)
+    }
+
+    /// Like [`Auto::decode`], with what `elevation_of` says of stations whose pressure is at sea level.
+    ///
+    /// # Errors
+    /// As [`Auto::decode`].
+    pub(crate) fn decode_with(
+        &self,
+        message: &Message<'_>,
+        elevation_of: ElevationOf<'_>,
+    ) -> Result<Decoded, DecodeError> {
+        if let Some(best) = self.candidates_with(message, elevation_of).into_iter().next() {
             return Ok(best.decoded);
         }
         let faults = self.mappings.iter().filter_map(|(_, mapping)| mapping.decode(message).err());

@@ -32,7 +32,7 @@ pub use json::parse_json;
 pub use mapping::{Mapping, MappingError};
 pub use measured::Measured;
 pub use names::{ListedQuantity, NameError, list, quantity, unit};
-pub use payload::{DecodeError, Decoded, Message, TimeSource};
+pub use payload::{DecodeError, Decoded, ElevationOf, Message, TimeSource};
 pub use preset::{PRESETS, Preset, PresetKind};
 pub use source::{Source, SourceFault};
 pub use table::{BindError, RowError, Table, TableRow};

@@ -93,6 +93,12 @@ impl Measurements {
         }
     }
 
+    /// Whether there is a pressure, and only one that was reduced.
+    pub(crate) fn is_reduced(&self) -> bool {
+        self.values.get(Quantity::AirPressure).is_none()
+            && (self.sea_level.is_some() || self.altimeter.is_some())
+    }
+
     /// The pressure as it is told, where there is none that was measured at the station, and the station's elevation is known.
     pub(crate) fn reduced_pressure(&self, elevation_m: Option<f64>) -> Option<ReducedPressure> {
         let elevation_m = elevation_m.filter(|_| self.values.get(Quantity::AirPressure).is_none())?;

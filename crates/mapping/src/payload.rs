@@ -27,6 +27,9 @@ pub struct Message<'a> {
     pub arrival: Timestamp,
 }
 
+/// What is known of a station's elevation, m, by its name.
+pub type ElevationOf<'a> = &'a dyn Fn(Option<&str>) -> Option<f64>;
+
 /// Whence the time of a reading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeSource {
@@ -103,6 +106,19 @@ impl Mapping {
     /// # Errors
     /// [`DecodeError`], the first found. A text that is no value is no error while there is another value.
     pub fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
+        self.decode_with(message, &|_| None)
+    }
+
+    /// Like [`Mapping::decode`]. A pressure that was reduced to sea level is brought back by the elevation of the description,
+    /// else by what `elevation_of` says of the station, if that is named, else by the message's.
+    ///
+    /// # Errors
+    /// As [`Mapping::decode`].
+    pub fn decode_with(
+        &self,
+        message: &Message<'_>,
+        elevation_of: ElevationOf<'_>,
+    ) -> Result<Decoded, DecodeError> {
         let mut station = None;
         if !self.topics.is_empty() {
             let found = self.topics.iter().find_map(|pattern| pattern.find(message.topic));
@@ -142,15 +158,6 @@ impl Mapping {
                 .iter()
                 .any(|value| value.measured.name() == *name && measurements.has(value.measured))
         });
-        let reduced_pressure = measurements.reduced_pressure(self.elevation_m);
-        let values = measurements.at_station(self.elevation_m);
-        if values.is_empty() {
-            return Err(match unreadable.into_iter().next() {
-                Some((quantity, found)) => DecodeError::BadValue { quantity, found },
-                None => DecodeError::NoValues,
-            });
-        }
-        let (time, time_source) = self.time(&root, message.arrival).map_err(DecodeError::BadTime)?;
         let station = match &self.station {
             Some(Station::Name(name)) => Some(name.clone()),
             Some(Station::At(pointers)) => {
@@ -161,6 +168,18 @@ impl Mapping {
             None => station.map(str::to_owned),
         };
         let site = self.reported_site(&root, &mut unreadable).or(self.site);
+        let of_site = || site.and_then(|site| site.elevation_m);
+        let elevation_m = || self.elevation_m.or_else(|| elevation_of(station.as_deref())).or_else(of_site);
+        let elevation_m = measurements.is_reduced().then(elevation_m).flatten();
+        let reduced_pressure = measurements.reduced_pressure(elevation_m);
+        let values = measurements.at_station(elevation_m);
+        if values.is_empty() {
+            return Err(match unreadable.into_iter().next() {
+                Some((quantity, found)) => DecodeError::BadValue { quantity, found },
+                None => DecodeError::NoValues,
+            });
+        }
+        let (time, time_source) = self.time(&root, message.arrival).map_err(DecodeError::BadTime)?;
         Ok(Decoded {
             station,
             time,

@@ -6,7 +6,7 @@ use toml::Spanned;
 use crate::auto::Auto;
 use crate::description::{Description, OneOrMany, StationRule, TableRule, TimeRule};
 use crate::mapping::{Mapping, MappingError, patterns, place_faults};
-use crate::payload::{DecodeError, Decoded, Message};
+use crate::payload::{DecodeError, Decoded, ElevationOf, Message};
 use crate::place::TopicPattern;
 
 /// The name of what is no preset but the choice among them, message by message.
@@ -160,11 +160,27 @@ impl Source {
     /// # Errors
     /// [`DecodeError`], the first found.
     pub fn decode(&self, message: &Message<'_>) -> Result<Decoded, DecodeError> {
+        self.decode_with(message, &|_| None)
+    }
+
+    /// Like [`Source::decode`]. A pressure that was reduced to sea level is brought back by the elevation of the description,
+    /// else by what `elevation_of` says of the station, else by the message's.
+    ///
+    /// # Errors
+    /// As [`Source::decode`].
+    pub fn decode_with(
+        &self,
+        message: &Message<'_>,
+        elevation_of: ElevationOf<'_>,
+    ) -> Result<Decoded, DecodeError> {
         let found = self.topics.iter().find_map(|pattern| pattern.find(message.topic));
         let of_topic = found.ok_or(DecodeError::OtherTopic)?.map(str::to_owned);
         let mut decoded = match &self.decoder {
-            Decoder::Mapping(mapping) => mapping.decode(message)?,
-            Decoder::Auto(auto) => auto.decode(message)?,
+            Decoder::Mapping(mapping) => mapping.decode_with(message, elevation_of)?,
+            Decoder::Auto(auto) => {
+                let own = self.station.as_deref().or(of_topic.as_deref());
+                auto.decode_with(message, &|named| elevation_of(own.or(named)))?
+            }
         };
         if let Decoder::Auto(_) = &self.decoder {
             decoded.station = self.station.clone().or(of_topic).or(decoded.station);

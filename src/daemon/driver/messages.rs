@@ -70,7 +70,7 @@ impl Driver {
             sources.find(|(_, source)| source.has_topic(&topic) && may_take(source))
         {
             let Taken { input, decoded } =
-                sources::take(source, &topic, &payload, retain, token, Timestamp::now());
+                sources::take(source, &topic, &payload, retain, token, Timestamp::now(), &self.places);
             if let Some((station, decoded)) = &decoded {
                 self.telemetry.decoded(station, decoded);
             }
