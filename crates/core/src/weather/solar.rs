@@ -22,19 +22,19 @@ impl Site {
     /// Declination and equation of time: J. W. Spencer, Fourier series representation of the position of the
     /// sun, Search 2 (1971) 172; error of the declination below 0.05°.
     pub fn sine_of_solar_elevation(self, time: Timestamp) -> f64 {
-        let angle = std::f64::consts::TAU * year_phase(time);
-        let declination = 0.006918 - 0.399912 * angle.cos() + 0.070257 * angle.sin()
-            - 0.006758 * (2.0 * angle).cos()
-            + 0.000907 * (2.0 * angle).sin()
-            - 0.002697 * (3.0 * angle).cos()
-            + 0.00148 * (3.0 * angle).sin();
-        let equation_of_time = 0.000075 + 0.001868 * angle.cos()
-            - 0.032077 * angle.sin()
-            - 0.014615 * (2.0 * angle).cos()
-            - 0.040849 * (2.0 * angle).sin();
+        let (sin, cos) = (std::f64::consts::TAU * year_phase(time)).sin_cos();
+        // Of twice and three times the angle, from those of the angle: windows ask for thousands.
+        let (sin_2, cos_2) = (2.0 * sin * cos, 2.0 * cos * cos - 1.0);
+        let (sin_3, cos_3) = (sin * (3.0 - 4.0 * sin * sin), cos * (4.0 * cos * cos - 3.0));
+        let declination = 0.006918 - 0.399912 * cos + 0.070257 * sin - 0.006758 * cos_2 + 0.000907 * sin_2
+            - 0.002697 * cos_3
+            + 0.00148 * sin_3;
+        let equation_of_time =
+            0.000075 + 0.001868 * cos - 0.032077 * sin - 0.014615 * cos_2 - 0.040849 * sin_2;
         let hour_angle = std::f64::consts::TAU * (self.day_phase(time) - 0.5) + equation_of_time;
-        let latitude = self.latitude_deg.to_radians();
-        latitude.sin() * declination.sin() + latitude.cos() * declination.cos() * hour_angle.cos()
+        let (sin_of_declination, cos_of_declination) = declination.sin_cos();
+        let (sin_of_latitude, cos_of_latitude) = self.latitude_deg.to_radians().sin_cos();
+        sin_of_latitude * sin_of_declination + cos_of_latitude * cos_of_declination * hour_angle.cos()
     }
 }
 
