@@ -79,6 +79,7 @@
 //! | `outer` | the gradient of a weight matrix and of a bias |
 //! | `sequence` | from `[batch, steps, features]` to lanes and back |
 //! | `pool` | buffers that are kept between calls |
+//! | `silu` | the sigmoid-weighted linear unit of dense layers, and its derivative |
 //! | `cell` | what a cell does in a step, and the order in which the units of a step are made |
 //! | `recurrence` | the passes over blocks and time steps that every cell shares, what is kept between them |
 //! | `gru`, `lstm` | a layer each, and its cell: equations and derivatives |
@@ -97,6 +98,7 @@ mod outer;
 mod pool;
 mod recurrence;
 mod sequence;
+mod silu;
 mod simd;
 mod weights;
 
@@ -104,4 +106,5 @@ pub use activation::Activation;
 pub use gru::{Gru, GruGradients, GruWeights};
 pub use lstm::{Lstm, LstmGradients, LstmWeights};
 pub use recurrence::{Masks, Memory, Output, Sizes};
+pub use silu::{silu, silu_backward};
 pub use simd::InstructionSet;
