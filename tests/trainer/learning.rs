@@ -82,6 +82,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
             epochs: 1,
             steps: Some(129),
             batch: 256,
+            shards: 1,
             optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
             learning_rate: 4e-3,
             schedule: Schedule::Constant,

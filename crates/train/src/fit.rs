@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use super::parameters;
 use super::progress::{Event, Observer};
 
 /// What is learned: a model, examples, and how good it has become.
-pub trait Objective {
+pub trait Objective: Sync {
     /// The network.
     type Model: Module;
 
@@ -67,6 +67,9 @@ pub struct FitSettings {
     pub steps: Option<usize>,
     /// Examples of a step.
     pub batch: usize,
+    /// Parts into which the examples of a step are divided, each on a thread of its own. It is part of the recipe, and not
+    /// what the processor has, so that the sums are the same everywhere.
+    pub shards: usize,
     /// The optimiser.
     pub optimiser: OptimiserKind,
     /// The highest learning rate.
@@ -185,10 +188,10 @@ pub fn fit<T: Objective>(
                 break 'training;
             }
             let batch = order.draw(&mut generator);
-            let loss = objective.loss(&model, &batch, &mut generator);
-            let mut gradients = loss.backward();
-            let loss = f64::from(loss.into_scalar::<f32>());
-            let mut gradients = parameters::gradients(&model, &mut gradients);
+            let (loss, mut gradients) = match settings.shards {
+                ..=1 => gradient(objective, &model, &batch, &mut generator),
+                shards => gradient_of_shards(objective, &model, &values, &batch, shards, &mut generator),
+            };
             if let Some(limit) = settings.clip_norm {
                 clip_norm(&mut gradients, limit);
             }
@@ -252,6 +255,54 @@ pub fn fit<T: Objective>(
     let best = state.best().unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
     let model = parameters::with_values(model.valid(), &state.best_values);
     Ok(Fitted { model, epochs: state.epochs, best_epoch: state.best_epoch, best, ending })
+}
+
+/// The mean loss over `examples`, and the gradient of each parameter.
+fn gradient<T: Objective>(
+    objective: &T,
+    model: &T::Model,
+    examples: &[usize],
+    generator: &mut Pcg64,
+) -> (f64, Vec<f32>) {
+    let loss = objective.loss(model, examples, generator);
+    let mut gradients = loss.backward();
+    (f64::from(loss.into_scalar::<f32>()), parameters::gradients(model, &mut gradients))
+}
+
+/// Like [`gradient`], with the examples in equal parts on as many threads, and a generator for each.
+fn gradient_of_shards<T: Objective>(
+    objective: &T,
+    model: &T::Model,
+    values: &[f32],
+    examples: &[usize],
+    shards: usize,
+    generator: &mut Pcg64,
+) -> (f64, Vec<f32>) {
+    let parts = examples.chunks(examples.len().div_ceil(shards).max(1));
+    let of_parts: Vec<(f64, Vec<f32>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = parts
+            .map(|part| {
+                let mut generator = Pcg64::seed_from_u64(generator.random());
+                // With tensors of its own: threads that share one wait for each other.
+                let model = parameters::with_values(model.clone(), values);
+                let share = part.len() as f64 / examples.len() as f64;
+                scope.spawn(move || {
+                    let (loss, mut gradients) = gradient(objective, &model, part, &mut generator);
+                    gradients.iter_mut().for_each(|gradient| *gradient *= share as f32);
+                    (loss * share, gradients)
+                })
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut of_parts = of_parts.into_iter();
+    let (mut loss, mut gradients) = of_parts.next().expect("a step has examples");
+    for (of_part, own) in of_parts {
+        loss += of_part;
+        gradients.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+    }
+    (loss, gradients)
 }
 
 /// The order in which an epoch goes through the examples.

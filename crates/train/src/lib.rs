@@ -28,6 +28,7 @@ pub mod ridge;
 mod run;
 mod scan;
 mod session;
+mod silu_op;
 mod station;
 mod summary;
 mod task;

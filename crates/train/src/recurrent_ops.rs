@@ -16,7 +16,7 @@ use rand_pcg::Pcg64;
 use forecastd_recurrent::{self as kernel, GruWeights, LstmWeights, Masks, Memory, Output, Sizes};
 
 /// Tensors of the backend that the kernels work on.
-type FlexTensor = FloatTensor<Flex>;
+pub(crate) type FlexTensor = FloatTensor<Flex>;
 
 /// Dropout masks of one pass, drawn once for all time steps.
 #[derive(Clone, Debug, Default)]
@@ -103,12 +103,18 @@ pub trait RecurrentOps: Backend {
 }
 
 /// The values of a tensor that [`contiguous`] made.
-fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().expect("the tensor was made contiguous and recurrent layers are single precision")
+pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("the tensor was made contiguous and layers are single precision")
 }
 
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
+/// The same tensor with its numbers in order.
+pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// Numbers in the shape of another tensor.
+pub(crate) fn like(other: &FlexTensor, values: Vec<f32>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, other.shape()))
 }
 
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {

@@ -1,14 +1,16 @@
 //! The training loop: when it stops, and which epoch's weights it gives.
 
-use std::cell::{Cell, RefCell};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use forecastd_train::dense::{Dense, DenseNumbers};
 use forecastd_train::epoch::{Ending, Validation};
 use forecastd_train::fit::{FitSettings, Fitted, Objective, Schedule, StopRule, fit};
 use forecastd_train::optimiser::OptimiserKind;
 use forecastd_train::parameters;
+use rand::Rng;
 use rand_pcg::Pcg64;
 
 /// An objective whose scores and accidents are arranged.
@@ -17,9 +19,9 @@ struct Arranged {
     scores: Vec<f64>,
     /// The step, counted from 0 over all epochs, whose loss is no number.
     no_number_at: usize,
-    steps: Cell<usize>,
+    steps: AtomicUsize,
     /// The weights after each epoch.
-    seen: RefCell<Vec<Vec<f32>>>,
+    seen: Mutex<Vec<Vec<f32>>>,
 }
 
 impl Objective for Arranged {
@@ -30,14 +32,14 @@ impl Objective for Arranged {
     }
 
     fn loss(&self, model: &Dense, examples: &[usize], _generator: &mut Pcg64) -> Tensor<1> {
-        let step = self.steps.replace(self.steps.get() + 1);
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
         let factor = if step == self.no_number_at { f32::NAN } else { 1.0 };
         let x = Tensor::<2>::ones([examples.len(), 1], &self.device);
         (model.forward(x) - 1.0).abs().mean().mul_scalar(factor)
     }
 
     fn validate(&self, model: &Dense) -> Validation {
-        let mut seen = self.seen.borrow_mut();
+        let mut seen = self.seen.lock().unwrap();
         seen.push(parameters::values(model));
         let score = self.scores[seen.len() - 1];
         Validation { loss: score, score }
@@ -49,6 +51,7 @@ fn settings() -> FitSettings {
         epochs: 8,
         steps: Some(3),
         batch: 2,
+        shards: 1,
         optimiser: OptimiserKind::RmsProp,
         learning_rate: 1e-3,
         schedule: Schedule::Constant,
@@ -76,8 +79,8 @@ fn run_until(
         device,
         scores: scores.to_vec(),
         no_number_at,
-        steps: Cell::default(),
-        seen: RefCell::default(),
+        steps: AtomicUsize::default(),
+        seen: Mutex::default(),
     };
     let fitted = fit(&objective, model, settings, until, None, &Default::default(), &mut ()).unwrap();
     (fitted, objective)
@@ -89,7 +92,7 @@ fn a_loss_that_is_no_number_ends_with_the_best_epoch_before() {
     let (fitted, objective) = run(&[2.0, 1.0], 7, &settings());
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Diverged, 2, 2));
     let kept = parameters::values(&fitted.model);
-    assert_eq!(kept, objective.seen.borrow()[1]);
+    assert_eq!(kept, objective.seen.lock().unwrap()[1]);
     assert!(kept.iter().all(|value| value.is_finite() && *value > 0.0), "{kept:?}");
 }
 
@@ -97,7 +100,7 @@ fn a_loss_that_is_no_number_ends_with_the_best_epoch_before() {
 fn a_score_that_is_no_number_ends_with_the_best_epoch_before() {
     let (fitted, objective) = run(&[1.0, f64::NAN], usize::MAX, &settings());
     assert_eq!((fitted.ending, fitted.best_epoch), (Ending::Diverged, 1));
-    assert_eq!(parameters::values(&fitted.model), objective.seen.borrow()[0]);
+    assert_eq!(parameters::values(&fitted.model), objective.seen.lock().unwrap()[0]);
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn it_stops_when_it_gets_no_better_and_gives_the_best_epoch() {
     let patient = FitSettings { patience: Some(2), ..settings() };
     let (fitted, objective) = run(&[3.0, 2.0, 2.5, 2.0, 1.0], usize::MAX, &patient);
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Stopped, 2, 4));
-    assert_eq!(parameters::values(&fitted.model), objective.seen.borrow()[1]);
+    assert_eq!(parameters::values(&fitted.model), objective.seen.lock().unwrap()[1]);
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn averaged_weights_are_what_is_validated_and_kept() {
         run(&scores, usize::MAX, &FitSettings { averaging: Some(decay), ..steps.clone() });
     let mut average = vec![0.0; fitted.model.num_params()];
     for (step, (weights, averages)) in
-        plain.seen.borrow().iter().zip(averaged.seen.borrow().iter()).enumerate()
+        plain.seen.lock().unwrap().iter().zip(averaged.seen.lock().unwrap().iter()).enumerate()
     {
         // In the first steps it remembers less, as in TensorFlow's ExponentialMovingAverage with num_updates.
         let made = step as f64 + 1.0;
@@ -149,7 +152,7 @@ fn averaged_weights_are_what_is_validated_and_kept() {
         let apart = average.iter().zip(averages).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart < 1e-6 && averages != weights, "step {step}: {averages:?}, not {average:?}");
     }
-    assert_eq!(parameters::values(&fitted.model), averaged.seen.borrow()[11]);
+    assert_eq!(parameters::values(&fitted.model), averaged.seen.lock().unwrap()[11]);
 }
 
 #[test]
@@ -157,11 +160,70 @@ fn a_training_for_so_many_epochs_keeps_the_last_and_asks_for_no_score() {
     let patient = FitSettings { patience: Some(1), schedule: Schedule::Cosine { warm_up: 2 }, ..settings() };
     let (fitted, objective) = run_until(StopRule::Epoch(5), &[], usize::MAX, &patient);
     assert_eq!((fitted.ending, fitted.best_epoch, fitted.epochs.len()), (Ending::Finished, 5, 5));
-    assert!(objective.seen.borrow().is_empty(), "nothing was validated");
+    assert!(objective.seen.lock().unwrap().is_empty(), "nothing was validated");
     assert!(fitted.epochs.iter().all(|epoch| epoch.validation.is_none()));
     // The same weights as those of the fifth of eight epochs: the learning rate goes as if all were run.
     let (_, whole) = run(&[1.0; 8], usize::MAX, &FitSettings { patience: None, ..patient });
-    assert_eq!(parameters::values(&fitted.model), whole.seen.borrow()[4]);
+    assert_eq!(parameters::values(&fitted.model), whole.seen.lock().unwrap()[4]);
     let (failed, _) = run_until(StopRule::Epoch(5), &[], 7, &settings());
     assert_eq!((failed.ending, failed.best_epoch), (Ending::Diverged, 2));
+}
+
+/// A line through points, with noise from the generator if wanted.
+struct Line {
+    device: Device,
+    noise: f32,
+}
+
+impl Objective for Line {
+    type Model = Dense;
+
+    fn examples(&self) -> usize {
+        20
+    }
+
+    fn loss(&self, model: &Dense, examples: &[usize], generator: &mut Pcg64) -> Tensor<1> {
+        let x: Vec<f32> = examples.iter().map(|&example| example as f32 / 20.0).collect();
+        let mut noise = || self.noise * generator.random::<f32>();
+        let y: Vec<f32> = x.iter().map(|x| 2.0 * x - 1.0 + noise()).collect();
+        let tensor = |values: Vec<f32>| {
+            Tensor::<2>::from_data(TensorData::new(values, [examples.len(), 1]), &self.device)
+        };
+        let away = model.forward(tensor(x)) - tensor(y);
+        (away.clone() * away).mean()
+    }
+
+    fn validate(&self, _model: &Dense) -> Validation {
+        Validation { loss: 0.0, score: 0.0 }
+    }
+}
+
+fn line(noise: f32, shards: usize) -> (Vec<f32>, Vec<f64>) {
+    let device = Device::flex().autodiff();
+    let numbers = DenseNumbers { inputs: 1, outputs: 1, weight: vec![0.5], bias: vec![0.0] };
+    let model = Dense::from_numbers(numbers, &device);
+    let settings = FitSettings { epochs: 9, steps: None, batch: 7, shards, ..settings() };
+    let until = StopRule::Epoch(9);
+    let line = Line { device, noise };
+    let fitted = fit(&line, model, &settings, until, None, &Default::default(), &mut ()).unwrap();
+    (parameters::values(&fitted.model), fitted.epochs.iter().map(|epoch| epoch.loss).collect())
+}
+
+#[test]
+fn parts_of_a_step_on_threads_of_their_own_add_up_to_the_whole() {
+    let ((whole, whole_losses), (parts, losses)) = (line(0.0, 1), line(0.0, 3));
+    // Seven examples are parts of three, three and one.
+    for (whole, part) in whole.iter().zip(&parts) {
+        assert!((whole - part).abs() < 1e-5 && *whole != 0.0, "{whole} and {part}");
+    }
+    for (whole, parts) in whole_losses.iter().zip(&losses) {
+        assert!((whole - parts).abs() < 1e-5 * whole, "{whole} and {parts}");
+    }
+}
+
+#[test]
+fn parts_of_a_step_draw_the_same_whichever_thread_is_first() {
+    let first = line(1.0, 4);
+    assert!((0..10).all(|_| line(1.0, 4) == first));
+    assert_ne!(first, line(0.0, 4), "there is noise");
 }

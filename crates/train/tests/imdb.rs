@@ -226,6 +226,7 @@ fn fitting(seed: u64) -> FitSettings {
         epochs: 6,
         steps: None,
         batch: 16,
+        shards: 1,
         optimiser: OptimiserKind::RmsProp,
         learning_rate: 1e-2,
         schedule: Schedule::Constant,

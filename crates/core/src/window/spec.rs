@@ -248,6 +248,25 @@ impl WindowSpec {
     /// # Panics
     /// If `window` has not [`WindowSpec::len`] numbers.
     pub fn fill(&self, history: &History, site: Site, end: Slot, window: &mut [f32]) -> Result<(), Missing> {
+        self.fill_where(history, site, end, |_| true, window)
+    }
+
+    /// Like [`WindowSpec::fill`], for those of the window's numbers of which `is_needed` says so by their position; the others
+    /// stay as they are. For training, which cuts windows by the million and looks at some of their numbers.
+    ///
+    /// # Errors
+    /// As [`WindowSpec::fill`], for what is needed.
+    ///
+    /// # Panics
+    /// If `window` has not [`WindowSpec::len`] numbers.
+    pub fn fill_where(
+        &self,
+        history: &History,
+        site: Site,
+        end: Slot,
+        is_needed: impl Fn(usize) -> bool,
+        window: &mut [f32],
+    ) -> Result<(), Missing> {
         assert_eq!(window.len(), self.len(), "room for one window");
         let may_be_missing = self.missing == MissingValues::Mean;
         if may_be_missing && self.newest(history, end, Quantity::AirTemperature).is_none() {
@@ -262,7 +281,9 @@ impl WindowSpec {
         for (index, row) in window.chunks_exact_mut(self.features.len()).enumerate() {
             let slot = end - (self.samples - 1 - index) as i64 * sample_slots;
             let mut at_slot = Filled::new(history, slot, &context);
-            for (feature, value) in self.features.iter().zip(row) {
+            let first = index * self.features.len();
+            let of_sample = self.features.iter().zip(row).enumerate();
+            for (_, (feature, value)) in of_sample.filter(|(column, _)| is_needed(first + column)) {
                 *value = feature.value_of(grid, slot, &context, |wanted, quantity| match wanted {
                     _ if wanted == end => at_end.value(quantity),
                     _ if wanted == slot => at_slot.value(quantity),

@@ -24,6 +24,8 @@ pub(crate) type Auxiliary = [f32; AUXILIARY];
 
 /// So many of the hours ahead must have been measured for their lowest and highest.
 const MOST_MISSING: usize = 2;
+/// The share of windows of training from which nothing is hidden, whatever a mask would hide.
+const SHARE_WHOLE: f64 = 0.5;
 /// A station has less weight where others are within this distance, km.
 const NEIGHBOURS_KM: f64 = 250.0;
 
@@ -106,7 +108,11 @@ impl<'a> Cutter<'a> {
         if generator.random_bool(0.1) {
             site.elevation_m = None;
         }
-        (Origin { station, segment, slot }, Mask::draw(generator), site)
+        let mask = match generator.random_bool(SHARE_WHOLE) {
+            true => Mask::default(),
+            false => Mask::draw(generator),
+        };
+        (Origin { station, segment, slot }, mask, site)
     }
 
     /// Writes what the network is given of a window, and gives what was observed after it; `None` without a temperature now.
@@ -120,7 +126,8 @@ impl<'a> Cutter<'a> {
     ) -> Option<Observed> {
         let station = &self.pool.stations[origin.station];
         let segment = &station.segments[origin.segment];
-        self.spec.fill(&segment.history, site, origin.slot, numbers).ok()?;
+        let is_needed = |position: usize| self.positions.is_needed(position);
+        self.spec.fill_where(&segment.history, site, origin.slot, is_needed, numbers).ok()?;
         self.normalisation.apply(numbers);
         mask.apply(numbers);
         window::gather(numbers, &self.positions, row);

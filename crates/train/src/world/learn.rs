@@ -13,7 +13,8 @@ use crate::parameters::numbers;
 
 use super::example::{AUXILIARY, Cutter, Observed, Origin, ROWS};
 use super::mask::Mask;
-use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling, pinball_loss};
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
+use super::pinball::{Goals, pinball_loss};
 use super::pool::PoolStation;
 use super::split::Role;
 use super::window::{self, LEADS};
@@ -43,29 +44,6 @@ const SCALED_ON: u64 = 40_000;
 const CHOSEN_BY: usize = 250;
 /// How many windows are run at once.
 const CHUNK: usize = 2048;
-
-/// What outputs are to be, and how much each counts: not at all where nothing was measured.
-struct Goals {
-    width: usize,
-    targets: Vec<f32>,
-    weights: Vec<f32>,
-}
-
-impl Goals {
-    fn new(count: usize, width: usize) -> Goals {
-        Goals { width, targets: vec![0.0; count * width], weights: vec![0.0; count * width] }
-    }
-
-    fn rows_mut(&mut self) -> impl IndexedParallelIterator<Item = (&mut [f32], &mut [f32])> {
-        self.targets.par_chunks_mut(self.width).zip(self.weights.par_chunks_mut(self.width))
-    }
-
-    fn tensors(self, device: &Device) -> (Tensor<2>, Tensor<2>) {
-        let shape = [self.targets.len() / self.width, self.width];
-        let tensor = |numbers: Vec<f32>| Tensor::from_data(TensorData::new(numbers, shape), device);
-        (tensor(self.targets), tensor(self.weights))
-    }
-}
 
 /// Windows that choose, and what was observed after them.
 struct Choice {
@@ -245,33 +223,31 @@ impl Objective for WorldObjective<'_> {
         let (count, width) = (examples.len(), window::count());
         let seeds: Vec<u64> = examples.iter().map(|_| generator.random()).collect();
         let mut inputs = vec![0.0; count * width];
-        let mut goals = Goals::new(count, OUTPUTS);
-        let mut auxiliary_goals = Goals::new(count, AUXILIARY);
-        let rows = inputs.par_chunks_mut(width).zip(goals.rows_mut()).zip(auxiliary_goals.rows_mut());
-        rows.zip(&seeds).for_each_init(
-            || vec![0.0; self.cutter.spec.len()],
-            |numbers, (((row, goals), auxiliary_goals), &seed)| {
-                let (observed, auxiliary) = self.cutter.example(seed, numbers, row);
-                self.scaling.apply(row);
-                for (lead, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-                    for output in lead * QUANTILES.len()..(lead + 1) * QUANTILES.len() {
-                        goals.0[output] = value / self.scaling.row_c[lead];
-                        goals.1[output] = self.weights[output] / count as f32;
-                    }
+        let mut goals = Goals::none(count * OUTPUTS);
+        let mut auxiliary_goals = Goals::none(count * AUXILIARY);
+        let mut numbers = vec![0.0; self.cutter.spec.len()];
+        for (index, (row, seed)) in inputs.chunks_exact_mut(width).zip(seeds).enumerate() {
+            let (observed, auxiliary) = self.cutter.example(seed, &mut numbers, row);
+            self.scaling.apply(row);
+            for (lead, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                for output in lead * QUANTILES.len()..(lead + 1) * QUANTILES.len() {
+                    goals.targets[index * OUTPUTS + output] = value / self.scaling.row_c[lead];
+                    goals.weights[index * OUTPUTS + output] = self.weights[output] / count as f32;
                 }
-                for (index, &value) in auxiliary.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-                    auxiliary_goals.0[index] = value / self.auxiliary_sizes[index];
-                    auxiliary_goals.1[index] = self.auxiliary_weight / (AUXILIARY * count) as f32;
-                }
-            },
-        );
-        let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [count, width]), &self.device);
-        let (output, auxiliary) = model.forward_all(inputs, Some(generator));
-        let (targets, weights) = goals.tensors(&self.device);
-        let loss = pinball_loss(output, targets, weights);
-        let (targets, auxiliary_weights) = auxiliary_goals.tensors(&self.device);
-        let auxiliary_loss = (targets - auxiliary).abs() * auxiliary_weights;
-        loss + auxiliary_loss.sum()
+            }
+            for (output, &value) in auxiliary.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                auxiliary_goals.targets[index * AUXILIARY + output] = value / self.auxiliary_sizes[output];
+                auxiliary_goals.weights[index * AUXILIARY + output] =
+                    self.auxiliary_weight / (AUXILIARY * count) as f32;
+            }
+        }
+        let tensor = |numbers: Vec<f32>| {
+            let width = numbers.len() / count;
+            Tensor::<2>::from_data(TensorData::new(numbers, [count, width]), &self.device)
+        };
+        let (steps, auxiliary) = model.steps(tensor(inputs), Some(generator));
+        let errors = (tensor(auxiliary_goals.targets) - auxiliary).abs();
+        pinball_loss(steps, goals) + (errors * tensor(auxiliary_goals.weights)).sum()
     }
 
     fn validate(&self, model: &Network) -> Validation {

@@ -25,6 +25,7 @@ mod learn;
 mod mask;
 mod network;
 mod own;
+mod pinball;
 mod pool;
 mod ranges;
 mod split;

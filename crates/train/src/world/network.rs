@@ -4,7 +4,7 @@
 //! median's side, through a softplus, so that quantiles are in order whatever the weights are.
 
 use burn::module::Module;
-use burn::tensor::activation::{relu, silu, softplus};
+use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
@@ -14,6 +14,7 @@ use forecastd_model::onnx::{Attribute, Model};
 use crate::dense::{Dense, DenseNumbers, dropout};
 use crate::graph::GraphBuilder;
 use crate::recurrent::{Gru, GruConfig, OnnxWeights};
+use crate::silu_op::silu;
 
 use super::example::{AUXILIARY, ROWS};
 use super::window::{self, FEATURES, SAMPLES};
@@ -168,20 +169,16 @@ impl Network {
 
     /// `[batch, input]` to `[batch, row · quantile]`, in units of each row.
     pub(super) fn forward(&self, inputs: Tensor<2>, generator: Option<&mut Pcg64>) -> Tensor<2> {
-        self.forward_all(inputs, generator).0
+        ordered(self.steps(inputs, generator).0)
     }
 
-    /// Like [`Network::forward`], and the auxiliary outputs `[batch, auxiliary]`, of which a network from a file has none.
-    pub(super) fn forward_all(
-        &self,
-        inputs: Tensor<2>,
-        generator: Option<&mut Pcg64>,
-    ) -> (Tensor<2>, Tensor<2>) {
+    /// `[batch, input]` to what the last layer gives, `[batch, row · quantile]`, of which [`ordered`] makes quantiles; and the
+    /// auxiliary outputs `[batch, auxiliary]`, of which a network from a file has none.
+    pub(super) fn steps(&self, inputs: Tensor<2>, generator: Option<&mut Pcg64>) -> (Tensor<2>, Tensor<2>) {
         let all = self.output.forward(self.state(inputs, generator));
         let [batch, width] = all.dims();
         let steps = all.clone().slice([0..batch, 0..OUTPUTS]);
-        let auxiliary = all.slice([0..batch, OUTPUTS.min(width - 1)..width]);
-        (ordered(steps, batch), auxiliary)
+        (steps, all.slice([0..batch, OUTPUTS.min(width - 1)..width]))
     }
 
     /// The graph: from plain windows, normalised, to `[batch, row, quantile]` in °C less the newest temperature.
@@ -255,19 +252,9 @@ impl Network {
     }
 }
 
-/// The weighted sum of the pinball losses of outputs `[batch, row · quantile]`: τ·r + max(−r, 0) with r = target − output
-/// (Koenker and Bassett 1978).
-pub(super) fn pinball_loss(output: Tensor<2>, targets: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
-    let shares: Vec<f32> = (0..OUTPUTS).map(|output| QUANTILES[output % QUANTILES.len()]).collect();
-    let shares = Tensor::<1>::from_data(TensorData::new(shares, [OUTPUTS]), &output.device());
-    let residual = targets - output;
-    let loss = residual.clone() * shares.unsqueeze() + relu(residual.neg());
-    (loss * weights).sum()
-}
-
 /// What the last layer gives, `[batch, row · quantile]`, as quantiles in order.
-fn ordered(steps: Tensor<2>, batch: usize) -> Tensor<2> {
-    let device = steps.device();
+pub(super) fn ordered(steps: Tensor<2>) -> Tensor<2> {
+    let (device, [batch, _]) = (steps.device(), steps.dims());
     let quantiles = QUANTILES.len();
     let rows = steps.reshape([batch * ROWS, quantiles]);
     let is_median = Tensor::<1>::from_data(TensorData::new(is_median(), [quantiles]), &device);

@@ -19,7 +19,8 @@ use crate::interval::Distances;
 use crate::parameters::numbers;
 
 use super::example::{Observed, ROWS, observed_after};
-use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling, pinball_loss};
+use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
+use super::pinball::{Goals, pinball_loss};
 use super::window::{self, LEADS};
 
 /// How it is learned from a station's own history.
@@ -279,11 +280,8 @@ impl Objective for OwnObjective<'_> {
                 weights.extend([unit_c / (LEADS * count) as f32; QUANTILES.len()]);
             }
         }
-        let tensor = |numbers: Vec<f32>| {
-            Tensor::<2>::from_data(TensorData::new(numbers, [count, OUTPUTS]), &self.device)
-        };
-        let output = model.forward(self.history.inputs_of(&indices, &self.device), Some(generator));
-        let mut loss = pinball_loss(output, tensor(targets), tensor(weights));
+        let inputs = self.history.inputs_of(&indices, &self.device);
+        let mut loss = pinball_loss(model.steps(inputs, Some(generator)).0, Goals { targets, weights });
         for (own, base) in model.weights().zip(self.base.weights()) {
             let away = own - base;
             loss = loss + (away.clone() * away).sum() * self.penalty;

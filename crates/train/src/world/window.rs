@@ -178,11 +178,23 @@ pub(super) struct Positions {
     inputs: Vec<usize>,
     ranges: Vec<Vec<usize>>,
     sequence: Vec<usize>,
+    /// By position, whether any of them is there.
+    needed: Vec<bool>,
 }
 
 impl Positions {
     pub(super) fn new() -> Positions {
-        Positions { inputs: inputs(), ranges: ranges(), sequence: sequence() }
+        let (inputs, ranges, sequence) = (inputs(), ranges(), sequence());
+        let mut needed = vec![false; SAMPLES * FEATURES.len()];
+        for &position in inputs.iter().chain(ranges.iter().flatten()).chain(&sequence) {
+            needed[position] = true;
+        }
+        Positions { inputs, ranges, sequence, needed }
+    }
+
+    /// Whether a number of the window is looked at.
+    pub(super) fn is_needed(&self, position: usize) -> bool {
+        self.needed[position]
     }
 }
 
