@@ -42,8 +42,9 @@ for unit in systemd/forecastd.service systemd/forecastd-train.service systemd/fo
 done
 
 # As configuration file, the default with every key commented: an upgrade then brings new defaults, and does not ask about a
-# file that only repeats the old ones.
+# file that only repeats the old ones. Journal and models lie where the unit has them, which a shell does not know by itself.
 sed -e 's/^\([a-z_]* = \)/#\1/' -e 's#^\#folder = .*#folder = "/var/lib/forecastd/models.d"#' \
+    -e '/^\[journal\]/,/^\[/s#^\#path = .*#path = "/var/lib/forecastd/forecastd.sqlite"#' \
     deploy/forecastd.toml >"$staging/forecastd.toml"
 
 # The program makes its manual pages and completions itself, on a machine that can run it.

@@ -124,13 +124,16 @@ pub async fn run(
     writeln!(output, "listening to {:?} at {address} for {} s", options.topic, options.seconds)?;
     let mut findings = Findings::default();
     let own_topics = OwnTopics::new(config);
-    let (mut was_connected, mut lost) = (false, None);
+    let (mut was_connected, mut is_interrupted, mut lost) = (false, false, None);
     let end = tokio::time::sleep(Duration::from_secs(u64::from(options.seconds)));
     tokio::pin!(end, interrupted);
     loop {
         let event = tokio::select! {
             biased;
-            () = &mut interrupted => break,
+            () = &mut interrupted => {
+                is_interrupted = true;
+                break;
+            }
             () = &mut end => break,
             event = inbox.recv() => event,
         };
@@ -167,8 +170,9 @@ pub async fn run(
         }
     }
     handle.stop(GOODBYE).await;
-    if let Some(reason) = lost.filter(|_| !was_connected) {
-        return Err(ListenError::NoBroker { address, reason });
+    if !was_connected && !is_interrupted {
+        // A broker that does not answer at all has given no reason yet.
+        return Err(ListenError::NoBroker { address, reason: lost.unwrap_or(DisconnectReason::Timeout) });
     }
     findings.print(options.time_zone.as_deref(), options.elevation_m, output)?;
     match &options.write {

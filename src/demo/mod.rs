@@ -36,7 +36,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
     /// Mapping file that names the CSV's columns and units
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "csv")]
     pub mapping: Option<PathBuf>,
     /// Model file [default: the model that is built in]
     #[arg(long, value_name = "FILE")]
@@ -51,7 +51,7 @@ pub struct DemoOptions {
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// Use the simulated station, without looking for a record
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     pub simulate: bool,
 }
 
@@ -385,7 +385,8 @@ impl Screen {
         self.shown = Some(Instant::now());
         let Some(line) = &self.last else { return Ok(()) };
         if self.is_terminal {
-            write!(stdout(), "\r\x1b[2K{}", line.text)?;
+            // Without wrapping: of a line that is wider than the terminal, each would leave a row behind.
+            write!(stdout(), "\r\x1b[2K\x1b[?7l{}\x1b[?7h", line.text)?;
             stdout().flush()?;
         } else {
             writeln!(stdout(), "{}", line.text)?;

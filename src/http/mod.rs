@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -98,7 +98,10 @@ pub async fn serve(
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {
             match timeout(response_limit, next.run(request)).await {
                 Ok(response) => response,
-                Err(_) => (StatusCode::REQUEST_TIMEOUT, "out of time\n").into_response(),
+                Err(_) => {
+                    let again = [(header::RETRY_AFTER, "10")];
+                    (StatusCode::SERVICE_UNAVAILABLE, again, "out of time\n").into_response()
+                }
             }
         }));
     connections::serve(listener, router, limits, shutdown).await;

@@ -79,6 +79,21 @@ impl World {
         self.daemon = self.installation.start().await;
     }
 
+    /// The same, and what it forecast is not known any more.
+    pub(crate) async fn restart_with_readings_alone(&mut self) {
+        self.daemon.signal("TERM");
+        assert!(self.daemon.ended().await.success());
+        let journal = rusqlite::Connection::open(self.installation.journal_path()).unwrap();
+        journal
+            .execute_batch(
+                "UPDATE station SET state = NULL, active_at = NULL, forecasts_from = NULL;
+                 DELETE FROM stored_forecast; DELETE FROM experts;",
+            )
+            .unwrap();
+        drop(journal);
+        self.daemon = self.installation.start().await;
+    }
+
     /// A JSON answer.
     pub(crate) fn json(&self, path: &str) -> Value {
         let (status, body) = self.daemon.get(path);

@@ -183,12 +183,17 @@ pub(super) async fn forecasts(
     let (from, to) = times(&parameters, asked.newest)?;
     let (mut found, is_cut) = past(&shared, asked, lead_h, from, to).await?;
     if is_hourly {
-        found.retain(|past| past.lead.valid_at.as_second().rem_euclid(3600) == 0);
+        keep_hourly(&mut found);
     }
     let surplus = found.len().saturating_sub(most);
     let forecasts: Vec<api::Past> = found[surplus..].iter().map(api::Past::from).collect();
     let whole = api::PastForecasts { station, lead_h, truncated: is_cut || surplus > 0, forecasts };
     Ok(form.answer("forecasts", &whole, &whole.forecasts))
+}
+
+/// Keeps the first of each hour: not all stations report at full ones.
+fn keep_hourly(forecasts: &mut Vec<PastForecast>) {
+    forecasts.dedup_by_key(|past| past.lead.valid_at.as_second().div_euclid(3600));
 }
 
 /// How near the forecasts of one lead were, day by day.
@@ -247,4 +252,41 @@ async fn past(
         Ok((found, read >= READ_ROWS))
     });
     Ok(found.await?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use forecastd_core::{LeadForecast, Source};
+
+    use super::*;
+
+    fn for_minute(minute: i64) -> PastForecast {
+        let valid_at = Timestamp::from_second(minute * 60).unwrap();
+        let lead =
+            LeadForecast { lead_h: 24, valid_at, temperature_c: 1.0, interval_c: None, quantiles_c: None };
+        PastForecast {
+            issued_at: before(valid_at, hours(24)),
+            source: Source::Model,
+            model: "linear".to_owned(),
+            lead,
+            persistence_c: 0.0,
+            yesterday_c: None,
+            observed_c: None,
+        }
+    }
+
+    /// Stations that report at ten past, twice an hour at other times, every ten minutes.
+    #[test]
+    fn every_hour_has_one_forecast_whenever_the_station_reports() {
+        for (minutes, kept) in [
+            (&[10, 70, 130][..], &[10, 70, 130][..]),
+            (&[20, 50, 80, 110], &[20, 80]),
+            (&[0, 10, 20, 30, 40, 50, 60, 70], &[0, 60]),
+        ] {
+            let mut forecasts: Vec<PastForecast> = minutes.iter().map(|&minute| for_minute(minute)).collect();
+            keep_hourly(&mut forecasts);
+            let found: Vec<i64> = forecasts.iter().map(|past| past.lead.valid_at.as_second() / 60).collect();
+            assert_eq!(found, kept);
+        }
+    }
 }

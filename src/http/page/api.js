@@ -65,9 +65,21 @@ export function listen(station, { hear, resync, connected }) {
       }
     };
   };
-  begin();
-  return () => {
+  const end = () => {
     clearTimeout(again);
-    source.close();
+    source?.close();
+  };
+  // A browser has six connections to a server, for all of its tabs: one that nobody sees takes none.
+  const seen = () => {
+    end();
+    if (document.hidden) return;
+    resync();
+    begin();
+  };
+  if (!document.hidden) begin();
+  document.addEventListener("visibilitychange", seen);
+  return () => {
+    document.removeEventListener("visibilitychange", seen);
+    end();
   };
 }

@@ -16,7 +16,7 @@ function connected(is) {
     lost.hidden = true;
     knownAt = new Date();
   } else if (lost.hidden) {
-    lost.textContent = `Connection lost. Shown is what was known at ${words.time.clock(new Date())}; trying again.`;
+    lost.textContent = `Connection lost at ${words.time.clock(new Date())}: what is shown may be older than it looks. Reconnecting.`;
     lost.hidden = false;
   }
 }
@@ -35,7 +35,7 @@ async function begin() {
     const [only] = list.stations;
     shown = list.served === 1 && only ? showStation(main, only.station, { connected }) : showStations(main, { connected });
   } catch (error) {
-    main.replaceChildren(html("p", { class: "quiet" }, `Nothing can be shown now: ${error.message}. It is tried again.`));
+    main.replaceChildren(html("p", { class: "quiet" }, `Nothing can be shown now: ${error.message}. Trying again.`));
     setTimeout(begin, 3000);
   }
 }

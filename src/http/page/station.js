@@ -12,6 +12,8 @@ const LEADS = [1, 6, 12, 24];
 const PAST_EVERY_MS = 5000;
 /** Readings that are older than this by the clock on the wall, though they come, are those of a replay. */
 const REPLAY_AFTER = 3 * HOUR;
+/** How long to wait before what could not be had is asked for again. */
+const AGAIN_MS = 10000;
 
 /** Shows a station in `main` until the function that this returns is called. */
 export function showStation(main, name, { connected }) {
@@ -37,7 +39,15 @@ export function showStation(main, name, { connected }) {
       requestAnimationFrame(() => {
         const drawn = [...dirty];
         dirty.clear();
-        if (!isOver) drawn.forEach((part) => draw[part]());
+        if (isOver) return;
+        for (const part of drawn) {
+          try {
+            draw[part]();
+          } catch (error) {
+            // What cannot be drawn of one part takes no other with it.
+            console.error(error);
+          }
+        }
       });
     }
     names.forEach((part) => dirty.add(part));
@@ -62,9 +72,12 @@ export function showStation(main, name, { connected }) {
     // What was said in their place is over.
     if (parts.now.parentNode !== main) main.replaceChildren(...Object.values(parts));
     redraw("now", "ahead");
-    const [models, verification] = await Promise.all([api.get("models"), api.get(`${api.pathOf(name)}/verification`), loadObserved()]);
+    // What the journal cannot give now is asked for again; the rest is shown.
+    const ofJournal = loadObserved().catch(failed);
+    const [models, verification] = await Promise.all([api.get("models"), api.get(`${api.pathOf(name)}/verification`)]);
     Object.assign(state, { models, verification });
     all();
+    await ofJournal;
     await loadPast(true);
   }
 
@@ -125,14 +138,19 @@ export function showStation(main, name, { connected }) {
     };
     return run;
   };
+  let again = null;
   const failed = (error) => {
     if (isOver) return;
     if (error instanceof api.Failure && error.status === 404) {
       state.isGone = true;
       if (state.station) redraw("now");
       else main.replaceChildren(nobody(name));
-    } else if (!state.station) {
-      main.replaceChildren(html("p", { class: "quiet" }, `The station cannot be shown now: ${error.message}. It is tried again.`));
+    } else {
+      if (!state.station) main.replaceChildren(html("p", { class: "quiet" }, `The station cannot be shown now: ${error.message}. Trying again.`));
+      again ??= setTimeout(() => {
+        again = null;
+        if (!isOver) reload();
+      }, AGAIN_MS);
     }
   };
   const reload = paced(load, 1000);
@@ -201,7 +219,7 @@ export function showStation(main, name, { connected }) {
 /** Draws a section anew; what was unfolded, focused or read out stays so. */
 function keepOpen(section, drawSection) {
   const open = [...section.querySelectorAll("details")].map((details) => details.open);
-  const focusable = () => [...section.querySelectorAll("[tabindex='0'], summary, input, button")];
+  const focusable = () => [...section.querySelectorAll("[tabindex='0'], summary, input, button, a")];
   const focused = focusable().indexOf(document.activeElement);
   const read = [...section.querySelectorAll(".plot")].map((plot) => plot.readingAt());
   drawSection();
@@ -309,7 +327,7 @@ function banners(state) {
   const found = [];
   const banner = (kind, title, ...text) => found.push(html("div", { class: `banner ${kind}`, role: "status" }, html("strong", {}, title), " ", ...text));
   if (state.isGone) {
-    banner("stale", "Not served any more.", "The station was forgotten, or has been silent for very long.");
+    banner("stale", "No longer served.", "The station was forgotten, or has been silent for very long.");
   }
   const main = state.models.find((model) => model.role === "main");
   if (status.state === "stale") {
@@ -322,13 +340,13 @@ function banners(state) {
     banner(
       "warming",
       "Warming up.",
-      `The model looks at ${needed ? `the last ${words.plural(Math.round(needed), "hour")}` : "some hours"}: ${words.decimal(missing)} h of ${words.quantity(status.missing ?? "history")} are still missing. Until then the forecast is what reference forecasts say.`,
+      `The model looks at ${needed ? `the last ${words.plural(Math.round(needed), "hour")}` : "some hours"}: ${words.decimal(missing)} h of ${words.quantity(status.missing ?? "history")} are still missing. Until then you see reference forecasts.`,
       needed ? html("progress", { max: needed, value: Math.max(0, needed - missing), "aria-label": "History that is there" }) : null,
     );
   } else if (status.state === "no_place") {
-    banner("warming", "It is not known where this station stands.", "The model needs a latitude and longitude, or a time zone: [station.NAME] or [site] in the configuration. Until then the forecast is what reference forecasts say.");
+    banner("warming", "It is not known where this station stands.", "The model needs a latitude and longitude, or a time zone: [station.NAME] or [site] in the configuration. Until then you see reference forecasts.");
   } else if (status.state === "elsewhere") {
-    banner("warming", "The model is for another place,", `${words.number(status.model_distance_km)} km away. The forecast is what reference forecasts say; model.anywhere = true runs it all the same.`);
+    banner("warming", "The model is for another place,", `${words.number(status.model_distance_km)} km away. You see reference forecasts; model.anywhere = true runs it all the same.`);
   }
   if (status.state === "ready" && status.model_distance_km !== undefined) {
     banner("warming", "The model is for another place,", `${words.number(status.model_distance_km)} km away, and runs because model.anywhere says so.`);
@@ -354,7 +372,7 @@ function drawAhead(section, state) {
   section.replaceChildren(
     heading,
     ...fan(inner(section), state.observed, forecast, newest, isStale).filter(Boolean),
-    isStale ? html("p", { class: "quiet" }, `Made at ${words.time.full(Date.parse(forecast?.issued_at ?? newest))}; nothing has come since.`) : "",
+    isStale && forecast ? html("p", { class: "quiet" }, `Made at ${words.time.full(Date.parse(forecast.issued_at))}; nothing has come since.`) : "",
   );
 }
 
@@ -363,7 +381,7 @@ function drawGood(section, state) {
   const leads = state.verification?.leads ?? [];
   const scored = leads.filter((lead) => lead.mae_c !== null);
   if (scored.length === 0) {
-    section.replaceChildren(heading, html("p", { class: "quiet" }, "No forecast has been compared with what was observed yet. The first is when its first hour has come."));
+    section.replaceChildren(heading, html("p", { class: "quiet" }, "No forecast has been verified yet: the first is one hour after it was made."));
     return;
   }
   const longest = scored.find((lead) => lead.lead_h === 24) ?? scored.at(-1);
@@ -381,7 +399,7 @@ function drawGood(section, state) {
   sentences.push(html("p", {},
     `Lately it was off by ${words.difference(longest.mae_c)} on average, ${words.plural(longest.lead_h, "hour")} ahead; ${others.map(([name, error]) => `${name} by ${words.difference(error)}`).join(", ")}.${skill}`));
   if (longest.coverage !== undefined && longest.coverage !== null) {
-    sentences.push(html("p", {}, `${words.percent(longest.coverage)} of the observations lay within the interval that is to hold 80 %.`));
+    sentences.push(html("p", {}, `${words.percent(longest.coverage)} of the observations lay within the 80 % interval.`));
   }
   const counted = days?.days.filter((day) => day.counted) ?? [];
   section.replaceChildren(
@@ -422,11 +440,12 @@ function drawModel(section, state) {
   const test = main.scores.find((part) => part.part === "test") ?? main.scores[0];
   const last = test?.leads.find((lead) => lead.lead_h === 24) ?? test?.leads.at(-1);
   const place = status.place;
-  const precisions = { given: "as given", time_zone: "as the time zone says, roughly", country: "as the country says, roughly", missing: "not known" };
+  const precisions = { given: "as given", payload: "as its readings say", time_zone: "as the time zone says, roughly", country: "as the country says, roughly", missing: "not known" };
+  const side = (degrees, plus, minus) => `${words.decimal(Math.abs(degrees))}° ${degrees < 0 ? minus : plus}`;
   const rows = [
     row("Model", html("code", {}, main.model)),
     row("Looks at", `${main.inputs.map(words.quantity).join(", ")}; the last ${words.plural(Math.round(main.window_hours), "hour")}`),
-    row("Place of the station", place.latitude_deg === undefined ? precisions.missing : `${words.decimal(place.latitude_deg)}° N, ${words.decimal(place.longitude_deg)}° E, ${precisions[place.precision]}`),
+    row("Place of the station", place.latitude_deg === undefined ? precisions.missing : `${side(place.latitude_deg, "N", "S")}, ${side(place.longitude_deg, "E", "W")}, ${precisions[place.precision] ?? place.precision}`),
   ];
   if (training) {
     rows.push(row("Learned from", `${words.number(training.rows)} readings${training.records > 1 ? " of many stations" : ""}, ${words.time.date(Date.parse(training.first))} to ${words.time.date(Date.parse(training.last))}`));

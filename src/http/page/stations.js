@@ -31,10 +31,14 @@ export function showStations(main, { connected }) {
 
   const draw = () => {
     more.hidden = state.after === null;
-    if (state.served === 0) summary.textContent = "No station has sent a reading yet. They appear here by themselves.";
-    else if (state.search) summary.textContent = `${words.number(state.matching)} of ${words.plural(state.served, "station")}`;
-    else summary.textContent = words.plural(state.served, "station");
+    let said = words.plural(state.served, "station");
+    if (state.served === 0) said = "No station has sent a reading yet. They appear here by themselves.";
+    else if (state.search) said = `${words.number(state.matching)} of ${said}`;
+    // Who reads with the ears hears what changed, and who uses the keyboard stays at the station where they are.
+    if (summary.textContent !== said) summary.textContent = said;
+    const focused = list.contains(document.activeElement) ? document.activeElement.href : null;
     list.replaceChildren(...state.list.map(entry));
+    if (focused) [...list.querySelectorAll("a")].find((link) => link.href === focused)?.focus({ preventScroll: true });
   };
 
   const load = async () => {

@@ -22,7 +22,10 @@ pub(super) struct JournalMetrics {
 impl JournalMetrics {
     pub(super) fn new(make: &Maker<'_>) -> JournalMetrics {
         JournalMetrics {
-            entries: make.counter("journal_entries_written_total", "Readings and forecasts made durable."),
+            entries: make.counter(
+                "journal_entries_written_total",
+                "Entries made durable: readings, forecasts, states of stations and what else is journalled.",
+            ),
             duration: make.histogram(
                 "journal_commit_duration_seconds",
                 "Time of one transaction, synced to the disk.",

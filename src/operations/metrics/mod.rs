@@ -118,7 +118,10 @@ impl Metrics {
             tracing::error!(%error, "no metrics of the process");
         }
         let dropped = make.register(IntCounterVec::new(
-            Opts::new("forecastd_values_dropped_total", "Values of readings that were not believed."),
+            Opts::new(
+                "forecastd_values_dropped_total",
+                "Values of readings that were dropped as implausible.",
+            ),
             &["quantity", "reason"],
         ));
         for quantity in Quantity::ALL {
@@ -127,7 +130,10 @@ impl Metrics {
             }
         }
         Metrics {
-            received: make.counter("readings_received_total", "Messages taken from the broker as readings."),
+            received: make.counter(
+                "readings_received_total",
+                "Messages that arrived on the topics of readings and sources.",
+            ),
             taken: make.counters(
                 "readings_taken_total",
                 "Readings taken, by what they changed.",
@@ -143,7 +149,7 @@ impl Metrics {
             dropped,
             unreadable: make.counters(
                 "values_unreadable_total",
-                "Values of readings that are no numbers, and places that are nowhere.",
+                "Values of readings that are not numbers, and invalid places.",
                 "quantity",
                 &Quantity::ALL.map(Quantity::name),
             ),
@@ -155,10 +161,8 @@ impl Metrics {
                 "stations_stale",
                 "Stations that have sent nothing new for longer than stations.stale_after_s.",
             ),
-            stations_without_place: make.gauge(
-                "stations_without_place",
-                "Stations of which it is not known where they stand, as the model must know.",
-            ),
+            stations_without_place: make
+                .gauge("stations_without_place", "Stations whose place is not known, which the model needs."),
             stations_elsewhere: make.gauge(
                 "stations_elsewhere",
                 "Stations that stand elsewhere than the one site that the model is for.",
@@ -187,7 +191,7 @@ impl Metrics {
                 "Stations whose newest readings were dropped because they lay in the future.",
             ),
             stations: make.gauge("stations", "Stations known."),
-            stations_ready: make.gauge("stations_ready", "Stations whose window is complete."),
+            stations_ready: make.gauge("stations_ready", "Stations that the model runs for."),
             forecasts: make.counters(
                 "forecasts_total",
                 "Forecasts issued, by what they come from.",

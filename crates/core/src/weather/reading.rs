@@ -10,7 +10,7 @@ use crate::weather::quantity::Values;
 /// The name of a station: what stands in its MQTT topics, labels and journal.
 ///
 /// 1 to 64 bytes of UTF-8 without `/`, `+`, `#` (they have a meaning in MQTT topics), without control
-/// characters and without white space at either end.
+/// characters and without white space at either end; neither `.` nor `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StationName(Arc<str>);
 
@@ -26,6 +26,9 @@ pub enum StationNameError {
     /// A character that has a meaning in topics, controls a terminal or cannot be seen.
     #[error("station name holds {0:?}")]
     Character(char),
+    /// `.` or `..`, which are steps through folders where an address holds them.
+    #[error("station name is \".\" or \"..\"")]
+    Step,
 }
 
 impl StationName {
@@ -46,6 +49,9 @@ impl StationName {
         let forbidden = |character: char| matches!(character, '/' | '+' | '#') || character.is_control();
         if let Some(character) = name.chars().find(|&character| forbidden(character)) {
             return Err(StationNameError::Character(character));
+        }
+        if matches!(name, "." | "..") {
+            return Err(StationNameError::Step);
         }
         if name.trim() != name {
             return Err(StationNameError::Character(' '));
@@ -90,6 +96,8 @@ mod tests {
             ("a\u{0}b", StationNameError::Character('\u{0}')),
             ("a\nb", StationNameError::Character('\n')),
             (" roof", StationNameError::Character(' ')),
+            (".", StationNameError::Step),
+            ("..", StationNameError::Step),
         ] {
             assert_eq!(StationName::new(name), Err(error), "{name:?}");
         }
