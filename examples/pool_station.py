@@ -56,7 +56,8 @@ def main(folder, wanted):
     out = csv.writer(sys.stdout)
     out.writerow(["time"] + [name for name, _ in COLUMNS])
     for row, values in enumerate(zip(*columns)):
-        if row % step_h == 0 and any(value != MISSING for value in values):
+        # By the hour of the day in UTC, wherever the record begins.
+        if (first // 3600 + row) % step_h == 0 and any(value != MISSING for value in values):
             time = datetime.datetime.fromtimestamp(first + 3600 * row, datetime.UTC)
             cells = ["" if value == MISSING else value / scale for value, (_, scale) in zip(values, COLUMNS)]
             out.writerow([time.strftime("%Y-%m-%dT%H:%M:%SZ")] + cells)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Walks the stations that judge models/world.onnx as live stations, and prints a table of what is published there.
+"""Replays the test stations of models/world.onnx as live stations, and prints a table of what is published there.
 
     walk_stations.py PROGRAM POOL ...
 
@@ -18,12 +18,12 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-JUDGES = re.compile(r"^\| (.*) \(([A-Za-z0-9_]+)\) \| [A-Z0-9-]+ \| ", re.MULTILINE)
+TEST_STATIONS = re.compile(r"^\| (.*) \(([A-Za-z0-9_]+)\) \| [A-Z0-9-]+ \| ", re.MULTILINE)
 
 
-def judges():
-    """Name and id of the stations that judge, in the order of the card."""
-    return JUDGES.findall((ROOT / "models/README.md").read_text(encoding="utf-8"))
+def test_stations():
+    """Name and id of the test stations, in the order of the card."""
+    return TEST_STATIONS.findall((ROOT / "models/README.md").read_text(encoding="utf-8"))
 
 
 def walk(program, pool, station, folder):
@@ -51,11 +51,11 @@ def main(program, pools):
         with open(f"{pool}/stations.csv", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 where.setdefault(row["id"], pool)
-    print("| station | forecasts | persistence | `world` alone | as published | interval holds, alone and as published |")
+    print("| station | forecasts | persistence | `world` alone | as published | coverage of the 80 % interval, alone and as published |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, station in judges():
+        for name, station in test_stations():
             document = walk(program, where[station], station, pathlib.Path(folder))
             errors = [mean(document, expert) for expert in ("persistence", "world", "combination")]
             held = [100 * mean(document, expert, "coverage")[0] for expert in ("world", "combination")]

@@ -200,10 +200,12 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
     ("reading", "", "JSON", "readings, in: see below"),
 ];
 
-/// A payload of each topic with every field that there is.
-fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
-    let station = StationName::new("roof").unwrap();
-    let at = |hour: i64| Timestamp::from_second(1_577_836_800 + 3600 * hour).unwrap();
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_second(1_577_836_800 + 3600 * hour).unwrap()
+}
+
+/// A forecast that says all that one can say.
+fn whole_forecast() -> Forecast {
     let lead = LeadForecast {
         lead_h: 24,
         valid_at: at(24),
@@ -217,8 +219,8 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
         quantiles_c: Some([-3.9, -3.0, -1.8, -1.0, -0.2, 1.0, 1.7]),
     };
     let below = |threshold_c| Below { threshold_c, probability: 0.75 };
-    let forecast = Forecast {
-        station: station.clone(),
+    Forecast {
+        station: StationName::new("roof").unwrap(),
         issued_at: at(0),
         origin: at(0),
         temperature_c: 0.7,
@@ -231,7 +233,23 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
             highest: extreme,
             below: vec![below(0.0), below(-5.0)],
         }),
-    };
+    }
+}
+
+/// A week of days ahead, each of them verified.
+fn verified_days(day_ahead: &DayAhead) -> DayVerification {
+    let mut days = DayVerification::default();
+    for hour in 0..7 * 24 {
+        days.learn_until(at(hour), |_| Some(1.0));
+        days.issued(at(hour), day_ahead);
+    }
+    days
+}
+
+/// A payload of each topic with every field that there is.
+fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
+    let forecast = whole_forecast();
+    let station = forecast.station.clone();
     let site = Site { elevation_m: Some(155.0), ..Site::new(50.9, 11.6) };
     let place = Some(Place::given(site));
     let missing = forecastd_core::Missing {
@@ -254,12 +272,7 @@ fn payloads() -> BTreeMap<&'static str, Vec<Value>> {
     });
     let standing = LeadStanding { lead_h: 24, weight: 0.5, mae_c: Some(1.0) };
     let experts = [Standing { name: "world".to_owned(), is_asleep: true, leads: vec![standing] }];
-    let day_ahead = forecast.day_ahead.clone().unwrap();
-    let mut days = DayVerification::default();
-    for hour in 0..7 * 24 {
-        days.learn_until(at(hour), |_| Some(1.0));
-        days.issued(at(hour), &day_ahead);
-    }
+    let days = verified_days(forecast.day_ahead.as_ref().unwrap());
     let (name, day_scores) = ("world@01234567", Some(days.scores()));
     let verification = status::encode_verification(&station, name, &scores, &experts, day_scores);
     let parse = |text: String| serde_json::from_str(&text).unwrap();
@@ -355,11 +368,14 @@ fn metrics(text: &mut String) {
         "`GET /metrics` on `http.listen`, in Prometheus' text format; `/healthz` is 200 while the daemon makes progress, \
          `/readyz` while it can take readings.\n\n| metric | type | labels | |\n| --- | --- | --- | --- |\n",
     );
-    // The recorded daemon has no experts.
+    // The recorded daemon has no experts, and says nothing of days ahead.
     let with_experts = Metrics::new();
     let leads = vec![LeadStanding { lead_h: 24, weight: 1.0, mae_c: Some(1.0) }];
     let expert = Standing { name: "world".to_owned(), is_asleep: false, leads };
     with_experts.station_experts(&StationName::new("roof").unwrap(), &[expert]);
+    let forecast = whole_forecast();
+    with_experts.station_forecast(&forecast);
+    with_experts.days_scored(verified_days(forecast.day_ahead.as_ref().unwrap()).scores());
     let recorded = include_str!("snapshots/characterisation__metrics.snap");
     let scrape = &format!("{recorded}\n{}", with_experts.encode());
     let help: BTreeMap<&str, &str> = prefixed(scrape, "# HELP ");

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # How much memory a training takes on a record as long as the famous one: 420,000 readings, one every 10 minutes.
 #
-#   benches/memory.sh jena_2020_10min.csv [EXPERIMENT ...]
+#   crates/train/benches/memory.sh jena_2020_10min.csv [EXPERIMENT ...]
 #
 # The record is a year of 10-minute readings in the Jena format (bgc-jena.mpg.de/wetter), eight times over, as 2009 to
 # 2016. Two epochs are run, as later ones take no more, and all else as usual: windows, scores, the model file, a report.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-year="${1:?a file of a year of readings is needed}"
+year="$(realpath "${1:?a file of a year of readings is needed}")"
+cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 shift
 experiments=("$@")
 [[ ${#experiments[@]} -eq 0 ]] && experiments=(gru station-pair)

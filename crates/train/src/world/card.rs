@@ -27,7 +27,7 @@ fn write_card(
     let count = |role: Role| roles.iter().filter(|&&own| own == role).count();
     writeln!(
         text,
-        "{} stations: {} train, {} choose, {} judge, {} stand within 50 km of one that chooses or judges and are not used.\n",
+        "{} stations: {} for training, {} for validation, {} for testing; {} within 50 km of a validation or test station are not used.\n",
         roles.len(),
         count(Role::Train),
         count(Role::Choose),
@@ -36,7 +36,7 @@ fn write_card(
     )?;
     writeln!(
         text,
-        "| | stations | mean of 24 leads | 1 h | 6 h | 12 h | 24 h | 80 % interval holds (lowest, highest station) |"
+        "| | stations | mean of 24 leads | 1 h | 6 h | 12 h | 24 h | coverage of the 80 % interval (lowest, highest station) |"
     )?;
     writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
     let all = means(whole.iter());
@@ -60,7 +60,7 @@ fn write_card(
     }
     writeln!(
         text,
-        "\n| | MAE | twice the pinball loss | of the station's own climatology | 80 % interval holds |"
+        "\n| | MAE | twice the pinball loss | of the station's own climatology | coverage of the 80 % interval |"
     )?;
     writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
     for (name, row) in [("lowest of the next 24 h", LEADS), ("highest of the next 24 h", LEADS + 1)] {
@@ -88,7 +88,7 @@ fn write_card(
         model / days,
         usual / days
     )?;
-    writeln!(text, "| lead | MAE | persistence | same time yesterday | 80 % interval holds |")?;
+    writeln!(text, "| lead | MAE | persistence | same time yesterday | coverage of the 80 % interval |")?;
     writeln!(text, "| ---: | ---: | ---: | ---: | ---: |")?;
     for lead in 0..LEADS {
         let mean = |of: &dyn Fn(&StationScores) -> (f64, u64)| {
@@ -109,7 +109,7 @@ fn write_card(
     }
     writeln!(
         text,
-        "\n| station that judges | group | climate | mean of 24 leads | 24 h | persistence | 24 h | 80 % interval holds |"
+        "\n| test station | group | climate | mean of 24 leads | 24 h | persistence | 24 h | coverage of the 80 % interval |"
     )?;
     writeln!(text, "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
     for scores in whole {

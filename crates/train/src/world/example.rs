@@ -24,8 +24,6 @@ pub(crate) type Auxiliary = [f32; AUXILIARY];
 
 /// So many of the hours ahead must have been measured for their lowest and highest.
 const MOST_MISSING: usize = 2;
-/// The share of windows of training from which nothing is hidden, whatever a mask would hide.
-const SHARE_WHOLE: f64 = 0.5;
 /// A station has less weight where others are within this distance, km.
 const NEIGHBOURS_KM: f64 = 250.0;
 
@@ -108,11 +106,7 @@ impl<'a> Cutter<'a> {
         if generator.random_bool(0.1) {
             site.elevation_m = None;
         }
-        let mask = match generator.random_bool(SHARE_WHOLE) {
-            true => Mask::default(),
-            false => Mask::draw(generator),
-        };
-        (Origin { station, segment, slot }, mask, site)
+        (Origin { station, segment, slot }, Mask::draw(generator), site)
     }
 
     /// Writes what the network is given of a window, and gives what was observed after it; `None` without a temperature now.
