@@ -256,7 +256,10 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
 
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
 fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
-    let read = options.csv.iter().map(|path| Some(("--csv", path))).chain([
+    // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
+    let csv = RecordSource { paths: options.csv.clone(), mapping: None }.files();
+    let csv = csv.unwrap_or_else(|_| options.csv.clone());
+    let read = csv.iter().map(|path| Some(("--csv", path))).chain([
         options.model.as_ref().map(|path| ("--model", path)),
         options.mapping.as_ref().map(|path| ("--mapping", path)),
         options.forecasts.as_ref().map(|path| ("--forecasts", path)),

@@ -12,7 +12,7 @@ use forecastd_core::{
 use forecastd_model::Artefact;
 use forecastd_record::{DEFAULT_SPLIT, Record};
 
-use super::Session;
+use super::{JENA_GAIN, Session};
 use crate::error::TrainError;
 use crate::experiment::{Experiment, OwnRecipe};
 use crate::fit::StopRule;
@@ -44,9 +44,7 @@ impl Session<'_> {
         };
         self.check_interrupted()?;
         self.describe(&record);
-        self.note(
-            "what is learned is added to the model for any place: at Jena half a year gained 0.5 %, one 1.4 %, two 2.4 %",
-        );
+        self.note(&format!("what is learned is added to the model for any place: at Jena {JENA_GAIN}"));
         let site = self.site(&record)?;
         let history = OwnHistory::new(record.history(), site, &scaling);
         self.note(&format!("{} windows, {:.0} days of them", history.len(), history.days()));
@@ -86,9 +84,9 @@ impl Session<'_> {
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
             seed: Some(recipe.fit.seed),
-            lead_h: 24,
+            leads_h: 1..=24,
             validation_c: best.mae_c[1],
-            validation_normalised: best.mae_c[1] / best.mae_c[0],
+            validation_normalised: None,
             persistence_c,
             fits: Vec::new(),
         });
@@ -98,6 +96,8 @@ impl Session<'_> {
         self.summary.own = Some(gain);
         let Some(out) = self.options.out.clone() else { return Ok(()) };
         if !gain.is_gain() && !self.options.ship_anyway {
+            // What is refused is what its user wants to look at.
+            self.finish()?;
             return Err(TrainError::NoOwnGain(gain));
         }
         let manifest = self.own_manifest(&record, site, &artefact, recipe, &best);
@@ -169,7 +169,7 @@ impl Session<'_> {
         let scores = PartScores {
             part: "blocks left out".to_owned(),
             before_refit: true,
-            forecasts: facts.readings,
+            forecasts: specialist.windows,
             leads: leads.collect(),
         };
         let mut window = base.manifest.window.clone();
@@ -193,7 +193,8 @@ impl Session<'_> {
                 experiment: "own".to_owned(),
                 settings,
                 climatology: None,
-                records: Vec::new(),
+                // What the base has learned from, this one has.
+                records: base.manifest.training.as_ref().map_or_else(Vec::new, |base| base.records.clone()),
             }),
             scores: vec![scores],
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
