@@ -134,6 +134,24 @@ fn gru(
     fits.then(|| Some(weights())).ok_or(BaseError::Graph)
 }
 
+/// A network that says that the temperature stays, and what scales it, for tests.
+#[cfg(test)]
+pub(crate) fn persistence(device: &Device) -> (Network, Scaling) {
+    use rand::SeedableRng;
+    let mut generator = rand_pcg::Pcg64::seed_from_u64(1);
+    let network = Network::new(0, &[8], 0.0, device, &mut generator);
+    let mut output: DenseNumbers = network.output.numbers();
+    output.weight.fill(0.0);
+    output.bias.fill(0.0);
+    let scaling = Scaling {
+        mean: vec![0.0; window::picked()],
+        deviation: vec![1.0; window::picked()],
+        row_c: vec![1.0; ROWS],
+        width: vec![1.0; ROWS],
+    };
+    (network.with_output(output, device), scaling)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,8 @@ mod split;
 mod window;
 
 pub use base::BaseError;
+#[cfg(test)]
+pub(crate) use base::persistence;
 pub(crate) use base::read as read_base;
 pub(crate) use card::card;
 pub(crate) use ensemble::joined;
