@@ -196,7 +196,87 @@ fn file_stem(station: &StationName) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use forecastd_core::{Batch, Entry, Quantity, Site, Values, WindowSpec};
+    use forecastd_journal::{Journal, Observer, Retention, Store};
+    use forecastd_testkit::artefact;
+
     use super::*;
+
+    fn config(folder: &Path, model: &Path) -> Config {
+        let text = format!(
+            "[journal]\npath = {:?}\n[model]\npath = {model:?}\nfolder = {:?}\n[station.roof]\nlatitude_deg = 41.5\n\
+             longitude_deg = 12.5\n",
+            folder.join("journal.sqlite"),
+            folder.join("models.d"),
+        );
+        let nothing: [(&str, &str); 0] = [];
+        Config::from_text(&text, folder, nothing).unwrap()
+    }
+
+    /// A journal that holds one reading of the station `roof`.
+    fn journal(folder: &Path) {
+        let station = StationName::new("roof").unwrap();
+        let time = Timestamp::from_second(978_307_200).unwrap();
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, 10.0);
+        let retention = Retention { readings_days: 36_500, forecasts_days: 60 };
+        let store = Store::new(&folder.join("journal.sqlite"));
+        let writer = Journal::start(store, retention, Silent).unwrap();
+        writer.write(Batch {
+            id: 1,
+            entries: vec![Entry::Reading { station, time, values, slot_begins: time }],
+        });
+        writer.close(Duration::from_secs(60)).unwrap();
+    }
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn committed(&self, _: u64, _: usize, _: Duration) {}
+
+        fn failed(&self, error: &JournalError, _: u64, _: usize, _: usize) {
+            panic!("{error}");
+        }
+
+        fn recreated(&self) {}
+
+        fn size(&self, _: u64) {}
+    }
+
+    #[test]
+    fn a_main_model_for_one_place_is_not_gone_on_from() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let folder = tempfile::tempdir().unwrap();
+        let from = |name: &str| base(&config(folder.path(), &models.join(name))).unwrap();
+        assert_eq!(from("jena.onnx"), None);
+        assert_eq!(from("world.onnx"), Some(models.join("world.onnx")));
+    }
+
+    #[test]
+    fn a_run_of_which_every_training_fails_or_is_interrupted_is_no_success() {
+        let folder = tempfile::tempdir().unwrap();
+        journal(folder.path());
+        // A model for any place that is none of the experiment world.
+        let model = folder.path().join("other.onnx");
+        let spec = WindowSpec { site: None, ..artefact::spec(6) };
+        let manifest = artefact::manifest(spec);
+        let bytes = Artefact::assemble(artefact::trend_graph(&manifest, 0.1), &manifest).unwrap();
+        std::fs::write(&model, bytes).unwrap();
+        let config = config(folder.path(), &model);
+        let mut said = Vec::new();
+        let error = retrain(&config, &AtomicBool::default(), &mut said).unwrap_err();
+        let said = String::from_utf8(said).unwrap();
+        assert!(matches!(error, RetrainError::AllFailed(1)), "{error}: {said}");
+        assert!(said.contains("roof: not trained: --from ") && said.contains("other.onnx"), "{said}");
+
+        // As where it comes while the last station is trained.
+        let (station, place) = (StationName::new("roof").unwrap(), Place::given(Site::new(41.5, 12.5)));
+        let interrupted = AtomicBool::new(true);
+        let outcome = train_one(&config, &station, Some(place), None, folder.path(), &interrupted);
+        assert!(matches!(outcome, Err(RetrainError::Interrupted)), "{outcome:?}");
+    }
 
     #[test]
     fn a_station_s_name_is_a_file_s_name_of_plain_letters() {

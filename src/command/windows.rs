@@ -237,3 +237,35 @@ fn default_features(known: &[Quantity]) -> Vec<Feature> {
     let times = waves.map(Feature::TimeOfDay).into_iter().chain(waves.map(Feature::TimeOfYear));
     measured.chain(times).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_no_model_file_may_have_is_refused_before_the_record_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = WindowsOptions {
+            csv: vec![folder.path().join("not there.csv")],
+            mapping: None,
+            latitude: None,
+            longitude: None,
+            elevation: None,
+            out: folder.path().join("windows.npz"),
+            model: None,
+            features: vec![Feature::Quantity(Quantity::AirTemperature)],
+            // Slots of ten seconds for a year.
+            samples: 8760,
+            sample_every_s: 3600,
+            grid_step_s: 10,
+            max_hole_s: 3600,
+            leads: 24,
+            name: "own".to_owned(),
+        };
+        let error = run(&options).unwrap_err();
+        assert!(matches!(error, WindowsCommandError::Manifest(_)), "{error}");
+        let shorter = WindowsOptions { samples: 72, ..options };
+        let error = run(&shorter).unwrap_err();
+        assert!(matches!(error, WindowsCommandError::Csv(_) | WindowsCommandError::Record(_)), "{error}");
+    }
+}

@@ -295,7 +295,8 @@ mod tests {
         let mut text = "time,air_temperature_c,air_pressure_hpa\n".to_owned();
         for hour in 0..24 * 20 {
             let time = begin + jiff::SignedDuration::from_hours(hour);
-            text += &format!("{time},{:.1},1000.0\n", (hour % 24) as f64 / 4.0);
+            // Of values that stay nothing would be believed.
+            text += &format!("{time},{:.1},{:.1}\n", (hour % 24) as f64 / 4.0, 1000.0 + (hour % 17) as f64);
         }
         std::fs::write(&csv, text).unwrap();
         let record = Record::read_for(&RecordSource::new(&csv, None), &artefact::spec(6)).unwrap();
