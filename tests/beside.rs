@@ -143,6 +143,8 @@ fn forecasts_of_others_are_scored_over_the_cases_that_the_model_has_too() {
 
     let table = setting.evaluate(&["--forecasts", &file, "--forecast-columns", columns]).unwrap();
     assert!(table.contains(&format!("theirs.csv beside the model: {matched} of {} forecasts", all.len())));
+    let levels = "cover is by their interval of 0.1 to 0.9, and by the model's of 0.1 to 0.9";
+    assert!(table.contains(levels), "{table}");
     assert!(table.contains("note: 1 rows are no forecasts, the first: line "), "{table}");
     let csv =
         setting.evaluate(&["--forecasts", &file, "--forecast-columns", columns, "--format", "csv"]).unwrap();

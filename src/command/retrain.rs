@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use forecastd_core::{Place, Precision, Recall, Restored, StationName};
 use forecastd_journal::JournalError;
+use forecastd_model::{Artefact, ArtefactError};
 use forecastd_train::{OwnGain, TrainError, TrainOptions, run};
 
 use jiff::Timestamp;
@@ -40,6 +41,17 @@ pub enum RetrainError {
         /// Why.
         source: std::io::Error,
     },
+    /// The main model cannot be read.
+    #[error("model {path}", path = .path.display())]
+    Model {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<ArtefactError>,
+    },
+    /// Nothing came of any training.
+    #[error("none of {0} trainings came to a good end")]
+    AllFailed(usize),
     /// It was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -54,12 +66,14 @@ enum Outcome {
     NoGain(PathBuf, OwnGain),
     /// There is none, for this reason.
     Kept(String),
+    /// The training came to no good end, for this reason.
+    Failed(String),
 }
 
 /// Trains for every station of the journal, one after the other, and says a line for each.
 ///
 /// # Errors
-/// [`RetrainError`] when nothing can be trained at all; what goes wrong with one station costs no other.
+/// [`RetrainError`] when nothing can be trained at all, or every training fails; what goes wrong with one station costs no other.
 pub fn retrain(
     config: &Config,
     interrupted: &AtomicBool,
@@ -73,12 +87,19 @@ pub fn retrain(
     let stations = forecastd_journal::stations(journal)
         .map_err(|source| RetrainError::Journal { path: journal.clone(), source })?;
     std::fs::create_dir_all(&folder).map_err(|source| RetrainError::Io { path: folder.clone(), source })?;
+    let from = base(config)?;
+    let (mut trained, mut failed) = (0, 0);
     for station in &stations {
         if interrupted.load(Ordering::Relaxed) {
             return Err(RetrainError::Interrupted);
         }
         let place = config.places.of(station);
-        let outcome = train_one(config, station, place, &folder, interrupted);
+        let outcome = train_one(config, station, place, from.as_deref(), &folder, interrupted)?;
+        match outcome {
+            Outcome::Written(..) | Outcome::NoGain(..) => trained += 1,
+            Outcome::Failed(_) => failed += 1,
+            Outcome::Kept(_) => {}
+        }
         let line = match outcome {
             Outcome::Written(path, gain) => {
                 let gain = gain.map_or_else(String::new, |gain| format!(": {gain}"));
@@ -89,20 +110,30 @@ pub fn retrain(
                 format!("{station}: not written, as it gains too little: {gain}{stays}")
             }
             Outcome::Kept(reason) => format!("{station}: {reason}"),
+            Outcome::Failed(reason) => format!("{station}: not trained: {reason}"),
         };
         let written = writeln!(output, "{line}");
         written.map_err(|source| RetrainError::Io { path: "standard output".into(), source })?;
     }
-    Ok(())
+    if failed > 0 && trained == 0 { Err(RetrainError::AllFailed(failed)) } else { Ok(()) }
+}
+
+/// The file of the main model, to go on from; none where that is built in, or for one place alone.
+fn base(config: &Config) -> Result<Option<PathBuf>, RetrainError> {
+    let Some(path) = config.model.path.path() else { return Ok(None) };
+    let artefact = Artefact::read(path)
+        .map_err(|source| RetrainError::Model { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(artefact.manifest.window.site.is_none().then(|| path.to_owned()))
 }
 
 fn train_one(
     config: &Config,
     station: &StationName,
     place: Option<Place>,
+    from: Option<&Path>,
     folder: &Path,
     interrupted: &AtomicBool,
-) -> Outcome {
+) -> Result<Outcome, RetrainError> {
     // Where the configuration says it, that goes first; then what the station's payload says, which the trainer finds in the
     // journal.
     let site = match (place, says_where_it_stands(&config.journal.path, station)) {
@@ -111,14 +142,14 @@ fn train_one(
         (Some(Place { site, .. }), Ok(false)) => Some(site),
         (None, Ok(false)) => {
             let wanted = "[station.NAME] or [site], or latitude_deg and longitude_deg in its payload";
-            return Outcome::Kept(format!("it is not known where it stands: {wanted}"));
+            return Ok(Outcome::Kept(format!("it is not known where it stands: {wanted}")));
         }
-        (_, Err(error)) => return Outcome::Kept(format!("not trained: {}", chain(&error))),
+        (_, Err(error)) => return Ok(Outcome::Failed(chain(&error))),
     };
     let out = folder.join(format!("{}.onnx", file_stem(station)));
     let options = TrainOptions {
         experiment: vec!["own".to_owned()],
-        from: config.model.path.path().map(Path::to_owned),
+        from: from.map(Path::to_owned),
         built_in: Some(BUILT_IN),
         journal: Some(config.journal.path.clone()),
         station: Some(station.to_string()),
@@ -129,14 +160,15 @@ fn train_one(
         out: Some(out.clone()),
         ..TrainOptions::default()
     };
-    match run(&options, interrupted, &mut ()) {
+    Ok(match run(&options, interrupted, &mut ()) {
         Ok(summary) => Outcome::Written(out, summary.own),
+        Err(TrainError::Interrupted(_)) => return Err(RetrainError::Interrupted),
         Err(TrainError::NoOwnGain(gain)) => Outcome::NoGain(out, gain),
         Err(error @ (TrainError::TooLittle { .. } | TrainError::NoStation { .. })) => {
             Outcome::Kept(error.to_string())
         }
-        Err(error) => Outcome::Kept(format!("not trained: {}", chain(&error))),
-    }
+        Err(error) => Outcome::Failed(chain(&error)),
+    })
 }
 
 /// Whether the journal knows where a station stands.
@@ -164,7 +196,87 @@ fn file_stem(station: &StationName) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use forecastd_core::{Batch, Entry, Quantity, Site, Values, WindowSpec};
+    use forecastd_journal::{Journal, Observer, Retention, Store};
+    use forecastd_testkit::artefact;
+
     use super::*;
+
+    fn config(folder: &Path, model: &Path) -> Config {
+        let text = format!(
+            "[journal]\npath = {:?}\n[model]\npath = {model:?}\nfolder = {:?}\n[station.roof]\nlatitude_deg = 41.5\n\
+             longitude_deg = 12.5\n",
+            folder.join("journal.sqlite"),
+            folder.join("models.d"),
+        );
+        let nothing: [(&str, &str); 0] = [];
+        Config::from_text(&text, folder, nothing).unwrap()
+    }
+
+    /// A journal that holds one reading of the station `roof`.
+    fn journal(folder: &Path) {
+        let station = StationName::new("roof").unwrap();
+        let time = Timestamp::from_second(978_307_200).unwrap();
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, 10.0);
+        let retention = Retention { readings_days: 36_500, forecasts_days: 60 };
+        let store = Store::new(&folder.join("journal.sqlite"));
+        let writer = Journal::start(store, retention, Silent).unwrap();
+        writer.write(Batch {
+            id: 1,
+            entries: vec![Entry::Reading { station, time, values, slot_begins: time }],
+        });
+        writer.close(Duration::from_secs(60)).unwrap();
+    }
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn committed(&self, _: u64, _: usize, _: Duration) {}
+
+        fn failed(&self, error: &JournalError, _: u64, _: usize, _: usize) {
+            panic!("{error}");
+        }
+
+        fn recreated(&self) {}
+
+        fn size(&self, _: u64) {}
+    }
+
+    #[test]
+    fn a_main_model_for_one_place_is_not_gone_on_from() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+        let folder = tempfile::tempdir().unwrap();
+        let from = |name: &str| base(&config(folder.path(), &models.join(name))).unwrap();
+        assert_eq!(from("jena.onnx"), None);
+        assert_eq!(from("world.onnx"), Some(models.join("world.onnx")));
+    }
+
+    #[test]
+    fn a_run_of_which_every_training_fails_or_is_interrupted_is_no_success() {
+        let folder = tempfile::tempdir().unwrap();
+        journal(folder.path());
+        // A model for any place that is none of the experiment world.
+        let model = folder.path().join("other.onnx");
+        let spec = WindowSpec { site: None, ..artefact::spec(6) };
+        let manifest = artefact::manifest(spec);
+        let bytes = Artefact::assemble(artefact::trend_graph(&manifest, 0.1), &manifest).unwrap();
+        std::fs::write(&model, bytes).unwrap();
+        let config = config(folder.path(), &model);
+        let mut said = Vec::new();
+        let error = retrain(&config, &AtomicBool::default(), &mut said).unwrap_err();
+        let said = String::from_utf8(said).unwrap();
+        assert!(matches!(error, RetrainError::AllFailed(1)), "{error}: {said}");
+        assert!(said.contains("roof: not trained: --from ") && said.contains("other.onnx"), "{said}");
+
+        // As where it comes while the last station is trained.
+        let (station, place) = (StationName::new("roof").unwrap(), Place::given(Site::new(41.5, 12.5)));
+        let interrupted = AtomicBool::new(true);
+        let outcome = train_one(&config, &station, Some(place), None, folder.path(), &interrupted);
+        assert!(matches!(outcome, Err(RetrainError::Interrupted)), "{outcome:?}");
+    }
 
     #[test]
     fn a_station_s_name_is_a_file_s_name_of_plain_letters() {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use forecastd_atomic_file::{self as atomic_file, SameFileError, WriteError};
 use forecastd_core::{
-    Feature, Manifest, MissingValues, Normalisation, Quantity, Site, SiteError, Training, Wave, WindowSpec,
-    WindowSpecError,
+    Feature, Manifest, ManifestError, MissingValues, Normalisation, Quantity, Site, SiteError, Training,
+    Wave, WindowSpec, WindowSpecError,
 };
 use forecastd_model::{Artefact, ArtefactError};
 use forecastd_record::{
@@ -87,6 +87,9 @@ pub enum WindowsCommandError {
     /// Windows cannot be cut so.
     #[error(transparent)]
     Spec(#[from] WindowSpecError),
+    /// No model may look at such windows.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A name that no model can have.
     #[error("--name {0:?} is not 1 to 64 visible characters")]
     Name(String),
@@ -150,7 +153,10 @@ struct Cut {
 /// # Errors
 /// [`WindowsCommandError`].
 pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandError> {
-    let read = options.csv.iter().map(|path| ("--csv", path));
+    // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
+    let csv = RecordSource { paths: options.csv.clone(), mapping: None }.files();
+    let csv = csv.unwrap_or_else(|_| options.csv.clone());
+    let read = csv.iter().map(|path| ("--csv", path));
     let read = read.chain(options.mapping.as_ref().map(|path| ("--mapping", path)));
     let read = read.chain(options.model.as_ref().map(|path| ("--model", path)));
     atomic_file::ensure_distinct(read.chain([("--out", &options.out)]))?;
@@ -203,6 +209,7 @@ fn cut(options: &WindowsOptions, source: &RecordSource) -> Result<Cut, WindowsCo
         [] => default_features(&known_quantities(source)?),
         features => features.to_vec(),
     };
+    let lead_h: Vec<u32> = (1..=options.leads).collect();
     let spec = WindowSpec {
         grid_step_s: options.grid_step_s,
         sample_every_s: options.sample_every_s,
@@ -213,7 +220,8 @@ fn cut(options: &WindowsOptions, source: &RecordSource) -> Result<Cut, WindowsCo
         features,
     };
     spec.validate()?;
-    Ok(Cut { spec, lead_h: (1..=options.leads).collect(), normalisation: None, training: None })
+    Manifest::validate_shape(&spec, &lead_h)?;
+    Ok(Cut { spec, lead_h, normalisation: None, training: None })
 }
 
 fn default_features(known: &[Quantity]) -> Vec<Feature> {
@@ -228,4 +236,36 @@ fn default_features(known: &[Quantity]) -> Vec<Feature> {
     let waves = [Wave::Sin, Wave::Cos];
     let times = waves.map(Feature::TimeOfDay).into_iter().chain(waves.map(Feature::TimeOfYear));
     measured.chain(times).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_no_model_file_may_have_is_refused_before_the_record_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = WindowsOptions {
+            csv: vec![folder.path().join("not there.csv")],
+            mapping: None,
+            latitude: None,
+            longitude: None,
+            elevation: None,
+            out: folder.path().join("windows.npz"),
+            model: None,
+            features: vec![Feature::Quantity(Quantity::AirTemperature)],
+            // Slots of ten seconds for a year.
+            samples: 8760,
+            sample_every_s: 3600,
+            grid_step_s: 10,
+            max_hole_s: 3600,
+            leads: 24,
+            name: "own".to_owned(),
+        };
+        let error = run(&options).unwrap_err();
+        assert!(matches!(error, WindowsCommandError::Manifest(_)), "{error}");
+        let shorter = WindowsOptions { samples: 72, ..options };
+        let error = run(&shorter).unwrap_err();
+        assert!(matches!(error, WindowsCommandError::Csv(_) | WindowsCommandError::Record(_)), "{error}");
+    }
 }

@@ -26,7 +26,7 @@ pub struct DroppedValues {
 /// Two files that cover the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
-    /// Their names.
+    /// Their names, of the one that is read first and of the other.
     pub files: (String, String),
     /// From when on both have readings.
     pub from: Timestamp,
@@ -39,7 +39,7 @@ impl fmt::Display for Overlap {
         let Overlap { files: (one, other), from, to } = self;
         write!(
             formatter,
-            "{one} and {other} overlap from {from} to {to}: of two readings of one time that of the first stands"
+            "{one} and {other} overlap from {from} to {to}: of two values of one time that of {other} stands, which is read later"
         )
     }
 }

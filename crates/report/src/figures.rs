@@ -51,7 +51,7 @@ pub struct PartFigures {
     pub by_hour: [Beside; 24],
     /// By month.
     pub by_month: [Beside; 12],
-    /// The quantiles: lowest, median, highest; none for a model of values.
+    /// The quantiles: the ends of the interval and the median between them; none for a model of values.
     pub quantiles: Option<[f32; 3]>,
     /// By lead; empty for a model of values.
     pub calibration: Vec<Calibration>,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use forecastd_atomic_file::{SameFileError, WriteError};
-use forecastd_core::{StationNameError, WindowSpecError};
+use forecastd_core::{ManifestError, StationNameError, WindowSpecError};
 use forecastd_journal::JournalError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
@@ -74,6 +74,24 @@ pub enum TrainError {
     /// A station's own history adds nothing.
     #[error("not written: {0}; keep that model, or write it all the same with --ship-anyway")]
     NoOwnGain(OwnGain),
+    /// There are not enough stations.
+    #[error(
+        "--pool: of {stations} stations {train} train, {choose} choose and {judges} judge, and one of each is needed at least: \
+         give more; of those with three months of history, 200 km apart, the first 26 judge, and as many choose"
+    )]
+    FewStations {
+        /// How many there are.
+        stations: usize,
+        /// Those that train.
+        train: usize,
+        /// Those that choose.
+        choose: usize,
+        /// Those that judge.
+        judges: usize,
+    },
+    /// No model may look at such windows.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A pool of stations cannot be read.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -193,6 +211,24 @@ pub enum TrainError {
     #[error("{option} has no effect on the experiment {experiment}")]
     NoEffect {
         /// The option.
+        option: &'static str,
+        /// The experiment.
+        experiment: &'static str,
+    },
+    /// Data that would be passed over in silence.
+    #[error("{option} is read by none of the experiments {experiments}")]
+    Unread {
+        /// The option that names the data.
+        option: &'static str,
+        /// The experiments.
+        experiments: String,
+    },
+    /// An experiment that makes a model by itself, beside others or several times.
+    #[error(
+        "{option} with {experiment}, which makes a model by itself: give that experiment alone, with one seed"
+    )]
+    NotAlone {
+        /// The option that names what is written.
         option: &'static str,
         /// The experiment.
         experiment: &'static str,

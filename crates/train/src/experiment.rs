@@ -13,7 +13,7 @@ use super::fit::{FitSettings, Schedule};
 use super::imdb::objective::ReviewSettings;
 use super::network::{CellKind, Direction, NetworkSettings, RecurrentSettings};
 use super::optimiser::OptimiserKind;
-use super::options::{OptimiserName, Protocol, ScheduleName, TrainOptions};
+use super::options::{GRID_STEP_S, OptimiserName, Protocol, ScheduleName, TrainOptions};
 use super::pair::PairSettings;
 use super::predictors;
 use super::recurrent::Activation;
@@ -68,6 +68,11 @@ impl Experiment {
         matches!(self.method, Persistence | Yesterday | Climatology | Ridge(_))
     }
 
+    /// Whether it makes a model file by itself, beside which no other can be the best.
+    pub fn makes_model_itself(&self) -> bool {
+        matches!(self.method, Method::World(_) | Method::Own(_))
+    }
+
     /// How many hours ahead the model file forecasts at most that can be made of it, if one can.
     pub fn exported_lead_h(&self, options: &TrainOptions) -> Option<u32> {
         let of = |task: &Task| task.clone().with_options(options).protocol.lead_h();
@@ -95,6 +100,11 @@ impl Experiment {
             Method::Own(_) => (0, false, false, false),
             Method::Reviews(_) => (1, true, false, false),
         };
+        let is_world = matches!(self.method, Method::World(_));
+        let is_own = matches!(self.method, Method::Own(_));
+        let is_review = matches!(self.method, Method::Reviews(_));
+        let of_one_record = !is_world && !is_review;
+        let reads_csv = of_one_record && options.journal.is_none();
         let has_protocol =
             !matches!(self.method, Method::Pair(_) | Method::World(_) | Method::Own(_) | Method::Reviews(_));
         let heeded = [
@@ -106,8 +116,12 @@ impl Experiment {
             ("--optimiser", options.optimiser.is_some(), is_trained),
             ("--clip-norm", options.clip_norm.is_some(), is_trained),
             ("--averaging", options.averaging.is_some(), is_trained),
-            ("--patience", options.patience.is_some(), is_trained),
-            ("--checkpoint", options.checkpoint.is_some(), is_trained),
+            ("--patience", options.patience.is_some(), is_trained && !is_own),
+            ("--checkpoint", options.checkpoint.is_some(), is_trained && !is_own),
+            ("--refit", options.refit.is_some(), of_one_record && !is_own),
+            ("--grid-step-s", options.grid_step_s != GRID_STEP_S, of_one_record && !is_own),
+            ("--latitude", options.latitude.is_some(), of_one_record),
+            ("--mapping", options.mapping.is_some(), reads_csv),
             ("--units", !options.units.is_empty(), recurrent_layers > 0),
             ("--units with more than one number", options.units.len() > 1, recurrent_layers > 1),
             ("--cell", options.cell.is_some(), cells),
@@ -116,6 +130,16 @@ impl Experiment {
             ("--protocol", options.protocol.is_some(), has_protocol),
         ];
         heeded.into_iter().find(|(_, given, heeded)| *given && !heeded).map(|(option, ..)| option)
+    }
+
+    /// Which of the options that name data it reads.
+    pub fn reads(&self) -> &'static [&'static str] {
+        match self.method {
+            Method::World(_) => &["--pool"],
+            Method::Own(_) => &["--csv", "--journal", "--from"],
+            Method::Reviews(_) => &["--imdb"],
+            _ => &["--csv"],
+        }
     }
 }
 

@@ -4,11 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches};
 
-use forecastd_atomic_file as atomic_file;
+use forecastd_atomic_file::{self as atomic_file, SameFileError};
 use forecastd_core::{Manifest, Refit};
+use forecastd_record::RecordSource;
 
 use super::error::TrainError;
 use super::network::CellKind;
+use super::world::pool_files;
+
+/// Seconds between two slots of the time grid where nothing else is said.
+pub(super) const GRID_STEP_S: u32 = 600;
 
 /// `forecastd train`
 #[derive(Debug, Clone, Args)]
@@ -60,7 +65,7 @@ pub struct TrainOptions {
     )]
     pub elevation: Option<f64>,
     /// Seconds between two slots of the time grid; readings that come more often are thinned to it.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Record")]
+    #[arg(long, value_name = "SECONDS", default_value_t = GRID_STEP_S, help_heading = "Record")]
     pub grid_step_s: u32,
     /// The model file to write: the network that is best on the validation part, where several are trained.
     #[arg(long, value_name = "FILE", help_heading = "Results")]
@@ -81,7 +86,7 @@ pub struct TrainOptions {
     /// Runs these experiments; see --list.
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Experiments")]
     pub experiment: Vec<String>,
-    /// Runs all experiments.
+    /// Runs all experiments that there is data for, but world and own, which make a model each by themselves.
     #[arg(long, conflicts_with = "experiment", help_heading = "Experiments")]
     pub all: bool,
     /// The folder or archive (.tar.gz, .tar.xz) of the Large Movie Review Dataset, for the experiments on it.
@@ -228,17 +233,35 @@ impl TrainOptions {
     }
 
     fn check_files(&self) -> Result<(), TrainError> {
-        let files = [
-            ("--mapping", &self.mapping),
-            ("--imdb", &self.imdb),
+        let given = |files: [(&'static str, &'_ Option<PathBuf>); 4]| {
+            files.map(|(option, path)| path.clone().map(|path| (option, path))).into_iter().flatten()
+        };
+        let written: Vec<(&'static str, PathBuf)> = given([
             ("--out", &self.out),
             ("--checkpoint", &self.checkpoint),
             ("--log", &self.log),
             ("--report", &self.report),
-        ];
-        let given = files.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
-        let read = self.csv.iter().map(|path| ("--csv", path));
-        atomic_file::ensure_distinct(read.chain(given))?;
+        ])
+        .collect();
+        let read = given([
+            ("--mapping", &self.mapping),
+            ("--imdb", &self.imdb),
+            ("--journal", &self.journal),
+            ("--from", &self.from),
+        ]);
+        // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
+        let csv = RecordSource { paths: self.csv.clone(), mapping: None }.files();
+        let csv = csv.unwrap_or_else(|_| self.csv.clone()).into_iter().map(|path| ("--csv", path));
+        let pool = self.pool.iter().flat_map(|source| pool_files(source)).map(|path| ("--pool", path));
+        let named = |files: &[(&'static str, PathBuf)]| -> Result<(), SameFileError> {
+            atomic_file::ensure_distinct(files.iter().map(|(option, path)| (*option, path)))
+        };
+        named(&written)?;
+        // Files that are read may be one: a record of a pool is its station's history, too.
+        for file in read.chain(csv).chain(pool) {
+            let files: Vec<_> = std::iter::once(file).chain(written.iter().cloned()).collect();
+            named(&files)?;
+        }
         for path in [&self.out, &self.report, &self.checkpoint].into_iter().flatten() {
             atomic_file::check_writable(path)?;
         }

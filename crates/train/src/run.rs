@@ -79,14 +79,10 @@ fn print(text: &str) -> Result<(), TrainError> {
 
 fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
     if options.all {
-        // All that there is data for.
+        // All that there is data for and that can stand beside others.
         let has_data = |experiment: &Experiment| match experiment.method {
             Method::Reviews(_) => options.imdb.is_some(),
-            Method::World(_) => !options.pool.is_empty(),
-            Method::Own(_) => {
-                let has_base = options.from.is_some() || options.built_in.is_some();
-                has_base && (!options.csv.is_empty() || options.journal.is_some())
-            }
+            Method::World(_) | Method::Own(_) => false,
             _ => !options.csv.is_empty(),
         };
         return Ok(experiment::all().into_iter().filter(has_data).collect());
@@ -104,11 +100,29 @@ fn chosen(options: &TrainOptions) -> Result<Vec<Experiment>, TrainError> {
 
 /// Refuses, before anything is computed, what cannot come to a good end.
 fn check(options: &TrainOptions, experiments: &[Experiment]) -> Result<(), TrainError> {
+    let names = || experiments.iter().map(|experiment| experiment.name).collect::<Vec<_>>().join(", ");
+    for (option, is_given) in [
+        ("--csv", !options.csv.is_empty()),
+        ("--journal", options.journal.is_some()),
+        ("--from", options.from.is_some()),
+        ("--pool", !options.pool.is_empty()),
+        ("--imdb", options.imdb.is_some()),
+    ] {
+        if is_given && !experiments.iter().any(|experiment| experiment.reads().contains(&option)) {
+            return Err(TrainError::Unread { option, experiments: names() });
+        }
+    }
+    let alone = experiments.iter().find(|experiment| experiment.makes_model_itself());
+    if let Some(alone) = alone.filter(|_| experiments.len() as u64 * options.seeds > 1) {
+        let written = [("--out", options.out.is_some()), ("--report", options.report.is_some())];
+        if let Some((option, _)) = written.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(TrainError::NotAlone { option, experiment: alone.name });
+        }
+    }
     if options.out.is_some()
         && !experiments.iter().any(|experiment| experiment.exported_lead_h(options).is_some())
     {
-        let names: Vec<&str> = experiments.iter().map(|experiment| experiment.name).collect();
-        return Err(TrainError::NotExportable(names.join(", ")));
+        return Err(TrainError::NotExportable(names()));
     }
     if options.report.is_some() && options.csv.is_empty() && options.pool.is_empty() {
         return Err(TrainError::ReportWithoutRecord);

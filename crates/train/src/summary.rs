@@ -1,6 +1,7 @@
 //! The results of a run, and the table that a person reads.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use forecastd_report as report;
@@ -16,12 +17,13 @@ pub struct ExperimentResult {
     pub name: &'static str,
     /// What random numbers started from, where there are any.
     pub seed: Option<u64>,
-    /// The longest lead, hours.
-    pub lead_h: u32,
-    /// Mean absolute error on the validation part at the longest lead, °C.
+    /// The leads that the error is of, hours: the longest alone, or all.
+    pub leads_h: RangeInclusive<u32>,
+    /// Mean absolute error at these leads on what the network is chosen by: the validation part, stations that choose, or blocks
+    /// that were left out; °C.
     pub validation_c: f64,
-    /// The same in standard deviations of the training part's temperature, the notebook's unit.
-    pub validation_normalised: f64,
+    /// The same in standard deviations of the training part's temperature, the notebook's unit, where there is one such part.
+    pub validation_normalised: Option<f64>,
     /// That of persistence in the same cases, °C.
     pub persistence_c: f64,
     /// Its trainings: none of a baseline, two of a pair.
@@ -64,15 +66,20 @@ impl FitRecord {
 }
 
 impl ExperimentResult {
+    /// The leads in words.
+    fn leads(&self) -> String {
+        let (first, last) = (self.leads_h.start(), self.leads_h.end());
+        if first == last { format!("{last} h") } else { format!("{first}-{last} h") }
+    }
+
     /// What a report shows of it.
     pub(super) fn report(&self) -> report::Experiment {
+        let normalised =
+            self.validation_normalised.map_or_else(String::new, |value| format!(" ({value:.4} normalised)"));
         report::Experiment {
             name: self.name.to_owned(),
             seed: self.seed,
-            score: format!(
-                "{:.3} °C at {} h ({:.4} normalised)",
-                self.validation_c, self.lead_h, self.validation_normalised
-            ),
+            score: format!("{:.3} °C at {}{normalised}", self.validation_c, self.leads()),
             trainings: self.fits.iter().map(FitRecord::report).collect(),
         }
     }
@@ -183,12 +190,12 @@ impl fmt::Display for TrainSummary {
             let joined = |values: Vec<String>| if values.is_empty() { dash() } else { values.join(" + ") };
             writeln!(
                 formatter,
-                "{:<22} {:>6} {:>5} h {:>8.3} {:>10.4} {:>11.3} {:>5.1} % {:>8} {:>11}",
+                "{:<22} {:>6} {:>7} {:>8.3} {:>10} {:>11.3} {:>5.1} % {:>8} {:>11}",
                 result.name,
                 result.seed.map_or_else(dash, |seed| seed.to_string()),
-                result.lead_h,
+                result.leads(),
                 result.validation_c,
-                result.validation_normalised,
+                result.validation_normalised.map_or_else(dash, |value| format!("{value:.4}")),
                 result.persistence_c,
                 100.0 * (1.0 - result.validation_c / result.persistence_c),
                 joined(epochs),
@@ -242,5 +249,35 @@ impl fmt::Display for TrainSummary {
             writeln!(formatter, "pictures in {}", report.display())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(leads_h: RangeInclusive<u32>, validation_normalised: Option<f64>) -> ExperimentResult {
+        ExperimentResult {
+            name: "world",
+            seed: Some(1),
+            leads_h,
+            validation_c: 1.5,
+            validation_normalised,
+            persistence_c: 3.0,
+            fits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_mean_over_leads_is_not_said_to_be_of_the_longest() {
+        let results = vec![result(1..=24, None), result(24..=24, Some(0.25))];
+        let scores: Vec<String> = results.iter().map(|result| result.report().score).collect();
+        assert_eq!(scores, ["1.500 °C at 1-24 h", "1.500 °C at 24 h (0.2500 normalised)"]);
+        let table = TrainSummary { results, ..TrainSummary::default() }.to_string();
+        let cells = |line: usize| table.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(cells(1), ["world", "1", "1-24", "h", "1.500", "-", "3.000", "50.0", "%", "-", "-"]);
+        assert_eq!(cells(2)[2..6], ["24", "h", "1.500", "0.2500"]);
+        let widths: Vec<usize> = table.lines().map(|line| line.chars().count()).collect();
+        assert!(widths.iter().all(|width| *width == widths[0]), "columns stand below each other: {table}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use forecastd_core::Coverage;
+use forecastd_core::{Coverage, Manifest};
 use forecastd_record::Part;
 use forecastd_report::{ComparedLead, Comparison, EvaluateError, OtherForecasts, PartErrors, finite};
 
@@ -26,6 +26,10 @@ pub struct BesideOthers {
     pub first_skipped: Option<String>,
     /// Intervals that had their lower end above the upper, and were put in order.
     pub crossed: u64,
+    /// Between which quantiles their intervals lie, where that is known.
+    pub interval: Option<(f64, f64)>,
+    /// Between which quantiles the model's do.
+    pub model_interval: Option<(f64, f64)>,
     /// By part.
     pub comparisons: Vec<Comparison>,
 }
@@ -66,6 +70,7 @@ impl BesideOthers {
         others: OtherForecasts,
         comparisons: Vec<Comparison>,
         parts: &[PartErrors],
+        manifest: &Manifest,
     ) -> Result<BesideOthers, EvaluateError> {
         let matched: u64 = comparisons.iter().map(|comparison| comparison.matched).sum();
         if let (0, Some(first)) = (matched, others.forecasts.first()) {
@@ -85,6 +90,12 @@ impl BesideOthers {
             skipped: others.skipped,
             first_skipped: others.first_skipped,
             crossed: others.crossed,
+            interval: others.interval,
+            model_interval: manifest.interval().map(|(low, high)| {
+                // As it is written in decimals: 0.1, not the nearest of 24 bits.
+                let level = |position: usize| (f64::from(manifest.quantiles[position]) * 1e6).round() / 1e6;
+                (level(low), level(high))
+            }),
             comparisons,
         })
     }
@@ -118,12 +129,24 @@ impl BesideOthers {
             "matched": self.matched,
             "skipped": self.skipped,
             "crossed": self.crossed,
+            "interval": self.interval,
+            "model_interval": self.model_interval,
             "leads": self.lines(),
         })
     }
 
     pub(super) fn table(&self) -> String {
-        let BesideOthers { file, given, matched, skipped, first_skipped, crossed, comparisons } = self;
+        let BesideOthers {
+            file,
+            given,
+            matched,
+            skipped,
+            first_skipped,
+            crossed,
+            interval,
+            model_interval,
+            comparisons,
+        } = self;
         let mut table = format!(
             "\n{file} beside the model: {matched} of {given} forecasts are made by the model too and were observed\n"
         );
@@ -136,6 +159,13 @@ impl BesideOthers {
                 "note: {crossed} of {given} intervals had their lower end above the upper and were put in order; are two columns \
                  mixed up?"
             );
+        }
+        let quantiles = |interval: &Option<(f64, f64)>| {
+            interval.map_or("unknown quantiles".to_owned(), |(low, high)| format!("{low} to {high}"))
+        };
+        if comparisons.iter().flat_map(|one| &one.leads).any(|lead| lead.other_coverage.share().is_some()) {
+            let (theirs, ours) = (quantiles(interval), quantiles(model_interval));
+            let _ = writeln!(table, "cover is by their interval of {theirs}, and by the model's of {ours}");
         }
         let percent = |coverage: &Coverage| {
             coverage.share().map_or("    -".to_owned(), |share| format!("{:4.1}%", 100.0 * share))

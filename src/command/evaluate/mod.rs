@@ -25,7 +25,7 @@ use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
 use forecastd_record::Faults;
 use forecastd_record::{Part, Record, RecordSource};
-use forecastd_report::{Comparison, Fan, Kinship, PartFigures, Report, parts_to_judge_by};
+use forecastd_report::{Comparison, Fan, Kinship, PartFigures, Report, judged_by_all, parts_to_judge_by};
 
 pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
 
@@ -111,7 +111,8 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     let training = artefact.manifest.training.as_ref();
     let mut predictions = options.predictions.as_deref().map(Predictions::create).transpose()?;
     let quantiles = &artefact.manifest.quantiles;
-    let mut verif = options.verif.as_deref().map(|path| Verif::create(path, site, quantiles)).transpose()?;
+    let verif = |path| Verif::create(path, site, &artefact.manifest);
+    let mut verif = options.verif.as_deref().map(verif).transpose()?;
     let others = options.forecasts.as_deref().map(|path| beside::read(path, options)).transpose()?;
     let mut comparisons = Vec::new();
     let draws = options.report.is_some() || options.pictures.is_some();
@@ -157,7 +158,9 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         verif.finish()?;
     }
     let beside = match options.forecasts.as_deref().zip(others) {
-        Some((path, others)) => Some(BesideOthers::new(path, others, comparisons, &errors)?),
+        Some((path, others)) => {
+            Some(BesideOthers::new(path, others, comparisons, &errors, &artefact.manifest)?)
+        }
         None => None,
     };
     Ok(Evaluation {
@@ -171,14 +174,13 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
     })
 }
 
-/// Walks a record as the daemon walks a station's readings, with experts that learn from every hour; what the model may have
-/// learned from is walked, and not judged by.
+/// Walks a record as the daemon walks a station's readings, with experts that learn from every hour; what the model or a
+/// specialist may have learned from is walked, and not judged by.
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read or run.
 pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
-    let Prepared { artefact, source, record, site, runtime, parts, .. } = prepare(options)?;
-    let judged: Vec<Range<Slot>> = parts.into_iter().map(|(_, slots)| slots).collect();
+    let Prepared { artefact, source, record, site, runtime, .. } = prepare(options)?;
     let read = |path: &PathBuf| {
         Artefact::read(path).map_err(|source| EvaluateError::Model { path: path.clone(), source })
     };
@@ -189,7 +191,25 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
         return Err(EvaluateError::OtherGrid { model, specialist_s, main_s });
     }
     let artefacts: Vec<Artefact> = std::iter::once(artefact).chain(specialists).collect();
-    online::walk(&artefacts, &source, &record, site, &judged, &runtime)
+    let (mut notes, mut parts) = (Vec::new(), Vec::new());
+    for Artefact { manifest, .. } in &artefacts {
+        let training = manifest.training.as_ref();
+        let kinship = Kinship::new(training, manifest.window.site, &record);
+        if kinship != Kinship::None {
+            notes.push(format!("{}: {kinship}", manifest.name));
+        }
+        parts.push(parts_to_judge_by(&kinship, training, &record));
+    }
+    let judged = judged_by_all(&parts);
+    if judged.is_empty() {
+        let names: Vec<&str> = artefacts.iter().map(|artefact| artefact.manifest.name.as_str()).collect();
+        return Err(EvaluateError::Learned { file: record.facts().file.clone(), models: names.join(" or ") });
+    }
+    let faults = &record.facts().faults;
+    notes.extend(Some(faults).filter(|faults| !faults.is_empty()).map(Faults::to_string));
+    let mut online = online::walk(&artefacts, &source, &record, site, &judged, &runtime)?;
+    online.notes = notes;
+    Ok(online)
 }
 
 /// What an evaluation works with.
@@ -228,14 +248,18 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
     let kinship = Kinship::new(training, spec.site, &record);
     let parts = parts_to_judge_by(&kinship, training, &record);
     if parts.is_empty() {
-        return Err(EvaluateError::Learned { file: record.facts().file.clone() });
+        let (file, models) = (record.facts().file.clone(), artefact.manifest.name.clone());
+        return Err(EvaluateError::Learned { file, models });
     }
     Ok(Prepared { artefact, source, record, site, runtime, kinship, parts })
 }
 
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
 fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
-    let read = options.csv.iter().map(|path| Some(("--csv", path))).chain([
+    // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
+    let csv = RecordSource { paths: options.csv.clone(), mapping: None }.files();
+    let csv = csv.unwrap_or_else(|_| options.csv.clone());
+    let read = csv.iter().map(|path| Some(("--csv", path))).chain([
         options.model.as_ref().map(|path| ("--model", path)),
         options.mapping.as_ref().map(|path| ("--mapping", path)),
         options.forecasts.as_ref().map(|path| ("--forecasts", path)),
@@ -255,4 +279,86 @@ fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
         return Err(WriteError { path: folder.clone(), source }.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forecastd_core::{Manifest, Refit, Training};
+    use forecastd_testkit::artefact;
+
+    #[test]
+    fn a_specialist_that_has_learned_the_record_is_not_judged_by_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = folder.path().join("roof.csv");
+        let begin: jiff::Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
+        let mut text = "time,air_temperature_c,air_pressure_hpa\n".to_owned();
+        for hour in 0..24 * 20 {
+            let time = begin + jiff::SignedDuration::from_hours(hour);
+            // Of values that stay nothing would be believed.
+            text += &format!("{time},{:.1},{:.1}\n", (hour % 24) as f64 / 4.0, 1000.0 + (hour % 17) as f64);
+        }
+        std::fs::write(&csv, text).unwrap();
+        let record = Record::read_for(&RecordSource::new(&csv, None), &artefact::spec(6)).unwrap();
+        let main = folder.path().join("main.onnx");
+        std::fs::write(&main, artefact::trend_file(6, 0.1)).unwrap();
+        // What has learned the first of so many days.
+        let specialist = |days: i64| {
+            let facts = record.facts();
+            let last = begin + jiff::SignedDuration::from_hours(24 * days - 1);
+            let training = Training {
+                file: "earlier.csv".to_owned(),
+                sha256: if days == 20 { facts.sha256.clone() } else { "earlier".to_owned() },
+                rows: 24 * days as u64,
+                first: begin,
+                last,
+                split: forecastd_record::DEFAULT_SPLIT,
+                refit: Some(Refit::Whole),
+                seed: 1,
+                experiment: "own".to_owned(),
+                settings: serde_json::Value::Null,
+                climatology: None,
+                records: Vec::new(),
+            };
+            let manifest = Manifest {
+                name: "own".to_owned(),
+                training: Some(training),
+                ..artefact::manifest(artefact::spec(6))
+            };
+            let path = folder.path().join(format!("own-{days}.onnx"));
+            let bytes = Artefact::assemble(artefact::trend_graph(&manifest, 0.2), &manifest).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let evaluate = |specialist: Vec<PathBuf>| {
+            run_online(&EvaluateOptions {
+                model: Some(main.clone()),
+                csv: vec![csv.clone()],
+                mapping: None,
+                latitude: Some(50.91),
+                longitude: Some(11.57),
+                elevation: None,
+                engine: EngineChoice::Tract,
+                onnxruntime_library: None,
+                online: true,
+                specialist,
+                format: EvaluationFormat::Table,
+                predictions: None,
+                forecasts: None,
+                forecast_columns: Vec::new(),
+                verif: None,
+                report: None,
+                pictures: None,
+            })
+        };
+        let alone = evaluate(Vec::new()).unwrap();
+        let beside = evaluate(vec![specialist(15)]).unwrap();
+        // Five days are left, of which the last has no day after it.
+        assert_eq!(beside.forecasts, 24 * 4, "of {}", alone.forecasts);
+        assert!(beside.to_string().contains("\nnote: own: this record overlaps the span"), "{beside}");
+        assert!(!alone.to_string().contains("note:"), "{alone}");
+        let error = evaluate(vec![specialist(15), specialist(20)]).unwrap_err();
+        assert!(matches!(error, EvaluateError::Learned { .. }), "{error}");
+        assert!(error.to_string().contains("linear or own"), "{error}");
+    }
 }

@@ -28,6 +28,8 @@ pub struct Online {
     slots_per_hour: i64,
     /// The record's file.
     pub file: String,
+    /// What a reader must know of the record: how it is related to what the models learned from, and its faults.
+    pub notes: Vec<String>,
     /// Forecasts of whole hours that were scored, at the longest lead.
     pub forecasts: u64,
     /// By lead.
@@ -174,13 +176,15 @@ pub(super) fn walk(
         models: manifests.iter().map(|manifest| manifest.name.clone()).collect(),
         slots_per_hour: grid.slots_per_hour(),
         file: record.facts().file.clone(),
+        notes: Vec::new(),
         forecasts: leads.last().map_or(0, |lead| lead.combination.count()),
         leads,
         standings: station.expert_standings(),
     })
 }
 
-/// Which slot of every hour is scored: that of the whole hour, or the one that most readings are of where none is of that.
+/// Which slot of every hour is scored: that of the whole hour, or the one that most readings are of where not half as many
+/// are of that.
 fn phase(grid: Grid, times: impl Iterator<Item = Timestamp>) -> Slot {
     let mut counts = vec![0_usize; usize::try_from(grid.slots_per_hour()).unwrap_or(1)];
     for time in times {
@@ -191,7 +195,7 @@ fn phase(grid: Grid, times: impl Iterator<Item = Timestamp>) -> Slot {
     }
     let most = (0..).zip(&counts).max_by_key(|&(phase, count)| (*count, std::cmp::Reverse::<Slot>(phase)));
     match (counts.first(), most) {
-        (Some(0), Some((phase, _))) => phase,
+        (Some(&of_hour), Some((phase, &count))) if 2 * of_hour < count => phase,
         _ => 0,
     }
 }
@@ -282,8 +286,11 @@ mod tests {
             phase(grid, seconds.iter().map(|&second| Timestamp::from_second(second).unwrap()))
         };
         assert_eq!(phase_of(&[0, 600, 1200, 3600]), 0);
+        // A cadence of half an hour, of whose whole hours one was missed.
+        assert_eq!(phase_of(&[0, 1800, 3600, 5400, 9000]), 0);
         // Ten minutes before each hour, as the hourly excerpt of the Jena record has it, and one that is late.
         assert_eq!(phase_of(&[3000, 6600, 10_200, 14_400 - 1200]), 5);
+        assert_eq!(phase_of(&[3000, 6600, 7200, 10_200]), 5, "one stray reading is of a whole hour");
         assert_eq!(phase_of(&[]), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use forecastd_atomic_file::{self as atomic_file, WriteError};
-use forecastd_core::Site;
+use forecastd_core::{Manifest, Site};
 use forecastd_record::Record;
 use forecastd_report::{Case, EvaluateError};
 
@@ -22,13 +22,14 @@ pub(super) struct Verif {
 }
 
 impl Verif {
-    /// Begins the file. `quantiles` are those of the model, of which the lowest and the highest are written.
-    pub(super) fn create(path: &Path, site: Site, quantiles: &[f32]) -> Result<Verif, EvaluateError> {
+    /// Begins the file, in which the ends of the model's interval are quantiles.
+    pub(super) fn create(path: &Path, site: Site, manifest: &Manifest) -> Result<Verif, EvaluateError> {
         let mut verif = Verif { path: path.to_owned(), file: atomic_file::AtomicFile::create(path)?, site };
         let mut header = "# variable: Temperature\n# units: $^oC$\n\
                           unixtime leadtime location lat lon altitude obs fcst"
             .to_owned();
-        if let [low, .., high] = quantiles {
+        if let Some((low, high)) = manifest.interval() {
+            let [low, high] = [low, high].map(|position| manifest.quantiles[position]);
             header += &format!(" q{low} q{high}");
         }
         verif.line(&header)?;
@@ -61,5 +62,26 @@ impl Verif {
     fn line(&mut self, line: &str) -> Result<(), EvaluateError> {
         let path = &self.path;
         writeln!(self.file, "{line}").map_err(|source| WriteError { path: path.clone(), source }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forecastd_testkit::artefact;
+
+    #[test]
+    fn of_more_quantiles_the_columns_are_named_by_those_that_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = |quantiles: &[f32]| {
+            let manifest =
+                Manifest { quantiles: quantiles.to_vec(), ..artefact::manifest(artefact::spec(6)) };
+            let path = folder.path().join("verif.txt");
+            Verif::create(&path, Site::new(50.91, 11.57), &manifest).unwrap().finish().unwrap();
+            std::fs::read_to_string(&path).unwrap().lines().last().unwrap().to_owned()
+        };
+        assert!(header(&[0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95]).ends_with(" obs fcst q0.1 q0.9"));
+        assert!(header(&[0.05, 0.5, 0.95]).ends_with(" obs fcst q0.05 q0.95"));
+        assert!(header(&[]).ends_with(" obs fcst"));
     }
 }

@@ -140,6 +140,14 @@ pub enum ManifestError {
     /// A range of the training ends before it begins, or is of no numbers.
     #[error("manifest ranges must each be two numbers that do not fall")]
     Ranges,
+    /// A score is no number.
+    #[error("manifest scores of the part \"{}\" at {lead_h} h are not finite", excerpt(.part, QUOTED))]
+    Scores {
+        /// Which part.
+        part: String,
+        /// Which lead.
+        lead_h: u32,
+    },
     /// The name would not stand in a topic or label.
     #[error("manifest name \"{}\" must be 1 to 64 visible characters", excerpt(.0, QUOTED))]
     Name(String),
@@ -216,11 +224,8 @@ impl Manifest {
                 return Err(ManifestError::Station { name: name.clone(), reason });
             }
         }
-        self.window.validate().map_err(ManifestError::Window)?;
+        Manifest::validate_shape(&self.window, &self.lead_h)?;
         let features = self.window.features.len();
-        if self.window.len() > Manifest::MAX_WINDOW_LEN {
-            return Err(ManifestError::WindowLength { samples: self.window.samples, features });
-        }
         for (name, statistics) in [
             ("mean", &self.normalisation.mean),
             ("standard_deviation", &self.normalisation.standard_deviation),
@@ -245,22 +250,9 @@ impl Manifest {
         if self.target.quantity != Quantity::AirTemperature.name() {
             return Err(ManifestError::Target(self.target.quantity.clone()));
         }
-        let leads_rise = self.lead_h.windows(2).all(|pair| pair[0] < pair[1]);
-        let leads_fit = self.lead_h.iter().all(|lead| (1..=Manifest::MAX_LEAD_H).contains(lead));
-        if self.lead_h.is_empty() || !leads_rise || !leads_fit {
-            return Err(ManifestError::Leads(self.lead_h.clone()));
-        }
         if self.ranges.is_some_and(|ranges| !ranges.is_sound()) {
             return Err(ManifestError::Ranges);
         }
-        let slots = self.window.history_slots(self.max_lead_h());
-        let quantities = self.window.quantities().len();
-        if slots.saturating_mul(quantities).saturating_mul(Manifest::BYTES_PER_CELL)
-            > Manifest::MAX_HISTORY_BYTES
-        {
-            return Err(ManifestError::History { slots, quantities });
-        }
-        self.window.validate_holes().map_err(ManifestError::Window)?;
         if let Some(hours) = self.extremes_h
             && (!(1..=Manifest::MAX_LEAD_H).contains(&hours) || self.quantiles.is_empty())
         {
@@ -275,7 +267,37 @@ impl Manifest {
         if self.outputs() > Manifest::MAX_OUTPUTS {
             return Err(ManifestError::Outputs { leads: self.lead_h.len(), quantiles: self.quantiles.len() });
         }
+        for PartScores { part, leads, .. } in &self.scores {
+            if let Some(lead) = leads.iter().find(|lead| !lead.is_finite()) {
+                return Err(ManifestError::Scores { part: part.clone(), lead_h: lead.lead_h });
+            }
+        }
         Ok(())
+    }
+
+    /// Checks that a model may look at such windows and forecast these leads, before there is one.
+    ///
+    /// # Errors
+    /// [`ManifestError`], the first found.
+    pub fn validate_shape(window: &WindowSpec, lead_h: &[u32]) -> Result<(), ManifestError> {
+        window.validate().map_err(ManifestError::Window)?;
+        if window.len() > Manifest::MAX_WINDOW_LEN {
+            let (samples, features) = (window.samples, window.features.len());
+            return Err(ManifestError::WindowLength { samples, features });
+        }
+        let leads_rise = lead_h.windows(2).all(|pair| pair[0] < pair[1]);
+        let leads_fit = lead_h.iter().all(|lead| (1..=Manifest::MAX_LEAD_H).contains(lead));
+        if lead_h.is_empty() || !leads_rise || !leads_fit {
+            return Err(ManifestError::Leads(lead_h.to_vec()));
+        }
+        let slots = window.history_slots(lead_h.last().copied().unwrap_or(0));
+        let quantities = window.quantities().len();
+        if slots.saturating_mul(quantities).saturating_mul(Manifest::BYTES_PER_CELL)
+            > Manifest::MAX_HISTORY_BYTES
+        {
+            return Err(ManifestError::History { slots, quantities });
+        }
+        window.validate_holes().map_err(ManifestError::Window)
     }
 
     /// The longest lead, in hours.

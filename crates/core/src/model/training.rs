@@ -109,6 +109,16 @@ pub struct LeadScore {
     pub coverage: Option<f64>,
 }
 
+impl LeadScore {
+    /// Whether every score is a number.
+    pub fn is_finite(&self) -> bool {
+        let optional = [self.yesterday_mae, self.climatology_mae, self.coverage];
+        let scores =
+            [self.mae, self.rmse, self.persistence_mae].into_iter().chain(optional.into_iter().flatten());
+        scores.into_iter().all(f64::is_finite)
+    }
+}
+
 /// Scores over one part of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

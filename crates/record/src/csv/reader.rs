@@ -291,9 +291,19 @@ impl CsvReader {
 
     /// Which of the files that were read cover the same time.
     pub fn overlaps(&self) -> Vec<Overlap> {
-        let mut spans: Vec<&Span> = self.spans.iter().filter(|span| span.times.is_some()).collect();
-        spans.sort_by_key(|span| span.times);
-        spans.windows(2).filter_map(|pair| pair[0].overlap(pair[1])).collect()
+        let mut spans: Vec<(usize, &Span)> =
+            self.spans.iter().enumerate().filter(|(_, span)| span.times.is_some()).collect();
+        spans.sort_by_key(|(_, span)| span.times);
+        // Each with the one of those that begin before it that goes on longest, which need not be the one before it.
+        let overlap = |index: usize| {
+            let (position, span) = spans[index];
+            let before = spans[..index].iter().filter_map(|&(other_position, other)| {
+                let (one, other) = if other_position < position { (other, span) } else { (span, other) };
+                one.overlap(other)
+            });
+            before.max_by_key(|overlap| overlap.to)
+        };
+        (0..spans.len()).filter_map(overlap).collect()
     }
 
     /// How much of the files has been read, from 0 to 1.

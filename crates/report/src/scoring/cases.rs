@@ -24,7 +24,7 @@ pub struct Case {
     pub observed_c: f64,
     /// The model's forecast, °C; the median where it gives quantiles.
     pub model_c: f64,
-    /// The model's lowest and highest quantile, °C.
+    /// The ends of the model's interval ([`Manifest::interval`]), °C.
     pub interval_c: Option<(f64, f64)>,
     /// The temperature at the issue time, °C.
     pub persistence_c: f64,

@@ -72,14 +72,16 @@ pub enum EvaluateError {
         /// Which file.
         file: String,
     },
-    /// Nothing of the file is left to judge the model by.
+    /// Nothing of the file is left to judge the models by.
     #[error(
-        "{file}: the model may have learned from all of it; evaluate it on readings that it has not seen, or see its \
-         scores before that with forecastd inspect"
+        "{file}: {models} may have learned from all of it; evaluate on readings that are new, or see the scores before that \
+         with forecastd inspect"
     )]
     Learned {
         /// Which file.
         file: String,
+        /// The models' names.
+        models: String,
     },
     /// The site that was given is not on earth.
     #[error(transparent)]

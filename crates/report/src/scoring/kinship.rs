@@ -49,16 +49,32 @@ pub enum Kinship {
 impl Kinship {
     /// How `record` is related to the training of a model that is for `site`, or for any.
     ///
-    /// A model for any site learned from records of many; those of them that have a file are known by it and by their sites.
+    /// A model for any site learned from records of many; those of them that have a file are known by it and by their sites. So
+    /// did one for a site that goes on from such a model, besides its own.
     pub fn new(training: Option<&Training>, site: Option<Site>, record: &Record) -> Kinship {
         let facts = record.facts();
         let Some(training) = training else { return Kinship::None };
         if training.sha256 == facts.sha256 {
             return Kinship::SameFile;
         }
-        if site.is_none() {
-            return Kinship::of_pool(training, record);
+        let of_pool = Kinship::of_pool(training, record);
+        let Some(site) = site else { return of_pool };
+        match (Kinship::of_station(training, site, record), of_pool) {
+            (
+                Kinship::SameStation { trained: (first, last), learned },
+                Kinship::SameStation { trained: (other_first, other_last), learned: other },
+            ) => Kinship::SameStation {
+                trained: (first.min(other_first), last.max(other_last)),
+                learned: learned.start.min(other.start)..learned.end.max(other.end),
+            },
+            (Kinship::None | Kinship::SameTime { .. }, of_pool @ Kinship::SameStation { .. }) => of_pool,
+            (own, _) => own,
         }
+    }
+
+    /// How `record` is related to the one record that a model for `site` learned from itself.
+    fn of_station(training: &Training, site: Site, record: &Record) -> Kinship {
+        let facts = record.facts();
         let trained = (training.first, training.last);
         if (facts.first, facts.last, facts.readings) == (training.first, training.last, training.rows) {
             return Kinship::SameReadings { file: training.file.clone() };
@@ -67,7 +83,7 @@ impl Kinship {
             return Kinship::None;
         }
         match record.site() {
-            Some(own) if site.is_some_and(|site| is_same_site(own, site)) => {
+            Some(own) if is_same_site(own, site) => {
                 Kinship::SameStation { trained, learned: learned(training, record) }
             }
             own => Kinship::SameTime { trained, is_elsewhere: own.is_some() },
@@ -178,6 +194,19 @@ pub fn parts_to_judge_by(
         Some(Refit::Whole) => &[],
     };
     parts.iter().map(|&part| (part, record.part(training.split, part))).collect()
+}
+
+/// What each of several models may be judged by, of the parts of every one; empty where they have nothing in common.
+pub fn judged_by_all(of_models: &[Vec<(Part, Range<Slot>)>]) -> Vec<Range<Slot>> {
+    let slots = |parts: &[(Part, Range<Slot>)]| parts.iter().map(|(_, slots)| slots.clone()).collect();
+    let Some((first, others)) = of_models.split_first() else { return Vec::new() };
+    others.iter().fold(slots(first), |common: Vec<Range<Slot>>, parts| {
+        let both = |one: &Range<Slot>| -> Vec<Range<Slot>> {
+            let within = |(_, own): &(Part, Range<Slot>)| one.start.max(own.start)..one.end.min(own.end);
+            parts.iter().map(within).filter(|slots| !slots.is_empty()).collect()
+        };
+        common.iter().flat_map(both).collect()
+    })
 }
 
 #[cfg(test)]
@@ -291,6 +320,42 @@ mod tests {
         assert_eq!(judged(&record(100, 200, 3600, 0..0, Some(JENA))), [(Part::Whole, 150..200)]);
         let elsewhere = Some(Site::new(52.21, 0.09));
         assert_eq!(judged(&record(100, 200, 3600, 0..0, elsewhere)), [(Part::Whole, 100..200)]);
+    }
+
+    #[test]
+    fn a_specialist_is_not_judged_by_what_the_model_that_it_goes_on_from_has_learned() {
+        let pool = |first: i64, last: i64| TrainedRecord {
+            file: "jena.csv".to_owned(),
+            sha256: "abd".to_owned(),
+            site: JENA,
+            first: at(first * DAY),
+            last: at(last * DAY - 600),
+        };
+        let judged = |pool: TrainedRecord, record: &Record| {
+            let training = Training { records: vec![pool], ..training(Some(Refit::Whole)) };
+            let kinship = Kinship::new(Some(&training), Some(JENA), record);
+            let parts = parts_to_judge_by(&kinship, Some(&training), record);
+            let days = |slots: Range<Slot>| slots.start / 144..(slots.end + 143) / 144;
+            parts.into_iter().map(|(part, slots)| (part, days(slots))).collect::<Vec<_>>()
+        };
+        let later = record(210, 300, 3600, 0..0, Some(JENA));
+        assert_eq!(
+            judged(pool(220, 250), &later),
+            [(Part::Whole, 250..300)],
+            "its own record shares no time with this one"
+        );
+        let both = record(90, 300, 3600, 125..150, Some(JENA));
+        assert_eq!(judged(pool(220, 250), &both), [(Part::Whole, 250..300)]);
+        assert_eq!(judged(pool(50, 80), &both), [(Part::Whole, 199..300)]);
+    }
+
+    #[test]
+    fn several_models_are_judged_by_what_none_of_them_may_have_learned_from() {
+        let two = vec![(Part::Validation, 10..20), (Part::Test, 20..40)];
+        assert_eq!(judged_by_all(&[two.clone(), vec![(Part::Whole, 15..30)]]), [15..20, 20..30]);
+        assert_eq!(judged_by_all(&[two.clone(), vec![(Part::Whole, 40..90)]]), []);
+        assert_eq!(judged_by_all(&[two.clone(), Vec::new()]), []);
+        assert_eq!(judged_by_all(&[two]), [10..20, 20..40]);
     }
 
     #[test]

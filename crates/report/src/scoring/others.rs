@@ -27,7 +27,7 @@ pub struct OtherForecast {
     pub valid_at: Timestamp,
     /// The temperature, °C.
     pub temperature_c: f64,
-    /// The lowest and the highest of its quantiles, °C.
+    /// Its quantiles of 0.1 and 0.9, or else the outermost, °C.
     pub interval_c: Option<(f64, f64)>,
 }
 
@@ -163,7 +163,7 @@ struct Layout {
     lead: Option<usize>,
     value: usize,
     location: Option<usize>,
-    /// The lowest and the highest quantile, with their columns.
+    /// The quantiles of 0.1 and 0.9, or else the outermost, with their columns.
     ends: Option<[(Option<f64>, usize); 2]>,
 }
 
@@ -213,8 +213,11 @@ impl Layout {
             quantiles.extend(header.iter().enumerate().filter_map(by_name));
         }
         quantiles.sort_by(|one, other| one.0.unwrap_or(0.5).total_cmp(&other.0.unwrap_or(0.5)));
-        let ends = match quantiles.as_slice() {
-            [low, .., high] => Some([*low, *high]),
+        let of_level =
+            |level: f64| quantiles.iter().find(|(own, _)| own.is_some_and(|own| (own - level).abs() < 1e-9));
+        let ends = match (of_level(0.1), of_level(0.9), quantiles.as_slice()) {
+            // As of a model of ours, so that the intervals are of one level.
+            (Some(low), Some(high), _) | (_, _, [low, .., high]) => Some([*low, *high]),
             _ => match ENDS.map(position) {
                 [Some(low), Some(high)] => Some([(None, low), (None, high)]),
                 _ => None,
@@ -323,6 +326,18 @@ mod tests {
         assert!(matches!(parse(&two), Err(OtherForecastsError::Locations(..))));
         let unixtime = "unixtime offset fcst\n1325397600 24 1.5\n";
         assert_eq!(parse(unixtime).unwrap().forecasts[0].valid_at, at("2012-01-02T06:00:00Z"));
+    }
+
+    #[test]
+    fn of_many_quantiles_the_interval_is_that_of_a_model_of_ours() {
+        let interval = |quantiles: &str| {
+            let text = format!("unixtime lead_h fcst {quantiles}\n1325397600 24 5 1 2 3 7 8 9\n");
+            let all = parse(&text).unwrap();
+            (all.interval, all.forecasts[0].interval_c)
+        };
+        assert_eq!(interval("q0.05 q0.1 q0.25 q0.75 q0.9 q0.95"), (Some((0.1, 0.9)), Some((2.0, 8.0))));
+        assert_eq!(interval("q5 q10 q25 q75 q90 q95"), (Some((0.1, 0.9)), Some((2.0, 8.0))));
+        assert_eq!(interval("q0.05 q0.1 q0.25 q0.75 q0.8 q0.95"), (Some((0.05, 0.95)), Some((1.0, 9.0))));
     }
 
     #[test]

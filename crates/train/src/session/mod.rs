@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
+use forecastd_core::Manifest;
 use forecastd_core::Quantity;
 use forecastd_core::Refit;
 use forecastd_core::Site;
@@ -87,6 +88,11 @@ impl Session<'_> {
         if self.options.all && self.options.imdb.is_none() {
             let names: Vec<&str> = all.iter().filter(is_review).map(|experiment| experiment.name).collect();
             self.note(&format!("left out, for want of --imdb: {}", names.join(", ")));
+        }
+        if self.options.all {
+            let alone = all.iter().filter(|experiment| experiment.makes_model_itself());
+            let names: Vec<&str> = alone.map(|experiment| experiment.name).collect();
+            self.note(&format!("left out, as each makes a model by itself: {}", names.join(", ")));
         }
         if self.options.all && self.options.csv.is_empty() {
             self.note("left out, for want of --csv: all that forecast a temperature");
@@ -273,9 +279,9 @@ impl Session<'_> {
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
             seed: fitted.seed,
-            lead_h: fitted.lead_h,
+            leads_h: fitted.lead_h..=fitted.lead_h,
             validation_c: fitted.validation_c,
-            validation_normalised: normalised,
+            validation_normalised: Some(normalised),
             persistence_c: fitted.persistence_c,
             fits: fitted.fits,
         });
@@ -337,6 +343,10 @@ impl Session<'_> {
         refit: Option<Refit>,
     ) -> Result<Dataset, TrainError> {
         spec.validate()?;
+        if self.options.out.is_some() || self.options.report.is_some() {
+            // No model file could be made of what is learned, be it for its window alone.
+            Manifest::validate_shape(spec, &target.lead_h)?;
+        }
         let dataset = Dataset::new(record, spec, DEFAULT_SPLIT, target, refit)?;
         self.check_interrupted()?;
         let (spec, choices) = (dataset.windows.spec(), dataset.validation.len());
@@ -358,14 +368,20 @@ fn years(record: &Record) -> f64 {
 }
 
 /// What so many years of a station's readings are good for, by what was measured at Jena (`models/README.md`).
-fn advice(learned_years: f64) -> &'static str {
+fn advice(learned_years: f64) -> String {
+    const OF_ITS_OWN: &str = "a model of its own, which from 5.7 years at Jena had 2.21 °C at 24 h in 2020, the model for any place \
+                              as well";
     if learned_years < JENA_OWN_YEARS {
-        "a model of its own from 5.7 years at Jena had 2.21 °C at 24 h in 2020, the model for any place as well, so that less is \
-         better used by --experiment own, which adds it to that one: there half a year gained 0.8 %, one 1.5 %, two 2.6 %"
+        format!(
+            "too little for {OF_ITS_OWN}, and better used by --experiment own, which adds it to that one: there {JENA_GAIN}"
+        )
     } else {
-        "enough for a model of its own, which from 5.7 years at Jena had 2.21 °C at 24 h in 2020, the model for any place as well"
+        format!("enough for {OF_ITS_OWN}")
     }
 }
+
+/// What its own history added to the model for any place at Jena (`models/README.md`).
+const JENA_GAIN: &str = "half a year gained 0.8 %, one 1.5 %, two 2.6 %";
 
 /// The years that the model of its own at Jena learned from: 300,000 of 420,551 rows of eight years.
 const JENA_OWN_YEARS: f64 = 5.7;

@@ -12,7 +12,7 @@ use forecastd_core::{
 use forecastd_model::Artefact;
 use forecastd_record::{DEFAULT_SPLIT, Record};
 
-use super::Session;
+use super::{JENA_GAIN, Session};
 use crate::error::TrainError;
 use crate::experiment::{Experiment, OwnRecipe};
 use crate::fit::StopRule;
@@ -44,9 +44,7 @@ impl Session<'_> {
         };
         self.check_interrupted()?;
         self.describe(&record);
-        self.note(
-            "what is learned is added to the model for any place: at Jena half a year gained 0.5 %, one 1.4 %, two 2.4 %",
-        );
+        self.note(&format!("what is learned is added to the model for any place: at Jena {JENA_GAIN}"));
         let site = self.site(&record)?;
         let history = OwnHistory::new(record.history(), site, &scaling);
         self.note(&format!("{} windows, {:.0} days of them", history.len(), history.days()));
@@ -86,9 +84,9 @@ impl Session<'_> {
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
             seed: Some(recipe.fit.seed),
-            lead_h: 24,
+            leads_h: 1..=24,
             validation_c: best.mae_c[1],
-            validation_normalised: best.mae_c[1] / best.mae_c[0],
+            validation_normalised: None,
             persistence_c,
             fits: Vec::new(),
         });
@@ -98,6 +96,8 @@ impl Session<'_> {
         self.summary.own = Some(gain);
         let Some(out) = self.options.out.clone() else { return Ok(()) };
         if !gain.is_gain() && !self.options.ship_anyway {
+            // What is refused is what its user wants to look at.
+            self.finish()?;
             return Err(TrainError::NoOwnGain(gain));
         }
         let manifest = self.own_manifest(&record, site, &artefact, recipe, &best);
@@ -169,7 +169,7 @@ impl Session<'_> {
         let scores = PartScores {
             part: "blocks left out".to_owned(),
             before_refit: true,
-            forecasts: facts.readings,
+            forecasts: specialist.windows,
             leads: leads.collect(),
         };
         let mut window = base.manifest.window.clone();
@@ -193,12 +193,139 @@ impl Session<'_> {
                 experiment: "own".to_owned(),
                 settings,
                 climatology: None,
-                records: Vec::new(),
+                // What the base has learned from, this one has.
+                records: base.manifest.training.as_ref().map_or_else(Vec::new, |base| base.records.clone()),
             }),
             scores: vec![scores],
             tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
             graph_sha256: None,
             ..base.manifest.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use forecastd_core::{Quantity, Site, Split, Target, TargetKind, TrainedRecord};
+    use rand::{Rng, SeedableRng};
+    use rand_pcg::Pcg64;
+
+    use super::*;
+    use crate::options::TrainOptions;
+    use crate::progress::{Event, Observer};
+    use crate::world::{Network, QUANTILES, persistence};
+
+    /// Keeps what is noted.
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Observer for Notes {
+        fn event(&mut self, event: &Event) {
+            if let Event::Note { text } = event {
+                self.0.push((*text).to_owned());
+            }
+        }
+    }
+
+    const SITE: Site = Site::new(50.0, 10.0);
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(978_307_200 + 3600 * hour).unwrap()
+    }
+
+    /// A model for any place that says that the temperature stays, and has learned from one record of another station.
+    fn base() -> (Vec<u8>, TrainedRecord) {
+        let record = TrainedRecord {
+            file: "jena.csv".to_owned(),
+            sha256: "abc".to_owned(),
+            site: Site::new(50.91, 11.57),
+            first: at(0),
+            last: at(1),
+        };
+        let (network, scaling): (Network, _) = persistence(&Device::flex());
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            name: "world".to_owned(),
+            window: window(3600),
+            normalisation: normalisation(),
+            target: Target {
+                quantity: Quantity::AirTemperature.name().to_owned(),
+                kind: TargetKind::DifferenceToNewest,
+                mean: 0.0,
+                standard_deviation: 1.0,
+            },
+            stations: Vec::new(),
+            lead_h: (1..=24).collect(),
+            quantiles: QUANTILES.to_vec(),
+            extremes_h: Some(24),
+            ranges: None,
+            training: Some(Training {
+                file: "pool".to_owned(),
+                sha256: "abd".to_owned(),
+                rows: 2,
+                first: at(0),
+                last: at(1),
+                split: Split { train: 1.0, validation: 0.0 },
+                refit: None,
+                seed: 1,
+                experiment: "world".to_owned(),
+                settings: serde_json::Value::Null,
+                climatology: None,
+                records: vec![record.clone()],
+            }),
+            scores: Vec::new(),
+            tool: "test".to_owned(),
+            graph_sha256: None,
+        };
+        (Artefact::assemble(network.export(&scaling), &manifest).unwrap(), record)
+    }
+
+    #[test]
+    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_judged_by() {
+        const HOURS: i64 = 24 * 60;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (bytes, of_base) = base();
+        std::fs::write(path("world.onnx"), bytes).unwrap();
+        // It stays, but for steps upward that nobody can foresee: to say that it stays errs least.
+        let mut generator = Pcg64::seed_from_u64(3);
+        let mut celsius = 10.0;
+        let mut text = "time,air_temperature_c\n".to_owned();
+        for hour in 0..HOURS {
+            celsius += if generator.random_bool(0.01) { 1.0 } else { 0.0 };
+            text += &format!("{},{celsius:.2}\n", at(hour));
+        }
+        std::fs::write(path("roof.csv"), text).unwrap();
+        let options = TrainOptions {
+            experiment: vec!["own".to_owned()],
+            from: Some(path("world.onnx")),
+            csv: vec![path("roof.csv")],
+            latitude: Some(SITE.latitude_deg),
+            longitude: Some(SITE.longitude_deg),
+            out: Some(path("own.onnx")),
+            report: Some(path("report.html")),
+            ..TrainOptions::default()
+        };
+        let error = crate::run(&options, &AtomicBool::default(), &mut ()).unwrap_err();
+        assert!(matches!(error, TrainError::NoOwnGain(_)), "{error}");
+        assert!(!path("own.onnx").exists());
+        let report = std::fs::read_to_string(path("report.html")).unwrap();
+        assert!(report.contains("What the station's own history adds"), "{report}");
+
+        let anyway = TrainOptions { ship_anyway: true, report: None, ..options };
+        let mut notes = Notes::default();
+        let summary = crate::run(&anyway, &AtomicBool::default(), &mut notes).unwrap();
+        assert_eq!(
+            (summary.results[0].leads_h.clone(), summary.results[0].validation_normalised),
+            (1..=24, None)
+        );
+        let manifest = Artefact::read(&path("own.onnx")).unwrap().manifest;
+        assert_eq!(manifest.training.unwrap().records, [of_base]);
+        let forecasts = manifest.scores[0].forecasts;
+        assert!(forecasts < HOURS as u64, "not every reading has a day after it");
+        let said = format!("{forecasts} windows, ");
+        assert!(notes.0.iter().any(|note| note.starts_with(&said)), "{forecasts}: {:?}", notes.0);
     }
 }

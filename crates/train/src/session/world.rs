@@ -9,6 +9,7 @@ use forecastd_core::{
     Training,
 };
 use forecastd_model::{Artefact, EngineChoice, Runtime};
+use forecastd_report::finite;
 
 use super::Session;
 use crate::error::TrainError;
@@ -18,7 +19,7 @@ use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
     Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, WorldSettings,
-    assign, card, joined, judge, normalisation, ranges, window,
+    assign, card, joined, judge, normalisation, ranges, usable, window,
 };
 
 /// Seconds between two slots of a live station's grid.
@@ -50,6 +51,10 @@ impl Session<'_> {
         let pool = Pool::read(&self.options.pool, &EMBARGOES)?;
         self.check_interrupted()?;
         let roles = assign(&pool.stations);
+        let [train, choose, judges] = usable(&pool.stations, &roles);
+        if train == 0 || choose == 0 || judges == 0 {
+            return Err(TrainError::FewStations { stations: pool.stations.len(), train, choose, judges });
+        }
         let cutter = Cutter::new(&pool, &roles);
         self.note(&format!(
             "{} stations, {} to learn from with {} windows",
@@ -92,15 +97,18 @@ impl Session<'_> {
         let artefact = Artefact::parse(&draft)?;
         let judged = judge(&artefact, objective.cutter(), &roles, role, &runtime)?;
         let Some((_, whole)) = judged.first() else { return Ok(()) };
-        let persistence_c = mean(whole, |scores| scores.persistence_c()[0]);
-        let judged_c = mean(whole, StationScores::mae_c);
+        self.note(&format!(
+            "there it errs by {:.3} °C over all leads, persistence by {:.3} °C",
+            mean(whole, StationScores::mae_c),
+            mean(whole, |scores| scores.persistence_c()[0])
+        ));
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
             seed: Some(recipe.dense.seed),
-            lead_h: 24,
+            leads_h: 1..=24,
             validation_c: validation.score,
-            validation_normalised: judged_c / persistence_c,
-            persistence_c,
+            validation_normalised: None,
+            persistence_c: objective.persistence_c(),
             fits,
         });
         if let Some(out) = &self.options.out {
@@ -198,15 +206,17 @@ fn scores(judged: &[(Condition, Vec<StationScores>)]) -> PartScores {
             mae: mean(whole, |scores| per(scores.rows[row].error, scores.rows[row].count)),
             rmse: mean(whole, |scores| per(scores.rows[row].squared, scores.rows[row].count).sqrt()),
             persistence_mae: mean(whole, |scores| per(scores.rows[row].persistence, scores.rows[row].count)),
-            yesterday_mae: Some(mean(whole, |scores| {
+            yesterday_mae: finite(mean(whole, |scores| {
                 per(scores.rows[row].yesterday, scores.rows[row].yesterday_count)
             })),
             climatology_mae: None,
-            coverage: Some(mean(whole, |scores| {
+            coverage: finite(mean(whole, |scores| {
                 per(scores.rows[row].covered as f64, scores.rows[row].count)
             })),
         }
     });
+    // Stations that observe every third hour say nothing of the leads between.
+    let leads = leads.filter(|lead| lead.mae.is_finite());
     PartScores {
         part: "stations never seen".to_owned(),
         before_refit: false,

@@ -15,6 +15,9 @@ use super::window;
 /// Why a file cannot be gone on from.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
+    /// It is a specialist.
+    #[error("it is for one place, and only a model for any place can be gone on from")]
+    Site,
     /// Its windows are other ones.
     #[error("its windows are not those of the experiment world")]
     Window,
@@ -31,6 +34,9 @@ type Constant = (Vec<i64>, Vec<f32>);
 /// # Errors
 /// [`BaseError`] when it is no network of the experiment `world`.
 pub(crate) fn read(artefact: &Artefact, device: &Device) -> Result<(Network, Scaling), BaseError> {
+    if artefact.manifest.window.site.is_some() {
+        return Err(BaseError::Site);
+    }
     let own = window::window(artefact.manifest.window.grid_step_s);
     if artefact.manifest.window.features != own.features || artefact.manifest.window.samples != own.samples {
         return Err(BaseError::Window);
@@ -126,4 +132,35 @@ fn gru(
         bias: bias.clone(),
     };
     fits.then(|| Some(weights())).ok_or(BaseError::Graph)
+}
+
+/// A network that says that the temperature stays, and what scales it, for tests.
+#[cfg(test)]
+pub(crate) fn persistence(device: &Device) -> (Network, Scaling) {
+    use rand::SeedableRng;
+    let mut generator = rand_pcg::Pcg64::seed_from_u64(1);
+    let network = Network::new(0, &[8], 0.0, device, &mut generator);
+    let mut output: DenseNumbers = network.output.numbers();
+    output.weight.fill(0.0);
+    output.bias.fill(0.0);
+    let scaling = Scaling {
+        mean: vec![0.0; window::picked()],
+        deviation: vec![1.0; window::picked()],
+        row_c: vec![1.0; ROWS],
+        width: vec![1.0; ROWS],
+    };
+    (network.with_output(output, device), scaling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_for_one_place_is_not_gone_on_from() {
+        let specialist = Artefact::parse(&forecastd_testkit::artefact::trend_file(6, 0.1)).unwrap();
+        assert!(specialist.manifest.window.site.is_some());
+        let error = read(&specialist, &Device::flex()).map(|_| ()).unwrap_err();
+        assert!(matches!(error, BaseError::Site), "{error}");
+    }
 }

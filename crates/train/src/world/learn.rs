@@ -104,6 +104,15 @@ impl<'a> WorldObjective<'a> {
         self.choice.observed.len()
     }
 
+    /// Mean absolute error of persistence over the windows that choose, all leads, °C.
+    pub(crate) fn persistence_c(&self) -> f64 {
+        let changes = self.choice.observed.iter().flat_map(|observed| &observed[..LEADS]);
+        let (sum, count) = changes
+            .filter(|change| !change.is_nan())
+            .fold((0.0, 0_u64), |(sum, count), change| (sum + f64::from(change.abs()), count + 1));
+        sum / count.max(1) as f64
+    }
+
     /// The network's forecasts for standardised inputs, `[window, output]`, in units of each row.
     fn predict(&self, model: &Network, inputs: &[f32]) -> Vec<f32> {
         let count = window::count();

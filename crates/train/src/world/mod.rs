@@ -32,6 +32,8 @@ mod split;
 mod window;
 
 pub use base::BaseError;
+#[cfg(test)]
+pub(crate) use base::persistence;
 pub(crate) use base::read as read_base;
 pub(crate) use card::card;
 pub(crate) use ensemble::joined;
@@ -43,7 +45,7 @@ pub(crate) use network::{Network, QUANTILES};
 pub use own::OwnSettings;
 pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnObjective, Specialist};
 pub use pool::PoolError;
-pub(crate) use pool::{Embargo, Pool};
+pub(crate) use pool::{Embargo, Pool, pool_files};
 pub(crate) use ranges::ranges;
-pub(crate) use split::{Role, assign};
+pub(crate) use split::{Role, assign, usable};
 pub(crate) use window::{normalisation, window};

@@ -66,6 +66,8 @@ pub(crate) struct Specialist {
     pub(crate) leads_c: Vec<[f64; 3]>,
     /// Root mean square errors by lead on blocks left out.
     pub(crate) rmse_c: Vec<f64>,
+    /// Windows of the blocks left out.
+    pub(crate) windows: u64,
     /// On how many blocks it is the better one, of how many.
     pub(crate) better: (usize, usize),
     /// Share of outcomes within the interval on blocks left out, before the interval was refitted.
@@ -372,6 +374,7 @@ impl Specialist {
             mae_c: [mean(&leads_c, 0), mean(&leads_c, 1)],
             leads_c,
             rmse_c,
+            windows: windows as u64,
             better,
             coverage: covered as f64 / outcomes.max(1) as f64,
         })

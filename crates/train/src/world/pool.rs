@@ -42,6 +42,38 @@ const MISSING: i16 = i16::MIN;
 /// A typical year is of months of different years; where two meet, so many hours are missing. What lies before such a hole
 /// is not what happened before what lies after it.
 const SPLICE_H: i64 = 12;
+/// Two centuries of hours: more are an error of the list.
+const MAX_ROWS: usize = 24 * 366 * 200;
+
+/// The list of a folder's stations, and their numbers.
+const FILES: [&str; 2] = ["stations.csv", "hourly.bin.xz"];
+
+/// What a user names as part of a pool.
+enum Source<'a> {
+    /// A folder of many stations.
+    Folder(&'a Path),
+    /// The record of one, and how it is to be understood.
+    Record(&'a Path, Option<&'a Path>),
+}
+
+impl Source<'_> {
+    fn parse(text: &str) -> Source<'_> {
+        let path = Path::new(text);
+        match text.split_once('=') {
+            _ if path.is_dir() => Source::Folder(path),
+            Some((file, mapping)) => Source::Record(Path::new(file), Some(Path::new(mapping))),
+            None => Source::Record(path, None),
+        }
+    }
+}
+
+/// The files that are read of what a user names as part of a pool.
+pub(crate) fn pool_files(source: &str) -> Vec<PathBuf> {
+    match Source::parse(source) {
+        Source::Folder(folder) => FILES.map(|name| folder.join(name)).to_vec(),
+        Source::Record(file, mapping) => std::iter::once(file).chain(mapping).map(Path::to_owned).collect(),
+    }
+}
 
 /// Why a pool cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +109,24 @@ pub enum PoolError {
         path: PathBuf,
         /// Which station.
         id: String,
+    },
+    /// There are more numbers than the list says: it is of another file, and who knows whose numbers they are.
+    #[error("{path}: goes on after the last station of {list}, which is of another file", path = .path.display(), list = .list.display())]
+    Long {
+        /// Which file.
+        path: PathBuf,
+        /// The list.
+        list: PathBuf,
+    },
+    /// A line of the list cannot be true.
+    #[error("{path}: station {id}: {message}", path = .path.display())]
+    Line {
+        /// The list.
+        path: PathBuf,
+        /// Which station.
+        id: String,
+        /// What cannot be.
+        message: String,
     },
     /// A record cannot be read.
     #[error(transparent)]
@@ -173,6 +223,24 @@ struct Row {
     step_h: i64,
 }
 
+impl Row {
+    /// Refuses what no station can have.
+    fn check(&self) -> Result<(), String> {
+        if !(1..=24).contains(&self.step_h) {
+            return Err(format!("step_h {} is not within 1 to 24", self.step_h));
+        }
+        if self.rows > MAX_ROWS {
+            return Err(format!("{} rows, at most {MAX_ROWS} are read", self.rows));
+        }
+        let last_s = self.first_unix_s.checked_add(self.rows as i64 * i64::from(STEP_S));
+        let is_time = |second| Timestamp::from_second(second).is_ok();
+        match last_s.is_some_and(is_time) && is_time(self.first_unix_s) {
+            true => Ok(()),
+            false => Err(format!("first_unix_s {} is no time", self.first_unix_s)),
+        }
+    }
+}
+
 impl Pool {
     /// Reads folders of many stations, and files of single ones (`FILE` or `FILE=MAPPING`), of which the training part alone.
     ///
@@ -181,23 +249,16 @@ impl Pool {
     pub(crate) fn read(sources: &[String], embargoes: &[Embargo]) -> Result<Pool, PoolError> {
         let mut pool = Pool::default();
         for source in sources {
-            let path = Path::new(source);
-            if path.is_dir() {
-                pool.add_folder(path, embargoes)?;
-            } else {
-                let (file, mapping) = match source.split_once('=') {
-                    Some((file, mapping)) => (Path::new(file), Some(Path::new(mapping))),
-                    None => (path, None),
-                };
-                pool.add_record(file, mapping)?;
+            match Source::parse(source) {
+                Source::Folder(folder) => pool.add_folder(folder, embargoes)?,
+                Source::Record(file, mapping) => pool.add_record(file, mapping)?,
             }
         }
         Ok(pool)
     }
 
     fn add_folder(&mut self, folder: &Path, embargoes: &[Embargo]) -> Result<(), PoolError> {
-        let list = folder.join("stations.csv");
-        let numbers = folder.join("hourly.bin.xz");
+        let [list, numbers] = FILES.map(|name| folder.join(name));
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| PoolError::File { path, source }
@@ -208,6 +269,9 @@ impl Pool {
         let mut reader = csv::Reader::from_path(&list).map_err(stations)?;
         for row in reader.deserialize() {
             let row: Row = row.map_err(stations)?;
+            if let Err(message) = row.check() {
+                return Err(PoolError::Line { path: list, id: row.id, message });
+            }
             let mut columns = Vec::with_capacity(COLUMNS.len());
             for _ in COLUMNS {
                 let column = read_column(&mut decoder, row.rows);
@@ -219,6 +283,9 @@ impl Pool {
                 })?);
             }
             self.stations.push(station(row, &columns, embargoes)?);
+        }
+        if decoder.read(&mut [0]).map_err(failed(&numbers))? > 0 {
+            return Err(PoolError::Long { path: numbers, list });
         }
         for path in [&list, &numbers] {
             let name = format!(
@@ -232,6 +299,12 @@ impl Pool {
     }
 
     fn add_record(&mut self, file: &Path, mapping: Option<&Path>) -> Result<(), PoolError> {
+        if let Some(path) = mapping {
+            // Another mapping makes other windows of the same file.
+            let failed = |source| PoolError::File { path: path.to_owned(), source };
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            self.files.push((name, sha256_of(path).map_err(failed)?));
+        }
         let mapping = mapping.map(CsvMapping::read).transpose()?;
         let reader = CsvReader::open(file, mapping.as_ref())?;
         let measured = reader.quantities();
@@ -422,6 +495,66 @@ mod tests {
         let column = read_column(&mut &bytes[..], 5).unwrap();
         assert_eq!(column, [100, 105, 98, MISSING, 50]);
         assert!(read_column(&mut &bytes[..], 6).is_err());
+    }
+
+    /// A folder of two stations of three hours each.
+    fn folder(second: &str) -> tempfile::TempDir {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let list = format!(
+            "id,name,group,latitude_deg,longitude_deg,elevation_m,first_unix_s,rows,tmy,step_h\n\
+             a,A,G,40,-105,,946684800,3,0,1\n{second}"
+        );
+        std::fs::write(folder.path().join("stations.csv"), list).unwrap();
+        let file = File::create(folder.path().join("hourly.bin.xz")).unwrap();
+        let mut encoder = liblzma::write::XzEncoder::new(file, 1);
+        encoder.write_all(&[0; 2 * 3 * COLUMNS.len() * 2]).unwrap();
+        encoder.finish().unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_list_that_is_not_of_the_numbers_beside_it_is_refused() {
+        let read = |second: &str| {
+            let folder = folder(second);
+            let pool = Pool::read(&[folder.path().display().to_string()], &[]);
+            pool.map(|pool| pool.stations.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("b,B,G,41,-105,,946684800,3,0,1\n"), Ok(2));
+        for (second, said) in [
+            ("", "goes on after the last station"),
+            ("b,B,G,41,-105,,946684800,2,0,1\n", "goes on after the last station"),
+            ("b,B,G,41,-105,,946684800,4,0,1\n", "ends within station b"),
+            ("b,B,G,41,-105,,946684800,3,0,0\n", "station b: step_h 0 is not within 1 to 24"),
+            ("b,B,G,41,-105,,946684800,9223372036854775807,0,1\n", "station b: 9223372036854775807 rows"),
+            ("b,B,G,41,-105,,9223372036854775807,3,0,1\n", "is no time"),
+        ] {
+            let error = read(second).unwrap_err();
+            assert!(error.contains(said), "{error}, not {said}");
+        }
+    }
+
+    #[test]
+    fn another_mapping_of_a_record_makes_another_pool() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = folder.path().join("roof.csv");
+        let rows = (0..48).map(|hour| {
+            let time = Timestamp::from_second(946_684_800 + 3600 * hour).unwrap();
+            format!("{time},{:.1}\n", 10.0 + (hour % 24) as f64 / 4.0)
+        });
+        std::fs::write(&csv, format!("time,air_temperature_c\n{}", rows.collect::<String>())).unwrap();
+        let mapping = folder.path().join("roof.toml");
+        let pool = |latitude_deg: f64| {
+            let text = format!(
+                "time = {{ column = \"time\" }}\nsite = {{ latitude_deg = {latitude_deg}, longitude_deg = 11.0 }}\n\
+                 [[value]]\ncolumn = \"air_temperature_c\"\nquantity = \"temperature\"\nunit = \"°C\"\n"
+            );
+            std::fs::write(&mapping, text).unwrap();
+            Pool::read(&[format!("{}={}", csv.display(), mapping.display())], &[]).unwrap()
+        };
+        let (one, other) = (pool(50.0), pool(51.0));
+        assert_eq!(one.stations[0].site.latitude_deg, 50.0);
+        assert_ne!(one.sha256(), other.sha256());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use forecastd_core::Quantity;
+use forecastd_core::{Quantity, Slot};
 
+use super::example::observed_after;
 use super::pool::PoolStation;
 
 /// What a station is for.
@@ -145,7 +146,58 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
     roles
 }
 
+/// How many stations train, choose and judge of which a window can be cut with something observed after it.
+pub(crate) fn usable(stations: &[PoolStation], roles: &[Role]) -> [usize; 3] {
+    let has_outcome = |station: &PoolStation| {
+        station.segments.iter().any(|segment| {
+            let outcomes = |&slot: &Slot| observed_after(&segment.history, slot, station.step_h);
+            segment.origins.iter().any(|slot| outcomes(slot).iter().any(|value| !value.is_nan()))
+        })
+    };
+    [Role::Train, Role::Choose, Role::Judge].map(|role| {
+        let of_role = stations.iter().zip(roles).filter(|(_, own)| **own == role);
+        of_role.filter(|(station, _)| has_outcome(station)).count()
+    })
+}
+
 fn is_spread(stations: &[PoolStation], index: usize, taken: &[usize]) -> bool {
     let site = stations[index].site;
     taken.iter().all(|&other| site.distance_km(&stations[other].site) >= SPREAD_KM)
+}
+
+#[cfg(test)]
+mod tests {
+    use forecastd_core::{History, Site, Values};
+
+    use super::*;
+    use crate::world::pool::{QUANTITIES, Segment, hourly};
+
+    fn station(id: usize, hours: i64) -> PoolStation {
+        let mut history = History::new(hourly(), &QUANTITIES, hours as usize);
+        for slot in 0..hours {
+            let mut values = Values::NONE;
+            values.set(Quantity::AirTemperature, 10.0 + (slot % 24) as f32 / 4.0);
+            history.insert(hourly().time(slot), &values);
+        }
+        PoolStation {
+            id: format!("s{id}"),
+            name: format!("S{id}"),
+            group: "G".to_owned(),
+            site: Site::new(-50.0 + 5.0 * id as f64, 10.0),
+            step_h: 1,
+            is_named: false,
+            segments: vec![Segment { history, origins: (0..hours).collect() }],
+        }
+    }
+
+    #[test]
+    fn a_role_that_no_station_can_take_is_counted_as_none() {
+        let counts = |stations: &[PoolStation]| usable(stations, &assign(stations));
+        let long = FEWEST_ORIGINS as i64;
+        assert_eq!(counts(&[]), [0, 0, 0]);
+        assert_eq!(counts(&[station(0, 100)]), [1, 0, 0], "too short to judge");
+        assert_eq!(counts(&[station(0, long), station(1, long)]), [0, 0, 2], "the first judge");
+        // A single reading has nothing after it.
+        assert_eq!(counts(&[station(0, 1)]), [0, 0, 0]);
+    }
 }

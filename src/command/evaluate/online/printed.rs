@@ -82,6 +82,7 @@ impl Online {
         serde_json::json!({
             "models": self.models,
             "file": self.file,
+            "notes": self.notes,
             "forecasts": self.forecasts,
             "leads": leads.collect::<Vec<_>>(),
             "standings": standings.collect::<Vec<_>>(),
@@ -153,6 +154,9 @@ impl fmt::Display for Online {
             self.file,
             self.forecasts
         )?;
+        for note in &self.notes {
+            writeln!(formatter, "note: {note}")?;
+        }
         write!(formatter, "{:<24}", "")?;
         shown(self).try_for_each(|lead| write!(formatter, "{:>7} h", lead.lead_h))?;
         writeln!(formatter, "{:>9}", "mean")?;
@@ -201,6 +205,7 @@ mod tests {
             models: vec!["own".to_owned()],
             slots_per_hour: 6,
             file: "record.csv".to_owned(),
+            notes: vec!["own: it knows".to_owned()],
             forecasts: 1,
             leads: vec![OnlineLead::new(1, 1), scored],
             standings: vec![standing],
@@ -250,6 +255,7 @@ mod tests {
             (&json["leads"][0]["regret_c"], &scored["rolling_coverage"]),
             (&serde_json::Value::Null, &serde_json::Value::Null)
         );
+        assert_eq!(json["notes"][0], "own: it knows");
         assert_eq!(json["standings"][0]["leads"][1]["weight"], 0.75);
     }
 }

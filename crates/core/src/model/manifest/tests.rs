@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::target::TargetKind;
+use crate::model::training::LeadScore;
 use crate::weather::site::Site;
 use crate::window::feature::Feature;
 use crate::window::spec::MissingValues;
@@ -47,6 +48,34 @@ fn set_features(manifest: &mut Manifest, features: usize) {
     manifest.window.features = vec![Feature::Quantity(Quantity::AirTemperature); features];
     manifest.normalisation =
         Normalisation { mean: vec![0.0; features], standard_deviation: vec![1.0; features] };
+}
+
+#[test]
+fn scores_that_are_no_numbers_are_refused_as_they_could_not_be_read_again() {
+    let score = LeadScore {
+        lead_h: 24,
+        mae: 1.0,
+        rmse: 2.0,
+        persistence_mae: 3.0,
+        yesterday_mae: None,
+        climatology_mae: None,
+        coverage: Some(0.8),
+    };
+    let part = |leads: Vec<LeadScore>| PartScores {
+        part: "judged".to_owned(),
+        before_refit: false,
+        forecasts: 0,
+        leads,
+    };
+    assert!(Manifest { scores: vec![part(vec![score])], ..manifest() }.validate().is_ok());
+    for wrong in [
+        LeadScore { mae: f64::NAN, ..score },
+        LeadScore { persistence_mae: f64::INFINITY, ..score },
+        LeadScore { coverage: Some(f64::NAN), ..score },
+    ] {
+        let said = said(|manifest| manifest.scores = vec![part(vec![score, wrong])]);
+        assert_eq!(said, "manifest scores of the part \"judged\" at 24 h are not finite");
+    }
 }
 
 #[test]

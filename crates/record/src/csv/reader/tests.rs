@@ -158,3 +158,57 @@ fn a_mapping_file_gives_names_units_and_time() {
         assert!(error.contains(message) && !error.contains(['\n', '^']), "{error}");
     }
 }
+
+#[test]
+fn every_file_that_covers_what_another_does_is_named_with_the_one_whose_values_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    // A year, read first; days within it; one day that overlaps nothing but the year; what follows.
+    let days =
+        [("a.csv", 1, 300), ("b.csv", 10, 20), ("c.csv", 40, 50), ("d.csv", 300, 310), ("0.csv", 305, 320)];
+    let paths: Vec<PathBuf> = days
+        .iter()
+        .map(|&(name, first, last)| {
+            let start: jiff::civil::Date = "2001-01-01".parse().unwrap();
+            let row = |day: i64| {
+                let date = start + jiff::SignedDuration::from_hours(24 * day);
+                format!("{}T00:00:00Z,{}\n", date, day % 9)
+            };
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("time,air_temperature_c\n{}{}", row(first), row(last))).unwrap();
+            path
+        })
+        .collect();
+    let mut reader = CsvReader::open_all(&paths, None).unwrap();
+    assert_eq!(reader.by_ref().filter(Result::is_ok).count(), 2 * days.len());
+    let overlaps = reader.overlaps();
+    let named: Vec<(&str, &str)> =
+        overlaps.iter().map(|overlap| (overlap.files.0.as_str(), overlap.files.1.as_str())).collect();
+    assert_eq!(named, [("a.csv", "b.csv"), ("a.csv", "c.csv"), ("d.csv", "0.csv")]);
+    assert!(
+        overlaps[2].to_string().ends_with("that of 0.csv stands, which is read later"),
+        "{}",
+        overlaps[2]
+    );
+}
+
+#[test]
+fn of_two_files_that_say_another_value_of_one_time_that_which_is_read_later_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, celsius: f64, last: i64| {
+        let rows = (0..last).map(|hour| format!("2001-01-01T{hour:02}:00:00Z,{celsius}\n"));
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("time,air_temperature_c\n{}", rows.collect::<String>())).unwrap();
+    };
+    write("later.csv", 9.0, 4);
+    write("before.csv", 7.0, 8);
+    let source = crate::RecordSource::new(folder.path(), None);
+    let grid = forecastd_core::Grid::new(3600).unwrap();
+    let record = crate::Record::read(&source, grid, &[Quantity::AirTemperature]).unwrap();
+    let value = |row: usize| record.history().value(record.rows()[row], Quantity::AirTemperature);
+    assert_eq!((value(3), value(4)), (9.0, 7.0));
+    let said = record.facts().faults.to_string();
+    assert!(
+        said.contains("before.csv and later.csv overlap") && said.contains("that of later.csv stands"),
+        "{said}"
+    );
+}
