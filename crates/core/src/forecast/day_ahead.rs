@@ -2,7 +2,7 @@
 
 use super::experts::QUANTILES;
 use super::quantiles::{probability_below, published};
-use super::{from_centidegrees, to_centidegrees};
+use super::{LeadForecast, from_centidegrees, to_centidegrees};
 use crate::model::manifest::Manifest;
 use crate::model::outputs::{are_temperatures, decode_row};
 use crate::number::to_single;
@@ -72,6 +72,41 @@ impl DayAhead {
         });
         let below = below.collect();
         Some(DayAhead { hours, lowest: extreme(&lowest), highest: extreme(&highest), below })
+    }
+
+    /// The same, in agreement with the hours: the lowest of them is no warmer than any of them, and the highest no colder, so that
+    /// each quantile of the lowest is at most the least one of its level among the hours. Extremes and hours are corrected apart.
+    pub(crate) fn agreeing_with(mut self, leads: &[LeadForecast]) -> DayAhead {
+        for lead in leads.iter().filter(|lead| lead.lead_h <= self.hours) {
+            self.lowest = self.lowest.beyond(lead, f32::min);
+            self.highest = self.highest.beyond(lead, f32::max);
+        }
+        if let Some(quantiles_c) = self.lowest.quantiles_c {
+            for below in &mut self.below {
+                if let Some(probability) = probability_below(&QUANTILES, &quantiles_c, below.threshold_c) {
+                    below.probability = from_thousandths(to_thousandths(probability));
+                }
+            }
+        }
+        self
+    }
+}
+
+impl Extreme {
+    /// What lies further out, of the extreme and of an hour, quantile by quantile.
+    fn beyond(self, hour: &LeadForecast, outer: fn(f32, f32) -> f32) -> Extreme {
+        let ends = hour.interval_c.unwrap_or(self.interval_c);
+        let quantiles_c = match (self.quantiles_c, hour.quantiles_c) {
+            (Some(own), Some(of_hour)) => {
+                Some(std::array::from_fn(|index| outer(own[index], of_hour[index])))
+            }
+            (own, _) => own,
+        };
+        Extreme {
+            temperature_c: outer(self.temperature_c, hour.temperature_c),
+            interval_c: (outer(self.interval_c.0, ends.0), outer(self.interval_c.1, ends.1)),
+            quantiles_c,
+        }
     }
 }
 
@@ -152,6 +187,49 @@ mod tests {
         // Nothing below the median; 1.5 °C lies half way between it and the quantile of 0.75.
         let probabilities: Vec<f32> = day.below.iter().map(|below| below.probability).collect();
         assert_eq!(probabilities, [0.0, 0.625]);
+    }
+
+    fn row(median_c: f32, step_c: f32) -> [f32; QUANTILES.len()] {
+        std::array::from_fn(|index| median_c + (index as f32 - 3.0) * step_c)
+    }
+
+    fn extreme(quantiles_c: [f32; QUANTILES.len()]) -> Extreme {
+        let interval_c = (quantiles_c[1], quantiles_c[5]);
+        Extreme { temperature_c: quantiles_c[3], interval_c, quantiles_c: Some(quantiles_c) }
+    }
+
+    fn hour(lead_h: u32, quantiles_c: [f32; QUANTILES.len()]) -> LeadForecast {
+        let Extreme { temperature_c, interval_c, quantiles_c } = extreme(quantiles_c);
+        let valid_at = jiff::Timestamp::UNIX_EPOCH;
+        LeadForecast { lead_h, valid_at, temperature_c, interval_c: Some(interval_c), quantiles_c }
+    }
+
+    /// The lowest of the hours was to be -0.5 to 1.5 °C with 80 %, while one of them alone is -3 to 5 °C; that of the 25th hour
+    /// is not among them.
+    #[test]
+    fn the_lowest_of_the_hours_is_no_warmer_than_one_of_them_and_the_highest_no_colder() {
+        let (lowest, highest) = (extreme(row(0.5, 0.5)), extreme(row(4.0, 1.0)));
+        let below = vec![Below { threshold_c: 0.0, probability: 0.3 }];
+        let day = DayAhead { hours: 24, lowest, highest, below };
+        let hours = [hour(3, row(1.0, 2.0)), hour(9, row(3.0, 0.25)), hour(25, row(-20.0, 1.0))];
+        let agreeing = day.agreeing_with(&hours);
+        let expected = [-5.0, -3.0, -1.0, 0.5, 1.0, 1.5, 2.0];
+        assert_eq!(agreeing.lowest, extreme(expected));
+        assert_eq!(agreeing.highest, extreme([2.25, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0]));
+        // 0 °C lies two thirds of the way from the quartile at -1 °C to the median at 0.5 °C.
+        let probability = agreeing.below[0].probability;
+        assert!((probability - (0.25 + 0.25 * 2.0 / 3.0)).abs() < 1e-3, "{probability}");
+    }
+
+    #[test]
+    fn extremes_that_agree_with_the_hours_stay_and_so_do_those_of_which_less_is_known() {
+        let (lowest, highest) = (extreme(row(-2.0, 1.0)), extreme(row(8.0, 1.0)));
+        let day = DayAhead { hours: 24, lowest, highest, below: Vec::new() };
+        let hours = [hour(1, row(3.0, 0.5)), hour(24, row(2.0, 1.0))];
+        assert_eq!(day.clone().agreeing_with(&hours), day);
+        let bare = Extreme { quantiles_c: None, ..day.lowest };
+        let of_interval = DayAhead { lowest: bare, ..day.clone() }.agreeing_with(&[hour(1, row(-3.0, 1.0))]);
+        assert_eq!((of_interval.lowest.interval_c, of_interval.lowest.temperature_c), ((-5.0, -1.0), -3.0));
     }
 
     #[test]

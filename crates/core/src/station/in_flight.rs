@@ -122,6 +122,7 @@ impl Station {
                 }
             }
         };
+        let day_ahead = day_ahead.map(|day| day.agreeing_with(&forecast.leads));
         self.verify_day(&origin, day_ahead.as_ref(), is_superseded);
         forecast.day_ahead = day_ahead;
         let scores = self.completed(&origin, &forecast, is_superseded);
