@@ -9,6 +9,7 @@
 //! | `mask` | what a station lacks: sensors, hours of history |
 //! | `example` | windows drawn at random, with what was observed after them |
 //! | `network` | the network, and its graph |
+//! | `pinball` | the loss that is learned by, and its derivative |
 //! | `ensemble` | networks that were trained apart, as one |
 //! | `learn` | how it is trained |
 //! | `judge` | how good it is, station by station |
