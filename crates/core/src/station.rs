@@ -277,6 +277,7 @@ impl Station {
             });
             return Err(Rejected::Implausible { time, example });
         }
+        self.believe_of_this_place(time);
         // What the newest slot held is final when a later one opens, which may push it out of the history.
         let closed = self.history.newest().filter(|newest| *newest < slot);
         let mut scores = closed.map_or_else(Vec::new, |closed| self.verify(closed));

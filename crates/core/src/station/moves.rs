@@ -229,6 +229,22 @@ impl Station {
         self.moved_at().is_some_and(|moved_at| time < moved_at)
     }
 
+    /// Forgets readings from elsewhere that were later than `limit`: a clock was ahead, and those that come would be none after
+    /// them.
+    pub(super) fn forget_sightings_after(&mut self, limit: Timestamp) {
+        self.elsewhere = self.elsewhere.filter(|elsewhere| elsewhere.newest_s <= limit.as_second());
+    }
+
+    /// Takes a reading of `time` as one of where the station stands: the first that is known of the place is the first there,
+    /// also where the clock was ahead when the station moved.
+    pub(super) fn believe_of_this_place(&mut self, time: Timestamp) {
+        if self.newest.is_none()
+            && let Some(moved_s) = self.reported.as_mut().and_then(|reported| reported.moved_s.as_mut())
+        {
+            *moved_s = time.as_second().min(*moved_s);
+        }
+    }
+
     /// Looks at the day before, when another one has begun.
     pub(super) fn look_at_days(&mut self) {
         let place = self.place();

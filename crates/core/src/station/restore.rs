@@ -167,6 +167,7 @@ impl Station {
         station.undelivered.extend(reference);
         station.forget_old_forecasts();
         station.measure_readiness();
+        station.forget_sightings_after(limit);
         if restored.is_beyond(limit) {
             station.screening.forget_after(limit);
             station.delivered = station.delivered.min(Some(limit));
