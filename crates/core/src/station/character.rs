@@ -2,6 +2,7 @@
 //! the station's own, weather that a model has never seen. It is said; nothing is done about it, as experts find out by
 //! themselves what a model is worth.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ranges::{Measure, Ranges};
@@ -91,6 +92,18 @@ const SEA_LEVEL_MARGIN_HPA: f32 = 20.0;
 
 const DAY_S: i64 = 86_400;
 
+/// How far mean solar time is ahead of UTC, in seconds.
+#[expect(clippy::cast_possible_truncation, reason = "half a day at most")]
+fn shift_s(place: Option<Place>) -> i64 {
+    let longitude_deg = place.map_or(0.0, |place| place.site.longitude_deg);
+    (longitude_deg / 360.0 * DAY_S as f64) as i64
+}
+
+/// The day of mean solar time, since 1970.
+fn day(time: Timestamp, place: Option<Place>) -> i64 {
+    (time.as_second() + shift_s(place)).div_euclid(DAY_S)
+}
+
 /// A mean that forgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Mean {
@@ -124,13 +137,11 @@ pub(super) struct Character {
 
 impl Character {
     /// Looks at the day before, when a new one has begun with the newest slot. Whether it did.
-    #[expect(clippy::cast_possible_truncation, reason = "half a day at most")]
     pub(super) fn look(&mut self, history: &History, place: Option<Place>) -> bool {
         let Some(newest) = history.newest() else { return false };
         let grid = history.grid();
-        let longitude_deg = place.map_or(0.0, |place| place.site.longitude_deg);
-        let shift_s = (longitude_deg / 360.0 * DAY_S as f64) as i64;
-        let today = (grid.time(newest).as_second() + shift_s).div_euclid(DAY_S);
+        let shift_s = shift_s(place);
+        let today = day(grid.time(newest), place);
         let before = self.day.replace(self.day.map_or(today, |day| day.max(today)));
         if before.is_none_or(|before| before >= today) {
             return false;
@@ -175,6 +186,11 @@ impl Character {
         true
     }
 
+    /// Forgets that a day later than `limit` has begun: a clock was ahead, and those until then would not be looked at.
+    pub(super) fn drop_after(&mut self, limit: Timestamp, place: Option<Place>) {
+        self.day = self.day.filter(|own| *own <= day(limit, place));
+    }
+
     /// What is odd.
     pub(super) fn oddities(&self, place: Option<Place>, ranges: Option<&Ranges>) -> Vec<Oddity> {
         let mut odd: Vec<Oddity> = self.clock(place).into_iter().chain(self.sea_level(place)).collect();
@@ -217,8 +233,6 @@ impl Character {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::weather::quantity::Values;
     use crate::weather::site::Site;

@@ -12,6 +12,8 @@ impl Station {
     /// anything.
     pub fn drop_after(&mut self, limit: Timestamp) -> bool {
         self.forget_sightings_after(limit);
+        let place = self.place();
+        self.character.drop_after(limit, place);
         if self.newest.is_none_or(|(newest, _)| newest <= limit) {
             return false;
         }

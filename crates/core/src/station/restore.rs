@@ -168,6 +168,7 @@ impl Station {
         station.forget_old_forecasts();
         station.measure_readiness();
         station.forget_sightings_after(limit);
+        station.character.drop_after(limit, station.place());
         if restored.is_beyond(limit) {
             station.screening.forget_after(limit);
             station.delivered = station.delivered.min(Some(limit));
