@@ -5,71 +5,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::oddity::Oddity;
 use crate::model::ranges::{Measure, Ranges};
 use crate::number::to_single;
 use crate::weather::place::{Place, Precision};
 use crate::weather::pressure::pressure_from_altimeter_setting_hpa;
 use crate::weather::quantity::Quantity;
 use crate::window::history::History;
-
-/// What is odd about a station.
-#[derive(Debug, Clone, Copy, PartialEq, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub enum Oddity {
-    /// The daily wave of temperature has its maximum at an hour of solar time, `peak_h`, at which it has it nowhere: the sign or
-    /// the order of latitude and longitude is wrong, or the times are.
-    Clock {
-        /// Hours.
-        peak_h: f32,
-    },
-    /// The mean pressure is one of the sea's level, where the elevation lets expect `expected_hpa`.
-    SeaLevelPressure {
-        /// hPa.
-        mean_hpa: f32,
-        /// hPa.
-        expected_hpa: f32,
-    },
-    /// A measure lies outside of what the main model was trained on.
-    OutsideTraining {
-        /// Of what.
-        measure: Measure,
-        /// The station's.
-        value: f32,
-        /// The lowest of the training.
-        low: f32,
-        /// The highest of the training.
-        high: f32,
-    },
-    /// The payload gives another place than the configuration, which counts.
-    PlaceDiffers {
-        /// By how much.
-        distance_km: u32,
-    },
-    /// The payload gives another place than before: what was known of the station is of the place before, and was forgotten.
-    Moved {
-        /// How far.
-        distance_km: u32,
-    },
-}
-
-/// What was found to be odd about a station.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Oddities {
-    /// Each once, or more often.
-    pub found: Vec<Oddity>,
-    /// Whether these are all, as a day was looked at: what was found before and is not among them is not odd any more.
-    pub is_all: bool,
-}
-
-impl Oddity {
-    /// Every oddity's word.
-    pub const NAMES: &'static [&'static str] = <Oddity as strum::VariantNames>::VARIANTS;
-
-    /// The word in payloads and metrics.
-    pub fn name(&self) -> &'static str {
-        self.into()
-    }
-}
 
 /// When the daily wave of temperature has its maximum, in hours of mean solar time: the earliest and the latest of 1,137
 /// stations, with 20 minutes of margin, as for records.
@@ -201,7 +143,7 @@ impl Character {
             (Measure::Latitude, latitude),
             (Measure::DailyRange, self.range.known()),
         ];
-        let outside = measures.into_iter().find_map(|(measure, value)| {
+        let outside = measures.into_iter().filter_map(|(measure, value)| {
             let (low, high) = ranges?.outside(measure, value?)?;
             Some(Oddity::OutsideTraining { measure, value: value?, low, high })
         });

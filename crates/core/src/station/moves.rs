@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::models::empty_history;
-use super::{Character, Oddities, Oddity, Station};
+use super::{Character, News, Oddity, Station};
 use crate::forecast::verification::Verification;
 use crate::intake::screening::Screening;
 use crate::model::Model;
@@ -178,12 +178,12 @@ impl Station {
             Sighting::Moved(distance_km) if !self.is_configured() => {
                 debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
                 self.reported = Some(Reported::new(site, Some(time.as_second())));
-                self.oddities.found.push(Oddity::Moved { distance_km: to_u32(distance_km) });
+                self.oddities.add([Oddity::Moved { distance_km: to_u32(distance_km) }]);
                 self.forget_place();
             }
             Sighting::Moved(_) => self.reported = Some(Reported::new(site, None)),
         }
-        self.oddities.found.extend(self.place_differs());
+        self.oddities.add(self.place_differs());
         self.measure_readiness();
         sighting
     }
@@ -247,16 +247,25 @@ impl Station {
 
     /// Looks at the day before, when another one has begun.
     pub(super) fn look_at_days(&mut self) {
-        let place = self.place();
-        if self.character.look(&self.history, place) {
-            let of_days = self.character.oddities(place, self.model.manifest.ranges.as_ref());
-            self.oddities.found.extend(of_days.into_iter().chain(self.place_differs()));
-            self.oddities.is_all = true;
+        if self.character.look(&self.history, self.place()) {
+            self.oddities.replace(self.all_that_is_odd());
         }
     }
 
-    /// What was found to be odd since it was last taken.
-    pub fn take_oddities(&mut self) -> Oddities {
-        std::mem::take(&mut self.oddities)
+    /// All that is odd about it as it is now.
+    pub(super) fn all_that_is_odd(&self) -> Vec<Oddity> {
+        let ranges = self.model.manifest.ranges.as_ref();
+        let of_days = self.character.oddities(self.place(), ranges);
+        of_days.into_iter().chain(self.place_differs()).collect()
+    }
+
+    /// What there is to be said of what is odd about it, which is said now.
+    pub(crate) fn take_news(&mut self) -> News {
+        self.oddities.take_news()
+    }
+
+    /// The words of what is odd about it and was said, each once.
+    pub fn odd(&self) -> Vec<&'static str> {
+        self.oddities.words()
     }
 }

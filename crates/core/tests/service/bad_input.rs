@@ -1,11 +1,14 @@
 //! Stations and places that are not what they are said to be: one clear line, and a forecast as good as the experts that are
 //! left.
 
+use std::sync::Arc;
+
 use forecastd_core::{
-    Event, Oddity, Place, Publication, Quantity, Readiness, Settings, Site, StationState, Values,
+    Event, Measure, Model, Oddity, Place, Publication, Quantity, Ranges, Readiness, Settings, Site,
+    StationState, Values,
 };
 
-use crate::world::{HOUR, World, at, model, settings, temperature};
+use crate::world::{HOUR, World, at, model, model_with_extremes, settings, temperature};
 
 /// Where the daily wave of [`temperature`], which has its maximum at 6 h UTC, has it at 14:40 of solar time.
 const EAST: Site = Site::new(50.0, 130.0);
@@ -25,6 +28,15 @@ fn late_error(world: &World, from: i64, to: i64) -> f32 {
     errors.iter().sum::<f32>() / errors.len() as f32
 }
 
+/// What the status says is odd.
+fn words(world: &World) -> Vec<&'static str> {
+    let odd = world.retained(|publication| match publication {
+        Publication::Status { odd, .. } => Some(odd.clone()),
+        _ => None,
+    });
+    odd.unwrap()
+}
+
 #[test]
 fn a_longitude_of_the_wrong_sign_is_said_once_and_the_forecast_stays_as_good_as_the_experts_that_are_left() {
     for (site, is_odd) in [(EAST, false), (WEST, true)] {
@@ -35,11 +47,12 @@ fn a_longitude_of_the_wrong_sign_is_said_once_and_the_forecast_stays_as_good_as_
         let odd = world.oddities();
         assert_eq!(odd.len(), usize::from(is_odd), "{odd:?}");
         assert!(odd.iter().all(|oddity| matches!(oddity, Oddity::Clock { .. })));
-        let said = world.retained(|publication| match publication {
-            Publication::Status { odd, .. } => Some(odd.clone()),
-            _ => None,
-        });
-        assert_eq!(said.unwrap(), if is_odd { vec!["clock"] } else { vec![] });
+        assert_eq!(words(&world), if is_odd { vec!["clock"] } else { vec![] });
+        world.kill();
+        world.subscribe();
+        world.settle_all();
+        assert_eq!(words(&world), if is_odd { vec!["clock"] } else { vec![] }, "a restart knows it");
+        assert_eq!(world.oddities(), odd, "and does not say it again");
         // The model says that nothing changes; the same time yesterday is right.
         let error_c = late_error(&world, 30 * 24, 40 * 24);
         assert!(error_c < 0.2, "{error_c} °C");
@@ -93,5 +106,46 @@ fn of_two_stations_of_one_name_that_say_where_they_stand_the_second_is_refused_a
     assert_eq!(forecasts.len(), 15);
     for (index, forecast) in (0..).zip(&forecasts) {
         assert!((forecast.temperature_c - temperature(2 * index * HOUR)).abs() < 0.01, "{index}");
+    }
+}
+
+#[test]
+fn of_several_measures_outside_of_what_the_model_has_seen_each_is_said_once() {
+    let Model { mut manifest, id } = (*model_with_extremes()).clone();
+    let (temperature_c, daily_range_c) = (Some((20.0, 40.0)), Some((15.0, 20.0)));
+    manifest.ranges = Some(Ranges { temperature_c, daily_range_c, ..Ranges::default() });
+    let mut settings = settings();
+    settings.places.default = Some(Place::given(EAST));
+    let mut world = World::with(settings, Arc::new(Model { manifest, id }));
+    for hour in 0..10 * 24 {
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+    }
+    let measures: Vec<Measure> = world
+        .oddities()
+        .into_iter()
+        .map(|oddity| match oddity {
+            Oddity::OutsideTraining { measure, .. } => measure,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(measures, [Measure::Temperature, Measure::DailyRange]);
+    assert_eq!(words(&world), ["outside_training"], "one word for both");
+}
+
+#[test]
+fn a_place_that_the_configuration_gives_anew_is_compared_with_the_payloads_at_the_start() {
+    let mut world = World::at_a_place(None);
+    world.site = Some(EAST);
+    for hour in 0..6 {
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+    }
+    assert_eq!((world.oddities(), words(&world)), (vec![], vec![]));
+    world.settings.places.default = Some(Place::given(WEST));
+    for _ in 0..2 {
+        world.kill();
+        world.subscribe();
+        world.settle_all();
+        assert!(matches!(world.oddities()[..], [Oddity::PlaceDiffers { .. }]), "said once");
+        assert_eq!(words(&world), ["place_differs"]);
     }
 }

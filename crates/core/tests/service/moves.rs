@@ -165,7 +165,7 @@ fn an_elevation_that_is_said_later_is_learned_and_what_was_known_of_the_place_st
     walk(&mut world, None, 23..24);
     assert_eq!(
         status(&world),
-        (StationState::Fresh(Readiness::Ready), Some(Place::from_payload(full)), vec![])
+        (StationState::Fresh(Readiness::Ready), Some(Place::from_payload(full)), vec!["moved"])
     );
     world.reading("roof", 9 * HOUR, 3.0);
     let is_too_old = |event: &&Event| matches!(event, Event::ReadingRefused { reason: "too_old", .. });

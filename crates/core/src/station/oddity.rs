@@ -1,0 +1,164 @@
+//! What is odd about a station, and what of it was said.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::ranges::Measure;
+
+/// What is odd about a station.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Oddity {
+    /// The daily wave of temperature has its maximum at an hour of solar time, `peak_h`, at which it has it nowhere: the sign or
+    /// the order of latitude and longitude is wrong, or the times are.
+    Clock {
+        /// Hours.
+        peak_h: f32,
+    },
+    /// The mean pressure is one of the sea's level, where the elevation lets expect `expected_hpa`.
+    SeaLevelPressure {
+        /// hPa.
+        mean_hpa: f32,
+        /// hPa.
+        expected_hpa: f32,
+    },
+    /// A measure lies outside of what the main model was trained on.
+    OutsideTraining {
+        /// Of what.
+        measure: Measure,
+        /// The station's.
+        value: f32,
+        /// The lowest of the training.
+        low: f32,
+        /// The highest of the training.
+        high: f32,
+    },
+    /// The payload gives another place than the configuration, which counts.
+    PlaceDiffers {
+        /// By how much.
+        distance_km: u32,
+    },
+    /// The payload gives another place than before: what was known of the station is of the place before, and was forgotten.
+    Moved {
+        /// How far.
+        distance_km: u32,
+    },
+}
+
+/// What kind of thing is odd. A thing of a kind is said once as long as it stays so.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
+enum Kind {
+    Clock,
+    SeaLevelPressure,
+    OutsideTraining(Measure),
+    PlaceDiffers,
+    Moved,
+}
+
+impl Oddity {
+    /// Every oddity's word.
+    pub const NAMES: &'static [&'static str] = <Kind as strum::VariantNames>::VARIANTS;
+
+    /// The word in payloads and metrics.
+    pub fn name(&self) -> &'static str {
+        self.kind().into()
+    }
+
+    fn kind(&self) -> Kind {
+        match *self {
+            Oddity::Clock { .. } => Kind::Clock,
+            Oddity::SeaLevelPressure { .. } => Kind::SeaLevelPressure,
+            Oddity::OutsideTraining { measure, .. } => Kind::OutsideTraining(measure),
+            Oddity::PlaceDiffers { .. } => Kind::PlaceDiffers,
+            Oddity::Moved { .. } => Kind::Moved,
+        }
+    }
+}
+
+/// What was found to be odd about a station, and what of it was said; the latter is in the journal.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Oddities {
+    /// Since it was last said.
+    found: Vec<Oddity>,
+    /// Whether these are all: what was found before and is not among them is not odd any more.
+    is_all: bool,
+    said: Said,
+}
+
+/// What was said and is still so.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Said(BTreeSet<Kind>);
+
+/// What there is to be said of what is odd about a station.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct News {
+    /// What was not odd before; a move each time.
+    pub(crate) begun: Vec<Oddity>,
+    /// Whether what is odd is another than before.
+    pub(crate) has_changed: bool,
+}
+
+impl Oddities {
+    /// Those of a station that is restored: what was said before is not said again as long as it is still so. A move is over
+    /// when a day has been looked at.
+    pub(super) fn restore(said: Said, found: Vec<Oddity>) -> Oddities {
+        let is_still_so = |kind: &Kind| *kind == Kind::Moved || found.iter().any(|own| own.kind() == *kind);
+        let said = Said(said.0.into_iter().filter(is_still_so).collect());
+        Oddities { found, is_all: false, said }
+    }
+
+    /// Something more is odd.
+    pub(super) fn add(&mut self, found: impl IntoIterator<Item = Oddity>) {
+        self.found.extend(found);
+    }
+
+    /// These are odd, with what was found since that was last said, and nothing else is any more.
+    pub(super) fn replace(&mut self, found: impl IntoIterator<Item = Oddity>) {
+        self.found.extend(found);
+        self.is_all = true;
+    }
+
+    pub(super) fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// The words of what was said and is still so, each once.
+    pub(super) fn words(&self) -> Vec<&'static str> {
+        let mut words: Vec<&'static str> = self.said.0.iter().map(|kind| (*kind).into()).collect();
+        words.dedup();
+        words
+    }
+
+    /// What there is to be said, which is said now.
+    pub(super) fn take_news(&mut self) -> News {
+        let found = std::mem::take(&mut self.found);
+        let is_all = std::mem::take(&mut self.is_all);
+        let before = self.said.clone();
+        if is_all {
+            self.said.0.clear();
+        }
+        let mut begun = Vec::new();
+        for oddity in found {
+            let kind = oddity.kind();
+            let is_first = self.said.0.insert(kind) && !before.0.contains(&kind);
+            if is_first || kind == Kind::Moved {
+                begun.push(oddity);
+            }
+        }
+        let has_changed = !begun.is_empty() || self.said != before;
+        News { begun, has_changed }
+    }
+}
