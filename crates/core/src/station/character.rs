@@ -69,7 +69,7 @@ impl Mean {
 pub(super) struct Character {
     /// The day of mean solar time, since 1970, that is not over yet.
     day: Option<i64>,
-    /// Of the first harmonic of the temperature over the day, °C.
+    /// Of the first harmonic of the temperature over the day of UTC, °C: the place may become known later, or be corrected.
     cosine: Mean,
     sine: Mean,
     temperature: Mean,
@@ -91,14 +91,15 @@ impl Character {
         let midnight_s = (today - 1) * DAY_S - shift_s;
         let first = midnight_s.div_euclid(grid.step_s());
         let slots = 24 * grid.slots_per_hour();
-        // Each value with its part of the day; nothing where too few hours were observed.
+        // Each value with its part of the day of UTC; nothing where too few hours were observed.
         let of_day = |quantity| -> Option<Vec<(f32, f32)>> {
             let measured = (0..slots).map(|slot| (slot, history.value(first + slot, quantity)));
             let measured: Vec<(i64, f32)> = measured.filter(|(_, value)| !value.is_nan()).collect();
             let hours = measured
                 .chunk_by(|left, right| left.0 / grid.slots_per_hour() == right.0 / grid.slots_per_hour());
             (hours.count() >= HOURS).then(|| {
-                measured.into_iter().map(|(slot, value)| (slot as f32 / slots as f32, value)).collect()
+                let part = |slot: i64| (first + slot).rem_euclid(slots) as f32 / slots as f32;
+                measured.into_iter().map(|(slot, value)| (part(slot), value)).collect()
             })
         };
         let Some(temperatures) = of_day(Quantity::AirTemperature) else { return false };
@@ -128,6 +129,11 @@ impl Character {
         true
     }
 
+    /// Forgets when the daily wave has its maximum.
+    pub(super) fn forget_wave(&mut self) {
+        (self.cosine, self.sine) = Default::default();
+    }
+
     /// Forgets that a day later than `limit` has begun: a clock was ahead, and those until then would not be looked at.
     pub(super) fn drop_after(&mut self, limit: Timestamp, place: Option<Place>) {
         self.day = self.day.filter(|own| *own <= day(limit, place));
@@ -153,12 +159,13 @@ impl Character {
 
     fn clock(&self, place: Option<Place>) -> Option<Oddity> {
         // The principal place of a country may be too far off.
-        place.filter(|place| place.precision != Precision::Country)?;
+        let place = place.filter(|place| place.precision != Precision::Country)?;
         let amplitude_c = self.cosine.mean.hypot(self.sine.mean);
         if self.cosine.days < WAVE_DAYS || amplitude_c < WAVE_AMPLITUDE_C {
             return None;
         }
-        let peak_h = (self.sine.mean.atan2(self.cosine.mean) / std::f32::consts::TAU * 24.0).rem_euclid(24.0);
+        let peak_utc_h = self.sine.mean.atan2(self.cosine.mean) / std::f32::consts::TAU * 24.0;
+        let peak_h = (peak_utc_h + to_single(place.site.longitude_deg) / 15.0).rem_euclid(24.0);
         (!WAVE_H.contains(&peak_h)).then_some(Oddity::Clock { peak_h })
     }
 
@@ -180,10 +187,20 @@ mod tests {
     use crate::weather::site::Site;
     use crate::window::grid::Grid;
 
-    /// So many days at a longitude, whose temperature has its maximum at 15 h of solar time there and varies by twice
-    /// `amplitude_c`; what is seen of it with another longitude.
     fn seen(days: i64, true_deg: f64, said_deg: f64, amplitude_c: f32, pressure_hpa: f32) -> Character {
         let place = Some(Place::given(Site::new(50.0, said_deg)));
+        seen_at(days, true_deg, place, amplitude_c, pressure_hpa)
+    }
+
+    /// So many days at a longitude, whose temperature has its maximum at 15 h of solar time there and varies by twice
+    /// `amplitude_c`; what is seen of it at another place.
+    fn seen_at(
+        days: i64,
+        true_deg: f64,
+        place: Option<Place>,
+        amplitude_c: f32,
+        pressure_hpa: f32,
+    ) -> Character {
         let quantities = [Quantity::AirTemperature, Quantity::AirPressure];
         let mut history = History::new(Grid::new(600).unwrap(), &quantities, 300);
         let mut character = Character::default();
@@ -200,6 +217,19 @@ mod tests {
         character
     }
 
+    #[test]
+    fn a_longitude_that_is_corrected_or_known_later_is_judged_by_the_days_before_too() {
+        let right = Place::given(Site::new(50.0, 100.0));
+        let wrong = Place::given(Site::new(50.0, -100.0));
+        for before in [Some(right), Some(wrong), None] {
+            let character = seen_at(40, 100.0, before, 4.0, 1000.0);
+            assert_eq!(character.oddities(Some(right), None), [], "{before:?}");
+            let odd = character.oddities(Some(wrong), None);
+            assert!(matches!(odd[..], [Oddity::Clock { .. }]), "{before:?}: {odd:?}");
+            assert_eq!(character.oddities(None, None), [], "{before:?}");
+        }
+    }
+
     fn odd(character: Character, elevation_m: f64, ranges: Option<Ranges>) -> Vec<Oddity> {
         let place = Place::given(Site::new(50.0, 100.0).at_elevation(elevation_m));
         character.oddities(Some(place), ranges.as_ref())
@@ -207,13 +237,17 @@ mod tests {
 
     #[test]
     fn a_longitude_whose_sign_is_wrong_is_told_by_the_clock_of_the_daily_wave() {
-        assert_eq!(odd(seen(40, 100.0, 100.0, 4.0, 1000.0), 100.0, None), []);
-        let odd_ones = odd(seen(40, 100.0, -100.0, 4.0, 1000.0), 100.0, None);
+        let at = |said_deg: f64, days: i64, amplitude_c: f32| {
+            let place = Some(Place::given(Site::new(50.0, said_deg)));
+            seen(days, 100.0, said_deg, amplitude_c, 1000.0).oddities(place, None)
+        };
+        assert_eq!(at(100.0, 40, 4.0), []);
+        let odd_ones = at(-100.0, 40, 4.0);
         // 200° are 13 h 20 min: 15 h − 13.33 h.
         let [Oddity::Clock { peak_h }] = odd_ones[..] else { panic!("{odd_ones:?}") };
         assert!((peak_h - (15.0 - 200.0 / 15.0)).abs() < 0.1, "{peak_h}");
-        assert_eq!(odd(seen(20, 100.0, -100.0, 4.0, 1000.0), 100.0, None), [], "too few days");
-        assert_eq!(odd(seen(40, 100.0, -100.0, 0.5, 1000.0), 100.0, None), [], "no wave to speak of");
+        assert_eq!(at(-100.0, 20, 4.0), [], "too few days");
+        assert_eq!(at(-100.0, 40, 0.5), [], "no wave to speak of");
     }
 
     #[test]

@@ -35,8 +35,10 @@ struct State {
     active_at_s: i64,
 }
 
-/// The format of [`State`], its first byte.
-const STATE_FORMAT: u8 = 1;
+/// The format of [`State`] and what is behind it, the first byte.
+const STATE_FORMAT: u8 = 2;
+/// The format of before, whose daily wave is in the solar time of the place that was known on each day.
+const SOLAR_WAVE_FORMAT: u8 = 1;
 
 /// Forecasts of one station that are published after a restart because they may not have been delivered, in slots of the grid.
 const MAX_UNDELIVERED: i64 = 10_000;
@@ -48,12 +50,15 @@ type Own = (Option<Reported>, Character, Option<Elsewhere>, Said);
 /// What an earlier version wrote ends after the state, or after one of the others.
 fn read_state(bytes: &[u8]) -> Option<(State, Own)> {
     let (&format, state) = bytes.split_first()?;
-    if format != STATE_FORMAT {
+    if ![STATE_FORMAT, SOLAR_WAVE_FORMAT].contains(&format) {
         return None;
     }
     let (state, rest) = postcard::take_from_bytes(state).ok()?;
-    let ((reported, character), rest): ((Option<Reported>, Character), &[u8]) =
+    let ((reported, mut character), rest): ((Option<Reported>, Character), &[u8]) =
         postcard::take_from_bytes(rest).unwrap_or_default();
+    if format == SOLAR_WAVE_FORMAT {
+        character.forget_wave();
+    }
     let (elsewhere, rest): (Option<Elsewhere>, &[u8]) = postcard::take_from_bytes(rest).unwrap_or_default();
     let said: Said = postcard::from_bytes(rest).unwrap_or_default();
     let (reported, elsewhere) = (reported.filter(Reported::is_sound), elsewhere.filter(Elsewhere::is_sound));

@@ -149,3 +149,40 @@ fn a_place_that_the_configuration_gives_anew_is_compared_with_the_payloads_at_th
         assert_eq!(words(&world), ["place_differs"]);
     }
 }
+
+#[test]
+fn a_longitude_that_is_corrected_is_not_accused_of_what_the_one_before_was() {
+    let mut world = World::at_a_place(Some(Place::given(WEST)));
+    let walk = |world: &mut World, days: std::ops::Range<i64>| {
+        for hour in days.start * 24..days.end * 24 {
+            world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+        }
+    };
+    walk(&mut world, 0..40);
+    assert_eq!(words(&world), ["clock"]);
+    world.settings.places.default = Some(Place::given(EAST));
+    world.kill();
+    world.subscribe();
+    world.settle_all();
+    assert_eq!(words(&world), Vec::<&str>::new());
+    walk(&mut world, 40..80);
+    assert_eq!((words(&world), world.oddities().len()), (vec![], 1));
+}
+
+/// The first byte of a state is its format.
+#[test]
+fn a_journal_whose_daily_wave_is_in_the_solar_time_of_an_earlier_place_accuses_nobody_of_it() {
+    let mut world = World::at_a_place(Some(Place::given(WEST)));
+    for hour in 0..40 * 24 {
+        world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+    }
+    world.flush_all();
+    for (state, ..) in world.journal.states.values_mut() {
+        assert_eq!(std::mem::replace(&mut state[0], 1), 2);
+    }
+    world.kill();
+    world.subscribe();
+    world.settle_all();
+    assert_eq!(words(&world), Vec::<&str>::new());
+    assert_eq!(world.published_forecasts().len(), 40 * 24, "what else it holds is taken");
+}
