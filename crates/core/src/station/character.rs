@@ -23,8 +23,10 @@ const WAVE_AMPLITUDE_C: f32 = 1.2;
 const MEAN_DAYS: u16 = 7;
 /// Means are over about so many days.
 const ROLLING_DAYS: u16 = 30;
-/// Hours of a day that must have been observed.
+/// Hours of a day that must have been observed of a station that speaks every hour; of one that speaks less often, every time.
 const HOURS: usize = 22;
+/// A station that speaks less often does not show its daily wave, hours.
+const LONGEST_CADENCE_H: i64 = 3;
 /// The most that the mean pressure of a month differs from that of the standard atmosphere, hPa, as for records.
 const STANDARD_MARGIN_HPA: f32 = 35.0;
 /// The pressure of the standard atmosphere at sea level, hPa.
@@ -44,6 +46,20 @@ fn shift_s(place: Option<Place>) -> i64 {
 /// The day of mean solar time, since 1970.
 fn day(time: Timestamp, place: Option<Place>) -> i64 {
     (time.as_second() + shift_s(place)).div_euclid(DAY_S)
+}
+
+/// How many hours usually lie between two of the `observed` hours of a day, which rise and may repeat; `None` where too few of
+/// the day's were observed for that.
+fn cadence_h(observed: impl Iterator<Item = i64>) -> Option<i64> {
+    let mut observed: Vec<i64> = observed.collect();
+    observed.dedup();
+    let mut between: Vec<i64> = observed.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    between.sort_unstable();
+    let cadence_h = *between.get(between.len() / 2)?;
+    let mut times: Vec<i64> = observed.iter().map(|hour| hour / cadence_h).collect();
+    times.dedup();
+    let needed = if cadence_h == 1 { HOURS } else { usize::try_from(24 / cadence_h).ok()? };
+    (cadence_h <= LONGEST_CADENCE_H && times.len() >= needed).then_some(cadence_h)
 }
 
 /// A mean that forgets.
@@ -91,18 +107,15 @@ impl Character {
         let midnight_s = (today - 1) * DAY_S - shift_s;
         let first = midnight_s.div_euclid(grid.step_s());
         let slots = 24 * grid.slots_per_hour();
-        // Each value with its part of the day of UTC; nothing where too few hours were observed.
-        let of_day = |quantity| -> Option<Vec<(f32, f32)>> {
+        // Each value with its part of the day of UTC, and how many hours lie between two; nothing where too few were observed.
+        let of_day = |quantity| -> Option<(i64, Vec<(f32, f32)>)> {
             let measured = (0..slots).map(|slot| (slot, history.value(first + slot, quantity)));
             let measured: Vec<(i64, f32)> = measured.filter(|(_, value)| !value.is_nan()).collect();
-            let hours = measured
-                .chunk_by(|left, right| left.0 / grid.slots_per_hour() == right.0 / grid.slots_per_hour());
-            (hours.count() >= HOURS).then(|| {
-                let part = |slot: i64| (first + slot).rem_euclid(slots) as f32 / slots as f32;
-                measured.into_iter().map(|(slot, value)| (part(slot), value)).collect()
-            })
+            let cadence_h = cadence_h(measured.iter().map(|(slot, _)| slot / grid.slots_per_hour()))?;
+            let part = |slot: i64| (first + slot).rem_euclid(slots) as f32 / slots as f32;
+            Some((cadence_h, measured.into_iter().map(|(slot, value)| (part(slot), value)).collect()))
         };
-        let Some(temperatures) = of_day(Quantity::AirTemperature) else { return false };
+        let Some((cadence_h, temperatures)) = of_day(Quantity::AirTemperature) else { return false };
         let mean = |values: &[(f32, f32)]| values.iter().map(|own| own.1).sum::<f32>() / values.len() as f32;
         let mean_c = mean(&temperatures);
         let harmonic = |part: fn(f32) -> f32| {
@@ -114,6 +127,13 @@ impl Character {
         self.cosine.add(harmonic(f32::cos));
         self.sine.add(harmonic(f32::sin));
         self.temperature.add(mean_c);
+        if let Some((_, pressures)) = of_day(Quantity::AirPressure) {
+            self.pressure.add(mean(&pressures));
+        }
+        if cadence_h > 1 {
+            // The warmest and the coldest hour may be among those that are not observed.
+            return true;
+        }
         // Of the last value of each hour, as a model's hourly grid has it: shorter peaks are no part of what it was trained on.
         let hours = (0..slots).map(|slot| (first + slot - 1).div_euclid(grid.slots_per_hour()));
         let values = (0..slots).map(|slot| history.value(first + slot, Quantity::AirTemperature));
@@ -123,9 +143,6 @@ impl Character {
             of_hours.clone().map(|(_, value)| *value).reduce(end).unwrap_or(mean_c)
         };
         self.range.add(ends(f32::max) - ends(f32::min));
-        if let Some(pressures) = of_day(Quantity::AirPressure) {
-            self.pressure.add(mean(&pressures));
-        }
         true
     }
 
@@ -215,6 +232,20 @@ mod tests {
             character.look(&history, place);
         }
         character
+    }
+
+    #[test]
+    fn a_day_is_looked_at_where_it_was_observed_as_often_as_the_station_speaks() {
+        assert_eq!(cadence_h(0..24), Some(1));
+        assert_eq!(cadence_h((0..24).filter(|hour| ![3, 17].contains(hour))), Some(1));
+        assert_eq!(cadence_h((0..24).filter(|hour| ![3, 4, 17].contains(hour))), None);
+        assert_eq!(cadence_h((0..24).flat_map(|hour| [hour; 6])), Some(1), "every ten minutes");
+        assert_eq!(cadence_h((0..24).step_by(3)), Some(3));
+        assert_eq!(cadence_h((1..24).step_by(3)), Some(3));
+        assert_eq!(cadence_h((3..24).step_by(3)), None, "one is missing");
+        assert_eq!(cadence_h((0..24).step_by(6)), None, "four times a day");
+        assert_eq!(cadence_h(0..12), None);
+        assert_eq!(cadence_h(std::iter::once(5)), None);
     }
 
     #[test]

@@ -245,11 +245,19 @@ impl Station {
         }
     }
 
-    /// Looks at the day before, when another one has begun.
+    /// Looks at the day before, when another one has begun, and at a latitude that was not known before.
     pub(super) fn look_at_days(&mut self) {
-        if self.character.look(&self.history, self.place()) {
+        let place = self.place();
+        let has_moved = self.is_latitude_news();
+        if self.character.look(&self.history, place) || has_moved {
             self.oddities.replace(self.all_that_is_odd());
         }
+    }
+
+    /// Whether the station stands at another latitude than when this was asked last.
+    pub(super) fn is_latitude_news(&mut self) -> bool {
+        let latitude_deg = self.place().map(|place| place.site.latitude_deg);
+        std::mem::replace(&mut self.judged_latitude_deg, latitude_deg) != latitude_deg
     }
 
     /// All that is odd about it as it is now.

@@ -179,6 +179,7 @@ impl Station {
         station.measure_readiness();
         station.forget_sightings_after(limit);
         station.character.drop_after(limit, station.place());
+        station.is_latitude_news();
         station.oddities = Oddities::restore(said, station.all_that_is_odd());
         if restored.is_beyond(limit) {
             station.screening.forget_after(limit);

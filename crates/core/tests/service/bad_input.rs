@@ -186,3 +186,39 @@ fn a_journal_whose_daily_wave_is_in_the_solar_time_of_an_earlier_place_accuses_n
     assert_eq!(words(&world), Vec::<&str>::new());
     assert_eq!(world.published_forecasts().len(), 40 * 24, "what else it holds is taken");
 }
+
+#[test]
+fn a_latitude_that_the_model_has_never_seen_is_said_with_the_first_reading_from_there() {
+    let Model { mut manifest, id } = (*model_with_extremes()).clone();
+    manifest.ranges = Some(Ranges { latitude_deg: Some((-30.0, 45.0)), ..Ranges::default() });
+    let main = Arc::new(Model { manifest, id });
+    let said = |oddities: &[Oddity]| {
+        matches!(oddities, [Oddity::OutsideTraining { measure: Measure::Latitude, value: 50.0, .. }])
+    };
+    let mut settings = settings();
+    let mut by_payload = World::with(settings.clone(), Arc::clone(&main));
+    by_payload.reading("roof", 0, 10.0);
+    assert_eq!(by_payload.oddities(), []);
+    by_payload.site = Some(EAST);
+    by_payload.reading("roof", 3 * HOUR, 10.0);
+    assert!(said(&by_payload.oddities()), "{:?}", by_payload.oddities());
+
+    settings.places.default = Some(Place::given(EAST));
+    let mut configured = World::with(settings, main);
+    for reading in 0..8 * 40 {
+        configured.reading("roof", reading * 3 * HOUR, temperature(reading * 3 * HOUR));
+    }
+    assert!(said(&configured.oddities()), "{:?}", configured.oddities());
+    assert_eq!(words(&configured), ["outside_training"]);
+}
+
+#[test]
+fn a_longitude_of_the_wrong_sign_is_said_of_a_station_that_speaks_every_three_hours() {
+    for (site, is_odd) in [(EAST, false), (WEST, true)] {
+        let mut world = World::at_a_place(Some(Place::given(site)));
+        for reading in 0..8 * 40 {
+            world.reading("roof", reading * 3 * HOUR, temperature(reading * 3 * HOUR));
+        }
+        assert_eq!(words(&world), if is_odd { vec!["clock"] } else { vec![] });
+    }
+}
