@@ -92,6 +92,13 @@ impl StationExperts {
         self.has_changed |= !self.experts.lead_h().eq(before);
     }
 
+    /// Forgets what is of a place, where the station stands elsewhere now; scores stay.
+    pub(super) fn forget_place(&mut self, manifest: &Manifest) {
+        self.experts = Experts::new(&manifest.lead_h);
+        self.days = DayVerification::with_scores(self.days.scores().clone());
+        self.has_changed = true;
+    }
+
     /// Forgets what was said after a time: a clock was ahead.
     pub(super) fn drop_after(&mut self, limit: Timestamp) {
         self.experts.drop_after(limit);

@@ -11,7 +11,6 @@ use crate::forecast::verification::Verification;
 use crate::intake::screening::Screening;
 use crate::model::Model;
 use crate::number::to_u32;
-use crate::station::experts::StationExperts;
 use crate::weather::place::{Place, Precision};
 use crate::weather::site::Site;
 use crate::window::grid::Slot;
@@ -206,9 +205,8 @@ impl Station {
         self.character = Character::default();
         self.newest = None;
         self.newest_forecast = None;
-        if self.experts.is_some() {
-            self.experts = Some(Box::new(StationExperts::new(&self.model.manifest)));
-            self.mark_experts_changed();
+        if let Some(experts) = &mut self.experts {
+            experts.forget_place(&self.model.manifest);
         }
     }
 
