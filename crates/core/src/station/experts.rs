@@ -1,5 +1,8 @@
 //! A station's experts: what it asks of them, and what they forecast together.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
