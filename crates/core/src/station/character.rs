@@ -27,8 +27,12 @@ const ROLLING_DAYS: u16 = 30;
 const HOURS: usize = 22;
 /// A station that speaks less often does not show its daily wave, hours.
 const LONGEST_CADENCE_H: i64 = 3;
-/// The most that the mean pressure of a month differs from that of the standard atmosphere, hPa, as for records.
-const STANDARD_MARGIN_HPA: f32 = 35.0;
+/// The most that the mean pressure of a week differs from that of the standard atmosphere, hPa, as for records.
+const WEEK_MARGIN_HPA: f32 = 35.0;
+/// The same of a month. Of 907 stations whose pressure is their own none differed by 16, of 219 at sea level none by 15.
+const MONTH_MARGIN_HPA: f32 = 20.0;
+/// A colder month may be one of a continental high, of which those records have none, °C.
+const CONTINENTAL_WINTER_C: f32 = -10.0;
 /// The pressure of the standard atmosphere at sea level, hPa.
 const SEA_LEVEL_HPA: f32 = 1013.25;
 /// Means over a month of pressures at sea level lie within this of it, hPa.
@@ -191,8 +195,11 @@ impl Character {
         let mean_hpa = self.pressure.known()?;
         let expected_hpa =
             to_single(pressure_from_altimeter_setting_hpa(f64::from(SEA_LEVEL_HPA), elevation_m));
-        let is_odd = (mean_hpa - expected_hpa).abs() >= STANDARD_MARGIN_HPA
-            && (mean_hpa - SEA_LEVEL_HPA).abs() < SEA_LEVEL_MARGIN_HPA;
+        let is_month = self.pressure.days >= ROLLING_DAYS && self.temperature.mean > CONTINENTAL_WINTER_C;
+        let margin_hpa = if is_month { MONTH_MARGIN_HPA } else { WEEK_MARGIN_HPA };
+        let (from_own_hpa, from_sea_hpa) = (mean_hpa - expected_hpa, mean_hpa - SEA_LEVEL_HPA);
+        let is_nearer_to_sea = from_sea_hpa.abs() < from_own_hpa.abs().min(SEA_LEVEL_MARGIN_HPA);
+        let is_odd = from_own_hpa.abs() >= margin_hpa && is_nearer_to_sea;
         is_odd.then_some(Oddity::SeaLevelPressure { mean_hpa, expected_hpa })
     }
 }
@@ -290,6 +297,14 @@ mod tests {
         };
         assert!((mean_hpa - 1015.0).abs() < 0.1 && (expected_hpa - 794.95).abs() < 0.1, "{odd_ones:?}");
         assert_eq!(odd(seen(10, 100.0, 100.0, 4.0, 795.0), 2000.0, None), []);
+        // At 200 m it has 989.45 hPa, which a month tells from sea level.
+        let days_at_200_m =
+            |days, pressure_hpa| odd(seen(days, 100.0, 100.0, 4.0, pressure_hpa), 200.0, None).len();
+        assert_eq!((days_at_200_m(40, 1013.0), days_at_200_m(20, 1013.0)), (1, 0));
+        assert_eq!((days_at_200_m(40, 989.5), days_at_200_m(40, 989.5 + 18.0)), (0, 0), "a month of highs");
+        let mut winter = seen(40, 100.0, 100.0, 4.0, 1013.0);
+        winter.temperature.mean = -20.0;
+        assert_eq!(odd(winter, 200.0, None), [], "the high of a continent's winter");
         assert_eq!(odd(seen(10, 100.0, 100.0, 4.0, 1015.0), 100.0, None), []);
     }
 
