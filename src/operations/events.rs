@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use forecastd_core::{
-    Event, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
+    Event, ForNobody, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
 };
 use forecastd_model::{Artefact, EngineKind};
 use tokio::sync::mpsc;
@@ -238,9 +238,21 @@ impl Telemetry {
                 self.drop_series(&station);
                 info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
             }
-            Event::SpecialistJoined { model, stations } => {
-                info!(%model, stations, "specialist joins the experts of the stations that it is for");
-            }
+            Event::SpecialistJoined { model, stations, for_nobody } => match for_nobody {
+                None => {
+                    info!(%model, stations, "specialist joins the experts of the stations that it is for")
+                }
+                Some(ForNobody::NotNamed) => {
+                    warn!(%model, "specialist is for none of the stations: it names others");
+                }
+                Some(ForNobody::Elsewhere(distance_km)) => warn!(
+                    %model, distance_km,
+                    "specialist is for none of the stations: its site is too far from the nearest of them"
+                ),
+                Some(ForNobody::Crowded) => {
+                    warn!(%model, "specialist is for none of the stations: each uses as many others as it can");
+                }
+            },
             Event::SpecialistLeft { model } => info!(%model, "specialist is not used any more"),
             Event::SpecialistRefused { model, error } => {
                 error!(%model, error = %error, "specialist cannot be used beside the main model");

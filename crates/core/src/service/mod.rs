@@ -61,7 +61,7 @@ use discovery::Announcements;
 pub use discovery::{Discovery, DiscoverySettings};
 use entry::{StateKind, StationEntry};
 use forecasts::publish_forecast;
-pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
+pub use io::{Effect, Event, ForNobody, Input, Now, Publication, StationState, Token};
 use parts::{Part, Parts};
 use readings::{HeldReading, whole_seconds};
 use restore::RestoreCount;
