@@ -213,8 +213,9 @@ impl Telemetry {
             Event::StateChanged { station, state, is_news, model_distance_km } => {
                 self.state_changed(&station, state, is_news, model_distance_km);
             }
-            Event::Stations { known, ready, stale, without_place, elsewhere, oldest } => {
+            Event::Stations { known, ready, stale, without_place, elsewhere, foreign_model, oldest } => {
                 self.metrics.stations_without_model(without_place, elsewhere);
+                self.metrics.stations_foreign_model(foreign_model);
                 self.metrics.stations(known, ready, stale, oldest);
             }
             Event::Restored { stations, ready, stale, owed, undelivered, omitted } => {

@@ -358,6 +358,8 @@ pub enum Event {
         without_place: usize,
         /// Of these, those that the model is not for.
         elsewhere: usize,
+        /// Of those that are ready, those that the model is not for and forecasts all the same.
+        foreign_model: usize,
         /// The longest time since a station sent something new.
         oldest: SignedDuration,
     },

@@ -18,10 +18,12 @@ fn status(world: &World) -> (StationState, Option<u32>) {
     status.unwrap()
 }
 
-/// Stations without a place and elsewhere, as they were last counted.
-fn counted(world: &World) -> (usize, usize) {
+/// Stations without a place, elsewhere, and with a model for another site, as they were last counted.
+fn counted(world: &World) -> (usize, usize, usize) {
     let counts = world.events.iter().rev().find_map(|event| match event {
-        Event::Stations { without_place, elsewhere, .. } => Some((*without_place, *elsewhere)),
+        Event::Stations { without_place, elsewhere, foreign_model, .. } => {
+            Some((*without_place, *elsewhere, *foreign_model))
+        }
         _ => None,
     });
     counts.unwrap()
@@ -50,17 +52,21 @@ fn a_model_for_one_site_does_not_run_elsewhere_unless_that_is_asked_for_and_then
     let (state, distance_km) = status(&world);
     assert_eq!(state, StationState::Fresh(Readiness::Elsewhere(9457)));
     assert_eq!(distance_km, Some(9457));
-    assert_eq!(counted(&world), (0, 1));
+    assert_eq!(counted(&world), (0, 1, 0));
     assert!(sources(&world).iter().all(|source| *source == Source::Persistence));
 
     let world = after_some_hours(Settings { runs_anywhere: true, ..settings.clone() }, model(4));
     assert_eq!(status(&world), (StationState::Fresh(Readiness::Ready), distance_km));
-    assert_eq!(counted(&world), (0, 0));
+    assert_eq!(counted(&world), (0, 0, 1));
     assert!(sources(&world).contains(&Source::Model));
 
     // Thirty kilometres are the same weather.
     settings.places.default = Some(Place::given(Site::new(50.91, 12.0)));
-    assert_eq!(status(&after_some_hours(settings, model(4))), (StationState::Fresh(Readiness::Ready), None));
+    for runs_anywhere in [false, true] {
+        let world = after_some_hours(Settings { runs_anywhere, ..settings.clone() }, model(4));
+        assert_eq!(status(&world), (StationState::Fresh(Readiness::Ready), None));
+        assert_eq!(counted(&world), (0, 0, 0));
+    }
 }
 
 /// The newest row of the window that a model is given at noon UTC of a station at `site`, of features that the place decides.
@@ -106,7 +112,7 @@ fn a_model_for_any_place_waits_until_it_is_known_where_the_station_stands() {
     let mut settings = settings();
     let world = after_some_hours(settings.clone(), for_any(&model(4)));
     assert_eq!(status(&world), (StationState::Fresh(Readiness::NoPlace), None));
-    assert_eq!(counted(&world), (1, 0));
+    assert_eq!(counted(&world), (1, 0, 0));
 
     settings.places.default = Some(Place::of_time_zone("Africa/Johannesburg").unwrap());
     let world = after_some_hours(settings, for_any(&model(4)));
