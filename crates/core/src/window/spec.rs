@@ -328,8 +328,10 @@ impl WindowSpec {
     fn missing(&self, history: &History, end: Slot) -> Missing {
         let span = self.span_slots();
         let max_hole = self.max_hole_slots();
+        // The history serves other models too, whose quantities are not missed here.
+        let quantities = self.quantities();
         for slot in (end - span..=end).rev() {
-            for &quantity in history.quantities() {
+            for &quantity in &quantities {
                 // A calm needs no direction.
                 let is_calm = quantity == Quantity::WindFromDirection
                     && history.filled(slot, Quantity::WindSpeed, end, max_hole) == 0.0;
