@@ -345,6 +345,11 @@ impl Telemetry {
                      experts find out what it is worth here{hint}"
                 );
             }
+            Oddity::WholeDegrees => warn!(
+                %station, unsaid,
+                "the temperature comes in whole degrees: forecasts are scored to no better than half of one; is it rounded on its \
+                 way?"
+            ),
             Oddity::PlaceDiffers { distance_km } => warn!(
                 %station, distance_km, unsaid,
                 "the payload gives another place than the configuration, which counts"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::models::empty_history;
@@ -77,6 +77,13 @@ impl Elsewhere {
         self.reported.is_sound() && self.readings < BELIEVED
     }
 }
+
+/// So many temperatures of a day at least are looked at for whether all are whole degrees: those of a station that speaks every
+/// three hours.
+const LEAST_READINGS: usize = 8;
+
+/// What is no further from a whole degree is one, °C, as units are converted.
+const ROUNDING_C: f32 = 0.005;
 
 /// What the site of a reading means.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -262,7 +269,19 @@ impl Station {
     pub(super) fn all_that_is_odd(&self) -> Vec<Oddity> {
         let ranges = self.model.manifest.ranges.as_ref();
         let of_days = self.character.oddities(self.place(), ranges);
-        of_days.into_iter().chain(self.place_differs()).collect()
+        let whole_degrees = self.is_in_whole_degrees().then_some(Oddity::WholeDegrees);
+        of_days.into_iter().chain(self.place_differs()).chain(whole_degrees).collect()
+    }
+
+    /// Whether every temperature of the last day is a whole number of degrees, which is no chance of so many.
+    fn is_in_whole_degrees(&self) -> bool {
+        let Some((newest, _)) = self.newest else { return false };
+        let mut count = 0;
+        let mut of_day = self.temperatures(newest - SignedDuration::from_hours(24));
+        of_day.all(|(_, temperature_c)| {
+            count += 1;
+            (temperature_c - temperature_c.round()).abs() < ROUNDING_C
+        }) && count >= LEAST_READINGS
     }
 
     /// What there is to be said of what is odd about it, which is said now.

@@ -33,6 +33,8 @@ pub enum Oddity {
         /// The highest of the training.
         high: f32,
     },
+    /// Every temperature of a day is a whole number of degrees.
+    WholeDegrees,
     /// The payload gives another place than the configuration, which counts.
     PlaceDiffers {
         /// By how much.
@@ -66,6 +68,7 @@ enum Kind {
     OutsideTraining(Measure),
     PlaceDiffers,
     Moved,
+    WholeDegrees,
 }
 
 impl Oddity {
@@ -82,6 +85,7 @@ impl Oddity {
             Oddity::Clock { .. } => Kind::Clock,
             Oddity::SeaLevelPressure { .. } => Kind::SeaLevelPressure,
             Oddity::OutsideTraining { measure, .. } => Kind::OutsideTraining(measure),
+            Oddity::WholeDegrees => Kind::WholeDegrees,
             Oddity::PlaceDiffers { .. } => Kind::PlaceDiffers,
             Oddity::Moved { .. } => Kind::Moved,
         }

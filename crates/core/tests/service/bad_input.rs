@@ -14,14 +14,19 @@ use crate::world::{HOUR, World, at, model, model_with_extremes, settings, temper
 const EAST: Site = Site::new(50.0, 130.0);
 const WEST: Site = Site::new(50.0, -130.0);
 
-/// Mean absolute error 6 hours ahead of what was published for the last days, °C.
+/// Mean absolute error 6 hours ahead of what was published for the last days of [`temperature`], °C.
 fn late_error(world: &World, from: i64, to: i64) -> f32 {
+    late_error_of(world, temperature, from, to)
+}
+
+/// The same of what a sensor says of each second.
+fn late_error_of(world: &World, said: impl Fn(i64) -> f32, from: i64, to: i64) -> f32 {
     let late = world.published_forecasts().into_iter().filter(|forecast| forecast.origin > at(from * HOUR));
     let errors: Vec<f32> = late
         .filter_map(|forecast| {
             let lead = *forecast.at(6)?;
             let second = lead.valid_at.duration_since(at(0)).as_secs();
-            (second < to * HOUR).then(|| (lead.temperature_c - temperature(second)).abs())
+            (second < to * HOUR).then(|| (lead.temperature_c - said(second)).abs())
         })
         .collect();
     assert!(errors.len() > 100, "{}", errors.len());
@@ -87,6 +92,7 @@ fn a_thermometer_of_whole_degrees_is_believed_and_forecast_to_within_its_steps()
         world.reading("roof", hour * HOUR, temperature(hour * HOUR).round());
     }
     assert!(!world.events.iter().any(|event| matches!(event, Event::ValueDropped { .. })));
+    assert_eq!((world.oddities(), words(&world)), (vec![Oddity::WholeDegrees], vec!["whole_degrees"]));
     let error_c = late_error(&world, 12 * 24, 20 * 24);
     assert!(error_c < 0.5, "{error_c} °C");
 }
@@ -220,5 +226,64 @@ fn a_longitude_of_the_wrong_sign_is_said_of_a_station_that_speaks_every_three_ho
             world.reading("roof", reading * 3 * HOUR, temperature(reading * 3 * HOUR));
         }
         assert_eq!(words(&world), if is_odd { vec!["clock"] } else { vec![] });
+    }
+}
+
+/// A wave that has its maximum at 14 h UTC, which at Jena is 14:46 of solar time. Latitude and longitude of Jena in the wrong order
+/// are a place in the sea off Somalia, 39° further east.
+#[test]
+fn latitude_and_longitude_in_the_wrong_order_are_said_once_and_the_forecast_is_that_of_the_experts_that_are_left()
+ {
+    let wave = |second: i64| temperature(second - 8 * HOUR);
+    for (site, expected) in [(Site::new(50.91, 11.57), vec![]), (Site::new(11.57, 50.91), vec!["clock"])] {
+        let mut world = World::at_a_place(Some(Place::given(site)));
+        for hour in 0..40 * 24 {
+            world.reading("roof", hour * HOUR, wave(hour * HOUR));
+        }
+        assert_eq!((words(&world), world.oddities().len()), (expected.clone(), expected.len()));
+        let error_c = late_error_of(&world, wave, 30 * 24, 40 * 24);
+        assert!(error_c < 0.2, "{error_c} °C");
+    }
+}
+
+#[test]
+fn a_pressure_at_sea_level_on_a_mountain_is_said_once_and_the_forecast_is_that_of_the_experts_that_are_left()
+{
+    // The pressure is 1010 hPa, give or take 5; the standard atmosphere has 795 hPa at 2,000 m, 1013 at 0 m.
+    for (elevation_m, expected) in [(2000.0, vec!["sea_level_pressure"]), (0.0, vec![])] {
+        let mut world = World::at_a_place(Some(Place::given(EAST.at_elevation(elevation_m))));
+        for hour in 0..20 * 24 {
+            world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+        }
+        assert_eq!((words(&world), world.oddities().len()), (expected.clone(), expected.len()));
+        let error_c = late_error(&world, 12 * 24, 20 * 24);
+        assert!(error_c < 0.2, "{error_c} °C");
+    }
+}
+
+/// What the sun adds while it shines, on a clear day: so much at noon.
+fn in_the_sun(second: i64, excess_c: f32) -> f32 {
+    let above_horizon = (second as f32 / 86_400.0 * std::f32::consts::TAU).sin().max(0.0);
+    temperature(second) + excess_c * above_horizon
+}
+
+#[test]
+fn a_thermometer_in_the_sun_is_believed_and_said_to_be_where_no_station_has_such_days() {
+    let Model { mut manifest, id } = (*model_with_extremes()).clone();
+    manifest.ranges = Some(Ranges { daily_range_c: Some((3.8, 19.6)), ..Ranges::default() });
+    let mut settings = Settings { experts: true, ..settings() };
+    settings.places.default = Some(Place::given(EAST));
+    let main = Arc::new(Model { manifest, id });
+    // The days have 10 °C between their ends without it. A steady excess of 4 °C is as some station has it.
+    for (excess_c, expected) in [(4.0, vec![]), (15.0, vec!["outside_training"])] {
+        let mut world = World::with(settings.clone(), Arc::clone(&main));
+        let said = |second: i64| in_the_sun(second, excess_c);
+        for second in (0..20 * 24 * HOUR).step_by(1800) {
+            world.reading("roof", second, said(second));
+        }
+        assert!(!world.events.iter().any(|event| matches!(event, Event::ValueDropped { .. })));
+        assert_eq!((words(&world), world.oddities().len()), (expected.clone(), expected.len()));
+        let error_c = late_error_of(&world, said, 12 * 24, 20 * 24);
+        assert!(error_c < 0.4, "{excess_c} °C in the sun: {error_c} °C");
     }
 }
