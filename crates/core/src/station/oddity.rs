@@ -2,9 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::Station;
 use crate::model::ranges::Measure;
+
+/// So many temperatures of a day at least are looked at for whether all are whole degrees: those of a station that speaks every
+/// three hours.
+const LEAST_READINGS: usize = 8;
+
+/// What is no further from a whole degree is one, °C, as units are converted.
+const ROUNDING_C: f32 = 0.005;
 
 /// What is odd about a station.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -164,5 +173,51 @@ impl Oddities {
         }
         let has_changed = !begun.is_empty() || self.said != before;
         News { begun, has_changed }
+    }
+}
+
+impl Station {
+    /// Looks at the day before, when another one has begun, and at a latitude that was not known before.
+    pub(super) fn look_at_days(&mut self) {
+        let place = self.place();
+        let has_moved = self.is_latitude_news();
+        if self.character.look(&self.history, place) || has_moved {
+            self.oddities.replace(self.all_that_is_odd());
+        }
+    }
+
+    /// Whether the station stands at another latitude than when this was asked last.
+    pub(super) fn is_latitude_news(&mut self) -> bool {
+        let latitude_deg = self.place().map(|place| place.site.latitude_deg);
+        std::mem::replace(&mut self.judged_latitude_deg, latitude_deg) != latitude_deg
+    }
+
+    /// All that is odd about it as it is now.
+    pub(super) fn all_that_is_odd(&self) -> Vec<Oddity> {
+        let ranges = self.model.manifest.ranges.as_ref();
+        let of_days = self.character.oddities(self.place(), ranges);
+        let whole_degrees = self.is_in_whole_degrees().then_some(Oddity::WholeDegrees);
+        of_days.into_iter().chain(self.place_differs()).chain(whole_degrees).collect()
+    }
+
+    /// Whether every temperature of the last day is a whole number of degrees, which is no chance of so many.
+    fn is_in_whole_degrees(&self) -> bool {
+        let Some((newest, _)) = self.newest else { return false };
+        let mut count = 0;
+        let mut of_day = self.temperatures(newest - SignedDuration::from_hours(24));
+        of_day.all(|(_, temperature_c)| {
+            count += 1;
+            (temperature_c - temperature_c.round()).abs() < ROUNDING_C
+        }) && count >= LEAST_READINGS
+    }
+
+    /// What there is to be said of what is odd about it, which is said now.
+    pub(crate) fn take_news(&mut self) -> News {
+        self.oddities.take_news()
+    }
+
+    /// The words of what is odd about it and was said, each once.
+    pub fn odd(&self) -> Vec<&'static str> {
+        self.oddities.words()
     }
 }
