@@ -396,7 +396,7 @@ pub fn doubts(config: &Config) -> Vec<String> {
         let (low, high) = ranges.outside(Measure::Latitude, latitude_deg as f32)?;
         Some(format!(
             "{key}: latitude {latitude_deg:.1}° is outside of what the model was trained on, {low:.1}° to {high:.1}°: the \
-             experts find out what it is worth there; are latitude_deg and longitude_deg in order?"
+             experts find out what it is worth there; are latitude_deg and longitude_deg in the right order?"
         ))
     };
     let own = config.places.stations.iter().map(|(name, place)| (format!("station.{name}"), place));

@@ -322,7 +322,7 @@ impl Telemetry {
 
     fn station_odd(&mut self, station: &StationName, oddity: Oddity) {
         self.metrics.station_odd(&oddity);
-        let Some(unsaid) = self.log.say(oddity.name(), Some(station), Instant::now()) else { return };
+        let Some(unsaid) = self.log.say(oddity.subject(), Some(station), Instant::now()) else { return };
         match oddity {
             Oddity::Clock { peak_h } => warn!(
                 %station, peak_h, unsaid,
@@ -336,6 +336,7 @@ impl Telemetry {
             Oddity::OutsideTraining { measure, value, low, high } => {
                 let hint = match measure {
                     Measure::DailyRange if value > high => "; is the thermometer in the sun?",
+                    Measure::Latitude => "; are latitude_deg and longitude_deg in the right order?",
                     _ => "",
                 };
                 let (name, unit) = (measure.name(), measure.unit());

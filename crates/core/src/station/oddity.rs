@@ -89,6 +89,14 @@ impl Oddity {
         self.kind().into()
     }
 
+    /// What is said once as long as it stays so: its word, or the measure that lies outside of the training.
+    pub fn subject(&self) -> &'static str {
+        match self {
+            Oddity::OutsideTraining { measure, .. } => measure.name(),
+            other => other.name(),
+        }
+    }
+
     fn kind(&self) -> Kind {
         match *self {
             Oddity::Clock { .. } => Kind::Clock,
@@ -219,5 +227,36 @@ impl Station {
     /// The words of what is odd about it and was said, each once.
     pub fn odd(&self) -> Vec<&'static str> {
         self.oddities.words()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_measure_that_lies_outside_is_a_subject_of_its_own() {
+        let outside = |measure: &Measure| Oddity::OutsideTraining {
+            measure: *measure,
+            value: 0.0,
+            low: 1.0,
+            high: 2.0,
+        };
+        let all: Vec<Oddity> = <Measure as strum::VariantArray>::VARIANTS.iter().map(outside).collect();
+        let mut oddities = Oddities::default();
+        oddities.add(all.clone());
+        assert_eq!(oddities.take_news(), News { begun: all.clone(), has_changed: true });
+        assert_eq!(oddities.words(), ["outside_training"]);
+        let mut subjects: Vec<&str> =
+            all.iter().map(Oddity::subject).chain(Oddity::NAMES.iter().copied()).collect();
+        let count = subjects.len();
+        subjects.sort_unstable();
+        subjects.dedup();
+        assert_eq!(subjects.len(), count);
+        // One of them is not so any more, which is no news to be logged.
+        oddities.replace(all[1..].to_vec());
+        assert_eq!(oddities.take_news(), News { begun: vec![], has_changed: true });
+        oddities.replace(all.clone());
+        assert_eq!(oddities.take_news().begun, all[..1]);
     }
 }
