@@ -76,18 +76,19 @@ pub enum TrainError {
     NoOwnGain(OwnGain),
     /// There are not enough stations.
     #[error(
-        "--pool: of {stations} stations {train} train, {choose} choose and {judges} judge, and one of each is needed at least: \
-         give more; of those with three months of history, 200 km apart, the first 26 judge, and as many choose"
+        "--pool: {stations} stations make {train} for training, {validation} for validation and {test} for testing, and at least \
+         one of each is needed: give more; of those with three months of history, 200 km apart, the first 26 are for testing, \
+         and as many for validation"
     )]
     FewStations {
         /// How many there are.
         stations: usize,
-        /// Those that train.
+        /// Those for training.
         train: usize,
-        /// Those that choose.
-        choose: usize,
-        /// Those that judge.
-        judges: usize,
+        /// Those for validation.
+        validation: usize,
+        /// Those for testing.
+        test: usize,
     },
     /// No model may look at such windows.
     #[error(transparent)]

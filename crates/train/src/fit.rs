@@ -40,7 +40,7 @@ pub trait Objective: Sync {
 pub enum Schedule {
     /// Always the same.
     Constant,
-    /// Rises over the first steps, then falls to zero along a half wave.
+    /// Linear warm-up, then cosine decay to zero.
     Cosine {
         /// Steps of rising.
         warm_up: u64,
@@ -78,7 +78,7 @@ pub struct FitSettings {
     pub schedule: Schedule,
     /// The longest gradient.
     pub clip_norm: Option<f64>,
-    /// Decay of the running average of the weights; with it, the averages are what is validated and kept.
+    /// Decay of the exponential moving average of the weights; with it, the averages are what is validated and kept.
     pub averaging: Option<f64>,
     /// Epochs without improvement after which it stops.
     pub patience: Option<usize>,

@@ -208,14 +208,14 @@ impl Session<'_> {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use forecastd_core::{Quantity, Site, Split, Target, TargetKind, TrainedRecord};
+    use forecastd_core::{Site, Split, TrainedRecord};
     use rand::{Rng, SeedableRng};
     use rand_pcg::Pcg64;
 
     use super::*;
     use crate::options::TrainOptions;
     use crate::progress::{Event, Observer};
-    use crate::world::{Network, QUANTILES, persistence};
+    use crate::world::{Network, manifest, persistence};
 
     /// Keeps what is noted.
     #[derive(Default)]
@@ -246,21 +246,6 @@ mod tests {
         };
         let (network, scaling): (Network, _) = persistence(&Device::flex());
         let manifest = Manifest {
-            format_version: FORMAT_VERSION,
-            name: "world".to_owned(),
-            window: window(3600),
-            normalisation: normalisation(),
-            target: Target {
-                quantity: Quantity::AirTemperature.name().to_owned(),
-                kind: TargetKind::DifferenceToNewest,
-                mean: 0.0,
-                standard_deviation: 1.0,
-            },
-            stations: Vec::new(),
-            lead_h: (1..=24).collect(),
-            quantiles: QUANTILES.to_vec(),
-            extremes_h: Some(24),
-            ranges: None,
             training: Some(Training {
                 file: "pool".to_owned(),
                 sha256: "abd".to_owned(),
@@ -275,9 +260,7 @@ mod tests {
                 climatology: None,
                 records: vec![record.clone()],
             }),
-            scores: Vec::new(),
-            tool: "test".to_owned(),
-            graph_sha256: None,
+            ..manifest("world", 3600)
         };
         (Artefact::assemble(network.export(&scaling), &manifest).unwrap(), record)
     }

@@ -3,11 +3,7 @@
 use burn::tensor::Device;
 
 use forecastd_atomic_file as atomic_file;
-use forecastd_core::Quantity;
-use forecastd_core::{
-    FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Site, Split, Target, TargetKind, TrainedRecord,
-    Training,
-};
+use forecastd_core::{LeadScore, Manifest, PartScores, Site, Split, TrainedRecord, Training};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_report::finite;
 
@@ -18,8 +14,8 @@ use crate::fit::{Objective, StopRule};
 use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
-    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, WorldSettings,
-    assign, card, joined, judge, normalisation, ranges, usable, window,
+    Condition, Cutter, Embargo, Network, Pool, Role, StationScores, WorldObjective, WorldSettings, assign,
+    card, joined, judge, manifest, ranges, usable,
 };
 
 /// Seconds between two slots of a live station's grid.
@@ -51,9 +47,9 @@ impl Session<'_> {
         let pool = Pool::read(&self.options.pool, &EMBARGOES)?;
         self.check_interrupted()?;
         let roles = assign(&pool.stations);
-        let [train, choose, judges] = usable(&pool.stations, &roles);
-        if train == 0 || choose == 0 || judges == 0 {
-            return Err(TrainError::FewStations { stations: pool.stations.len(), train, choose, judges });
+        let [train, validation, test] = usable(&pool.stations, &roles);
+        if train == 0 || validation == 0 || test == 0 {
+            return Err(TrainError::FewStations { stations: pool.stations.len(), train, validation, test });
         }
         let cutter = Cutter::new(&pool, &roles);
         self.note(&format!(
@@ -64,7 +60,7 @@ impl Session<'_> {
         ));
         let device = Device::flex().autodiff();
         let objective = WorldObjective::new(cutter, &roles, &recipe.network, device.clone());
-        self.note(&format!("{} windows to choose by", objective.choices()));
+        self.note(&format!("{} windows of validation stations", objective.validation_windows()));
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let of = format!("{} {settings}", pool.sha256());
         let WorldSettings { hidden, units, recurrent_hidden, dropout, .. } = &recipe.network;
@@ -81,17 +77,17 @@ impl Session<'_> {
         }
         let network = joined(&members);
         let validation = objective.validate(&network);
-        self.note(&format!("their mean: {:.4} °C at the stations that choose", validation.score));
+        self.note(&format!("their mean: {:.4} °C at the validation stations", validation.score));
 
         let model = network.export(&objective.scaling);
         let draft =
             Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
-        // The stations that judge are looked at for a model that is kept, and not while one is searched for.
+        // The test stations are looked at for a model that is kept, and not while one is searched for.
         let is_kept = self.options.out.is_some() || self.options.report.is_some();
         let (role, by) = match is_kept {
-            true => (Role::Judge, "judging"),
-            false => (Role::Choose, "judging by the stations that choose"),
+            true => (Role::Test, "the test stations"),
+            false => (Role::Validation, "the validation stations"),
         };
         self.note(by);
         let artefact = Artefact::parse(&draft)?;
@@ -138,8 +134,8 @@ impl Session<'_> {
         };
         let ids = |role: Role| -> Vec<&str> { of_role(role).map(|station| station.id.as_str()).collect() };
         let mut settings = serde_json::to_value(recipe).unwrap_or_default();
-        settings["choose"] = serde_json::json!(ids(Role::Choose));
-        settings["judge"] = serde_json::json!(ids(Role::Judge));
+        settings["validation_stations"] = serde_json::json!(ids(Role::Validation));
+        settings["test_stations"] = serde_json::json!(ids(Role::Test));
         settings["files"] = serde_json::json!(pool.files);
         let training = pool.span().map(|(first, last)| Training {
             file: pool.files.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>().join(" + "),
@@ -166,25 +162,10 @@ impl Session<'_> {
                 .collect(),
         });
         Manifest {
-            format_version: FORMAT_VERSION,
-            name,
-            window: window(LIVE_STEP_S),
-            normalisation: normalisation(),
-            target: Target {
-                quantity: Quantity::AirTemperature.name().to_owned(),
-                kind: TargetKind::DifferenceToNewest,
-                mean: 0.0,
-                standard_deviation: 1.0,
-            },
-            stations: Vec::new(),
-            lead_h: (1..=24).collect(),
-            quantiles: QUANTILES.to_vec(),
-            extremes_h: Some(24),
             ranges: Some(ranges(of_role(Role::Train))),
             training,
             scores,
-            tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
-            graph_sha256: None,
+            ..manifest(&name, LIVE_STEP_S)
         }
     }
 }

@@ -30,8 +30,8 @@ fn write_card(
         "{} stations: {} for training, {} for validation, {} for testing; {} within 50 km of a validation or test station are not used.\n",
         roles.len(),
         count(Role::Train),
-        count(Role::Choose),
-        count(Role::Judge),
+        count(Role::Validation),
+        count(Role::Test),
         count(Role::Unused)
     )?;
     writeln!(

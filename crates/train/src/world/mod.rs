@@ -4,11 +4,12 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `pool` | hourly records of many stations |
-//! | `split` | which of them train, choose and judge |
+//! | `split` | which of them are for training, validation and testing |
 //! | `window` | what a window holds, and what the network is given of it |
 //! | `mask` | what a station lacks: sensors, hours of history |
 //! | `example` | windows drawn at random, with what was observed after them |
 //! | `network` | the network, and its graph |
+//! | `manifest` | what every file of it says of itself |
 //! | `pinball` | the loss that is learned by, and its derivative |
 //! | `ensemble` | networks that were trained apart, as one |
 //! | `learn` | how it is trained |
@@ -23,6 +24,7 @@ mod ensemble;
 mod example;
 mod judge;
 mod learn;
+mod manifest;
 mod mask;
 mod network;
 mod own;
@@ -42,7 +44,8 @@ pub(crate) use example::Cutter;
 pub(crate) use judge::{Condition, StationScores, judge};
 pub(crate) use learn::WorldObjective;
 pub use learn::WorldSettings;
-pub(crate) use network::{Network, QUANTILES};
+pub(crate) use manifest::manifest;
+pub(crate) use network::Network;
 pub use own::OwnSettings;
 pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnObjective, Specialist};
 pub use pool::PoolError;

@@ -79,7 +79,7 @@ pub(crate) fn pool_files(source: &str) -> Vec<PathBuf> {
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// A file cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -87,7 +87,7 @@ pub enum PoolError {
         source: std::io::Error,
     },
     /// The list of stations cannot be understood.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     Stations {
         /// Which file.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum PoolError {
         source: csv::Error,
     },
     /// A station stands nowhere.
-    #[error("station {id}: {source}")]
+    #[error("station {id}")]
     Site {
         /// Which.
         id: String,
