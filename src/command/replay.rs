@@ -5,7 +5,7 @@
 //!
 //! The file is read whole before the first reading goes out: broken rows are named at once, and the end is known.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `options` | what is replayed, whereto and how fast |
 //! | `feed` | readings as messages, paced or as fast as acknowledgements allow |

@@ -19,8 +19,8 @@ use crate::error_chain::chain;
 /// Why nothing can be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum RetrainError {
-    /// There is nothing to learn from.
-    #[error("journal.enabled is false: there is no history to learn from")]
+    /// There is nothing to train on.
+    #[error("journal.enabled is false: there is no history to train on")]
     NoJournal,
     /// There is no folder for the models.
     #[error("model.folder is empty: there is nowhere to put a station's model")]

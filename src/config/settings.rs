@@ -1,4 +1,4 @@
-//! The sections of the configuration that belong to no other room. `deploy/forecastd.toml` explains every key.
+//! The sections of the configuration that belong to no other module. `deploy/forecastd.toml` explains every key.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

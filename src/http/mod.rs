@@ -1,7 +1,7 @@
 //! HTTP: the page for people, the API for programs, metrics and health for operators, and clients that may be slow, idle or
 //! many.
 //!
-//! | room | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `connections` | what clients may take, so that broker and journal always find a descriptor |
 //! | `compression` | answers that a client takes compressed |

@@ -158,7 +158,7 @@ pub(crate) fn read(
         sure.iter().any(is_it)
     };
     let about = About { path, site: None, elevation_m, others: &[], is_sure: &is_sure };
-    Ok(History { readings: Readings::judged(rows, &about)?, rows: looked_at, empty })
+    Ok(History { readings: Readings::validated(rows, &about)?, rows: looked_at, empty })
 }
 
 fn check_schema(database: &Database) -> Result<(), ImportError> {

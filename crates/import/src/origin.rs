@@ -100,7 +100,7 @@ pub fn read(
                 return Err(ImportError::Interrupted);
             }
             let rows =
-                readings.rows.len() as u64 + readings.faults.broken + readings.faults.wrong_clock.count;
+                readings.rows.len() as u64 + readings.quality.broken + readings.quality.wrong_clock.count;
             let before = readings.rows.len();
             readings.rows.retain(|(_, values)| !values.is_empty());
             let empty = (before - readings.rows.len()) as u64;

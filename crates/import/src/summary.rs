@@ -4,7 +4,7 @@ use std::fmt;
 
 use forecastd_core::Dropped;
 use forecastd_journal::Imported;
-use forecastd_record::Faults;
+use forecastd_record::QualityReport;
 use jiff::Timestamp;
 
 /// Readings that were refused for one reason.
@@ -32,7 +32,7 @@ pub struct Summary {
     /// What was refused.
     pub refused: Vec<Refused>,
     /// What was wrong with the history, and values that were not believed.
-    pub faults: Faults,
+    pub quality: QualityReport,
     /// Whether it was broken off.
     pub is_interrupted: bool,
 }
@@ -50,7 +50,7 @@ impl Summary {
 
     pub(crate) fn drop_values(&mut self, time: Timestamp, dropped: Vec<Dropped>) {
         for dropped in dropped {
-            self.faults.drop_value(time, dropped);
+            self.quality.drop_value(time, dropped);
         }
     }
 
@@ -79,8 +79,8 @@ impl fmt::Display for Summary {
         for Refused { reason, count, first } in &self.refused {
             write!(formatter, "\nrefused ({reason}): {count}, the first: {first}")?;
         }
-        if !self.faults.is_empty() {
-            write!(formatter, "\nnote: {}", self.faults)?;
+        if !self.quality.is_empty() {
+            write!(formatter, "\nnote: {}", self.quality)?;
         }
         if self.is_interrupted {
             write!(formatter, "\ninterrupted; run it again to go on: nothing is written twice")?;

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use forecastd_mapping::{Description, Mapping, Table};
-use forecastd_record::{About, Faults, Readings, Row, UnreadableValues};
+use forecastd_record::{About, QualityReport, Readings, Row, UnreadableValues};
 use rusqlite::types::ValueRef;
 
 use crate::sqlite::{Database, PAGE};
@@ -61,13 +61,13 @@ pub(crate) fn read(
         others: &[],
         is_sure: &is_sure,
     };
-    let mut readings = Readings::judged(found.rows, &about)?;
+    let mut readings = Readings::validated(found.rows, &about)?;
     readings.station = mapping.station().map(str::to_owned);
-    readings.faults = Faults {
+    readings.quality = QualityReport {
         broken: found.broken,
         first_broken: found.first_broken,
         unreadable: found.unreadable,
-        ..readings.faults
+        ..readings.quality
     };
     Ok(History { readings, rows: found.looked_at, empty: found.empty })
 }

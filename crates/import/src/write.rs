@@ -46,17 +46,17 @@ pub fn write(
     let mut summary = Summary {
         rows: history.rows,
         empty: history.empty,
-        faults: history.readings.faults.clone(),
+        quality: history.readings.quality.clone(),
         ..Summary::default()
     };
-    summary.faults.readings = history.readings.rows.len() as u64;
+    summary.quality.readings = history.readings.rows.len() as u64;
     // These are said among what is refused.
-    let wrong_clock = std::mem::take(&mut summary.faults.wrong_clock);
+    let wrong_clock = std::mem::take(&mut summary.quality.wrong_clock);
     summary.refuse("wrong_clock", wrong_clock.count, || {
         wrong_clock.first.map(|first| first.to_string()).unwrap_or_default()
     });
-    let broken = std::mem::take(&mut summary.faults.broken);
-    let first_broken = summary.faults.first_broken.take();
+    let broken = std::mem::take(&mut summary.quality.broken);
+    let first_broken = summary.quality.first_broken.take();
     summary.refuse("unreadable", broken, || first_broken.unwrap_or_default());
 
     let mut importer = Importer::open(journal, station)?;

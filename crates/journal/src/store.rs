@@ -1,4 +1,4 @@
-//! The file: opened, moved aside, opened anew; what is done with it is in the rooms around.
+//! The file: opened, moved aside, opened anew; what is done with it is in the modules around.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

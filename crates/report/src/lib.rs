@@ -18,6 +18,6 @@ pub use report::Report;
 pub use scoring::cases::{Case, cases};
 pub use scoring::comparison::{ComparedLead, Comparison};
 pub use scoring::error::EvaluateError;
-pub use scoring::kinship::{Kinship, judged_by_all, parts_to_judge_by};
+pub use scoring::kinship::{Kinship, common_cases, evaluation_parts};
 pub use scoring::lead_errors::{LeadErrors, PartErrors, finite};
 pub use scoring::others::{OtherForecast, OtherForecasts, OtherForecastsError};

@@ -64,7 +64,7 @@ pub enum TrainError {
         source: Box<BaseError>,
     },
     /// There is not enough history.
-    #[error("{days:.0} days of whole windows are too little to learn from: at least {needed:.0} are needed")]
+    #[error("{days:.0} days of whole windows are too little to train on: at least {needed:.0} are needed")]
     TooLittle {
         /// How many there are.
         days: f64,
@@ -192,9 +192,9 @@ pub enum TrainError {
         /// Its longest lead.
         other_lead_h: u32,
     },
-    /// A baseline has nothing to be judged by.
+    /// A baseline has nothing to be verified by.
     #[error(
-        "{file}: no case to judge {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
+        "{file}: no case to verify {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
          240 h, with another {lead_h} h later"
     )]
     NoCase {

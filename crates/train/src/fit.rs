@@ -24,13 +24,13 @@ pub trait Objective: Sync {
     /// The network.
     type Model: Module;
 
-    /// How many examples there are to learn from.
+    /// How many examples there are to train on.
     fn examples(&self) -> usize;
 
     /// The mean loss over some examples, with dropout and noise from `generator`.
     fn loss(&self, model: &Self::Model, examples: &[usize], generator: &mut Pcg64) -> Tensor<1>;
 
-    /// How good the model is on what it did not learn from.
+    /// How good the model is on what it was not trained on.
     fn validate(&self, model: &Self::Model) -> Validation;
 }
 

@@ -262,8 +262,8 @@ impl PairData<'_> {
         }
     }
 
-    /// Adds how far outcomes lay from what branches forecast that have not learned from them.
-    pub(super) fn judge(&self, branches: &[Branch; 2], distances: &mut Distances) {
+    /// Adds how far outcomes lay from what branches forecast that were not trained on them.
+    pub(super) fn verify(&self, branches: &[Branch; 2], distances: &mut Distances) {
         self.add_distances(&self.predict_both(branches), distances);
     }
 }

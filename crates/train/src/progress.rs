@@ -32,7 +32,7 @@ pub enum Event<'a> {
     Started {
         /// Parameters of the network.
         parameters: usize,
-        /// Examples to learn from.
+        /// Examples to train on.
         examples: usize,
         /// Epochs at most.
         epochs: usize,
@@ -69,11 +69,13 @@ pub enum Event<'a> {
         /// That of persistence in the same cases, °C.
         persistence_c: f64,
     },
-    /// A model was judged by a part of the record, at its longest lead.
-    Judged {
+    /// A model was evaluated on a part of the record, at its longest lead.
+    // The name in files of JSON lines.
+    #[serde(rename = "judged")]
+    Evaluated {
         /// Which part.
         part: &'static str,
-        /// What the model had learned from beside the training part.
+        /// What the model had been trained on beside the training part.
         refit: Option<Refit>,
         /// Hours.
         lead_h: u32,
@@ -198,7 +200,7 @@ impl Observer for Terminal {
                 ));
             }
             // The summary or the error says so at the end.
-            Event::Judged { .. } | Event::Written { .. } | Event::Failed { .. } => {}
+            Event::Evaluated { .. } | Event::Written { .. } | Event::Failed { .. } => {}
             Event::Ended { ending, best_epoch, score } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();

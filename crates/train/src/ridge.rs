@@ -73,7 +73,7 @@ impl Ridge {
         best
     }
 
-    /// Fits to all examples to learn from with a penalty that was chosen before.
+    /// Fits to all examples to train on with a penalty that was chosen before.
     pub fn with_penalty(dataset: &Dataset, penalty: f64) -> Option<Network> {
         Sums::from_dataset(dataset)?.solve(penalty, dataset)
     }

@@ -128,7 +128,7 @@ pub struct OwnGain {
 }
 
 impl OwnGain {
-    /// Whether it is worth having: better in the mean, and on most of the blocks that it had not learned from.
+    /// Whether it is worth having: better in the mean, and on most of the blocks that it was not trained on.
     pub(crate) fn is_gain(&self) -> bool {
         self.own_c < self.world_c && 2 * self.better > self.blocks
     }

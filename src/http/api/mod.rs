@@ -1,7 +1,7 @@
 //! `/api/v1`: what the daemon knows, for programs; described by `openapi.json`, which is served beside it. It only tells, and
 //! changes nothing.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `stations` | the stations as they are now |
 //! | `past` | what was observed, what was forecast, and how near that was |

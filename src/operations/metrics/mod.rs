@@ -1,7 +1,7 @@
 //! Every metric, in one place. Names follow the Prometheus documentation's practices; all label values that are
 //! known are there from the start with 0.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `maker` | what registers metrics by their names |
 //! | `station_series` | the series that every station has of its own |

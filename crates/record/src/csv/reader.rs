@@ -22,8 +22,8 @@ use super::layout::{self, list};
 use super::lines::{Line, Lines, MAX_LINE};
 use super::mapping::CsvMapping;
 use super::source;
-use crate::faults::Overlap;
 use crate::files::files;
+use crate::quality::Overlap;
 
 /// What one row says: when, and what was measured.
 pub type Row = (Timestamp, Values);

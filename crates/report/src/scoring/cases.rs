@@ -73,9 +73,9 @@ pub fn cases(
             missing: 100.0 * missing,
             max_hole_h: f64::from(spec.max_hole_s) / 3600.0,
             longest_h,
-            faults: match &record.facts().faults {
-                faults if faults.is_empty() => String::new(),
-                faults => format!("; {faults}"),
+            quality: match &record.facts().quality {
+                quality if quality.is_empty() => String::new(),
+                quality => format!("; {quality}"),
             },
         });
     }

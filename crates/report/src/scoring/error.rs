@@ -34,7 +34,7 @@ pub enum EvaluateError {
     /// There is nothing to forecast from.
     #[error(
         "{file}: no complete window of {window_h:.0} h in the {part} part; {missing:.0} % of its rows are missing and \
-         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{faults}"
+         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{quality}"
     )]
     NoWindow {
         /// Which file.
@@ -50,7 +50,7 @@ pub enum EvaluateError {
         /// The longest stretch without a longer one.
         longest_h: f64,
         /// What is wrong with the file, as a clause.
-        faults: String,
+        quality: String,
     },
     /// A specialist looks at another time grid than the main model.
     #[error(
@@ -72,12 +72,12 @@ pub enum EvaluateError {
         /// Which file.
         file: String,
     },
-    /// Nothing of the file is left to judge the models by.
+    /// Nothing of the file is left to evaluate the models on.
     #[error(
-        "{file}: {models} may have learned from all of it; evaluate on readings that are new, or see the scores before that \
+        "{file}: {models} may have been trained on all of it; evaluate on readings that are new, or see the scores before that \
          with forecastd inspect"
     )]
-    Learned {
+    TrainedOn {
         /// Which file.
         file: String,
         /// The models' names.
@@ -105,7 +105,7 @@ pub enum EvaluateError {
     /// None of the forecasts is of a case.
     #[error(
         "forecasts {path}: none of {given} is one that the model makes too and that was observed, such as the first, issued at \
-         {first_issued_at} for {first_valid_at}; the record is judged from {from} to {to}",
+         {first_issued_at} for {first_valid_at}; the record is evaluated from {from} to {to}",
         path = .path.display()
     )]
     OthersUnmatched {
@@ -117,7 +117,7 @@ pub enum EvaluateError {
         first_issued_at: Timestamp,
         /// For when it is.
         first_valid_at: Timestamp,
-        /// The first time of issue that is judged.
+        /// The first time of issue that is evaluated.
         from: Timestamp,
         /// The last.
         to: Timestamp,

@@ -31,7 +31,7 @@ pub struct LeadErrors {
 pub struct PartErrors {
     /// Which part.
     pub part: Part,
-    /// Whether they are those of the model before it learned from this part too.
+    /// Whether they are those of the model before it was trained on this part too.
     pub before_refit: bool,
     /// Issue times.
     pub origins: u64,

@@ -1,4 +1,4 @@
-//! Export: the best network is judged, refitted if that is wanted, and written; and the report.
+//! Export: the best network is evaluated, refitted if that is wanted, and written; and the report.
 
 use std::rc::Rc;
 
@@ -67,14 +67,14 @@ impl Session<'_> {
         let errors = candidate.errors(part, &cases);
         if let Some(last) = errors.leads.last() {
             let (mae_c, persistence_c) = (last.model.mae(), last.persistence.mae());
-            let judged = Event::Judged {
+            let evaluated = Event::Evaluated {
                 part: part.name(),
                 refit: candidate.refit(),
                 lead_h: last.lead_h,
                 mae_c,
                 persistence_c,
             };
-            self.observer.event(&judged);
+            self.observer.event(&evaluated);
         }
         let quantiles = &candidate.facts.quantiles;
         let site = self.site(&candidate.record)?;
@@ -92,10 +92,10 @@ impl Session<'_> {
         }
         let refitted = refit.map(|refit| self.refit(chosen, refit)).transpose()?;
         let shipped = refitted.as_ref().unwrap_or(chosen);
-        // The test part is looked at for the model that is shipped alone, unless that has learned from it.
+        // The test part is looked at for the model that is shipped alone, unless that was trained on it.
         let knows_test = refit == Some(Refit::Whole);
-        let judged = if knows_test { chosen } else { shipped };
-        let mut test = self.score(judged, Part::Test, figures)?;
+        let evaluated = if knows_test { chosen } else { shipped };
+        let mut test = self.score(evaluated, Part::Test, figures)?;
         (validation.before_refit, test.before_refit) = (refit.is_some(), knows_test);
         for (figures, errors) in figures.iter_mut().zip([&validation, &test]) {
             figures.errors.before_refit = errors.before_refit;

@@ -152,7 +152,7 @@ impl Session<'_> {
         let device = Device::flex().autodiff();
         let objective = ReviewObjective::new(&reviews, &recipe.network, device.clone());
         self.note(&format!(
-            "{} reviews to learn from, {} to choose by, {} different words",
+            "{} reviews to train on, {} to choose by, {} different words",
             objective.train.len(),
             objective.validation.len(),
             objective.distinct_words,
@@ -186,7 +186,7 @@ impl Session<'_> {
         if self.record.is_none() {
             self.describe(&record);
             let learned = years(&record) * DEFAULT_SPLIT.train;
-            self.note(&format!("{learned:.1} years of it are learned from: {}", advice(learned)));
+            self.note(&format!("{learned:.1} years of it are trained on: {}", advice(learned)));
         }
         self.record = Some((quantities.to_vec(), Rc::clone(&record)));
         Ok(record)
@@ -218,8 +218,8 @@ impl Session<'_> {
             record.cadence_s() / 60.0,
             100.0 * missing,
         ));
-        if !facts.faults.is_empty() {
-            self.note(&facts.faults.to_string());
+        if !facts.quality.is_empty() {
+            self.note(&facts.quality.to_string());
         }
     }
 
@@ -351,7 +351,7 @@ impl Session<'_> {
         self.check_interrupted()?;
         let (spec, choices) = (dataset.windows.spec(), dataset.validation.len());
         self.note(&format!(
-            "{} windows to learn from{}, each {} samples of {} features",
+            "{} windows to train on{}, each {} samples of {} features",
             dataset.train.len(),
             if choices > 0 { format!(", {choices} to choose by") } else { String::new() },
             spec.samples,
@@ -383,7 +383,7 @@ fn advice(learned_years: f64) -> String {
 /// What its own history added to the model for any place at Jena (`models/README.md`).
 const JENA_GAIN: &str = "half a year gained 0.8 %, one 1.5 %, two 2.6 %";
 
-/// The years that the model of its own at Jena learned from: 300,000 of 420,551 rows of eight years.
+/// The years that the model of its own at Jena was trained on: 300,000 of 420,551 rows of eight years.
 const JENA_OWN_YEARS: f64 = 5.7;
 
 /// The result of an experiment, without what its record tells.

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_judged_by() {
+    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_evaluated_on() {
         const HOURS: i64 = 24 * 60;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

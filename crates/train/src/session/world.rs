@@ -1,4 +1,4 @@
-//! The model for any place: learned from many stations, judged at others, written with its card.
+//! The model for any place: trained on many stations, evaluated at others, written with its card.
 
 use burn::tensor::Device;
 
@@ -19,7 +19,7 @@ use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
     Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, WorldSettings,
-    assign, card, joined, judge, normalisation, ranges, usable, window,
+    assign, card, evaluate, joined, normalisation, ranges, usable, window,
 };
 
 /// Seconds between two slots of a live station's grid.
@@ -95,8 +95,8 @@ impl Session<'_> {
         };
         self.note(by);
         let artefact = Artefact::parse(&draft)?;
-        let judged = judge(&artefact, objective.cutter(), &roles, role, &runtime)?;
-        let Some((_, whole)) = judged.first() else { return Ok(()) };
+        let evaluated = evaluate(&artefact, objective.cutter(), &roles, role, &runtime)?;
+        let Some((_, whole)) = evaluated.first() else { return Ok(()) };
         self.note(&format!(
             "there it errs by {:.3} °C over all leads, persistence by {:.3} °C",
             mean(whole, StationScores::mae_c),
@@ -112,12 +112,12 @@ impl Session<'_> {
             fits,
         });
         if let Some(out) = &self.options.out {
-            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&judged)]);
+            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&evaluated)]);
             atomic_file::write(out, &Artefact::assemble(model, &manifest)?)?;
             self.summary.written = Some(out.clone());
         }
         if let Some(report) = &self.options.report {
-            atomic_file::write(report, card(&pool, &roles, &judged).as_bytes())?;
+            atomic_file::write(report, card(&pool, &roles, &evaluated).as_bytes())?;
             self.summary.report = Some(report.clone());
         }
         Ok(())
@@ -195,9 +195,9 @@ fn mean(scores: &[StationScores], of: impl Fn(&StationScores) -> f64) -> f64 {
     sum / count
 }
 
-/// What the manifest keeps of the judgement: means over stations, by lead.
-fn scores(judged: &[(Condition, Vec<StationScores>)]) -> PartScores {
-    let whole = judged.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
+/// What the manifest keeps of the evaluation: means over stations, by lead.
+fn scores(evaluated: &[(Condition, Vec<StationScores>)]) -> PartScores {
+    let whole = evaluated.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
     let leads = (1..=24).map(|lead_h: u32| {
         let row = lead_h as usize - 1;
         let per = |sum: f64, count: u64| sum / count as f64;
