@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use strum::{IntoStaticStr, VariantNames};
+
 use crate::schema::SCHEMA_VERSION;
 
 /// Why the journal cannot be used.
@@ -47,40 +49,66 @@ pub enum JournalError {
     },
 }
 
+/// Why the journal failed, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum Reason {
+    /// The disk is full.
+    Full,
+    /// Another process holds the file.
+    Busy,
+    /// The contents are damaged, or are no database.
+    Corrupt,
+    /// The tables are of another program, or of a later version of this one.
+    Schema,
+    /// The file was removed or replaced while it was open.
+    Gone,
+    /// The operating system does not let the file be opened, read or written.
+    Io,
+    /// Whatever else SQLite refuses.
+    Other,
+}
+
+impl Reason {
+    fn from_sqlite(error: &rusqlite::Error) -> Reason {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Reason::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Reason::Busy,
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Reason::Corrupt,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => Reason::Io,
+            _ => Reason::Other,
+        }
+    }
+
+    fn from_error(error: &JournalError) -> Reason {
+        match error {
+            JournalError::File { .. } => Reason::Io,
+            JournalError::Schema { .. } | JournalError::Foreign { .. } => Reason::Schema,
+            JournalError::Gone { .. } => Reason::Gone,
+            JournalError::Sqlite { source, .. } => Reason::from_sqlite(source),
+        }
+    }
+}
+
 impl JournalError {
     /// Every reason's label, for metrics.
-    pub const REASONS: [&'static str; 7] = ["full", "busy", "corrupt", "schema", "gone", "io", "other"];
+    pub const REASONS: &'static [&'static str] = <Reason as VariantNames>::VARIANTS;
 
     /// The reason as a metric's label.
     pub fn reason(&self) -> &'static str {
-        match self {
-            JournalError::File { .. } => "io",
-            JournalError::Schema { .. } | JournalError::Foreign { .. } => "schema",
-            JournalError::Gone { .. } => "gone",
-            JournalError::Sqlite { source, .. } => reason(source),
-        }
+        Reason::from_error(self).into()
     }
 
     /// Whether the contents are damaged, so that only a new file helps.
     pub(crate) fn is_corrupt(&self) -> bool {
-        self.reason() == "corrupt"
-    }
-}
-
-fn reason(error: &rusqlite::Error) -> &'static str {
-    use rusqlite::ErrorCode;
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "full",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "busy",
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => "corrupt",
-        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => "io",
-        _ => "other",
+        Reason::from_error(self) == Reason::Corrupt
     }
 }
 
 /// Whether the contents are damaged.
 pub(crate) fn is_corrupt(error: &rusqlite::Error) -> bool {
-    reason(error) == "corrupt"
+    Reason::from_sqlite(error) == Reason::Corrupt
 }
 
 /// Whether a statement failed because of a part of the file that cannot be read, while others may be.

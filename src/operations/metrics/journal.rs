@@ -35,7 +35,7 @@ impl JournalMetrics {
                 "journal_failures_total",
                 "Transactions that failed.",
                 "reason",
-                &JournalError::REASONS,
+                JournalError::REASONS,
             ),
             waiting: make.gauge("journal_entries_waiting", "Entries that wait for a failing disk."),
             lost: make.counter("journal_entries_lost_total", "Entries lost because too many waited."),
