@@ -193,7 +193,7 @@ impl Arguments {
             Command::Replay(mut options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 options.password = std::env::var(BROKER_PASSWORD).ok().map(Into::into);
-                let progress = replay::Progress::standard(options.quiet);
+                let progress = replay::ReplayProgress::standard(options.quiet);
                 let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
                 writeln!(stdout(), "{summary}")?;
                 if summary.go_on_from.is_some() {

@@ -13,7 +13,7 @@ use forecastd_record::{About, QualityReport, Readings, RecordSource, UnreadableV
 
 use crate::line_protocol::{Point, parse};
 use crate::partials::Partials;
-use crate::{History, ImportError, Progress};
+use crate::{History, ImportError, ImportProgress};
 
 /// The column of the time.
 const TIME: &str = "time";
@@ -32,7 +32,7 @@ pub(crate) fn read(
     description: &Description,
     grid: Grid,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     let files = RecordSource { paths: paths.to_vec(), mapping: None }.files()?;
     let mut description = description.clone();

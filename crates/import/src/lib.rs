@@ -32,6 +32,6 @@ mod write;
 
 pub use error::ImportError;
 pub use home_assistant::Entity;
-pub use origin::{History, Origin, Progress, read};
-pub use summary::{Refused, Summary};
+pub use origin::{History, ImportProgress, Origin, read};
+pub use summary::{ImportSummary, Refused};
 pub use write::{Destination, write};

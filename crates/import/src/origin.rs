@@ -42,7 +42,7 @@ pub enum Origin {
 }
 
 /// Hears how far an import is, and says whether it is to go on.
-pub trait Progress {
+pub trait ImportProgress {
     /// So much of the history has been read, from 0 to 1.
     fn reading(&mut self, share: f64) -> bool;
 
@@ -51,7 +51,7 @@ pub trait Progress {
 }
 
 /// Hears nothing, and always goes on.
-impl Progress for () {
+impl ImportProgress for () {
     fn reading(&mut self, _: f64) -> bool {
         true
     }
@@ -82,7 +82,7 @@ pub fn read(
     origin: &Origin,
     grid: Grid,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     match origin {
         Origin::Weewx { path, mapping } => weewx::read(path, mapping.as_ref(), elevation_m, progress),

@@ -20,7 +20,7 @@ pub struct Refused {
 
 /// The result of an import, in numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Summary {
+pub struct ImportSummary {
     /// Rows, states or points that were read.
     pub rows: u64,
     /// Those without a value.
@@ -37,7 +37,7 @@ pub struct Summary {
     pub is_interrupted: bool,
 }
 
-impl Summary {
+impl ImportSummary {
     pub(crate) fn refuse(&mut self, reason: &'static str, count: u64, first: impl FnOnce() -> String) {
         if count == 0 {
             return;
@@ -61,7 +61,7 @@ impl Summary {
 }
 
 /// For a person: a line for each thing that there is to say.
-impl fmt::Display for Summary {
+impl fmt::Display for ImportSummary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Imported { written, completed, present } = self.imported;
         write!(formatter, "{} rows read, {} readings", self.rows, self.readings())?;

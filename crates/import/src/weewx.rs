@@ -11,7 +11,7 @@ use forecastd_record::{About, QualityReport, Readings, Row, UnreadableValues};
 use rusqlite::types::ValueRef;
 
 use crate::sqlite::{Database, PAGE};
-use crate::{History, ImportError, Progress};
+use crate::{History, ImportError, ImportProgress};
 
 const TABLE: &str = "archive";
 const PRESET: &str = "weewx-archive";
@@ -21,7 +21,7 @@ pub(crate) fn read(
     path: &Path,
     mapping: Option<&Description>,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     let database = Database::open(path, Some("is it a CSV file? forecastd import csv"))?;
     database.require("WeeWX", TABLE, |tables| {

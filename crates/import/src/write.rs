@@ -8,7 +8,7 @@ use forecastd_journal::{ImportReading, Importer};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::slots::Slots;
-use crate::{History, ImportError, Progress, Summary};
+use crate::{History, ImportError, ImportProgress, ImportSummary};
 
 /// Readings of one transaction: so few that a daemon waits for milliseconds.
 const BATCH: usize = 500;
@@ -40,14 +40,14 @@ pub struct Destination<'a> {
 pub fn write(
     history: &History,
     destination: &Destination<'_>,
-    progress: &mut dyn Progress,
-) -> Result<Summary, ImportError> {
+    progress: &mut dyn ImportProgress,
+) -> Result<ImportSummary, ImportError> {
     let Destination { journal, station, grid, keep, max_ahead, now } = *destination;
-    let mut summary = Summary {
+    let mut summary = ImportSummary {
         rows: history.rows,
         empty: history.empty,
         quality: history.readings.quality.clone(),
-        ..Summary::default()
+        ..ImportSummary::default()
     };
     summary.quality.readings = history.readings.rows.len() as u64;
     // These are said among what is refused.
@@ -111,7 +111,7 @@ pub fn write(
 fn commit(
     importer: &mut Importer,
     batch: &mut Vec<ImportReading>,
-    summary: &mut Summary,
+    summary: &mut ImportSummary,
 ) -> Result<(), ImportError> {
     let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(()) };
     let began = Instant::now();

@@ -2,7 +2,7 @@
 
 /// One training of an experiment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Training {
+pub struct TrainingCurve {
     /// Which of several networks; empty for the only one.
     pub name: String,
     /// The best epoch, counted from 1.
@@ -23,5 +23,5 @@ pub struct Experiment {
     /// How good it is on the validation part.
     pub score: String,
     /// Its trainings; none of a baseline.
-    pub trainings: Vec<Training>,
+    pub trainings: Vec<TrainingCurve>,
 }

@@ -11,7 +11,7 @@ mod scoring;
 mod ticks;
 mod verdict;
 
-pub use experiment::{Experiment, Training};
+pub use experiment::{Experiment, TrainingCurve};
 pub use fan::{Fan, FanLead};
 pub use figures::{Beside, Calibration, PartFigures};
 pub use report::Report;

@@ -15,7 +15,7 @@ use super::epoch::{Ending, EpochRecord};
 /// Something that happened in a training.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event<'a> {
+pub enum TrainingEvent<'a> {
     /// An experiment begins.
     Experiment {
         /// Its name.
@@ -108,17 +108,17 @@ pub enum Event<'a> {
 /// Receives what happens in a training.
 pub trait Observer {
     /// Called for everything that happens, on the training's thread.
-    fn event(&mut self, event: &Event);
+    fn event(&mut self, event: &TrainingEvent);
 }
 
 /// Discards all events.
 impl Observer for () {
-    fn event(&mut self, _event: &Event) {}
+    fn event(&mut self, _event: &TrainingEvent) {}
 }
 
 /// Forwards to both.
 impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &TrainingEvent) {
         self.0.event(event);
         self.1.event(event);
     }
@@ -126,7 +126,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 
 /// Forwards if there is one.
 impl<A: Observer> Observer for Option<A> {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &TrainingEvent) {
         if let Some(observer) = self {
             observer.event(event);
         }
@@ -152,11 +152,11 @@ impl Terminal {
 }
 
 impl Observer for Terminal {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &TrainingEvent) {
         match event {
-            Event::Experiment { name, seed } => self.say(format!("{name}, seed {seed}")),
-            Event::Note { text } => self.say((*text).to_owned()),
-            Event::Started { parameters, examples, epochs, steps_of_epoch, done } => {
+            TrainingEvent::Experiment { name, seed } => self.say(format!("{name}, seed {seed}")),
+            TrainingEvent::Note { text } => self.say((*text).to_owned()),
+            TrainingEvent::Started { parameters, examples, epochs, steps_of_epoch, done } => {
                 self.say(format!(
                     "{parameters} parameters, {examples} examples, {epochs} epochs of {steps_of_epoch} steps"
                 ));
@@ -173,7 +173,7 @@ impl Observer for Terminal {
                 bar.enable_steady_tick(Duration::from_millis(250));
                 self.bar = Some(bar);
             }
-            Event::Step { epoch, step, loss, steps_per_second } => {
+            TrainingEvent::Step { epoch, step, loss, steps_per_second } => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(((epoch - 1) * self.steps_of_epoch + step) as u64);
                     let epochs = self.epochs;
@@ -182,7 +182,7 @@ impl Observer for Terminal {
                     ));
                 }
             }
-            Event::Epoch(record) => {
+            TrainingEvent::Epoch(record) => {
                 let validation = record.validation.map_or(String::new(), |validation| {
                     let mark = if record.best { " *" } else { "  " };
                     format!("  validation loss {:.4}  score {:.4}{mark}", validation.loss, validation.score)
@@ -192,7 +192,7 @@ impl Observer for Terminal {
                     record.epoch, record.loss, record.steps_per_second, record.seconds,
                 ));
             }
-            Event::Scored { name, lead_h, validation_c, persistence_c, normalised, .. } => {
+            TrainingEvent::Scored { name, lead_h, validation_c, persistence_c, normalised, .. } => {
                 let gain = 100.0 * (1.0 - validation_c / persistence_c);
                 self.say(format!(
                     "{name}: MAE {validation_c:.3} °C at {lead_h} h on the validation part ({normalised:.4} normalised), \
@@ -200,8 +200,10 @@ impl Observer for Terminal {
                 ));
             }
             // The summary or the error says so at the end.
-            Event::Evaluated { .. } | Event::Written { .. } | Event::Failed { .. } => {}
-            Event::Ended { ending, best_epoch, score } => {
+            TrainingEvent::Evaluated { .. }
+            | TrainingEvent::Written { .. }
+            | TrainingEvent::Failed { .. } => {}
+            TrainingEvent::Ended { ending, best_epoch, score } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
@@ -240,8 +242,8 @@ impl JsonLines {
 }
 
 impl Observer for JsonLines {
-    fn event(&mut self, event: &Event) {
-        if matches!(event, Event::Step { .. }) {
+    fn event(&mut self, event: &TrainingEvent) {
+        if matches!(event, TrainingEvent::Step { .. }) {
             return;
         }
         let Ok(line) = serde_json::to_string(event) else { return };

@@ -51,8 +51,8 @@ impl FitRecord {
         self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() / self.epochs.len() as f64
     }
 
-    fn report(&self) -> report::Training {
-        report::Training {
+    fn report(&self) -> report::TrainingCurve {
+        report::TrainingCurve {
             name: self.name.to_owned(),
             best_epoch: self.best_epoch,
             loss: self.epochs.iter().map(|epoch| epoch.loss).collect(),

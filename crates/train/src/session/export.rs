@@ -9,14 +9,14 @@ use forecastd_record::{DEFAULT_SPLIT, Part};
 use forecastd_report::PartErrors;
 use forecastd_report::{PartFigures, Report};
 
-use super::Session;
+use super::TrainingRun;
 use crate::candidate::{Candidate, check_gain};
 use crate::error::TrainError;
 use crate::options;
-use crate::progress::Event;
+use crate::progress::TrainingEvent;
 use crate::summary::{ExperimentResult, ReviewResult};
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     /// Scores the best network, writes it if it is good for anything, and writes the report.
     pub(crate) fn finish(&mut self) -> Result<(), TrainError> {
         let candidate = self.candidate.take();
@@ -67,7 +67,7 @@ impl Session<'_> {
         let errors = candidate.errors(part, &cases);
         if let Some(last) = errors.leads.last() {
             let (mae_c, persistence_c) = (last.model.mae(), last.persistence.mae());
-            let evaluated = Event::Evaluated {
+            let evaluated = TrainingEvent::Evaluated {
                 part: part.name(),
                 refit: candidate.refit(),
                 lead_h: last.lead_h,
@@ -103,7 +103,7 @@ impl Session<'_> {
         let manifest = shipped.manifest(&self.name(shipped), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
         atomic_file::write(out, &Artefact::assemble(shipped.model.clone(), &manifest)?)?;
-        self.observer.event(&Event::Written { path: out });
+        self.observer.event(&TrainingEvent::Written { path: out });
         self.summary.written = Some(out.clone());
         Ok(())
     }

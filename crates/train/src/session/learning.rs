@@ -10,7 +10,7 @@ use forecastd_core::Slot;
 use forecastd_model::{Artefact, onnx};
 use forecastd_record::{Record, RecordError};
 
-use super::{Scored, Session};
+use super::{Scored, TrainingRun};
 use crate::candidate::{Candidate, CandidateFacts, CandidateRecipe};
 use crate::dataset::Dataset;
 use crate::error::TrainError;
@@ -28,7 +28,7 @@ use crate::summary::FitRecord;
 /// Into how many blocks of time a record is cut that the interval is fitted to block by block.
 const BLOCKS: usize = 4;
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     pub(super) fn ridge(&mut self, experiment: &Experiment, recipe: &RidgeRecipe) -> Result<(), TrainError> {
         let (dataset, record) = self.dataset(&recipe.task, None)?;
         let terms = ridge::terms(dataset.windows.spec()).len();

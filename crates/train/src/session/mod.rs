@@ -30,12 +30,12 @@ use crate::fit::{FitSettings, Fitted, Objective, StopRule, fit};
 use crate::imdb::objective::ReviewObjective;
 use crate::imdb::reviews::Reviews;
 use crate::options::{Protocol, TrainOptions};
-use crate::progress::{Event, Observer};
+use crate::progress::{Observer, TrainingEvent};
 use crate::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
 use crate::task::Task;
 
-/// A run that is under way.
-pub(super) struct Session<'a> {
+/// A training run in progress.
+pub(super) struct TrainingRun<'a> {
     options: &'a TrainOptions,
     interrupted: &'a AtomicBool,
     observer: &'a mut dyn Observer,
@@ -50,15 +50,15 @@ pub(super) struct Session<'a> {
     several: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> TrainingRun<'a> {
     /// A run that has yet to begin; `several` says whether there is more than one training.
     pub(super) fn new(
         options: &'a TrainOptions,
         interrupted: &'a AtomicBool,
         observer: &'a mut dyn Observer,
         several: bool,
-    ) -> Session<'a> {
-        Session {
+    ) -> TrainingRun<'a> {
+        TrainingRun {
             options,
             interrupted,
             observer,
@@ -76,9 +76,9 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     fn note(&mut self, text: &str) {
-        self.observer.event(&Event::Note { text });
+        self.observer.event(&TrainingEvent::Note { text });
     }
 
     /// Names the experiments of `--all` that there is no data for.
@@ -110,7 +110,7 @@ impl Session<'_> {
     /// Runs an experiment with one seed.
     pub(super) fn experiment(&mut self, experiment: &Experiment, seed: u64) -> Result<(), TrainError> {
         self.check_interrupted()?;
-        self.observer.event(&Event::Experiment { name: experiment.name, seed });
+        self.observer.event(&TrainingEvent::Experiment { name: experiment.name, seed });
         match &experiment.method {
             Method::Persistence => self.baseline(experiment, |_, _| Ok(Some(Baseline::Persistence))),
             Method::Yesterday => self.baseline(experiment, |_, _| Ok(Some(Baseline::Yesterday))),
@@ -268,7 +268,7 @@ impl Session<'_> {
 
     fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
         let normalised = fitted.validation_c / temperature_deviation(record);
-        self.observer.event(&Event::Scored {
+        self.observer.event(&TrainingEvent::Scored {
             name: experiment.name,
             seed: fitted.seed,
             lead_h: fitted.lead_h,

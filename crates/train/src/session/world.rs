@@ -11,7 +11,7 @@ use forecastd_core::{
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_report::finite;
 
-use super::Session;
+use super::TrainingRun;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, WorldRecipe};
 use crate::fit::{Objective, StopRule};
@@ -42,7 +42,7 @@ const EMBARGOES: [Embargo; 3] = [
     Embargo { site: Site::new(52.21, 0.09), within_km: 250.0, from_s: 1_483_228_800, until_s: 1_609_459_200 },
 ];
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     /// Learns from a pool of stations, and judges at others.
     pub(super) fn world(&mut self, experiment: &Experiment, recipe: &WorldRecipe) -> Result<(), TrainError> {
         if self.options.pool.is_empty() {

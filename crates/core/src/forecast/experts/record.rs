@@ -62,7 +62,7 @@ impl LeadRecord {
 
 /// What is known of one expert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct ExpertRecord {
     pub(super) name: String,
     /// What stands for it in what is pending; no other expert has it.
     pub(super) number: u8,
@@ -75,9 +75,9 @@ pub(super) struct Record {
     pub(super) bias: Bias,
 }
 
-impl Record {
-    pub(super) fn new(name: &str, number: u8, leads: usize) -> Record {
-        Record {
+impl ExpertRecord {
+    pub(super) fn new(name: &str, number: u8, leads: usize) -> ExpertRecord {
+        ExpertRecord {
             name: name.to_owned(),
             number,
             prior: 0.0,
@@ -103,9 +103,9 @@ impl Record {
     }
 
     /// The same for other leads: each is given by its index before, if it was there.
-    pub(super) fn with_leads(&self, leads: &[Option<usize>]) -> Record {
+    pub(super) fn with_leads(&self, leads: &[Option<usize>]) -> ExpertRecord {
         let lead = |before: &Option<usize>| before.map(|before| self.leads[before]).unwrap_or_default();
-        Record {
+        ExpertRecord {
             leads: leads.iter().map(lead).collect(),
             bias: self.bias.with_leads(leads),
             name: self.name.clone(),
