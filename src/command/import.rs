@@ -107,9 +107,9 @@ pub enum ImportCommandError {
     /// The station's name cannot be.
     #[error("station {name:?}")]
     Station {
-        /// The name.
+        /// The name that was given.
         name: String,
-        /// Why.
+        /// What is wrong with the name.
         source: StationNameError,
     },
     /// Points of InfluxDB have no names that are known beforehand.
@@ -120,7 +120,7 @@ pub enum ImportCommandError {
     /// The mapping cannot be read.
     #[error("mapping {path}: {message}", path = .path.display())]
     Mapping {
-        /// Which file.
+        /// The mapping file.
         path: PathBuf,
         /// What is wrong.
         message: String,
@@ -135,7 +135,7 @@ pub enum ImportCommandError {
     Model {
         /// Where it is.
         location: ModelLocation,
-        /// Why.
+        /// What is wrong with the model.
         source: Box<ArtefactError>,
     },
     /// The history cannot be read, or the journal not be written.

@@ -79,7 +79,7 @@ pub enum ReplayError {
     /// User name or password are wrong.
     #[error("{address}: {reason}")]
     Unauthorized {
-        /// The broker.
+        /// The broker's address.
         address: String,
         /// What it says.
         reason: String,
@@ -87,7 +87,7 @@ pub enum ReplayError {
     /// The broker refused a reading.
     #[error("broker refuses a reading on {topic}: {reason}")]
     Refused {
-        /// The topic.
+        /// The topic of the reading.
         topic: String,
         /// The broker's reason.
         reason: String,

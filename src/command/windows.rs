@@ -70,9 +70,9 @@ pub enum WindowsCommandError {
     /// The model cannot be read.
     #[error("model {path}", path = .path.display())]
     Model {
-        /// Which file.
+        /// The model's file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: Box<ArtefactError>,
     },
     /// The record cannot be read.
@@ -107,7 +107,7 @@ pub enum WindowsCommandError {
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenWindows {
-    /// The archive.
+    /// The archive of NumPy arrays that was written.
     pub path: PathBuf,
     /// Windows of the training, validation and test part.
     pub parts: [usize; 3],

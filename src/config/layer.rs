@@ -23,13 +23,13 @@ const SOURCE: &str = "source";
 /// A key with a good value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// `section.name`.
+    /// The key with its section, `section.name`, whatever it is set by.
     pub key: String,
     /// What a person calls it: the key, or the environment variable.
     pub name: String,
     /// Its line in the file.
     pub line: Option<usize>,
-    /// Its value.
+    /// The value, of the kind that the key holds.
     pub value: config::Value,
 }
 

@@ -81,7 +81,7 @@ pub struct Config {
     pub model: ModelSettings,
     /// `[forecast]`: what a forecast is made of.
     pub forecast: ForecastSettings,
-    /// `[stations]`: limits.
+    /// `[stations]`: how many are served, and for how long without readings.
     pub stations: StationSettings,
     /// `[journal]`: the database of readings and forecasts.
     pub journal: JournalSettings,
@@ -89,7 +89,7 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[home_assistant]`: what Home Assistant is told.
     pub home_assistant: HomeAssistantSettings,
-    /// `[metrics]`: limits.
+    /// `[metrics]`: how many stations have series of their own.
     pub metrics: MetricsSettings,
     /// `[log]`: what is logged, and how.
     pub log: LogSettings,

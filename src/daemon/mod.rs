@@ -59,25 +59,25 @@ pub enum DaemonError {
     /// The model file is not usable.
     #[error("model {path}")]
     Model {
-        /// Which file.
+        /// The model's file, or the model that is built in.
         path: String,
-        /// Why.
+        /// What is wrong with the file.
         source: ArtefactError,
     },
     /// The engine does not run the model.
     #[error("model {path}")]
     Network {
-        /// Which file.
+        /// The model's file, or the model that is built in.
         path: String,
-        /// Why.
+        /// What the engine says.
         source: EngineError,
     },
     /// The folder of specialists cannot be read.
     #[error("model.folder {path}")]
     Folder {
-        /// Which folder.
+        /// The folder that `model.folder` names.
         path: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// There are more specialists than are used.
@@ -100,9 +100,9 @@ pub enum DaemonError {
     /// The HTTP address cannot be had.
     #[error("http.listen {address}")]
     Listen {
-        /// Which address.
+        /// The address and port of `http.listen`.
         address: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The system has no threads left.

@@ -50,13 +50,13 @@ const JOURNAL_READERS: usize = 2;
 /// What answers are made of.
 #[derive(Clone)]
 pub struct Providers {
-    /// Counters.
+    /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// Signs of life.
     pub health: Arc<Health>,
     /// Asks for the stations.
     pub questions: Questions,
-    /// What happens.
+    /// Where clients subscribe to changes.
     pub live: Listening,
     /// The journal's file, where there is one.
     pub journal: Option<PathBuf>,

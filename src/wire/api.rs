@@ -150,7 +150,7 @@ fn raw(text: String) -> Box<RawValue> {
 /// Readings between two times.
 #[derive(Debug, Serialize)]
 pub struct Observations {
-    /// Whose.
+    /// The name of the station that measured them.
     pub station: String,
     /// `journal`, or `memory` where there is none: what models look at, slot by slot.
     pub from: &'static str,
@@ -175,9 +175,9 @@ pub(crate) fn decimal(value: f32) -> f64 {
 /// Past forecasts of one lead.
 #[derive(Debug, Serialize)]
 pub struct PastForecasts {
-    /// Whose.
+    /// The name of the station that they were for.
     pub station: String,
-    /// Their lead.
+    /// The lead of all of them, in hours.
     pub lead_h: u32,
     /// Whether earlier ones were left out for want of room.
     pub truncated: bool,

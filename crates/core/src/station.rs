@@ -108,7 +108,7 @@ struct Origin {
     newest_c: f32,
 }
 
-/// One station.
+/// What is known of one station: its history, what its experts have learned, and its forecasts in flight.
 #[derive(Debug, Clone)]
 pub struct Station {
     name: StationName,

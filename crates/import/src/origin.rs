@@ -16,16 +16,16 @@ use crate::{ImportError, influx, weewx};
 pub enum Origin {
     /// WeeWX' database, `weewx.sdb`.
     Weewx {
-        /// The file.
+        /// The SQLite file that WeeWX writes.
         path: PathBuf,
         /// How its columns are to be understood, where that is not the preset `weewx-archive`.
         mapping: Option<Description>,
     },
-    /// CSV files.
+    /// CSV files, read with a mapping or by their header.
     Csv(RecordSource),
     /// Home Assistant's recorder, `home-assistant_v2.db`.
     HomeAssistant {
-        /// The file.
+        /// The SQLite file that the recorder writes.
         path: PathBuf,
         /// What is read.
         entities: Vec<Entity>,
@@ -34,7 +34,7 @@ pub enum Origin {
     },
     /// Points of InfluxDB's line protocol, in files that may be compressed by gzip.
     Influx {
-        /// The files.
+        /// The files that hold the points.
         paths: Vec<PathBuf>,
         /// Which fields are which quantities.
         mapping: Description,

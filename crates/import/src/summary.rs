@@ -12,7 +12,7 @@ use jiff::Timestamp;
 pub struct Refused {
     /// Why, as the label of the daemon's metric.
     pub reason: &'static str,
-    /// How many.
+    /// The number of readings refused.
     pub count: u64,
     /// The first of them, for a person.
     pub first: String,

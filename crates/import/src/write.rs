@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub struct Destination<'a> {
     /// The journal's file.
     pub journal: &'a Path,
-    /// The station.
+    /// The station that the readings are written for.
     pub station: &'a StationName,
     /// The time grid of the daemon.
     pub grid: Grid,
@@ -28,7 +28,7 @@ pub struct Destination<'a> {
     pub keep: SignedDuration,
     /// How far ahead of `now` a reading may be.
     pub max_ahead: SignedDuration,
-    /// The time.
+    /// The time of the import, by which readings are too far ahead or not.
     pub now: Timestamp,
 }
 

@@ -9,26 +9,26 @@ use crate::schema::SCHEMA_VERSION;
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// SQLite refuses.
+    /// SQLite cannot do what was asked of it.
     #[error("cannot use journal {path}", path = .path.display())]
     Sqlite {
-        /// The file.
+        /// The journal's file.
         path: PathBuf,
-        /// Why.
+        /// What SQLite says.
         source: rusqlite::Error,
     },
     /// The file or its folder cannot be made, moved or looked at.
     #[error("cannot use journal {path}", path = .path.display())]
     File {
-        /// The file.
+        /// The journal's file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The file was written by a later version; it is left alone.
     #[error("journal {path} has schema {found}, this version writes {SCHEMA_VERSION}", path = .path.display())]
     Schema {
-        /// The file.
+        /// The journal's file.
         path: PathBuf,
         /// Its schema's version.
         found: i64,
@@ -36,7 +36,7 @@ pub enum JournalError {
     /// The file is the database of another program; it is left alone.
     #[error("journal {path} is the database of another program: it has a table {table:?}", path = .path.display())]
     Foreign {
-        /// The file.
+        /// The journal's file.
         path: PathBuf,
         /// A table that no journal has.
         table: String,
@@ -44,7 +44,7 @@ pub enum JournalError {
     /// The file that was opened is no longer the one at its path: it was moved, deleted or replaced.
     #[error("journal {path} was moved or deleted", path = .path.display())]
     Gone {
-        /// The path.
+        /// The path at which the file was opened.
         path: PathBuf,
     },
 }
@@ -127,6 +127,6 @@ pub(crate) fn is_refusal(error: &rusqlite::Error) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{entries} entries could not be written to the journal")]
 pub struct NotWritten {
-    /// How many.
+    /// The number of entries that are lost.
     pub entries: usize,
 }

@@ -39,7 +39,7 @@ pub struct RestoreLimits {
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RestoreReport {
-    /// By name.
+    /// What each station is restored from, by rising name.
     pub stations: Vec<Restored>,
     /// Stations beyond [`RestoreLimits::max_stations`]; their rows stay in the file.
     pub omitted: usize,

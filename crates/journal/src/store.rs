@@ -64,7 +64,7 @@ impl Store {
         Store { path: PathBuf::from(":memory:"), connection: None, identity: None }
     }
 
-    /// The file.
+    /// The path of the file; `:memory:` for a store in memory.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -12,7 +12,7 @@ use crate::{BindError, Description, OneOrMany, TimeRule};
 /// What one preset makes of a message.
 #[derive(Debug, Clone)]
 pub struct PresetMatch {
-    /// The preset.
+    /// The preset that the message was decoded with.
     pub preset: &'static Preset,
     /// What it reads.
     pub decoded: Decoded,

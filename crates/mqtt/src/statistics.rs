@@ -46,7 +46,7 @@ pub struct SessionStatistics {
     pub dropped_oversized: Count,
     /// Messages dropped because their topic was not UTF-8; they are acknowledged.
     pub dropped_topic: Count,
-    /// Acknowledgements sent.
+    /// Acknowledgements sent for messages that arrived.
     pub acknowledgements: Count,
     /// Messages that arrived on this connection and are not acknowledged (gauge).
     pub unacknowledged: Count,

@@ -15,9 +15,9 @@ use crate::order::WrongClock;
 pub struct DroppedValues {
     /// Of which quantity.
     pub quantity: Quantity,
-    /// Why.
+    /// Which check the values did not pass.
     pub reason: Implausible,
-    /// How many.
+    /// The number of values dropped.
     pub count: u64,
     /// The first of them, in the canonical unit, and when it was measured.
     pub first: (f32, Timestamp),
@@ -30,7 +30,7 @@ pub struct Overlap {
     pub files: (String, String),
     /// From when on both have readings.
     pub from: Timestamp,
-    /// Until when.
+    /// The time up to which both have readings.
     pub to: Timestamp,
 }
 

@@ -15,7 +15,7 @@ use crate::{CsvError, CsvReader, RecordError, Row, order};
 /// Readings of one station, by time.
 #[derive(Debug, Clone)]
 pub struct Readings {
-    /// The readings.
+    /// The readings with their times, rising.
     pub rows: Vec<Row>,
     /// Where the station stands, where what was read says it.
     pub site: Option<Site>,

@@ -76,7 +76,7 @@ pub enum Part {
     Validation,
     /// What is looked at once, at the end.
     Test,
-    /// Everything.
+    /// The whole record, however it is split.
     Whole,
 }
 
@@ -101,7 +101,7 @@ pub enum RecordError {
     /// No row could be read.
     #[error("{path}: no reading in it{}", .first_broken.as_ref().map(|fault| format!("; first fault: {fault}")).unwrap_or_default(), path = .path.display())]
     NoReading {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// What is wrong with its first row.
         first_broken: Option<String>,
@@ -109,7 +109,7 @@ pub enum RecordError {
     /// More rows are broken than not.
     #[error("{path}: {broken} of {rows} rows cannot be read; first fault: {first_broken}", path = .path.display())]
     Broken {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// How many rows are broken.
         broken: u64,
@@ -126,7 +126,7 @@ pub enum RecordError {
         path = .path.display()
     )]
     Suspicious {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// What looks wrong.
         suspicions: Vec<Suspicion>,
@@ -134,7 +134,7 @@ pub enum RecordError {
     /// There is one reading a day.
     #[error("{path}: one reading a day: daily values, where a forecast by the hour needs readings of every hour or more", path = .path.display())]
     Daily {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
     },
     /// First and last reading are further apart than any record.
@@ -143,7 +143,7 @@ pub enum RecordError {
          wrong, or the grid too fine?", path = .path.display()
     )]
     Span {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// The first reading.
         first: Timestamp,
@@ -158,7 +158,7 @@ pub enum RecordError {
         path = .path.display()
     )]
     MissingQuantity {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// What is missing.
         quantity: Quantity,
@@ -168,9 +168,9 @@ pub enum RecordError {
     /// The temperature is always the same.
     #[error("{path}: air_temperature is {value} °C in all {readings} readings: there is nothing to forecast", path = .path.display())]
     Constant {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
-        /// The value.
+        /// The temperature of every reading, °C.
         value: f32,
         /// How many readings.
         readings: u64,
@@ -300,7 +300,7 @@ impl Record {
         Ok(())
     }
 
-    /// The readings.
+    /// The readings on the time grid, shared with the windows that are cut from them.
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }

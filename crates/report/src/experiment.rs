@@ -16,7 +16,7 @@ pub struct TrainingCurve {
 /// An experiment with one seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Experiment {
-    /// Its name.
+    /// The name that the trainer knows it by.
     pub name: String,
     /// What its random numbers started from, where there are any.
     pub seed: Option<u64>,

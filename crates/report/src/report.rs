@@ -10,7 +10,7 @@ use crate::experiment::Experiment;
 use crate::figures::PartFigures;
 use crate::picture::Overview;
 
-/// A report.
+/// A page about a record, the networks that were tried on it, and how good their forecasts are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     pub(crate) overview: Option<Overview>,

@@ -16,7 +16,7 @@ const BIAS_SHARE: f64 = 0.1;
 /// Months with fewer forecasts are not compared.
 const MONTH_FORECASTS: u64 = 100;
 
-/// A verdict.
+/// What the figures say of the model, in words.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Verdict {
     /// The whole of it in a sentence.

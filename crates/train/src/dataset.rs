@@ -93,11 +93,11 @@ pub enum DatasetError {
      than {max_hole_h:.0} h is {longest_h:.0} h: at least {needed_h:.0} h without such a hole are needed in each part{why}"
 )]
 pub struct NoWindow {
-    /// Which file.
+    /// The name of the record's file.
     pub file: String,
-    /// Which part.
+    /// The part that has no window.
     pub part: &'static str,
-    /// Its rows.
+    /// The number of rows of the part.
     pub rows: usize,
     /// The window's length.
     pub window_h: f64,

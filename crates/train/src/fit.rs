@@ -21,7 +21,7 @@ use super::progress::{Observer, TrainingEvent};
 
 /// What is learned: a model, examples, and how good it has become.
 pub trait Objective: Sync {
-    /// The network.
+    /// The network whose parameters are fitted.
     type Model: Module;
 
     /// How many examples there are to train on.
@@ -70,7 +70,7 @@ pub struct FitSettings {
     /// Parts into which the examples of a step are divided, each on a thread of its own. It is part of the recipe, and not
     /// what the processor has, so that the sums are the same everywhere.
     pub shards: usize,
-    /// The optimiser.
+    /// How gradients become steps.
     pub optimiser: OptimiserKind,
     /// The highest learning rate.
     pub learning_rate: f64,

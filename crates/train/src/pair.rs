@@ -58,7 +58,7 @@ pub struct PairSettings {
 #[derive(Debug, Clone)]
 struct Inputs<'a> {
     examples: &'a Examples,
-    /// `[example, predictor]`.
+    /// The predictors of each example, `[example, predictor]`.
     predictors: Vec<f32>,
     /// `[example, target]`, the temperature's changes and then the auxiliary ones; NaN where nothing was measured.
     targets: Vec<f32>,

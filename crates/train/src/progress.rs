@@ -18,14 +18,14 @@ use super::epoch::{Ending, EpochRecord};
 pub enum TrainingEvent<'a> {
     /// An experiment begins.
     Experiment {
-        /// Its name.
+        /// The name of the experiment.
         name: &'a str,
         /// What it starts its random numbers from.
         seed: u64,
     },
     /// Something worth knowing.
     Note {
-        /// What.
+        /// The text for a person.
         text: &'a str,
     },
     /// The loop begins.
@@ -45,7 +45,7 @@ pub enum TrainingEvent<'a> {
     Step {
         /// In which epoch.
         epoch: usize,
-        /// Which step.
+        /// The number of the step in its epoch, from 1.
         step: usize,
         /// Mean loss of the epoch so far.
         loss: f64,
@@ -56,7 +56,7 @@ pub enum TrainingEvent<'a> {
     Epoch(&'a EpochRecord),
     /// It is known how good an experiment is.
     Scored {
-        /// The experiment.
+        /// The name of the experiment.
         name: &'a str,
         /// What it started its random numbers from, where there are any.
         seed: Option<u64>,
@@ -73,11 +73,11 @@ pub enum TrainingEvent<'a> {
     // The name in files of JSON lines.
     #[serde(rename = "judged")]
     Evaluated {
-        /// Which part.
+        /// The name of the part.
         part: &'static str,
         /// What the model had been trained on beside the training part.
         refit: Option<Refit>,
-        /// Hours.
+        /// The longest lead, in hours.
         lead_h: u32,
         /// Its mean absolute error, °C.
         mae_c: f64,
@@ -86,17 +86,17 @@ pub enum TrainingEvent<'a> {
     },
     /// A model file was written.
     Written {
-        /// Where.
+        /// The file that was written.
         path: &'a Path,
     },
     /// The run has ended without what was asked for.
     Failed {
-        /// Why.
+        /// The error, as it is told to a person.
         message: &'a str,
     },
     /// The loop is over.
     Ended {
-        /// Why.
+        /// What ended it.
         ending: Ending,
         /// The epoch that is kept.
         best_epoch: usize,

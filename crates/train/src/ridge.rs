@@ -95,7 +95,7 @@ struct Sums {
     examples: f64,
     /// `[term, term]`, the lower triangle; the last term is the constant.
     gram: Vec<f64>,
-    /// `[lead, term]`.
+    /// The products of terms and targets, `[lead, term]`.
     moments: Vec<Vec<f64>>,
 }
 

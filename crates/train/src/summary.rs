@@ -110,7 +110,7 @@ pub struct ReviewResult {
     pub notebook_accuracy: f64,
     /// Mean binary cross-entropy on the validation part, in the best epoch.
     pub loss: f64,
-    /// Its training.
+    /// How its network was trained.
     pub fit: FitRecord,
 }
 
@@ -123,7 +123,7 @@ pub struct OwnGain {
     pub world_c: f64,
     /// Blocks on which it is better.
     pub better: usize,
-    /// Blocks.
+    /// The number of blocks that were left out in turn.
     pub blocks: usize,
 }
 
@@ -134,7 +134,7 @@ impl OwnGain {
     }
 }
 
-/// In words.
+/// The gain as a clause of a sentence, with the errors of both.
 impl fmt::Display for OwnGain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OwnGain { own_c, world_c, better, blocks } = self;

@@ -37,7 +37,7 @@ pub struct Evaluation {
     pub quality: Option<String>,
     /// The engine that ran the network.
     pub engine: &'static str,
-    /// By part.
+    /// The errors on each part that was evaluated.
     pub parts: Vec<PartErrors>,
     /// Somebody else's forecasts beside the model's, where they were given.
     pub beside: Option<BesideOthers>,

@@ -32,7 +32,7 @@ pub struct Online {
     pub notes: Vec<String>,
     /// Forecasts of whole hours that were scored, at the longest lead.
     pub forecasts: u64,
-    /// By lead.
+    /// The errors at each lead, rising.
     pub leads: Vec<OnlineLead>,
     /// How the experts stand at the end.
     pub standings: Vec<Standing>,
@@ -41,7 +41,7 @@ pub struct Online {
 /// Errors at one lead.
 #[derive(Debug, Clone)]
 pub struct OnlineLead {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// Of the reference experts, in the order of [`forecastd_core::REFERENCES`].
     pub references: [ErrorSum; 3],

@@ -26,7 +26,7 @@ enum Shown {
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl ReplayProgress {
-    /// Shows nothing.
+    /// Shows nothing, in a terminal or elsewhere.
     pub fn silent() -> ReplayProgress {
         ReplayProgress { shown: Shown::Nowhere, last_line: Instant::now() }
     }

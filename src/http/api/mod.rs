@@ -32,7 +32,7 @@ use problem::Problem;
 /// The description of all of it: OpenAPI 3.1.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
-/// The routes.
+/// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/", get(index))

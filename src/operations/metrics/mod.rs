@@ -92,7 +92,7 @@ pub struct Metrics {
 /// A model in use.
 #[derive(Debug, Clone, Copy)]
 pub struct Loaded<'a> {
-    /// Its name.
+    /// The model's name in the manifest.
     pub name: &'a str,
     /// SHA-256 of its file.
     pub sha256: &'a str,
@@ -101,7 +101,7 @@ pub struct Loaded<'a> {
 }
 
 impl Metrics {
-    /// Fresh metrics.
+    /// Registers every metric, in a registry of its own.
     pub fn new() -> Metrics {
         let registry = Registry::new();
         let make = Maker(&registry);

@@ -33,7 +33,7 @@ pub enum Implausible {
 }
 
 impl Implausible {
-    /// Every reason.
+    /// Every reason, for counters that begin at 0.
     pub const ALL: &'static [Implausible] = <Implausible as VariantArray>::VARIANTS;
 
     /// The reason as a metric's label and a log's field.
@@ -49,7 +49,7 @@ pub struct Dropped {
     pub quantity: Quantity,
     /// The value, in the canonical unit.
     pub value: f32,
-    /// Why.
+    /// Which check the value did not pass.
     pub reason: Implausible,
 }
 
@@ -282,7 +282,7 @@ pub(crate) enum StoredError {
     Value {
         /// Of which quantity.
         quantity: Quantity,
-        /// The value.
+        /// The stored value, in the canonical unit.
         value: f32,
     },
     /// A time that no clock shows.

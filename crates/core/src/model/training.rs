@@ -27,7 +27,7 @@ pub enum Refit {
 }
 
 impl Refit {
-    /// Its name.
+    /// The name, as a manifest writes it: `validation` or `whole`.
     pub fn name(self) -> &'static str {
         match self {
             Refit::Validation => "validation",
@@ -44,7 +44,7 @@ pub struct Training {
     pub file: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
-    /// Rows read.
+    /// The number of readings; of many stations, of hours at which a window can end.
     pub rows: u64,
     /// Time of the first reading.
     pub first: Timestamp,
@@ -128,8 +128,8 @@ pub struct PartScores {
     /// Whether they are those of the model before it was trained on this part too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before_refit: bool,
-    /// Forecasts scored.
+    /// The number of forecasts that the scores are means over.
     pub forecasts: u64,
-    /// By lead.
+    /// The scores of each lead, rising.
     pub leads: Vec<LeadScore>,
 }

@@ -18,7 +18,7 @@ use super::error::EvaluateError;
 pub struct Case {
     /// The slot of the newest reading.
     pub origin: Slot,
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// The observed temperature, °C.
     pub observed_c: f64,

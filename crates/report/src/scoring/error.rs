@@ -17,9 +17,9 @@ pub enum EvaluateError {
     /// The model cannot be read.
     #[error("model {path}", path = .path.display())]
     Model {
-        /// Which file.
+        /// The model's file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: ArtefactError,
     },
     /// The record cannot be read.
@@ -37,9 +37,9 @@ pub enum EvaluateError {
          the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{quality}"
     )]
     NoWindow {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
-        /// Which part.
+        /// The part that has no window.
         part: &'static str,
         /// The window's length.
         window_h: f64,
@@ -69,7 +69,7 @@ pub enum EvaluateError {
         "{file}: the model is for any place, and nothing says where this station stands: give --latitude and --longitude, or a mapping with the site"
     )]
     NoSite {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
     },
     /// Nothing of the file is left to evaluate the models on.
@@ -78,7 +78,7 @@ pub enum EvaluateError {
          with forecastd inspect"
     )]
     TrainedOn {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
         /// The models' names.
         models: String,
@@ -89,17 +89,17 @@ pub enum EvaluateError {
     /// The forecasts of others cannot be read.
     #[error("forecasts {path}", path = .path.display())]
     OthersFile {
-        /// Which file.
+        /// The file with the forecasts.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The file holds no forecasts that can be compared.
     #[error("forecasts {path}", path = .path.display())]
     Others {
-        /// Which file.
+        /// The file with the forecasts.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with its content.
         source: OtherForecastsError,
     },
     /// None of the forecasts is of a case.
@@ -109,7 +109,7 @@ pub enum EvaluateError {
         path = .path.display()
     )]
     OthersUnmatched {
-        /// Which file.
+        /// The file with the forecasts.
         path: PathBuf,
         /// How many forecasts there are.
         given: usize,
@@ -119,7 +119,7 @@ pub enum EvaluateError {
         first_valid_at: Timestamp,
         /// The first time of issue that is evaluated.
         from: Timestamp,
-        /// The last.
+        /// The last time of issue that is evaluated.
         to: Timestamp,
     },
     /// Two of the files are one.

@@ -83,7 +83,7 @@ pub fn binary_cross_entropy(log_odds: Tensor<1>, positive: &[bool]) -> Tensor<1>
 /// Reviews as sequences of one length.
 #[derive(Debug, Clone, Default)]
 pub struct Sequences {
-    /// `[review, length]`.
+    /// The numbers of the words, `[review, length]`, padded in front.
     words: Vec<u16>,
     length: usize,
     /// Whether each is in favour.
@@ -101,7 +101,7 @@ impl Sequences {
         self.positive.is_empty()
     }
 
-    /// A sequence.
+    /// The numbers of the words of one review, padded in front to the common length.
     pub fn words(&self, index: usize) -> &[u16] {
         &self.words[index * self.length..][..self.length]
     }

@@ -25,7 +25,7 @@ const HOUR_S: i64 = 3600;
 pub(super) struct KeptDistances([u8; DISTANCES]);
 
 impl KeptDistances {
-    /// No distance.
+    /// The distances where nothing was said: all are zero.
     pub(super) const NONE: KeptDistances = KeptDistances([0; DISTANCES]);
 
     /// Rounds to 0.02 °C up to 2.56 °C and to 0.1 °C up to 15.26 °C; no distance is longer.
@@ -122,7 +122,7 @@ pub(super) struct Due<'a> {
     pub(super) lead: usize,
     /// Second of the hour that it was for.
     pub(super) valid_s: i64,
-    /// Centidegrees.
+    /// The combined temperature, in centidegrees.
     pub(super) combined: i16,
     pub(super) distances: KeptDistances,
     experts: u16,

@@ -26,11 +26,11 @@ const FORMAT: u8 = 1;
 /// The experts of one station, how much each is believed at each lead, and what is still to be learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Experts {
-    /// Hours, rising.
+    /// The leads that experts are asked for, in hours, rising.
     lead_h: Vec<u16>,
     /// By rising name.
     records: Vec<ExpertRecord>,
-    /// By lead.
+    /// How much wider or narrower than the experts expect the intervals must be, by lead.
     trackers: Vec<Trackers>,
     /// By lead: the errors of the combination.
     combined: Vec<RollingMae>,
