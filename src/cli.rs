@@ -64,7 +64,7 @@ enum Command {
     },
     /// Run the daemon
     Run(ConfigOptions),
-    /// Say everything that is wrong with a configuration
+    /// List every fault of a configuration
     Check(ConfigOptions),
     /// Ask a running daemon whether it works; exit code 0 when it does
     Healthcheck(ConfigOptions),
@@ -120,7 +120,7 @@ enum Command {
     /// The Jena climate record
     #[command(subcommand)]
     Data(DataCommand),
-    /// Print what completes commands and options in a shell
+    /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// The shell

@@ -182,7 +182,7 @@ impl Metrics {
             clock_jumps: make.counter("clock_jumps_total", "Jumps of the clock."),
             odd: make.counters(
                 "stations_odd_total",
-                "Stations about which something is odd, counted once each, moves each time.",
+                "Oddities found, by kind: each once per station, moves every time.",
                 "reason",
                 Oddity::NAMES,
             ),
@@ -194,7 +194,7 @@ impl Metrics {
             stations_ready: make.gauge("stations_ready", "Stations that the model runs for."),
             forecasts: make.counters(
                 "forecasts_total",
-                "Forecasts issued, by what they come from.",
+                "Forecasts made, by source: model, persistence or reference.",
                 "source",
                 &["model", "persistence", "reference"],
             ),

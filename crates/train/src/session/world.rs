@@ -24,7 +24,7 @@ use crate::world::{
 
 /// Seconds between two slots of a live station's grid.
 const LIVE_STEP_S: u32 = 600;
-/// Where and when the specialists' records judge: stations nearby do not tell what the weather was then. Jena's test part
+/// Where and when the specialists are evaluated: stations nearby do not tell what the weather was then. Jena's test part
 /// and its year 2020, Cambridge's test part.
 const EMBARGOES: [Embargo; 3] = [
     Embargo {
@@ -43,7 +43,7 @@ const EMBARGOES: [Embargo; 3] = [
 ];
 
 impl TrainingRun<'_> {
-    /// Learns from a pool of stations, and judges at others.
+    /// Trains on a pool of stations, and evaluates at others.
     pub(super) fn world(&mut self, experiment: &Experiment, recipe: &WorldRecipe) -> Result<(), TrainError> {
         if self.options.pool.is_empty() {
             return Err(TrainError::NoPool(experiment.name));
