@@ -24,7 +24,9 @@ fn main() -> ExitCode {
     }
     let host = first.unwrap_or_else(|| "localhost".to_owned());
     // As in a file: what is not said has the default of deploy/forecastd.toml.
-    let text = format!("mqtt.host = \"{host}\"\njournal.enabled = false\n[site]\nlatitude_deg = 50.9\nlongitude_deg = 11.6\n");
+    let text = format!(
+        "mqtt.host = \"{host}\"\njournal.enabled = false\n[site]\nlatitude_deg = 50.9\nlongitude_deg = 11.6\n"
+    );
     let config = match Config::from_text(&text, Path::new(""), std::env::vars_os()) {
         Ok(config) => config,
         Err(faults) => {

@@ -64,7 +64,7 @@ enum Command {
     },
     /// Run the daemon
     Run(ConfigOptions),
-    /// Say everything that is wrong with a configuration
+    /// List every fault of a configuration
     Check(ConfigOptions),
     /// Ask a running daemon whether it works; exit code 0 when it does
     Healthcheck(ConfigOptions),
@@ -120,7 +120,7 @@ enum Command {
     /// The Jena climate record
     #[command(subcommand)]
     Data(DataCommand),
-    /// Print what completes commands and options in a shell
+    /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// The shell
@@ -178,7 +178,7 @@ impl Arguments {
             Command::Listen { config: file, options } => {
                 let config = match Config::load(file.config.as_deref(), std::env::vars_os()) {
                     Ok(config) => config,
-                    Err(faults) => return Ok(print_faults(&file, &faults)),
+                    Err(diagnostics) => return Ok(print_diagnostics(&file, &diagnostics)),
                 };
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 let mut output = stdout();
@@ -193,7 +193,7 @@ impl Arguments {
             Command::Replay(mut options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 options.password = std::env::var(BROKER_PASSWORD).ok().map(Into::into);
-                let progress = replay::Progress::standard(options.quiet);
+                let progress = replay::ReplayProgress::standard(options.quiet);
                 let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
                 writeln!(stdout(), "{summary}")?;
                 if summary.go_on_from.is_some() {
@@ -279,7 +279,7 @@ impl Arguments {
 fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     start_log(&config.log);
     if let Err(error) = descriptors::raise_limit() {
@@ -302,28 +302,28 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
 }
 
 fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
-    let mut faults = config::check(options.config.as_deref(), std::env::vars_os());
-    if faults.is_empty()
+    let mut diagnostics = config::check(options.config.as_deref(), std::env::vars_os());
+    if diagnostics.is_empty()
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
-        faults = daemon::check(&config);
+        diagnostics = daemon::check(&config);
         for warning in config.warnings() {
             eprintln!("warning: {warning}");
         }
-        if faults.is_empty() {
+        if diagnostics.is_empty() {
             writeln!(stdout(), "configuration is good")?;
             return Ok(ExitCode::SUCCESS);
         }
     }
-    Ok(print_faults(options, &faults))
+    Ok(print_diagnostics(options, &diagnostics))
 }
 
-fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
+fn print_diagnostics(options: &ConfigOptions, diagnostics: &[config::Diagnostic]) -> ExitCode {
     let name = options.config.as_ref().map_or("configuration".to_owned(), |path| path.display().to_string());
-    for fault in faults {
-        eprintln!("{name}: {fault}");
+    for diagnostic in diagnostics {
+        eprintln!("{name}: {diagnostic}");
     }
-    let count = faults.len();
+    let count = diagnostics.len();
     eprintln!("{count} fault{}", if count == 1 { "" } else { "s" });
     ExitCode::FAILURE
 }
@@ -331,7 +331,7 @@ fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
 fn check_health(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     healthcheck::run(config.http.listen, HEALTHCHECK_TIMEOUT)?;
     writeln!(stdout(), "ok")?;
@@ -341,7 +341,7 @@ fn check_health(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
 fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
     let has_rows = |path: &std::path::Path, station: &StationName| {
@@ -357,7 +357,7 @@ fn import_history(command: &import::ImportCommand) -> anyhow::Result<ExitCode> {
     let options = ConfigOptions { config: command.options().config.clone() };
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(&options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(&options, &diagnostics)),
     };
     start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
     let (interrupted, _runtime) = interruption()?;
@@ -436,7 +436,7 @@ fn start_log(settings: &LogSettings) {
     let usual =
         || Targets::new().with_default(level).with_targets(quiet).with_target("ort", LevelFilter::WARN);
     let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
-    let (levels, fault) = match asked.map(|text| text.parse::<Targets>()) {
+    let (levels, refused) = match asked.map(|text| text.parse::<Targets>()) {
         Some(Ok(levels)) => (levels, None),
         Some(Err(error)) => (usual(), Some(error)),
         None => (usual(), None),
@@ -453,7 +453,7 @@ fn start_log(settings: &LogSettings) {
             registry.with(lines.with_ansi(is_terminal)).init();
         }
     }
-    if let Some(error) = fault {
+    if let Some(error) = refused {
         tracing::warn!(%error, "RUST_LOG is not understood, the configured level holds");
     }
 }
@@ -483,7 +483,7 @@ fn retrain(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
 
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     let (interrupted, _runtime) = interruption()?;
     match retrain(&config, &interrupted, &mut stdout()) {

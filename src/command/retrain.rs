@@ -19,8 +19,8 @@ use crate::error_chain::chain;
 /// Why nothing can be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum RetrainError {
-    /// There is nothing to learn from.
-    #[error("journal.enabled is false: there is no history to learn from")]
+    /// There is nothing to train on.
+    #[error("journal.enabled is false: there is no history to train on")]
     NoJournal,
     /// There is no folder for the models.
     #[error("model.folder is empty: there is nowhere to put a station's model")]
@@ -28,9 +28,9 @@ pub enum RetrainError {
     /// The journal cannot be read.
     #[error("journal {path}", path = .path.display())]
     Journal {
-        /// Which file.
+        /// The journal's file.
         path: PathBuf,
-        /// Why.
+        /// What the journal says.
         source: JournalError,
     },
     /// The folder cannot be made, or what is said not written.
@@ -38,15 +38,15 @@ pub enum RetrainError {
     Io {
         /// Which folder or file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The main model cannot be read.
     #[error("model {path}", path = .path.display())]
     Model {
-        /// Which file.
+        /// The model's file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: Box<ArtefactError>,
     },
     /// Nothing came of any training.

@@ -19,7 +19,7 @@ use forecastd_model::{Artefact, EngineError, EngineOptions, EngineProcess, Engin
 
 /// A model that runs.
 pub(super) struct Loaded {
-    /// The artefact.
+    /// The model file, with its manifest.
     pub artefact: Arc<Artefact>,
     /// The process that runs it, probed.
     pub engine: EngineProcess,

@@ -1,6 +1,6 @@
 //! The daemon: wires broker, stations, model, journal and metrics; signals, reload, shutdown.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `mod` | start and end of everything |
 //! | `driver` | brings the service what happens and carries out what it wants |
@@ -37,7 +37,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, DiscoveryTopics, Fault};
+use crate::config::{Config, Diagnostic, DiscoveryTopics};
 use crate::error_chain::chain;
 use crate::http::{self, Providers};
 use crate::operations::events::{Notice, Telemetry};
@@ -59,25 +59,25 @@ pub enum DaemonError {
     /// The model file is not usable.
     #[error("model {path}")]
     Model {
-        /// Which file.
+        /// The model's file, or the model that is built in.
         path: String,
-        /// Why.
+        /// What is wrong with the file.
         source: ArtefactError,
     },
     /// The engine does not run the model.
     #[error("model {path}")]
     Network {
-        /// Which file.
+        /// The model's file, or the model that is built in.
         path: String,
-        /// Why.
+        /// What the engine says.
         source: EngineError,
     },
     /// The folder of specialists cannot be read.
     #[error("model.folder {path}")]
     Folder {
-        /// Which folder.
+        /// The folder that `model.folder` names.
         path: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// There are more specialists than are used.
@@ -100,9 +100,9 @@ pub enum DaemonError {
     /// The HTTP address cannot be had.
     #[error("http.listen {address}")]
     Listen {
-        /// Which address.
+        /// The address and port of `http.listen`.
         address: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The system has no threads left.
@@ -370,20 +370,21 @@ fn summary(service: &Service, is_connected: bool) -> String {
 }
 
 /// What a start would stumble over beyond the keys of the configuration: files that are not there or not usable.
-pub fn check(config: &Config) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut fault =
-        |key: &str, message: String| faults.push(Fault { key: key.to_owned(), line: None, message });
+pub fn check(config: &Config) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut diagnostic = |key: &str, message: String| {
+        diagnostics.push(Diagnostic { key: key.to_owned(), line: None, message })
+    };
     for (key, message) in loader::check(&config.model, config.forecast.experts, EngineProgram::itself()) {
-        fault(key, message);
+        diagnostic(key, message);
     }
     if let Some(ca_file) = &config.mqtt.ca_file
         && !ca_file.is_file()
     {
-        fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
+        diagnostic("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
     }
-    faults.extend(crate::config::password_faults(&config.mqtt));
-    faults
+    diagnostics.extend(crate::config::password_diagnostics(&config.mqtt));
+    diagnostics
 }
 
 /// Tells the signs of life of this turn.

@@ -16,7 +16,7 @@ use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_train::{TrainOptions, run};
 use jiff::{SignedDuration, Timestamp};
 
-/// Hours of every station: enough to choose and judge by.
+/// Hours of every station: enough to choose and to evaluate on.
 const HOURS: i64 = 2200;
 const BEGIN_S: i64 = 1_546_300_800;
 
@@ -65,7 +65,7 @@ fn write_pool(folder: &Path, stations: i64) {
 }
 
 #[test]
-fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_history_of_one() {
+fn a_model_for_any_place_is_trained_on_many_stations_and_goes_on_with_the_history_of_one() {
     let folder = tempfile::tempdir().unwrap();
     write_pool(folder.path(), 90);
     let out = folder.path().join("world.onnx");
@@ -87,8 +87,8 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     let artefact = Artefact::read(&out).unwrap();
     assert_eq!(artefact.manifest.window.site, None);
     assert_eq!((artefact.manifest.quantiles.len(), artefact.manifest.extremes_h), (7, Some(24)));
-    let judged = &artefact.manifest.scores[0];
-    assert!(judged.leads.iter().all(|lead| lead.mae < lead.persistence_mae), "{:?}", judged.leads);
+    let scores = &artefact.manifest.scores[0];
+    assert!(scores.leads.iter().all(|lead| lead.mae < lead.persistence_mae), "{:?}", scores.leads);
     let text = std::fs::read_to_string(&card).unwrap();
     assert!(text.contains("| temperature alone | 26 |") && text.contains("0 h of history"), "{text}");
 

@@ -47,9 +47,8 @@ pub fn schemathesis() -> PathBuf {
 pub fn axe_script() -> String {
     let installed = || {
         let libraries = Path::new("target/checkers/lib").read_dir().ok()?;
-        let scripts = libraries.flatten().map(|python| {
-            python.path().join("site-packages/axe_core_python/axe.min.js")
-        });
+        let scripts =
+            libraries.flatten().map(|python| python.path().join("site-packages/axe_core_python/axe.min.js"));
         scripts.into_iter().find(|script| script.exists())
     };
     let script = std::env::var_os("FORECASTD_TEST_AXE").map(PathBuf::from).or_else(installed);

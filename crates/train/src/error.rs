@@ -28,17 +28,17 @@ pub enum TrainError {
     /// The journal cannot be read.
     #[error("journal {path}", path = .path.display())]
     Journal {
-        /// Which file.
+        /// The journal's file.
         path: PathBuf,
-        /// Why.
+        /// What the journal says.
         source: JournalError,
     },
     /// There are no readings of the station.
     #[error("journal {path}: no reading of {station}", path = .path.display())]
     NoStation {
-        /// Which file.
+        /// The journal's file.
         path: PathBuf,
-        /// Which station.
+        /// The name that was asked for.
         station: String,
     },
     /// That is no station's name.
@@ -50,21 +50,21 @@ pub enum TrainError {
     /// The model to go on from cannot be read.
     #[error("--from {path}", path = .path.display())]
     BaseFile {
-        /// Which file.
+        /// The file that `--from` names.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: Box<ArtefactError>,
     },
     /// The model to go on from is another one.
     #[error("--from {path}", path = .path.display())]
     Base {
-        /// Which file.
+        /// The file that `--from` names.
         path: PathBuf,
-        /// Why.
+        /// Why that model cannot be gone on from.
         source: Box<BaseError>,
     },
     /// There is not enough history.
-    #[error("{days:.0} days of whole windows are too little to learn from: at least {needed:.0} are needed")]
+    #[error("{days:.0} days of whole windows are too little to train on: at least {needed:.0} are needed")]
     TooLittle {
         /// How many there are.
         days: f64,
@@ -113,7 +113,7 @@ pub enum TrainError {
     /// Nothing can be trained with a number.
     #[error("{option} {value}: {needed} is needed")]
     Option {
-        /// The option.
+        /// The option as it is typed, with its dashes.
         option: &'static str,
         /// What was given.
         value: String,
@@ -156,9 +156,9 @@ pub enum TrainError {
     /// The log cannot be written.
     #[error("{path}", path = .path.display())]
     File {
-        /// Which file.
+        /// The log's file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The training was interrupted.
@@ -184,36 +184,36 @@ pub enum TrainError {
          h: give experiments of one kind, or --protocol"
     )]
     Incomparable {
-        /// An experiment.
+        /// The name of one experiment.
         experiment: &'static str,
         /// Its longest lead.
         lead_h: u32,
-        /// Another.
+        /// The name of an experiment whose longest lead is another.
         other: &'static str,
         /// Its longest lead.
         other_lead_h: u32,
     },
-    /// A baseline has nothing to be judged by.
+    /// A baseline has nothing to be verified by.
     #[error(
-        "{file}: no case to judge {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
+        "{file}: no case to verify {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
          240 h, with another {lead_h} h later"
     )]
     NoCase {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
-        /// Which baseline.
+        /// The reference forecast that was to be scored.
         baseline: &'static str,
         /// Rows of the validation part.
         rows: usize,
-        /// The lead.
+        /// The lead in hours.
         lead_h: u32,
     },
     /// An option that would be passed over in silence.
     #[error("{option} has no effect on the experiment {experiment}")]
     NoEffect {
-        /// The option.
+        /// The option as it is typed, with its dashes.
         option: &'static str,
-        /// The experiment.
+        /// The name of the experiment.
         experiment: &'static str,
     },
     /// Data that would be passed over in silence.
@@ -221,7 +221,7 @@ pub enum TrainError {
     Unread {
         /// The option that names the data.
         option: &'static str,
-        /// The experiments.
+        /// The names of all experiments of the run.
         experiments: String,
     },
     /// An experiment that makes a model by itself, beside others or several times.
@@ -231,7 +231,7 @@ pub enum TrainError {
     NotAlone {
         /// The option that names what is written.
         option: &'static str,
-        /// The experiment.
+        /// The name of the experiment.
         experiment: &'static str,
     },
     /// A linear regression of more terms than it is good for.
@@ -257,7 +257,7 @@ pub enum TrainError {
     NoGain {
         /// Mean absolute error of the model.
         model_c: f64,
-        /// The lead.
+        /// The lead that both are compared at, in hours.
         lead_h: u32,
         /// The reference forecast that is as good.
         baseline: &'static str,

@@ -34,10 +34,10 @@ pub struct Evaluation {
     /// How it is related to what the model was trained on.
     pub kinship: Kinship,
     /// What was wrong with the file, if anything.
-    pub faults: Option<String>,
+    pub quality: Option<String>,
     /// The engine that ran the network.
     pub engine: &'static str,
-    /// By part.
+    /// The errors on each part that was evaluated.
     pub parts: Vec<PartErrors>,
     /// Somebody else's forecasts beside the model's, where they were given.
     pub beside: Option<BesideOthers>,
@@ -118,7 +118,7 @@ impl Evaluation {
                     "file": self.file,
                     "is_training_file": self.kinship.is_training_record(),
                     "training_overlap": self.overlap(),
-                    "faults": self.faults,
+                    "faults": self.quality,
                     "engine": self.engine,
                     "parts": parts,
                 });
@@ -156,8 +156,8 @@ impl Evaluation {
         if let Some(overlap) = self.overlap() {
             let _ = writeln!(table, "note: {overlap}");
         }
-        if let Some(faults) = &self.faults {
-            let _ = writeln!(table, "note: {faults}");
+        if let Some(quality) = &self.quality {
+            let _ = writeln!(table, "note: {quality}");
         }
         for part in &self.parts {
             let _ = writeln!(

@@ -54,9 +54,9 @@ fn order_does_not_matter_and_is_counted() {
     readings.push(readings[3]);
     let unsorted = record(&readings);
     assert_eq!(sorted.rows(), unsorted.rows());
-    assert_eq!(sorted.facts().faults.unsorted, 0);
-    assert!(unsorted.facts().faults.unsorted > 0);
-    assert_eq!(unsorted.facts().faults.repeated, 1);
+    assert_eq!(sorted.facts().quality.unsorted, 0);
+    assert!(unsorted.facts().quality.unsorted > 0);
+    assert_eq!(unsorted.facts().quality.repeated, 1);
     for slot in 0..10 {
         let value = |record: &Record| record.history().value(slot, Quantity::AirTemperature);
         assert_eq!(value(&sorted), value(&unsorted));
@@ -110,7 +110,7 @@ fn files_that_are_nothing_to_work_with_are_named_with_the_reason() {
     std::fs::write(&path, format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
     let source = RecordSource::new(path.clone(), None);
     let good = Record::read(&source, Grid::new(600).unwrap(), &quantities).unwrap();
-    assert_eq!(good.facts().faults.broken, 1);
+    assert_eq!(good.facts().quality.broken, 1);
     assert_eq!(good.facts().file, "record.csv");
     assert_eq!(good.site().unwrap().latitude_deg, 50.91);
 }

@@ -12,7 +12,7 @@ use forecastd_core::{
 use forecastd_model::Artefact;
 use forecastd_record::{DEFAULT_SPLIT, Record};
 
-use super::{JENA_GAIN, Session};
+use super::{JENA_GAIN, TrainingRun};
 use crate::error::TrainError;
 use crate::experiment::{Experiment, OwnRecipe};
 use crate::fit::StopRule;
@@ -25,7 +25,7 @@ use crate::world::{
 /// Fewer days are not learned from.
 const FEWEST_DAYS: f64 = 30.0;
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     /// Learns from a station's own history, from the world's network on.
     pub(super) fn own(&mut self, experiment: &Experiment, recipe: &OwnRecipe) -> Result<(), TrainError> {
         let (path, artefact) = match (self.options.from.clone(), self.options.built_in) {
@@ -214,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::options::TrainOptions;
-    use crate::progress::{Event, Observer};
+    use crate::progress::{Observer, TrainingEvent};
     use crate::world::{Network, manifest, persistence};
 
     /// Keeps what is noted.
@@ -222,8 +222,8 @@ mod tests {
     struct Notes(Vec<String>);
 
     impl Observer for Notes {
-        fn event(&mut self, event: &Event) {
-            if let Event::Note { text } = event {
+        fn event(&mut self, event: &TrainingEvent) {
+            if let TrainingEvent::Note { text } = event {
                 self.0.push((*text).to_owned());
             }
         }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_judged_by() {
+    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_evaluated_on() {
         const HOURS: i64 = 24 * 60;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

@@ -1,4 +1,4 @@
-//! The model for any place: learned from many stations, judged at others, written with its card.
+//! The model for any place: trained on many stations, evaluated at others, written with its card.
 
 use burn::tensor::Device;
 
@@ -7,7 +7,7 @@ use forecastd_core::{LeadScore, Manifest, PartScores, Site, Split, TrainedRecord
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_report::finite;
 
-use super::Session;
+use super::TrainingRun;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, WorldRecipe};
 use crate::fit::{Objective, StopRule};
@@ -15,12 +15,12 @@ use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
     Condition, Cutter, Embargo, Network, Pool, Role, StationScores, WorldObjective, WorldSettings, assign,
-    card, joined, judge, manifest, ranges, usable,
+    card, evaluate, joined, manifest, ranges, usable,
 };
 
 /// Seconds between two slots of a live station's grid.
 const LIVE_STEP_S: u32 = 600;
-/// Where and when the specialists' records judge: stations nearby do not tell what the weather was then. Jena's test part
+/// Where and when the specialists are evaluated: stations nearby do not tell what the weather was then. Jena's test part
 /// and its year 2020, Cambridge's test part.
 const EMBARGOES: [Embargo; 3] = [
     Embargo {
@@ -38,8 +38,8 @@ const EMBARGOES: [Embargo; 3] = [
     Embargo { site: Site::new(52.21, 0.09), within_km: 250.0, from_s: 1_483_228_800, until_s: 1_609_459_200 },
 ];
 
-impl Session<'_> {
-    /// Learns from a pool of stations, and judges at others.
+impl TrainingRun<'_> {
+    /// Trains on a pool of stations, and evaluates at others.
     pub(super) fn world(&mut self, experiment: &Experiment, recipe: &WorldRecipe) -> Result<(), TrainError> {
         if self.options.pool.is_empty() {
             return Err(TrainError::NoPool(experiment.name));
@@ -91,8 +91,8 @@ impl Session<'_> {
         };
         self.note(by);
         let artefact = Artefact::parse(&draft)?;
-        let judged = judge(&artefact, objective.cutter(), &roles, role, &runtime)?;
-        let Some((_, whole)) = judged.first() else { return Ok(()) };
+        let evaluated = evaluate(&artefact, objective.cutter(), &roles, role, &runtime)?;
+        let Some((_, whole)) = evaluated.first() else { return Ok(()) };
         self.note(&format!(
             "there it errs by {:.3} °C over all leads, persistence by {:.3} °C",
             mean(whole, StationScores::mae_c),
@@ -108,12 +108,12 @@ impl Session<'_> {
             fits,
         });
         if let Some(out) = &self.options.out {
-            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&judged)]);
+            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&evaluated)]);
             atomic_file::write(out, &Artefact::assemble(model, &manifest)?)?;
             self.summary.written = Some(out.clone());
         }
         if let Some(report) = &self.options.report {
-            atomic_file::write(report, card(&pool, &roles, &judged).as_bytes())?;
+            atomic_file::write(report, card(&pool, &roles, &evaluated).as_bytes())?;
             self.summary.report = Some(report.clone());
         }
         Ok(())
@@ -176,9 +176,9 @@ fn mean(scores: &[StationScores], of: impl Fn(&StationScores) -> f64) -> f64 {
     sum / count
 }
 
-/// What the manifest keeps of the judgement: means over stations, by lead.
-fn scores(judged: &[(Condition, Vec<StationScores>)]) -> PartScores {
-    let whole = judged.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
+/// What the manifest keeps of the evaluation: means over stations, by lead.
+fn scores(evaluated: &[(Condition, Vec<StationScores>)]) -> PartScores {
+    let whole = evaluated.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
     let leads = (1..=24).map(|lead_h: u32| {
         let row = lead_h as usize - 1;
         let per = |sum: f64, count: u64| sum / count as f64;

@@ -1,7 +1,7 @@
 //! The model for any place: one network that learned from many stations, and is told where it stands and what it does not
 //! know.
 //!
-//! | file | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `pool` | hourly records of many stations |
 //! | `split` | which of them are for training, validation and testing |
@@ -13,7 +13,7 @@
 //! | `pinball` | the loss that is learned by, and its derivative |
 //! | `ensemble` | networks that were trained apart, as one |
 //! | `learn` | how it is trained |
-//! | `judge` | how good it is, station by station |
+//! | `evaluate` | how good it is, station by station |
 //! | `card` | what is said of it |
 //! | `base` | the network of a file, to go on from |
 //! | `own` | what the history of one station adds to it |
@@ -21,8 +21,8 @@
 mod base;
 mod card;
 mod ensemble;
+mod evaluate;
 mod example;
-mod judge;
 mod learn;
 mod manifest;
 mod mask;
@@ -40,8 +40,8 @@ pub(crate) use base::persistence;
 pub(crate) use base::read as read_base;
 pub(crate) use card::card;
 pub(crate) use ensemble::joined;
+pub(crate) use evaluate::{Condition, StationScores, evaluate};
 pub(crate) use example::Cutter;
-pub(crate) use judge::{Condition, StationScores, judge};
 pub(crate) use learn::WorldObjective;
 pub use learn::WorldSettings;
 pub(crate) use manifest::manifest;

@@ -170,7 +170,7 @@ pub(crate) struct PoolStation {
     pub(crate) segments: Vec<Segment>,
 }
 
-/// What a station is not learned from: a stretch of time near a place that is judged by it.
+/// What a station is not trained on: a stretch of time near a place that is evaluated on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Embargo {
     /// The place.
@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_by_is_not_learned_from_nearby() {
+    fn what_is_evaluated_on_is_not_trained_on_nearby() {
         let temperatures: Vec<i16> = (0..48).map(wave).collect();
         let embargo = |longitude_deg| Embargo {
             site: Site::new(40.0, longitude_deg),

@@ -15,9 +15,9 @@ use crate::order::WrongClock;
 pub struct DroppedValues {
     /// Of which quantity.
     pub quantity: Quantity,
-    /// Why.
+    /// Which check the values did not pass.
     pub reason: Implausible,
-    /// How many.
+    /// The number of values dropped.
     pub count: u64,
     /// The first of them, in the canonical unit, and when it was measured.
     pub first: (f32, Timestamp),
@@ -30,7 +30,7 @@ pub struct Overlap {
     pub files: (String, String),
     /// From when on both have readings.
     pub from: Timestamp,
-    /// Until when.
+    /// The time up to which both have readings.
     pub to: Timestamp,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Overlap {
 
 /// What was wrong with a record.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Faults {
+pub struct QualityReport {
     /// Readings that there were.
     pub readings: u64,
     /// Rows that could not be read.
@@ -67,7 +67,7 @@ pub struct Faults {
     pub dropped: Vec<DroppedValues>,
 }
 
-impl Faults {
+impl QualityReport {
     /// Counts a value that was dropped from the reading of `time`.
     pub fn drop_value(&mut self, time: Timestamp, dropped: Dropped) {
         let Dropped { quantity, value, reason } = dropped;
@@ -138,7 +138,7 @@ impl fmt::Display for Described<'_> {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for QualityReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut clauses = Vec::new();
         let mut clause = |count: u64, what: &str| {
@@ -172,28 +172,28 @@ mod tests {
     #[test]
     fn what_was_dropped_is_said_with_the_first_of_it_and_what_it_should_be() {
         let time: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-        let mut faults = Faults { readings: 3, repeated: 2, ..Faults::default() };
-        assert!(Faults::default().is_empty() && !faults.is_empty());
+        let mut quality = QualityReport { readings: 3, repeated: 2, ..QualityReport::default() };
+        assert!(QualityReport::default().is_empty() && !quality.is_empty());
         for value in [281.5, 282.0] {
             let reason = Implausible::OutOfRange;
-            faults.drop_value(time, Dropped { quantity: Quantity::AirTemperature, value, reason });
+            quality.drop_value(time, Dropped { quantity: Quantity::AirTemperature, value, reason });
         }
         let frozen = Dropped { quantity: Quantity::AirPressure, value: 1013.0, reason: Implausible::Frozen };
-        faults.drop_value(time, frozen);
+        quality.drop_value(time, frozen);
         let temperature = "2 values of air_temperature dropped, outside of -90 to 60 °C, the first 281.5 °C at \
                            2020-01-01T00:00:00Z: is the unit right?";
         let pressure = "1 values of air_pressure dropped, the same for more than a day, the first 1013 hPa at \
                         2020-01-01T00:00:00Z";
         assert_eq!(
-            faults.to_string(),
+            quality.to_string(),
             format!("2 readings of a time slot that had one; {temperature}; {pressure}")
         );
-        assert_eq!(faults.of_quantity(Quantity::AirPressure), format!("; {pressure}"));
-        assert_eq!(faults.of_quantity(Quantity::WindSpeed), "");
-        assert_eq!(faults.of_most(), format!("; {temperature}"));
-        (faults.broken, faults.first_broken) = (4, Some("x.csv:2: why".to_owned()));
+        assert_eq!(quality.of_quantity(Quantity::AirPressure), format!("; {pressure}"));
+        assert_eq!(quality.of_quantity(Quantity::WindSpeed), "");
+        assert_eq!(quality.of_most(), format!("; {temperature}"));
+        (quality.broken, quality.first_broken) = (4, Some("x.csv:2: why".to_owned()));
         assert_eq!(
-            faults.of_most(),
+            quality.of_most(),
             format!("; {temperature}; 4 rows cannot be read, the first: x.csv:2: why")
         );
     }
