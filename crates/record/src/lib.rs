@@ -15,7 +15,7 @@ mod windows;
 pub use csv::error::CsvError;
 pub use csv::mapping::CsvMapping;
 pub use csv::reader::{CsvReader, OtherColumn, Row, UnreadableValues};
-pub use faults::{DroppedValues, Faults, Overlap};
+pub use faults::{DroppedValues, Faults, Hole, Overlap};
 pub use files::RecordSource;
 pub use judge::Suspicion;
 pub use order::WrongClock;

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::CsvError;
-use crate::faults::Faults;
+use crate::faults::{Faults, Hole};
 use crate::files::{RecordSource, files};
 use crate::judge::Suspicion;
 use crate::order;
@@ -216,6 +216,7 @@ impl Record {
             readings: faults.readings,
             repeated: faults.repeated,
             dropped: std::mem::take(&mut faults.dropped),
+            holes: std::mem::take(&mut faults.holes),
             ..read
         };
         record = record.at_site(site);
@@ -261,9 +262,10 @@ impl Record {
             let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
             faults.repeated += u64::from(std::mem::replace(seen, true));
         }
-        let rows = (grid.slot(first)..=grid.slot(last))
+        let rows: Vec<Slot> = (grid.slot(first)..=grid.slot(last))
             .filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan())
             .collect();
+        faults.holes = holes(&rows, grid);
         let facts = RecordFacts {
             file: String::new(),
             sha256: String::new(),
@@ -416,6 +418,12 @@ impl Record {
 /// The default split: what the first 200,000 and the next 100,000 of the 420,551 rows of the Jena climate data set are
 /// to the whole.
 pub const DEFAULT_SPLIT: Split = Split { train: 200_000.0 / 420_551.0, validation: 100_000.0 / 420_551.0 };
+
+/// The long stretches without a row.
+fn holes(rows: &[Slot], grid: Grid) -> Vec<Hole> {
+    let between = rows.windows(2).map(|pair| Hole { from: grid.time(pair[0]), until: grid.time(pair[1]) });
+    between.filter(Hole::is_long).collect()
+}
 
 fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> RecordError {
     let times = || readings.iter().map(|(time, _)| *time);
