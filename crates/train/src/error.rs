@@ -64,12 +64,14 @@ pub enum TrainError {
         source: Box<BaseError>,
     },
     /// There is not enough history.
-    #[error("{days:.0} days of whole windows are too little to learn from: at least {needed:.0} are needed")]
+    #[error("{days:.0} days of history are too little to learn from: at least {needed:.0} are needed{why}")]
     TooLittle {
         /// How many there are.
         days: f64,
         /// How many are needed.
         needed: f64,
+        /// What there is of the record, as clauses.
+        why: String,
     },
     /// A station's own history adds nothing.
     #[error("not written: {0}; keep that model, or write it all the same with --ship-anyway")]

@@ -49,7 +49,8 @@ impl Session<'_> {
         let history = OwnHistory::new(record.history(), site, &scaling);
         self.note(&format!("{} windows, {:.0} days of them", history.len(), history.days()));
         if history.days() < FEWEST_DAYS {
-            return Err(TrainError::TooLittle { days: history.days(), needed: FEWEST_DAYS });
+            let why = what_there_is(&record);
+            return Err(TrainError::TooLittle { days: history.days(), needed: FEWEST_DAYS, why });
         }
         let settings = &recipe.own;
         let refit = |indices: &[usize]| {
@@ -204,6 +205,26 @@ impl Session<'_> {
     }
 }
 
+/// What a record has and lacks, as clauses for a message that says that it is too little.
+fn what_there_is(record: &Record) -> String {
+    let facts = record.facts();
+    let hours = facts.last.duration_since(facts.first).as_secs() / 3600 + 1;
+    let measured = record.rows().len() as f64 / hours as f64;
+    let mut why = format!(
+        "; {:.0} % of the hours of {:.0} days have a temperature",
+        100.0 * measured,
+        hours as f64 / 24.0
+    );
+    let cadence_h = record.cadence_s() / 3600.0;
+    if cadence_h > 1.0 {
+        why += &format!(", mostly one every {cadence_h:.0} h, but a forecast is learned for each hour");
+    }
+    for hole in facts.faults.of_holes() {
+        why += &format!("; {hole}");
+    }
+    why + &facts.faults.of_most()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
@@ -324,8 +345,59 @@ mod tests {
         let manifest = Artefact::read(&path("own.onnx")).unwrap().manifest;
         assert_eq!(manifest.training.unwrap().records, [of_base]);
         let forecasts = manifest.scores[0].forecasts;
-        assert!(forecasts < HOURS as u64, "not every reading has a day after it");
+        assert!(forecasts < HOURS as u64, "after the last reading there is nothing");
         let said = format!("{forecasts} windows, ");
         assert!(notes.0.iter().any(|note| note.starts_with(&said)), "{forecasts}: {:?}", notes.0);
+    }
+
+    /// What a model for any place is gone on from with, in a folder of its own.
+    fn options(folder: &Path) -> TrainOptions {
+        let path = folder.join("world.onnx");
+        std::fs::write(&path, base().0).unwrap();
+        TrainOptions {
+            experiment: vec!["own".to_owned()],
+            from: Some(path),
+            latitude: Some(SITE.latitude_deg),
+            longitude: Some(SITE.longitude_deg),
+            ..TrainOptions::default()
+        }
+    }
+
+    fn run(options: &TrainOptions) -> (Result<(), String>, Vec<String>) {
+        let mut notes = Notes::default();
+        let result = crate::run(options, &AtomicBool::default(), &mut notes);
+        (result.map(|_| ()).map_err(|error| error.to_string()), notes.0)
+    }
+
+    /// Air that is warmest `late_h` hours later than usual, which is at 14.7 h of solar time.
+    fn celsius(time: Timestamp, late_h: f64) -> f32 {
+        let solar_h = SITE.day_phase(time) * 24.0;
+        (10.0 + 6.0 * ((solar_h - 14.7 - late_h) / 24.0 * std::f64::consts::TAU).cos()) as f32
+    }
+
+    #[test]
+    fn of_too_little_history_is_said_what_there_is_and_what_spoils_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roof.csv");
+        let said = |hours: &mut dyn Iterator<Item = i64>| {
+            let mut text = "time,air_temperature_c\n".to_owned();
+            for hour in hours {
+                text += &format!("{},{:.2}\n", at(hour), celsius(at(hour), 0.0));
+            }
+            std::fs::write(&path, text).unwrap();
+            let (result, notes) = run(&TrainOptions { csv: vec![path.clone()], ..options(folder.path()) });
+            (result.unwrap_err(), notes)
+        };
+        let (error, _) = said(&mut (0..24 * 300).step_by(3));
+        assert!(error.starts_with("0 days of history are too little to learn from: "), "{error}");
+        assert!(
+            error.contains("; 33 % of the hours of 300 days have a temperature, mostly one every 3 h, "),
+            "{error}"
+        );
+
+        let hole = format!("no temperature for 70 days, from {} to {}", at(24 * 10 - 1), at(24 * 80));
+        let (error, notes) = said(&mut (0..24 * 90).filter(|hour| !(24 * 10..24 * 80).contains(hour)));
+        assert!(error.starts_with("18 days of history are too little") && error.contains(&hole), "{error}");
+        assert!(notes.iter().any(|note| note.contains(&hole)), "{notes:?}");
     }
 }
