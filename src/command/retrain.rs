@@ -156,6 +156,7 @@ fn train_one(
         latitude: site.map(|site| site.latitude_deg),
         longitude: site.map(|site| site.longitude_deg),
         elevation: site.and_then(|site| site.elevation_m),
+        is_place_rough: site.is_some() && place.is_some_and(|place| place.precision != Precision::Given),
         name: Some(file_stem(station).chars().take(64).collect()),
         out: Some(out.clone()),
         ..TrainOptions::default()
@@ -164,8 +165,8 @@ fn train_one(
         Ok(summary) => Outcome::Written(out, summary.own),
         Err(TrainError::Interrupted(_)) => return Err(RetrainError::Interrupted),
         Err(TrainError::NoOwnGain(gain)) => Outcome::NoGain(out, gain),
-        Err(error @ (TrainError::TooLittle { .. } | TrainError::NoStation { .. })) => {
-            Outcome::Kept(error.to_string())
+        Err(error @ (TrainError::TooLittle { .. } | TrainError::NoStation { .. } | TrainError::Record(_))) => {
+            Outcome::Kept(chain(&error))
         }
         Err(error) => Outcome::Failed(chain(&error)),
     })

@@ -207,21 +207,36 @@ impl Record {
         let path = label.as_path();
         let sha256 =
             sha256_of_all(&files).map_err(|error| CsvError::File { path: path.to_owned(), source: error })?;
-        let Readings { rows: readings, site, faults: read, .. } = Readings::read(source)?;
-        let mut record = Record::from_readings(&readings, grid, quantities)
-            .ok_or_else(|| span_error(path, &readings, grid))?;
+        let mut record = Record::from_judged(path, &Readings::read(source)?, grid, quantities, required)?;
         (record.facts.file, record.facts.sha256) = (source.name(), sha256);
+        Ok(record)
+    }
+
+    /// Puts readings that were judged ([`Readings::judged`]) into a history of `grid` that keeps `quantities`; messages name
+    /// `path`.
+    ///
+    /// # Errors
+    /// [`RecordError`] when they are nothing to work with, or there is none of a quantity of `required`.
+    pub fn from_judged(
+        path: &Path,
+        readings: &Readings,
+        grid: Grid,
+        quantities: &[Quantity],
+        required: &[Quantity],
+    ) -> Result<Record, RecordError> {
+        let Readings { rows, site, faults: read, .. } = readings;
+        let mut record =
+            Record::from_readings(rows, grid, quantities).ok_or_else(|| span_error(path, rows, grid))?;
         let faults = &mut record.facts.faults;
         *faults = Faults {
             readings: faults.readings,
             repeated: faults.repeated,
             dropped: std::mem::take(&mut faults.dropped),
             holes: std::mem::take(&mut faults.holes),
-            ..read
+            ..read.clone()
         };
-        record = record.at_site(site);
-        record.check(path, &readings, required)?;
-        Ok(record)
+        record.check(path, rows, required)?;
+        Ok(record.at_site(*site))
     }
 
     /// Puts readings into a history in the order of time, those of one time as they are given: whether a value leaps is seen

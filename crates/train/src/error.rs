@@ -8,6 +8,7 @@ use forecastd_journal::JournalError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
+use forecastd_record::Suspicion;
 use forecastd_report::EvaluateError;
 
 use super::checkpoint::CheckpointError;
@@ -40,6 +41,21 @@ pub enum TrainError {
         path: PathBuf,
         /// Which station.
         station: String,
+    },
+    /// The readings of the station look as if they were something else than readings of one station, in UTC.
+    #[error(
+        "journal {path}: {station}: {}; if all is right: train --experiment own --journal {path} --station {station:?} --sure {}",
+        .suspicions.iter().map(Suspicion::to_string).collect::<Vec<_>>().join("; "),
+        .suspicions.iter().map(|suspicion| suspicion.about).collect::<Vec<_>>().join(","),
+        path = .path.display()
+    )]
+    Suspicious {
+        /// Which file.
+        path: PathBuf,
+        /// Which station.
+        station: String,
+        /// What looks wrong.
+        suspicions: Vec<Suspicion>,
     },
     /// That is no station's name.
     #[error("--station {0:?}: {1}")]
