@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_core::{Place, Precision, Recall, Restored, StationName};
 use forecastd_journal::JournalError;
 use forecastd_model::{Artefact, ArtefactError};
@@ -40,7 +41,18 @@ pub enum RetrainError {
         /// Why.
         source: JournalError,
     },
-    /// The folder cannot be made or read, or what is said not written.
+    /// The folder may not be written to.
+    #[error(
+        "model.folder {path}, where the models go, cannot be written to; name another one in [model], such as \
+         folder = \"/var/lib/forecastd/models.d\"", path = .path.display()
+    )]
+    Folder {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: WriteError,
+    },
+    /// The folder cannot be read, or what is said not written.
     #[error("{path}", path = .path.display())]
     Io {
         /// Which folder or file.
@@ -98,7 +110,9 @@ pub fn retrain(
     let journal = &config.journal.path;
     let stations = forecastd_journal::stations(journal)
         .map_err(|source| RetrainError::Journal { path: journal.clone(), source })?;
-    std::fs::create_dir_all(&folder).map_err(|source| RetrainError::Io { path: folder.clone(), source })?;
+    // Before hours of work whose result could not be kept.
+    atomic_file::check_writable(&folder.join("any"))
+        .map_err(|source| RetrainError::Folder { path: folder.clone(), source })?;
     let mut models =
         OwnModels::read(&folder).map_err(|source| RetrainError::Io { path: folder.clone(), source })?;
     let from = base(config)?;
@@ -309,6 +323,23 @@ mod tests {
         let name = FileName::new(&station, NOW);
         let outcome = train_one(&config, &station, &name, Some(place), None, folder.path(), &interrupted);
         assert!(matches!(outcome, Err(RetrainError::Interrupted)), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_said_before_anything_is_trained() {
+        let folder = tempfile::tempdir().unwrap();
+        journal(folder.path());
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/world.onnx");
+        let mut config = config(folder.path(), &models);
+        // A folder that is there, and one that cannot be.
+        for path in ["/proc/self", "/proc/self/status/models.d"] {
+            config.model.folder = Some(path.into());
+            let error = retrain(&config, NOW, &AtomicBool::default(), &mut Vec::new()).unwrap_err();
+            assert!(matches!(error, RetrainError::Folder { .. }), "{error}");
+            let said = chain(&error);
+            assert!(said.starts_with(&format!("model.folder {path}, ")), "{said}");
+            assert!(said.contains("folder = \"/var/lib/forecastd/models.d\": "), "{said}");
+        }
     }
 
     #[test]
