@@ -91,6 +91,10 @@ enum Command {
     /// Replay a CSV as a live sensor feed over MQTT
     Replay(ReplayOptions),
     /// Train a model of its own for every station of the journal that has enough history
+    ///
+    /// It is written to model.folder as STATION.YYYY-MM.onnx, if it gains anything on blocks of the history that were left out,
+    /// and joins the station's experts there beside the model of the month before, which stays until the next one comes. A
+    /// second run of a month replaces its own. What model.specialists_max leaves no room for is not trained.
     #[cfg(feature = "train")]
     Retrain(ConfigOptions),
     /// Train a network on a station's history
@@ -486,7 +490,7 @@ fn retrain(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     let (interrupted, _runtime) = interruption()?;
-    match retrain(&config, &interrupted, &mut stdout()) {
+    match retrain(&config, jiff::Timestamp::now(), &interrupted, &mut stdout()) {
         Err(error @ RetrainError::Interrupted) => {
             eprintln!("{error}");
             Ok(ExitCode::from(INTERRUPTED))

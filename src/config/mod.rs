@@ -101,7 +101,7 @@ pub struct Config {
 impl Config {
     /// The configuration from the file at `path`, if one is given, and the environment (usually
     /// `std::env::vars_os()`; also `STATE_DIRECTORY` is taken from it). Relative paths are resolved: beside the file,
-    /// the model also elsewhere ([`ModelSettings::candidates`]).
+    /// the model also elsewhere ([`ModelSettings::candidates`]), the folder of models in the folder for state, if there is one.
     ///
     /// # Errors
     /// Every fault there is, those of the file first, by line.
@@ -300,13 +300,17 @@ impl Config {
             &mut self.mqtt.client_key_file,
             &mut self.mqtt.password_file,
             &mut self.model.onnxruntime_library,
-            &mut self.model.folder,
         ];
         for path in optional.into_iter().flatten() {
             *path = folder.join(&*path);
         }
+        // Models are made there, too, and a service may write nothing beside its configuration.
+        let state = state_directory(environment);
+        if let Some(path) = &mut self.model.folder {
+            *path = state.as_deref().unwrap_or(folder).join(&*path);
+        }
         self.journal.path = if self.journal.path.as_os_str().is_empty() {
-            state_directory(environment).join(JOURNAL_FILE)
+            state.unwrap_or_default().join(JOURNAL_FILE)
         } else {
             folder.join(&self.journal.path)
         };
@@ -409,9 +413,8 @@ fn depends(key: &str, faulty: &str) -> bool {
         || (key.starts_with("topics.") && faulty.starts_with("topics."))
 }
 
-/// The folder for state: systemd's (the first, when it names several), else the working directory.
-fn state_directory(environment: &[(String, String)]) -> PathBuf {
-    let named = environment.iter().find(|(name, _)| name == "STATE_DIRECTORY");
-    let first = named.and_then(|(_, folders)| folders.split(':').next());
-    first.map(PathBuf::from).unwrap_or_default()
+/// The folder for state that systemd gives: the first, when it names several.
+fn state_directory(environment: &[(String, String)]) -> Option<PathBuf> {
+    let (_, folders) = environment.iter().find(|(name, _)| name == "STATE_DIRECTORY")?;
+    folders.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
 }

@@ -48,6 +48,8 @@ pub struct ModelSettings {
     /// The folder of specialists; none = there are none.
     #[serde(deserialize_with = "path_or_none")]
     pub folder: Option<PathBuf>,
+    /// So many of its files are used at most.
+    pub specialists_max: usize,
     /// Whether a model that is for one site runs for stations that stand elsewhere.
     pub anywhere: bool,
     /// What computes the model.

@@ -350,11 +350,14 @@ fn relative_paths_are_beside_the_file() {
 }
 
 #[test]
-fn the_journal_is_in_the_state_directory() {
+fn what_the_service_writes_is_in_the_state_directory() {
     let environment = [("STATE_DIRECTORY", "/var/lib/forecastd:/var/lib/other")];
     let config = Config::from_text("", Path::new("/etc"), environment).unwrap();
     assert_eq!(config.journal.path, Path::new("/var/lib/forecastd/forecastd.sqlite"));
+    assert_eq!(config.model.folder.as_deref(), Some(Path::new("/var/lib/forecastd/models.d")));
     assert_eq!(load("").unwrap().journal.path, Path::new("forecastd.sqlite"));
+    let named = Config::from_text("model.folder = \"/srv/models\"", Path::new("/etc"), environment).unwrap();
+    assert_eq!(named.model.folder.as_deref(), Some(Path::new("/srv/models")));
 }
 
 #[test]

@@ -81,15 +81,14 @@ pub enum DaemonError {
         source: std::io::Error,
     },
     /// There are more specialists than are used.
-    #[error(
-        "model {path}: one of {surplus} files more than the {} specialists that are used",
-        folder::MAX_SPECIALISTS
-    )]
+    #[error("model.specialists_max is {most}: {surplus} files of the folder are not used: {files}")]
     TooManySpecialists {
-        /// The first file that is not used.
-        path: String,
         /// How many are not.
         surplus: usize,
+        /// How many there may be.
+        most: usize,
+        /// Which, by name.
+        files: String,
     },
     /// The engine cannot be had.
     #[error(transparent)]
@@ -165,9 +164,8 @@ pub async fn run(
     let (mut loader, loaded) = Loader::start(&config.model, EngineProgram::itself()).await?;
     let model = loaded.artefact.id();
     info!(model, engine = loaded.engine.kind().name(), path = %loader.location(), "model loaded");
-    let specialists = config.model.folder.clone().filter(|_| config.forecast.experts);
     let options = loader::engine_options(&config.model, EngineProgram::itself());
-    let (mut folder, found) = Folder::start(specialists, config.model.watch_s, options).await;
+    let (mut folder, found) = Folder::start(&config.model, config.forecast.experts, options).await;
     tell_failed(&found, &metrics);
     health.model_loaded();
 

@@ -17,7 +17,7 @@ pub use csv::mapping::CsvMapping;
 pub use csv::reader::{CsvReader, OtherColumn, Row, UnreadableValues};
 pub use files::RecordSource;
 pub use order::WrongClock;
-pub use quality::{DroppedValues, Overlap, QualityReport};
+pub use quality::{DroppedValues, Hole, Overlap, QualityReport};
 pub use readings::{About, Readings, known_quantities};
 pub use record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordFacts, sha256_of};
 pub use simulation::{SITE, Simulation};

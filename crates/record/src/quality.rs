@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use forecastd_core::Quantity;
 use forecastd_core::{Dropped, Implausible};
@@ -44,6 +44,35 @@ impl fmt::Display for Overlap {
     }
 }
 
+/// A stretch without a temperature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The time of the last temperature before it.
+    pub from: Timestamp,
+    /// The time of the first after it.
+    pub until: Timestamp,
+}
+
+impl Hole {
+    /// Shorter ones are not named: there are many.
+    pub const LONG: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+    pub(crate) fn is_long(&self) -> bool {
+        self.length() > Hole::LONG
+    }
+
+    fn length(&self) -> SignedDuration {
+        self.until.duration_since(self.from)
+    }
+}
+
+impl fmt::Display for Hole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.length().as_hours() as f64 / 24.0;
+        write!(formatter, "no temperature for {days:.0} days, from {} to {}", self.from, self.until)
+    }
+}
+
 /// What was wrong with a record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QualityReport {
@@ -65,6 +94,8 @@ pub struct QualityReport {
     pub unreadable: Vec<UnreadableValues>,
     /// Values that could not be true, by quantity and reason.
     pub dropped: Vec<DroppedValues>,
+    /// Stretches without a temperature that are longer than [`Hole::LONG`], in the order of time.
+    pub holes: Vec<Hole>,
 }
 
 impl QualityReport {
@@ -84,6 +115,21 @@ impl QualityReport {
             && self.overlaps.is_empty()
             && self.dropped.is_empty()
             && self.unreadable.is_empty()
+            && self.holes.is_empty()
+    }
+
+    /// The long stretches without a temperature, as clauses: the longest of them, and how many there are beside those.
+    pub fn of_holes(&self) -> Vec<String> {
+        const MOST: usize = 3;
+        let mut longest: Vec<&Hole> = self.holes.iter().collect();
+        longest.sort_by_key(|hole| std::cmp::Reverse(hole.length()));
+        let others = longest.split_off(longest.len().min(MOST)).len();
+        longest.sort_by_key(|hole| hole.from);
+        let mut clauses: Vec<String> = longest.into_iter().map(Hole::to_string).collect();
+        if others > 0 {
+            clauses.push(format!("{others} more such holes of more than a week"));
+        }
+        clauses
     }
 
     /// What was dropped of one quantity, as a clause for a message; empty if nothing was.
@@ -157,6 +203,7 @@ impl fmt::Display for QualityReport {
             clauses.push(format!("{count} values of {quantity} that are no numbers, the first {first:?}"));
         }
         clauses.extend(self.dropped.iter().map(|dropped| Described { dropped, readings }.to_string()));
+        clauses.extend(self.of_holes());
         if self.broken > 0 {
             let first = self.first_broken.as_deref().unwrap_or_default();
             clauses.push(format!("{} rows that cannot be read, the first: {first}", self.broken));

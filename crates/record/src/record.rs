@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::CsvError;
 use crate::files::{RecordSource, files};
 use crate::order;
-use crate::quality::QualityReport;
+use crate::quality::{Hole, QualityReport};
 use crate::readings::Readings;
 use crate::validate::Suspicion;
 use forecastd_core::Screening;
@@ -207,20 +207,36 @@ impl Record {
         let path = label.as_path();
         let sha256 =
             sha256_of_all(&files).map_err(|error| CsvError::File { path: path.to_owned(), source: error })?;
-        let Readings { rows: readings, site, quality: read, .. } = Readings::read(source)?;
-        let mut record = Record::from_readings(&readings, grid, quantities)
-            .ok_or_else(|| span_error(path, &readings, grid))?;
+        let mut record = Record::from_validated(path, &Readings::read(source)?, grid, quantities, required)?;
         (record.facts.file, record.facts.sha256) = (source.name(), sha256);
+        Ok(record)
+    }
+
+    /// Puts readings that were validated ([`Readings::validated`]) into a history of `grid` that keeps `quantities`; messages name
+    /// `path`.
+    ///
+    /// # Errors
+    /// [`RecordError`] when they are nothing to work with, or there is none of a quantity of `required`.
+    pub fn from_validated(
+        path: &Path,
+        readings: &Readings,
+        grid: Grid,
+        quantities: &[Quantity],
+        required: &[Quantity],
+    ) -> Result<Record, RecordError> {
+        let Readings { rows, site, quality: read, .. } = readings;
+        let mut record =
+            Record::from_readings(rows, grid, quantities).ok_or_else(|| span_error(path, rows, grid))?;
         let quality = &mut record.facts.quality;
         *quality = QualityReport {
             readings: quality.readings,
             repeated: quality.repeated,
             dropped: std::mem::take(&mut quality.dropped),
-            ..read
+            holes: std::mem::take(&mut quality.holes),
+            ..read.clone()
         };
-        record = record.at_site(site);
-        record.check(path, &readings, required)?;
-        Ok(record)
+        record.check(path, rows, required)?;
+        Ok(record.at_site(*site))
     }
 
     /// Puts readings into a history in the order of time, those of one time as they are given: whether a value leaps is seen
@@ -262,9 +278,10 @@ impl Record {
             let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
             quality.repeated += u64::from(std::mem::replace(seen, true));
         }
-        let rows = (grid.slot(first)..=grid.slot(last))
+        let rows: Vec<Slot> = (grid.slot(first)..=grid.slot(last))
             .filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan())
             .collect();
+        quality.holes = holes(&rows, grid);
         let facts = RecordFacts {
             file: String::new(),
             sha256: String::new(),
@@ -417,6 +434,12 @@ impl Record {
 /// The default split: what the first 200,000 and the next 100,000 of the 420,551 rows of the Jena climate data set are
 /// to the whole.
 pub const DEFAULT_SPLIT: Split = Split { train: 200_000.0 / 420_551.0, validation: 100_000.0 / 420_551.0 };
+
+/// The long stretches without a row.
+fn holes(rows: &[Slot], grid: Grid) -> Vec<Hole> {
+    let between = rows.windows(2).map(|pair| Hole { from: grid.time(pair[0]), until: grid.time(pair[1]) });
+    between.filter(Hole::is_long).collect()
+}
 
 fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> RecordError {
     let times = || readings.iter().map(|(time, _)| *time);

@@ -8,6 +8,7 @@ use forecastd_journal::JournalError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
+use forecastd_record::Suspicion;
 use forecastd_report::EvaluateError;
 
 use super::checkpoint::CheckpointError;
@@ -41,6 +42,21 @@ pub enum TrainError {
         /// The name that was asked for.
         station: String,
     },
+    /// The readings of the station look as if they were something else than readings of one station, in UTC.
+    #[error(
+        "journal {path}: {station}: {}; if all is right: train --experiment own --journal {path} --station {station:?} --sure {}",
+        .suspicions.iter().map(Suspicion::to_string).collect::<Vec<_>>().join("; "),
+        .suspicions.iter().map(|suspicion| suspicion.about).collect::<Vec<_>>().join(","),
+        path = .path.display()
+    )]
+    Suspicious {
+        /// Which file.
+        path: PathBuf,
+        /// Which station.
+        station: String,
+        /// What looks wrong.
+        suspicions: Vec<Suspicion>,
+    },
     /// That is no station's name.
     #[error("--station {0:?}: {1}")]
     StationName(String, StationNameError),
@@ -64,12 +80,14 @@ pub enum TrainError {
         source: Box<BaseError>,
     },
     /// There is not enough history.
-    #[error("{days:.0} days of whole windows are too little to train on: at least {needed:.0} are needed")]
+    #[error("{days:.0} days of history are too little to train on: at least {needed:.0} are needed{why}")]
     TooLittle {
         /// How many there are.
         days: f64,
         /// How many are needed.
         needed: f64,
+        /// What there is of the record, as clauses.
+        why: String,
     },
     /// A station's own history adds nothing.
     #[error("not written: {0}; keep that model, or write it all the same with --ship-anyway")]

@@ -34,6 +34,9 @@ pub struct TrainOptions {
     /// The station of the journal.
     #[arg(long, value_name = "NAME", requires = "journal", help_heading = "Record")]
     pub station: Option<String>,
+    /// Takes what looks wrong about the journal's readings for right, as sure of a mapping does: time, station, or a quantity.
+    #[arg(long, value_name = "WHAT", requires = "journal", value_delimiter = ',', help_heading = "Record")]
+    pub sure: Vec<String>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub mapping: Option<PathBuf>,
@@ -55,6 +58,9 @@ pub struct TrainOptions {
         help_heading = "Record"
     )]
     pub longitude: Option<f64>,
+    /// Whether the degrees are those of a zone or country, by whose sun no clock can be judged.
+    #[arg(skip)]
+    pub is_place_rough: bool,
     /// Where the station stands, metres above sea level.
     #[arg(
         long,

@@ -224,12 +224,13 @@ impl TrainingRun<'_> {
     }
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
-        match (self.options.latitude, self.options.longitude) {
-            (Some(latitude_deg), Some(longitude_deg)) => {
-                Ok(Site { elevation_m: self.options.elevation, ..Site::new(latitude_deg, longitude_deg) })
-            }
-            _ => record.site().ok_or(TrainError::NoSite),
-        }
+        self.given_site().or(record.site()).ok_or(TrainError::NoSite)
+    }
+
+    /// Where the user says that the station stands.
+    fn given_site(&self) -> Option<Site> {
+        let (latitude_deg, longitude_deg) = (self.options.latitude?, self.options.longitude?);
+        Some(Site { elevation_m: self.options.elevation, ..Site::new(latitude_deg, longitude_deg) })
     }
 
     /// Where the state of a training is kept, if anywhere.
