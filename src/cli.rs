@@ -311,7 +311,7 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
         diagnostics = daemon::check(&config);
-        for warning in config.warnings() {
+        for warning in config.warnings().into_iter().chain(daemon::doubts(&config)) {
             eprintln!("warning: {warning}");
         }
         if diagnostics.is_empty() {

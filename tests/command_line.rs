@@ -80,6 +80,31 @@ fn check_says_every_fault_in_one_go_and_what_works_but_should_not_be_so() {
 
 /// As of `forecastd check | head -c 0`: there is nobody to tell, and nothing is wrong.
 #[test]
+fn check_warns_of_a_latitude_that_the_model_was_never_trained_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |latitude_deg: f64| {
+        let place = format!("latitude_deg = {latitude_deg}\nlongitude_deg = 20.0\n");
+        let configuration = format!(
+            "[model]\nengine = \"tract\"\n[site]\n{place}[station.far]\n{}",
+            place.replace("= ", "= -")
+        );
+        std::fs::write(folder.path().join("forecastd.toml"), configuration).unwrap();
+        said(folder.path(), &["check", "--config", "forecastd.toml"])
+    };
+    let is_doubted = |said: &str, key: &str| {
+        said.contains(&format!("warning: {key}: latitude"))
+            && said.contains("outside of what the model was trained on")
+    };
+    // The model that is built in knows latitudes from 34° S to 60° N.
+    let middle = check(30.0);
+    assert!(!middle.contains("latitude") && middle.contains("configuration is good"), "{middle}");
+    let south = check(50.0);
+    assert!(!is_doubted(&south, "site") && is_doubted(&south, "station.far"), "{south}");
+    let polar = check(70.0);
+    assert!(is_doubted(&polar, "site") && is_doubted(&polar, "station.far"), "{polar}");
+}
+
+#[test]
 fn an_answer_that_nobody_reads_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("model.onnx"), artefact::trend_file(3, 0.5)).unwrap();

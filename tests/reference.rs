@@ -107,7 +107,7 @@ const FIELDS: &[(&str, &str, &str, &str)] = &[
         "word",
         "what looks wrong about the station: `clock` (the daily wave of temperature is at an hour at which it is nowhere: the \
          times, or the place), `sea_level_pressure` (it is reduced, or the elevation is wrong), `outside_training` (a measure is \
-         beyond what the main model was trained on), `place_differs` (the payload says another place than the configuration, \
+         beyond what the main model was trained on), `whole_degrees` (the temperature is rounded), `place_differs` (the payload says another place than the configuration, \
          which counts), `moved` (the payload says another place than before; what was known was forgotten); absent when nothing \
          does",
     ),

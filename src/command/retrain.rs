@@ -47,9 +47,9 @@ pub enum RetrainError {
          folder = \"/var/lib/forecastd/models.d\"", path = .path.display()
     )]
     Folder {
-        /// Which folder.
+        /// The folder of the configuration.
         path: PathBuf,
-        /// Why.
+        /// What the trial to write into it gave.
         source: WriteError,
     },
     /// The folder cannot be read, or what is said not written.

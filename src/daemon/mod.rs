@@ -28,7 +28,7 @@ mod sources;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forecastd_core::{DiscoverySettings, Service, Settings};
+use forecastd_core::{DiscoverySettings, Measure, Place, Service, Settings};
 use forecastd_journal::Journal;
 use forecastd_model::{ArtefactError, EngineError, EngineProgram};
 use forecastd_mqtt::{Purpose, Session, SessionError, SessionStatistics, Status};
@@ -383,6 +383,26 @@ pub fn check(config: &Config) -> Vec<Diagnostic> {
     }
     diagnostics.extend(crate::config::password_diagnostics(&config.mqtt));
     diagnostics
+}
+
+/// What is doubtful about places that a configuration without faults gives, for its model: those beyond all latitudes that it
+/// was trained at.
+pub fn doubts(config: &Config) -> Vec<String> {
+    let Ok(artefact) = config.model.path.read() else { return Vec::new() };
+    let Some(ranges) = artefact.manifest.ranges else { return Vec::new() };
+    let doubt = |(key, place): (String, &Place)| {
+        let latitude_deg = place.site.latitude_deg;
+        let (low, high) = ranges.outside(Measure::Latitude, latitude_deg as f32)?;
+        Some(format!(
+            "{key}: latitude {latitude_deg:.1}° is outside of what the model was trained on, {low:.1}° to {high:.1}°: the \
+             experts find out what it is worth there; are latitude_deg and longitude_deg in the right order?"
+        ))
+    };
+    let own = config.places.stations.iter().map(|(name, place)| (format!("station.{name}"), place));
+    let default = config.places.default.iter().map(|place| ("site".to_owned(), place));
+    let mut doubts: Vec<String> = default.chain(own).filter_map(doubt).collect();
+    doubts.sort_unstable();
+    doubts
 }
 
 /// Tells the signs of life of this turn.

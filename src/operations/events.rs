@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use forecastd_core::{
-    Event, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
+    Event, ForNobody, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
 };
 use forecastd_model::{Artefact, EngineKind};
 use tokio::sync::mpsc;
@@ -213,8 +213,9 @@ impl Telemetry {
             Event::StateChanged { station, state, is_news, model_distance_km } => {
                 self.state_changed(&station, state, is_news, model_distance_km);
             }
-            Event::Stations { known, ready, stale, without_place, elsewhere, oldest } => {
+            Event::Stations { known, ready, stale, without_place, elsewhere, foreign_model, oldest } => {
                 self.metrics.stations_without_model(without_place, elsewhere);
+                self.metrics.stations_foreign_model(foreign_model);
                 self.metrics.stations(known, ready, stale, oldest);
             }
             Event::Restored { stations, ready, stale, owed, undelivered, omitted } => {
@@ -238,9 +239,21 @@ impl Telemetry {
                 self.drop_series(&station);
                 info!(%station, "station has been silent for longer than stations.idle_days: not served any more");
             }
-            Event::SpecialistJoined { model, stations } => {
-                info!(%model, stations, "specialist joins the experts of the stations that it is for");
-            }
+            Event::SpecialistJoined { model, stations, for_nobody } => match for_nobody {
+                None => {
+                    info!(%model, stations, "specialist joins the experts of the stations that it is for")
+                }
+                Some(ForNobody::NotNamed) => {
+                    warn!(%model, "specialist is for none of the stations: it names others");
+                }
+                Some(ForNobody::Elsewhere(distance_km)) => warn!(
+                    %model, distance_km,
+                    "specialist is for none of the stations: its site is too far from the nearest of them"
+                ),
+                Some(ForNobody::Crowded) => {
+                    warn!(%model, "specialist is for none of the stations: each uses as many others as it can");
+                }
+            },
             Event::SpecialistLeft { model } => info!(%model, "specialist is not used any more"),
             Event::SpecialistRefused { model, error } => {
                 error!(%model, error = %error, "specialist cannot be used beside the main model");
@@ -309,7 +322,7 @@ impl Telemetry {
 
     fn station_odd(&mut self, station: &StationName, oddity: Oddity) {
         self.metrics.station_odd(&oddity);
-        let Some(unsaid) = self.log.say(oddity.name(), Some(station), Instant::now()) else { return };
+        let Some(unsaid) = self.log.say(oddity.subject(), Some(station), Instant::now()) else { return };
         match oddity {
             Oddity::Clock { peak_h } => warn!(
                 %station, peak_h, unsaid,
@@ -323,6 +336,7 @@ impl Telemetry {
             Oddity::OutsideTraining { measure, value, low, high } => {
                 let hint = match measure {
                     Measure::DailyRange if value > high => "; is the thermometer in the sun?",
+                    Measure::Latitude => "; are latitude_deg and longitude_deg in the right order?",
                     _ => "",
                 };
                 let (name, unit) = (measure.name(), measure.unit());
@@ -332,6 +346,11 @@ impl Telemetry {
                      experts find out what it is worth here{hint}"
                 );
             }
+            Oddity::WholeDegrees => warn!(
+                %station, unsaid,
+                "the temperature comes in whole degrees: forecasts are scored to no better than half of one; is it rounded on its \
+                 way?"
+            ),
             Oddity::PlaceDiffers { distance_km } => warn!(
                 %station, distance_km, unsaid,
                 "the payload gives another place than the configuration, which counts"

@@ -56,8 +56,8 @@ pub use model::target::{Target, TargetKind};
 pub use model::training::{LeadScore, PartScores, Refit, Split, TrainedRecord, Training};
 pub use number::to_single;
 pub use service::{
-    Discovery, DiscoverySettings, Effect, Event, Input, Now, Publication, Service, Settings, StationList,
-    StationQuery, StationState, StationView, Token, VerificationView,
+    Discovery, DiscoverySettings, Effect, Event, ForNobody, Input, Now, Publication, Service, Settings,
+    StationList, StationQuery, StationState, StationView, Token, VerificationView,
 };
 pub use station::{
     Completed, EARLIEST_READING_S, ModelWindow, Next, Observed, Oddity, Readiness, Rejected, ReportedPlace,

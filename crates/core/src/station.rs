@@ -20,6 +20,7 @@
 //! | `experts` | what its experts forecast together |
 //! | `moves` | where it stands, as its payload has it, and what becomes of it when it stands elsewhere |
 //! | `character` | what its days are like, and what is odd about them |
+//! | `oddity` | what is odd about it, and what of that was said |
 //! | `restore` | what it writes into the journal, and how it becomes the same station again |
 //! | `future` | what it drops when its clock was ahead, and takes back from the journal |
 //! | `view` | what it shows of itself |
@@ -31,6 +32,7 @@ mod future;
 mod in_flight;
 mod models;
 mod moves;
+mod oddity;
 mod readiness;
 mod rejected;
 mod restore;
@@ -56,8 +58,6 @@ use crate::window::grid::Slot;
 use crate::window::history::{History, Inserted};
 
 use character::Character;
-pub(crate) use character::Oddities;
-pub use character::Oddity;
 use experts::StationExperts;
 use forecasts::degrees;
 use in_flight::InFlight;
@@ -66,6 +66,9 @@ pub(crate) use models::Adopted;
 use models::empty_history;
 use moves::{Elsewhere, Reported};
 pub use moves::{ReportedPlace, Sighting};
+pub(crate) use oddity::News;
+use oddity::Oddities;
+pub use oddity::Oddity;
 pub use readiness::Readiness;
 pub(crate) use rejected::looks_like_local_time;
 pub use rejected::{EARLIEST_READING_S, Rejected, humanize};
@@ -118,8 +121,9 @@ pub struct Station {
     /// Where the newest readings say that it stands, while that is not believed.
     elsewhere: Option<Elsewhere>,
     character: Character,
-    /// What was found to be odd since it was last taken.
     oddities: Oddities,
+    /// The latitude by which they were found.
+    judged_latitude_deg: Option<f64>,
     /// The main model.
     model: Arc<Model>,
     /// Those beside it that are for this station, by rising id.
@@ -158,6 +162,7 @@ impl Station {
             elsewhere: None,
             character: Character::default(),
             oddities: Oddities::default(),
+            judged_latitude_deg: None,
             history: empty_history(&model, &[]),
             model,
             specialists: Box::default(),
@@ -277,6 +282,7 @@ impl Station {
             });
             return Err(Rejected::Implausible { time, example });
         }
+        self.believe_of_this_place(time);
         // What the newest slot held is final when a later one opens, which may push it out of the history.
         let closed = self.history.newest().filter(|newest| *newest < slot);
         let mut scores = closed.map_or_else(Vec::new, |closed| self.verify(closed));

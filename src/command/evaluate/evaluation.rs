@@ -33,6 +33,8 @@ pub struct Evaluation {
     pub file: String,
     /// How it is related to what the model was trained on.
     pub kinship: Kinship,
+    /// How far away the one site is that the model is for, where the record is from elsewhere, km.
+    pub model_distance_km: Option<f64>,
     /// What was wrong with the file, if anything.
     pub quality: Option<String>,
     /// The engine that ran the network.
@@ -87,6 +89,13 @@ impl Line {
     }
 }
 
+/// That a model is for a site so far away from the record's.
+pub(super) fn is_for_elsewhere(distance_km: f64) -> String {
+    format!(
+        "the model is for a site {distance_km:.0} km from the record's: the daemon runs it there only with model.anywhere"
+    )
+}
+
 impl Evaluation {
     /// Prints the scores.
     ///
@@ -118,6 +127,7 @@ impl Evaluation {
                     "file": self.file,
                     "is_training_file": self.kinship.is_training_record(),
                     "training_overlap": self.overlap(),
+                    "model_distance_km": self.model_distance_km.map(f64::round),
                     "faults": self.quality,
                     "engine": self.engine,
                     "parts": parts,
@@ -155,6 +165,9 @@ impl Evaluation {
         let _ = writeln!(table, "{} on {}, {of} ({})", self.model, self.file, self.engine);
         if let Some(overlap) = self.overlap() {
             let _ = writeln!(table, "note: {overlap}");
+        }
+        if let Some(distance_km) = self.model_distance_km {
+            let _ = writeln!(table, "note: {}", is_for_elsewhere(distance_km));
         }
         if let Some(quality) = &self.quality {
             let _ = writeln!(table, "note: {quality}");

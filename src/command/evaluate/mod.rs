@@ -33,6 +33,7 @@ pub use beside::BesideOthers;
 pub use evaluation::{Evaluation, EvaluationFormat};
 pub use online::{Online, OnlineLead};
 
+use evaluation::is_for_elsewhere;
 use predictions::Predictions;
 use verif::Verif;
 
@@ -170,6 +171,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         quality: Some(&record.facts().quality)
             .filter(|quality| !quality.is_empty())
             .map(QualityReport::to_string),
+        model_distance_km: artefact.manifest.window.too_far_km(record.site()),
         engine: runtime.kind().name(),
         parts: errors,
         beside,
@@ -177,7 +179,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
 }
 
 /// Walks a record as the daemon walks a station's readings, with experts that learn from every hour; what the model or a
-/// specialist may have been trained on is walked, and not scored.
+/// specialist may have been trained on is walked, and not scored. A specialist for another site is left out, as there.
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read or run.
@@ -192,8 +194,21 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
         let (model, specialist_s) = (own.manifest.name.clone(), own.manifest.window.grid_step_s);
         return Err(EvaluateError::OtherGrid { model, specialist_s, main_s });
     }
-    let artefacts: Vec<Artefact> = std::iter::once(artefact).chain(specialists).collect();
     let (mut notes, mut parts) = (Vec::new(), Vec::new());
+    let distance_km = |artefact: &Artefact| artefact.manifest.window.too_far_km(record.site());
+    notes.extend(
+        distance_km(&artefact)
+            .map(|far_km| format!("{}: {}", artefact.manifest.name, is_for_elsewhere(far_km))),
+    );
+    let (elsewhere, specialists): (Vec<_>, Vec<_>) =
+        specialists.into_iter().partition(|own| distance_km(own).is_some());
+    notes.extend(elsewhere.iter().filter_map(|own| {
+        let (name, far_km) = (&own.manifest.name, distance_km(own)?);
+        Some(format!(
+            "{name}: left out, as the daemon does: it is for a site {far_km:.0} km from the record's"
+        ))
+    }));
+    let artefacts: Vec<Artefact> = std::iter::once(artefact).chain(specialists).collect();
     for Artefact { manifest, .. } in &artefacts {
         let training = manifest.training.as_ref();
         let kinship = Kinship::new(training, manifest.window.site, &record);
@@ -288,35 +303,80 @@ fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use forecastd_core::{Manifest, Refit, Training};
     use forecastd_testkit::artefact;
+    use jiff::Timestamp;
 
-    #[test]
-    fn a_specialist_that_was_trained_on_the_record_is_not_scored_on_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let csv = folder.path().join("roof.csv");
-        let begin: jiff::Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
+    /// 2001-01-01T00:00:00Z.
+    const BEGIN: Timestamp = Timestamp::constant(978_307_200, 0);
+    const JENA: Site = Site::new(50.91, 11.57);
+    const DENVER: Site = Site::new(39.74, -104.98);
+
+    /// Twenty days of hours.
+    fn written_record(folder: &Path) -> PathBuf {
+        let csv = folder.join("roof.csv");
         let mut text = "time,air_temperature_c,air_pressure_hpa\n".to_owned();
         for hour in 0..24 * 20 {
-            let time = begin + jiff::SignedDuration::from_hours(hour);
+            let time = BEGIN + jiff::SignedDuration::from_hours(hour);
             // Of values that stay nothing would be believed.
             text += &format!("{time},{:.1},{:.1}\n", (hour % 24) as f64 / 4.0, 1000.0 + (hour % 17) as f64);
         }
         std::fs::write(&csv, text).unwrap();
+        csv
+    }
+
+    /// A model for `site`, or for any.
+    fn written_model(folder: &Path, name: &str, site: Option<Site>, training: Option<Training>) -> PathBuf {
+        let mut manifest =
+            Manifest { name: name.to_owned(), training, ..artefact::manifest(artefact::spec(6)) };
+        manifest.window.site = site;
+        let path = folder.join(format!("{name}.onnx"));
+        std::fs::write(&path, Artefact::assemble(artefact::trend_graph(&manifest, 0.2), &manifest).unwrap())
+            .unwrap();
+        path
+    }
+
+    fn options(model: &Path, csv: &Path, site: Site, specialist: Vec<PathBuf>) -> EvaluateOptions {
+        EvaluateOptions {
+            model: Some(model.to_owned()),
+            csv: vec![csv.to_owned()],
+            mapping: None,
+            latitude: Some(site.latitude_deg),
+            longitude: Some(site.longitude_deg),
+            elevation: None,
+            engine: EngineChoice::Tract,
+            onnxruntime_library: None,
+            online: true,
+            specialist,
+            format: EvaluationFormat::Table,
+            predictions: None,
+            forecasts: None,
+            forecast_columns: Vec::new(),
+            verif: None,
+            report: None,
+            pictures: None,
+        }
+    }
+
+    #[test]
+    fn a_specialist_that_was_trained_on_the_record_is_not_scored_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = written_record(folder.path());
         let record = Record::read_for(&RecordSource::new(&csv, None), &artefact::spec(6)).unwrap();
         let main = folder.path().join("main.onnx");
         std::fs::write(&main, artefact::trend_file(6, 0.1)).unwrap();
-        // What has learned the first of so many days.
+        // What was trained on the first of so many days.
         let specialist = |days: i64| {
             let facts = record.facts();
-            let last = begin + jiff::SignedDuration::from_hours(24 * days - 1);
             let training = Training {
                 file: "earlier.csv".to_owned(),
                 sha256: if days == 20 { facts.sha256.clone() } else { "earlier".to_owned() },
                 rows: 24 * days as u64,
-                first: begin,
-                last,
+                first: BEGIN,
+                last: BEGIN + jiff::SignedDuration::from_hours(24 * days - 1),
                 split: forecastd_record::DEFAULT_SPLIT,
                 refit: Some(Refit::Whole),
                 seed: 1,
@@ -325,45 +385,45 @@ mod tests {
                 climatology: None,
                 records: Vec::new(),
             };
-            let manifest = Manifest {
-                name: "own".to_owned(),
-                training: Some(training),
-                ..artefact::manifest(artefact::spec(6))
-            };
-            let path = folder.path().join(format!("own-{days}.onnx"));
-            let bytes = Artefact::assemble(artefact::trend_graph(&manifest, 0.2), &manifest).unwrap();
-            std::fs::write(&path, bytes).unwrap();
-            path
+            written_model(folder.path(), &format!("own-{days}"), Some(JENA), Some(training))
         };
-        let evaluate = |specialist: Vec<PathBuf>| {
-            run_online(&EvaluateOptions {
-                model: Some(main.clone()),
-                csv: vec![csv.clone()],
-                mapping: None,
-                latitude: Some(50.91),
-                longitude: Some(11.57),
-                elevation: None,
-                engine: EngineChoice::Tract,
-                onnxruntime_library: None,
-                online: true,
-                specialist,
-                format: EvaluationFormat::Table,
-                predictions: None,
-                forecasts: None,
-                forecast_columns: Vec::new(),
-                verif: None,
-                report: None,
-                pictures: None,
-            })
-        };
+        let evaluate = |specialist| run_online(&options(&main, &csv, JENA, specialist));
         let alone = evaluate(Vec::new()).unwrap();
         let beside = evaluate(vec![specialist(15)]).unwrap();
         // Five days are left, of which the last has no day after it.
         assert_eq!(beside.forecasts, 24 * 4, "of {}", alone.forecasts);
-        assert!(beside.to_string().contains("\nnote: own: this record overlaps the span"), "{beside}");
+        assert!(beside.to_string().contains("\nnote: own-15: this record overlaps the span"), "{beside}");
         assert!(!alone.to_string().contains("note:"), "{alone}");
         let error = evaluate(vec![specialist(15), specialist(20)]).unwrap_err();
         assert!(matches!(error, EvaluateError::TrainedOn { .. }), "{error}");
         assert!(error.to_string().contains("linear or own"), "{error}");
+    }
+
+    /// 8,203 km along the great circle, worked out apart.
+    #[test]
+    fn a_model_for_another_site_than_the_records_is_said_and_as_a_specialist_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = written_record(folder.path());
+        let world = written_model(folder.path(), "world", None, None);
+        let jena = written_model(folder.path(), "jena", Some(JENA), None);
+        let online = run_online(&options(&world, &csv, DENVER, vec![jena.clone()])).unwrap();
+        assert_eq!(online.models, ["world"]);
+        assert!(
+            online.notes.concat().contains("jena: left out, as the daemon does: it is for a site 8203 km"),
+            "{online}"
+        );
+        let online = run_online(&options(&world, &csv, JENA, vec![jena.clone()])).unwrap();
+        assert_eq!((online.models.len(), online.notes), (2, vec![]));
+        let online = run_online(&options(&jena, &csv, DENVER, Vec::new())).unwrap();
+        assert!(online.notes.concat().contains("jena: the model is for a site 8203 km"), "{online}");
+
+        let said = |site| {
+            let mut output = Vec::new();
+            let options = EvaluateOptions { online: false, ..options(&jena, &csv, site, Vec::new()) };
+            run(&options).unwrap().write(EvaluationFormat::Table, &mut output).unwrap();
+            String::from_utf8(output).unwrap()
+        };
+        assert!(said(DENVER).contains("note: the model is for a site 8203 km"), "{}", said(DENVER));
+        assert!(!said(JENA).contains("note:"), "{}", said(JENA));
     }
 }

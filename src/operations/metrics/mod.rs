@@ -64,6 +64,7 @@ pub struct Metrics {
     stations_stale: IntGauge,
     stations_without_place: IntGauge,
     stations_elsewhere: IntGauge,
+    stations_foreign_model: IntGauge,
     oldest_reading: IntGauge,
     no_readings: IntGauge,
     clock_behind: IntGauge,
@@ -165,7 +166,11 @@ impl Metrics {
                 .gauge("stations_without_place", "Stations whose place is not known, which the model needs."),
             stations_elsewhere: make.gauge(
                 "stations_elsewhere",
-                "Stations that stand elsewhere than the one site that the model is for.",
+                "Stations that stand elsewhere than the one site that the model is for, which does not run for them.",
+            ),
+            stations_foreign_model: make.gauge(
+                "stations_foreign_model",
+                "Stations whose forecasts a model for another site makes, as model.anywhere wants.",
             ),
             oldest_reading: make.gauge(
                 "oldest_reading_age_seconds",
@@ -295,6 +300,11 @@ impl Metrics {
     pub fn stations_without_model(&self, without_place: usize, elsewhere: usize) {
         self.stations_without_place.set(without_place as i64);
         self.stations_elsewhere.set(elsewhere as i64);
+    }
+
+    /// How many stations a model for another site forecasts.
+    pub fn stations_foreign_model(&self, stations: usize) {
+        self.stations_foreign_model.set(stations as i64);
     }
 
     /// A forecast went out, so long after its reading arrived.

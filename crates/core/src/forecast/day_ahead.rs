@@ -75,7 +75,8 @@ impl DayAhead {
     }
 
     /// The same, in agreement with the hours: the lowest of them is no warmer than any of them, and the highest no colder, so that
-    /// each quantile of the lowest is at most the least one of its level among the hours. Extremes and hours are corrected apart.
+    /// each quantile of the lowest is at most the least one of its level among the hours. The hours are what the experts say together;
+    /// the extremes are one model's, as they stand in its outputs, and nothing but this is done to them.
     pub(crate) fn agreeing_with(mut self, leads: &[LeadForecast]) -> DayAhead {
         for lead in leads.iter().filter(|lead| lead.lead_h <= self.hours) {
             self.lowest = self.lowest.beyond(lead, f32::min);

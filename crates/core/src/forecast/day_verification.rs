@@ -85,6 +85,11 @@ pub struct DayVerification {
 }
 
 impl DayVerification {
+    /// One of which nothing is known but the scores of before.
+    pub fn with_scores(scores: DayScores) -> DayVerification {
+        DayVerification { scores, ..DayVerification::default() }
+    }
+
     /// Looks at every hour before `origin` that something was said of; `observed` gives the temperature of a time, where one
     /// was measured. To be called before [`DayVerification::issued`] for the same origin. Gives what is over.
     pub fn learn_until(

@@ -43,8 +43,6 @@ pub(super) struct StationEntry {
     pub(super) held: VecDeque<HeldReading>,
     /// What the journal gave it that waits for the forecasts in flight.
     pub(super) recalled: VecDeque<Box<Restored>>,
-    /// What is odd about it and was said.
-    pub(super) odd: Vec<&'static str>,
     /// Whether the forecast that was published last is marked as stale.
     pub(super) is_marked_stale: bool,
 }

@@ -237,6 +237,17 @@ pub enum StationState {
     Stale,
 }
 
+/// Why a specialist is for none of the stations that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForNobody {
+    /// It names stations, and none of these.
+    NotNamed,
+    /// It is for a site so many kilometres from the nearest one.
+    Elsewhere(u32),
+    /// Where it could be used, as many others are as a station uses.
+    Crowded,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -347,6 +358,8 @@ pub enum Event {
         without_place: usize,
         /// Of these, those that the model is not for.
         elsewhere: usize,
+        /// Of those that are ready, those that the model is not for and forecasts all the same.
+        foreign_model: usize,
         /// The longest time since a station sent something new.
         oldest: SignedDuration,
     },
@@ -375,6 +388,8 @@ pub enum Event {
         model: Arc<str>,
         /// Of the stations that are served now, so many it is for.
         stations: usize,
+        /// Why it is for none, where some are served.
+        for_nobody: Option<ForNobody>,
     },
     /// A specialist is not in use any more.
     SpecialistLeft {

@@ -61,7 +61,7 @@ use discovery::Announcements;
 pub use discovery::{Discovery, DiscoverySettings};
 use entry::{StateKind, StationEntry};
 use forecasts::publish_forecast;
-pub use io::{Effect, Event, Input, Now, Publication, StationState, Token};
+pub use io::{Effect, Event, ForNobody, Input, Now, Publication, StationState, Token};
 use parts::{Part, Parts};
 use readings::{HeldReading, whole_seconds};
 use restore::RestoreCount;
@@ -362,12 +362,18 @@ impl Service {
             let is_wanted = |entry: &&StationEntry| entry.published.is_some_and(|(kind, _)| kind == wanted);
             self.stations.values().filter(is_wanted).count()
         };
+        let has_foreign_model = |entry: &&StationEntry| {
+            let is_ready = entry.published.is_some_and(|(kind, _)| kind == StateKind::Ready);
+            is_ready && self.settings.runs_anywhere && entry.station.model_distance_km().is_some()
+        };
+        let foreign_model = self.stations.values().filter(has_foreign_model).count();
         effects.push(Effect::Emit(Event::Stations {
             known: self.stations.len(),
             ready: self.ready,
             stale: self.stale,
             without_place: of_kind(StateKind::NoPlace),
             elsewhere: of_kind(StateKind::Elsewhere),
+            foreign_model,
             oldest: SignedDuration::from_nanos_i128(oldest.max(0)),
         }));
     }

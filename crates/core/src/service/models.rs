@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Discovery, Effect, Event, Now, Service, Settings};
+use super::{Discovery, Effect, Event, ForNobody, Now, Service, Settings};
 use crate::model::Model;
 use crate::model::set::Models;
+use crate::number::to_u32;
 use crate::station::{Adopted, Setup};
 use crate::weather::place::Place;
 use crate::weather::reading::StationName;
@@ -77,12 +78,28 @@ impl Service {
         for model in self.models.specialists().iter().filter(|model| !uses(old, model)) {
             let stations =
                 self.stations.values().filter(|entry| uses(entry.station.specialists(), model)).count();
-            effects.push(Effect::Emit(Event::SpecialistJoined { model: Arc::clone(&model.id), stations }));
+            let for_nobody = (stations == 0).then(|| self.for_nobody(model)).flatten();
+            let model = Arc::clone(&model.id);
+            effects.push(Effect::Emit(Event::SpecialistJoined { model, stations, for_nobody }));
         }
         let said = |refused| before.is_some_and(|before| before.refused().contains(refused));
         for (model, error) in self.models.refused().iter().filter(|refused| !said(refused)) {
             let (model, error) = (Arc::clone(model), error.clone());
             effects.push(Effect::Emit(Event::SpecialistRefused { model, error }));
         }
+    }
+
+    /// Why no station uses a specialist; `None` where none is served, or no experts are asked.
+    fn for_nobody(&self, model: &Model) -> Option<ForNobody> {
+        let is_asked = self.settings.experts && !self.stations.is_empty();
+        let named = self.stations.iter().filter(|(name, _)| is_asked && model.names(name));
+        let sites = named.map(|(_, entry)| entry.station.place().map(|place| place.site));
+        let distances_km: Vec<Option<f64>> =
+            sites.map(|site| model.manifest.window.too_far_km(site)).collect();
+        if distances_km.is_empty() {
+            return is_asked.then_some(ForNobody::NotNamed);
+        }
+        let nearest_km = distances_km.into_iter().reduce(|one, other| Some(one?.min(other?))).flatten();
+        Some(nearest_km.map_or(ForNobody::Crowded, |nearest_km| ForNobody::Elsewhere(to_u32(nearest_km))))
     }
 }

@@ -9,7 +9,7 @@ use super::clock::drop_future;
 use super::parts::Part;
 use super::{Discovery, Effect, Event, Now, Service, Token};
 use crate::journal::Entry;
-use crate::station::{Adopted, Next, Oddities, Oddity, Rejected, Sighting, Station};
+use crate::station::{Adopted, News, Next, Rejected, Sighting, Station};
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
 use crate::weather::site::Site;
@@ -203,22 +203,12 @@ impl Service {
 
     /// Says what is odd about a station, each thing once as long as it stays so, but for its moves; whether that is another
     /// thing than before.
-    fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn say_oddities(&mut self, name: &StationName, effects: &mut Vec<Effect>) -> bool {
         let Some(entry) = self.stations.get_mut(name) else { return false };
-        let Oddities { found, is_all } = entry.station.take_oddities();
-        let effects_before = effects.len();
-        let before = if is_all { std::mem::take(&mut entry.odd) } else { entry.odd.clone() };
-        for oddity in found {
-            let word = oddity.name();
-            let is_known = before.contains(&word) || entry.odd.contains(&word);
-            if !is_known || matches!(oddity, Oddity::Moved { .. }) {
-                effects.push(Effect::Emit(Event::StationOdd { station: name.clone(), oddity }));
-            }
-            if !entry.odd.contains(&word) {
-                entry.odd.push(word);
-            }
-        }
-        effects.len() > effects_before || entry.odd != before
+        let News { begun, has_changed } = entry.station.take_news();
+        let said = |oddity| Effect::Emit(Event::StationOdd { station: name.clone(), oddity });
+        effects.extend(begun.into_iter().map(said));
+        has_changed
     }
 
     /// Takes the readings of a station that waited for its forecasts, as far as they need not wait any more.

@@ -74,6 +74,9 @@ impl Service {
             }
         }
         self.say_newest(&name, effects);
+        if self.say_oddities(&name, effects) {
+            self.mark_dirty(&name);
+        }
         self.update_state(now, &name, true, effects);
     }
 

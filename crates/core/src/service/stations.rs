@@ -34,7 +34,6 @@ impl Service {
             future_left_at: None,
             held: VecDeque::new(),
             recalled: VecDeque::new(),
-            odd: Vec::new(),
             is_marked_stale: false,
         };
         self.sweep.push_back(name.clone());
@@ -135,7 +134,7 @@ impl Service {
             newest_reading: entry.station.newest().map(|(time, _)| time),
             place: entry.station.place(),
             model_distance_km,
-            odd: entry.odd.clone(),
+            odd: entry.station.odd(),
             model: Arc::clone(&self.models.main().id),
         }));
     }

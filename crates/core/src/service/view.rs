@@ -131,7 +131,7 @@ impl Service {
             temperature_c: newest.and_then(|(_, temperature_c)| temperature_c),
             place: station.place(),
             model_distance_km: station.model_distance_km(),
-            odd: entry.odd.clone(),
+            odd: entry.station.odd(),
             model: Arc::clone(&self.models.main().id),
             specialists: station.specialists().iter().map(|model| Arc::clone(&model.id)).collect(),
             forecast: station.newest_forecast().cloned(),

@@ -1,5 +1,8 @@
 //! A station's experts: what it asks of them, and what they forecast together.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
@@ -90,6 +93,13 @@ impl StationExperts {
         let before = self.experts.lead_h().collect::<Vec<_>>();
         self.experts.set_leads(&manifest.lead_h);
         self.has_changed |= !self.experts.lead_h().eq(before);
+    }
+
+    /// Forgets what is of a place, where the station stands elsewhere now; scores stay.
+    pub(super) fn forget_place(&mut self, manifest: &Manifest) {
+        self.experts = Experts::new(&manifest.lead_h);
+        self.days = DayVerification::with_scores(self.days.scores().clone());
+        self.has_changed = true;
     }
 
     /// Forgets what was said after a time: a clock was ahead.

@@ -11,6 +11,9 @@ impl Station {
     /// Drops everything later than `limit`: it was measured by a clock that was ahead, or seen by one. Whether there was
     /// anything.
     pub fn drop_after(&mut self, limit: Timestamp) -> bool {
+        self.forget_sightings_after(limit);
+        let place = self.place();
+        self.character.drop_after(limit, place);
         if self.newest.is_none_or(|(newest, _)| newest <= limit) {
             return false;
         }

@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::models::empty_history;
-use super::{Character, Oddities, Oddity, Station};
+use super::{Character, Oddity, Station};
 use crate::forecast::verification::Verification;
 use crate::intake::screening::Screening;
 use crate::model::Model;
 use crate::number::to_u32;
-use crate::station::experts::StationExperts;
 use crate::weather::place::{Place, Precision};
 use crate::weather::site::Site;
 use crate::window::grid::Slot;
@@ -178,18 +177,18 @@ impl Station {
             Sighting::Moved(distance_km) if !self.is_configured() => {
                 debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
                 self.reported = Some(Reported::new(site, Some(time.as_second())));
-                self.oddities.found.push(Oddity::Moved { distance_km: to_u32(distance_km) });
+                self.oddities.add([Oddity::Moved { distance_km: to_u32(distance_km) }]);
                 self.forget_place();
             }
             Sighting::Moved(_) => self.reported = Some(Reported::new(site, None)),
         }
-        self.oddities.found.extend(self.place_differs());
+        self.oddities.add(self.place_differs());
         self.measure_readiness();
         sighting
     }
 
     /// By how much its payload gives another place than the configuration, if it does.
-    fn place_differs(&self) -> Option<Oddity> {
+    pub(super) fn place_differs(&self) -> Option<Oddity> {
         let configured = self.setup.place.filter(|_| self.is_configured())?;
         let distance_km = configured.site.distance_km(&self.reported?.site());
         let is_far = distance_km > WindowSpec::MAX_DISTANCE_KM;
@@ -206,9 +205,8 @@ impl Station {
         self.character = Character::default();
         self.newest = None;
         self.newest_forecast = None;
-        if self.experts.is_some() {
-            self.experts = Some(Box::new(StationExperts::new(&self.model.manifest)));
-            self.mark_experts_changed();
+        if let Some(experts) = &mut self.experts {
+            experts.forget_place(&self.model.manifest);
         }
     }
 
@@ -229,18 +227,19 @@ impl Station {
         self.moved_at().is_some_and(|moved_at| time < moved_at)
     }
 
-    /// Looks at the day before, when another one has begun.
-    pub(super) fn look_at_days(&mut self) {
-        let place = self.place();
-        if self.character.look(&self.history, place) {
-            let of_days = self.character.oddities(place, self.model.manifest.ranges.as_ref());
-            self.oddities.found.extend(of_days.into_iter().chain(self.place_differs()));
-            self.oddities.is_all = true;
-        }
+    /// Forgets readings from elsewhere that were later than `limit`: a clock was ahead, and those that come would be none after
+    /// them.
+    pub(super) fn forget_sightings_after(&mut self, limit: Timestamp) {
+        self.elsewhere = self.elsewhere.filter(|elsewhere| elsewhere.newest_s <= limit.as_second());
     }
 
-    /// What was found to be odd since it was last taken.
-    pub fn take_oddities(&mut self) -> Oddities {
-        std::mem::take(&mut self.oddities)
+    /// Takes a reading of `time` as one of where the station stands: the first that is known of the place is the first there,
+    /// also where the clock was ahead when the station moved.
+    pub(super) fn believe_of_this_place(&mut self, time: Timestamp) {
+        if self.newest.is_none()
+            && let Some(moved_s) = self.reported.as_mut().and_then(|reported| reported.moved_s.as_mut())
+        {
+            *moved_s = time.as_second().min(*moved_s);
+        }
     }
 }

@@ -7,8 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::experts::StationExperts;
+use super::oddity::Said;
 use super::{
-    Character, Completed, Elsewhere, InFlight, Next, Origin, Reported, ReportedPlace, Setup, Station, moves,
+    Character, Completed, Elsewhere, InFlight, Next, Oddities, Origin, Reported, ReportedPlace, Setup,
+    Station, moves,
 };
 use crate::forecast::lead_scores::Scores;
 use crate::forecast::verification::Verification;
@@ -33,27 +35,34 @@ struct State {
     active_at_s: i64,
 }
 
-/// The format of [`State`], its first byte.
-const STATE_FORMAT: u8 = 1;
+/// The format of [`State`] and what is behind it, the first byte.
+const STATE_FORMAT: u8 = 2;
+/// The format of before, whose daily wave is in the solar time of the place that was known on each day.
+const SOLAR_WAVE_FORMAT: u8 = 1;
 
 /// Forecasts of one station that are published after a restart because they may not have been delivered, in slots of the grid.
 const MAX_UNDELIVERED: i64 = 10_000;
 
-/// What is written behind the state: where the station says that it stands, what its days are like, and where its newest
-/// readings say that it stands.
-type Own = (Option<Reported>, Character, Option<Elsewhere>);
+/// What is written behind the state: where the station says that it stands, what its days are like, where its newest readings
+/// say that it stands, and what was said to be odd.
+type Own = (Option<Reported>, Character, Option<Elsewhere>, Said);
 
-/// What an earlier version wrote ends after the state, or after what days are like.
+/// What an earlier version wrote ends after the state, or after one of the others.
 fn read_state(bytes: &[u8]) -> Option<(State, Own)> {
     let (&format, state) = bytes.split_first()?;
-    if format != STATE_FORMAT {
+    if ![STATE_FORMAT, SOLAR_WAVE_FORMAT].contains(&format) {
         return None;
     }
     let (state, rest) = postcard::take_from_bytes(state).ok()?;
-    let ((reported, character), rest): ((Option<Reported>, Character), &[u8]) =
+    let ((reported, mut character), rest): ((Option<Reported>, Character), &[u8]) =
         postcard::take_from_bytes(rest).unwrap_or_default();
-    let elsewhere: Option<Elsewhere> = postcard::from_bytes(rest).unwrap_or_default();
-    Some((state, (reported.filter(Reported::is_sound), character, elsewhere.filter(Elsewhere::is_sound))))
+    if format == SOLAR_WAVE_FORMAT {
+        character.forget_wave();
+    }
+    let (elsewhere, rest): (Option<Elsewhere>, &[u8]) = postcard::take_from_bytes(rest).unwrap_or_default();
+    let said: Said = postcard::from_bytes(rest).unwrap_or_default();
+    let (reported, elsewhere) = (reported.filter(Reported::is_sound), elsewhere.filter(Elsewhere::is_sound));
+    Some((state, (reported, character, elsewhere, said)))
 }
 
 impl Restored {
@@ -83,7 +92,7 @@ impl Station {
             active_at_s: self.active_at.as_second(),
         };
         let bytes = vec![STATE_FORMAT];
-        let own: Own = (self.reported, self.character, self.elsewhere);
+        let own: Own = (self.reported, self.character, self.elsewhere, self.oddities.said().clone());
         let written = postcard::to_extend(&state, bytes).and_then(|bytes| postcard::to_extend(&own, bytes));
         written.expect("numbers in vectors can be written")
     }
@@ -105,8 +114,9 @@ impl Station {
         }
         let state = restored.state.as_deref().and_then(read_state);
         let mut owed: VecDeque<Origin> = VecDeque::new();
+        let mut said = Said::default();
         if let Some((state, own)) = state {
-            (station.reported, station.character, station.elsewhere) = own;
+            (station.reported, station.character, station.elsewhere, said) = own;
             station.screening = state.screening;
             station.verification = Verification::with_scores(state.scores);
             let second = |second: i64| Timestamp::from_second(second).ok();
@@ -167,6 +177,10 @@ impl Station {
         station.undelivered.extend(reference);
         station.forget_old_forecasts();
         station.measure_readiness();
+        station.forget_sightings_after(limit);
+        station.character.drop_after(limit, station.place());
+        station.is_latitude_news();
+        station.oddities = Oddities::restore(said, station.all_that_is_odd());
         if restored.is_beyond(limit) {
             station.screening.forget_after(limit);
             station.delivered = station.delivered.min(Some(limit));

@@ -15,7 +15,7 @@ pub enum Precision {
     Payload,
     /// It is the principal place of the station's time zone.
     TimeZone,
-    /// It is the middle of the principal places of the station's country.
+    /// It is the middle of the principal places of the station's country, or the one that most people live near.
     Country,
 }
 
@@ -68,6 +68,18 @@ const ZONES: &str = include_str!("zones.tsv");
 /// A country that is wider tells nothing of when the sun rises, degrees of longitude.
 const WIDEST_DEG: f64 = 20.0;
 
+/// The zones that most people live in, of countries of several parts whose middle is none of them.
+const LARGEST_PARTS: [&str; 8] = [
+    "Africa/Kinshasa",
+    "America/Guayaquil",
+    "Asia/Kuala_Lumpur",
+    "Asia/Ulaanbaatar",
+    "Europe/Lisbon",
+    "Europe/Madrid",
+    "Pacific/Auckland",
+    "Pacific/Tahiti",
+];
+
 struct Zone {
     name: &'static str,
     country: &'static str,
@@ -108,28 +120,49 @@ impl Place {
         Ok(Place { site: Site::new(zone.latitude_deg, zone.longitude_deg), precision: Precision::TimeZone })
     }
 
-    /// The middle of a country.
+    /// The middle of a country, or, of one of several parts, the principal place of the largest.
     ///
     /// # Errors
     /// [`PlaceError`] when there is no such country, or it is too wide.
     pub fn of_country(code: &str) -> Result<Place, PlaceError> {
         let own: Vec<Zone> = zones().filter(|zone| zone.country.eq_ignore_ascii_case(code)).collect();
         let first = own.first().ok_or_else(|| PlaceError::Country(code.to_owned()))?;
-        let longitudes = || own.iter().map(|zone| zone.longitude_deg);
-        let (west, east) =
-            longitudes().fold((f64::MAX, f64::MIN), |(west, east), own| (west.min(own), east.max(own)));
-        if east - west > WIDEST_DEG {
+        let (west_deg, width_deg) = extent(own.iter().map(|zone| zone.longitude_deg));
+        if width_deg > WIDEST_DEG {
             return Err(PlaceError::Wide {
                 country: first.country.to_owned(),
-                degrees: to_u32(east - west),
+                degrees: to_u32(width_deg),
                 zone: first.name,
             });
         }
-        let count = own.len() as f64;
-        let latitude_deg = own.iter().map(|zone| zone.latitude_deg).sum::<f64>() / count;
-        let longitude_deg = longitudes().sum::<f64>() / count;
-        Ok(Place { site: Site::new(latitude_deg, longitude_deg), precision: Precision::Country })
+        let site = match own.iter().find(|zone| LARGEST_PARTS.contains(&zone.name)) {
+            Some(part) => Site::new(part.latitude_deg, part.longitude_deg),
+            None => {
+                let mean =
+                    |value: &dyn Fn(&Zone) -> f64| own.iter().map(value).sum::<f64>() / own.len() as f64;
+                let east_deg = mean(&|zone| (zone.longitude_deg - west_deg).rem_euclid(360.0));
+                let longitude_deg = (west_deg + east_deg + 180.0).rem_euclid(360.0) - 180.0;
+                Site::new(mean(&|zone| zone.latitude_deg), longitude_deg)
+            }
+        };
+        Ok(Place { site, precision: Precision::Country })
     }
+}
+
+/// From where on, going east, the longitudes lie, and how far they reach, degrees: behind the widest gap between two of them, as
+/// they may lie on both sides of the 180th meridian.
+fn extent(longitudes_deg: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut sorted: Vec<f64> = longitudes_deg.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup();
+    let behind = sorted.iter().cycle().skip(1);
+    let gaps = sorted.iter().zip(behind).map(|(own, next)| {
+        let gap_deg = (next - own).rem_euclid(360.0);
+        (*next, if gap_deg == 0.0 { 360.0 } else { gap_deg })
+    });
+    let (west_deg, gap_deg) =
+        gaps.max_by(|(_, left), (_, right)| left.total_cmp(right)).unwrap_or((0.0, 360.0));
+    (west_deg, 360.0 - gap_deg)
 }
 
 /// Where stations stand, by what the configuration says.
@@ -179,6 +212,39 @@ mod tests {
         let said = Place::of_country("US").unwrap_err().to_string();
         assert!(said.starts_with("US is ") && said.contains("give time_zone"), "{said}");
         assert_eq!(Place::of_country("XX"), Err(PlaceError::Country("XX".to_owned())));
+    }
+
+    #[test]
+    fn a_country_on_both_sides_of_the_180th_meridian_is_as_wide_as_it_is() {
+        // From 174.77° E to 176.55° W are 8.68°, from 170° W to 170° E 20° in the other direction.
+        let (west_deg, width_deg) = extent([174.77, -176.55].into_iter());
+        assert!(
+            (west_deg - 174.77).abs() < 1e-9 && (width_deg - 8.68).abs() < 1e-9,
+            "{west_deg} {width_deg}"
+        );
+        assert_eq!(extent([-170.0, 170.0].into_iter()), (170.0, 20.0));
+        assert_eq!(extent([5.0, 5.0].into_iter()).1, 0.0);
+        assert_eq!(extent([5.0, 10.0, 5.0].into_iter()), (5.0, 5.0));
+        let wake_and_midway = Place::of_country("UM").unwrap().site;
+        assert!((wake_and_midway.longitude_deg - 174.6).abs() < 0.1, "{wake_and_midway:?}");
+        // Tarawa lies 173° E, Kiritimati 157.33° W.
+        let said = Place::of_country("KI").unwrap_err().to_string();
+        assert!(said.starts_with("KI is 30° wide"), "{said}");
+    }
+
+    #[test]
+    fn a_country_of_several_parts_is_placed_in_the_largest_and_not_in_the_sea_between() {
+        for (code, near) in [
+            ("NZ", Site::new(-36.85, 174.76)),
+            ("PT", Site::new(38.71, -9.14)),
+            ("ES", Site::new(40.42, -3.70)),
+            ("EC", Site::new(-2.19, -79.89)),
+        ] {
+            let place = Place::of_country(code).unwrap();
+            assert_eq!(place.precision, Precision::Country);
+            assert!(place.site.distance_km(&near) < 20.0, "{code}: {place:?}");
+        }
+        assert!(LARGEST_PARTS.iter().all(|part| zones().any(|zone| zone.name == *part)));
     }
 
     #[test]

@@ -27,8 +27,7 @@ pub struct WindowSpec {
     pub samples: usize,
     /// The longest hole, from measurement to measurement, that is filled, in seconds.
     pub max_hole_s: u32,
-    /// The one site that the model is for, which its features are computed with; `None` for a model that is for any, whose
-    /// features are computed with the station's own.
+    /// The one site that the model is for; `None` for a model that is for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Site>,
     /// What stands for values that were not measured.
@@ -226,10 +225,14 @@ impl WindowSpec {
         window.max(verification) as usize + 1
     }
 
-    /// The site that features are computed with for a station: the model's own, or the station's. `None` for a model that is
-    /// for any site, when it is not known where the station stands.
+    /// The site that features are computed with for a station: the station's, as the sun is that over the station wherever the
+    /// model is for; the model's where the station's is not known. An elevation that is not known is the model's nearby.
+    /// `None` for a model that is for any site, when it is not known where the station stands.
     pub fn site_for(&self, station: Option<Site>) -> Option<Site> {
-        self.site.or(station)
+        let Some(own) = station else { return self.site };
+        let nearby = self.site.filter(|_| self.too_far_km(station).is_none());
+        let elevation_m = own.elevation_m.or_else(|| nearby?.elevation_m);
+        Some(Site { elevation_m, ..own })
     }
 
     /// How far away the one site that the model is for is from a station, km, where that is too far for it.
@@ -325,8 +328,10 @@ impl WindowSpec {
     fn missing(&self, history: &History, end: Slot) -> Missing {
         let span = self.span_slots();
         let max_hole = self.max_hole_slots();
+        // The history serves other models too, whose quantities are not missed here.
+        let quantities = self.quantities();
         for slot in (end - span..=end).rev() {
-            for &quantity in history.quantities() {
+            for &quantity in &quantities {
                 // A calm needs no direction.
                 let is_calm = quantity == Quantity::WindFromDirection
                     && history.filled(slot, Quantity::WindSpeed, end, max_hole) == 0.0;

@@ -1,9 +1,11 @@
 //! Clocks that are behind, ahead, or jump.
 
-use forecastd_core::Event;
+use std::sync::Arc;
+
+use forecastd_core::{Event, Model, Oddity, Place, Ranges, Site};
 use jiff::SignedDuration;
 
-use crate::world::{HOUR, Message, World, at, name, temperature, weather};
+use crate::world::{HOUR, Message, World, at, model_with_extremes, name, settings, temperature, weather};
 
 fn refused(world: &World) -> usize {
     world.events.iter().filter(|event| matches!(event, Event::ReadingRefused { .. })).count()
@@ -427,4 +429,31 @@ fn what_is_left_of_a_station_whose_clock_was_ahead_is_as_new_as_its_newest_readi
     world.tick();
     world.settle_all();
     assert_eq!(newest(&world), before);
+}
+
+#[test]
+fn what_is_odd_is_looked_for_again_as_soon_as_a_clock_that_was_a_year_ahead_is_right() {
+    let Model { mut manifest, id } = (*model_with_extremes()).clone();
+    manifest.ranges = Some(Ranges { daily_range_c: Some((0.0, 5.0)), ..Ranges::default() });
+    let mut settings = settings();
+    settings.places.default = Some(Place::given(Site::new(50.91, 135.0)));
+    for is_killed in [false, true] {
+        let main = Arc::new(Model { manifest: manifest.clone(), id: Arc::clone(&id) });
+        let mut world = World::with(settings.clone(), main);
+        let walk = |world: &mut World, hours: std::ops::Range<i64>| {
+            for hour in hours {
+                world.reading("roof", hour * HOUR, temperature(hour * HOUR));
+            }
+        };
+        walk(&mut world, 0..24);
+        walk(&mut world, 366 * 24..366 * 24 + 2);
+        world.now.wall = at(24 * HOUR);
+        if is_killed {
+            world.kill();
+            world.subscribe();
+        }
+        walk(&mut world, 24..9 * 24);
+        let odd = world.oddities();
+        assert!(matches!(odd[..], [Oddity::OutsideTraining { .. }]), "{odd:?}");
+    }
 }

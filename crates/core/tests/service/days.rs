@@ -126,3 +126,18 @@ fn what_was_odd_about_the_days_is_not_any_more_once_the_days_are_not() {
     assert_eq!(walk(1.0, 10..40), (vec![], 1));
     assert_eq!(walk(2.0, 40..70), (vec!["outside_training"], 2), "and said again when it is once more");
 }
+
+#[test]
+fn a_move_leaves_the_scores_of_the_days_that_were_said() {
+    let mut world = World::at_a_place(None);
+    world.site = Some(Site::new(50.91, 11.57));
+    walk(&mut world, 0..11 * 24);
+    let scores = |world: &World| world.service.verification(&name("roof")).unwrap().day_ahead;
+    let before = scores(&world).unwrap();
+    world.site = Some(Site::new(39.74, -104.98));
+    walk(&mut world, 11 * 24..11 * 24 + 6);
+    assert_eq!(scores(&world), Some(before.clone()));
+    // Five days there are needed until one is scored, and are over before it is said.
+    walk(&mut world, 11 * 24 + 6..19 * 24);
+    assert!(scores(&world).unwrap().lifetime.lowest.weight > before.lifetime.lowest.weight);
+}

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use forecastd_core::{
-    Event, Forecast, Input, Model, Models, Place, Places, Publication, Quantity, Readiness, Settings, Site,
-    Source, SpecialistError, Standing, StationState,
+    Event, ForNobody, Forecast, Input, Manifest, Model, Models, Place, Places, Publication, Quantity,
+    Readiness, Settings, Site, Source, SpecialistError, Standing, StationState,
 };
 
 use crate::world::without_quantiles;
@@ -212,6 +212,35 @@ fn a_specialist_serves_the_stations_that_it_names_and_without_experts_none() {
         let samples = world.service.sample_windows(&models.specialists()[0], 10);
         assert_eq!(samples.len(), SAMPLES);
     }
+}
+
+#[test]
+fn a_specialist_that_is_for_no_station_is_said_to_be_and_why() {
+    let said = |stations: &[&str], change: fn(&mut Manifest)| {
+        let mut settings = Settings { experts: true, ..settings() };
+        settings.places.default = Some(Place::given(Site::new(39.74, -104.98)));
+        let mut world = World::with(settings, model(SAMPLES));
+        for station in stations {
+            world.reading(station, 0, 10.0);
+        }
+        let Model { mut manifest, id } = (*specialist("own@1", SAMPLES)).clone();
+        manifest.window.site = None;
+        change(&mut manifest);
+        world.load_specialists([Arc::new(Model { manifest, id })]);
+        let joined = world.events.iter().find_map(|event| match event {
+            Event::SpecialistJoined { stations, for_nobody, .. } => Some((*stations, *for_nobody)),
+            _ => None,
+        });
+        joined.unwrap()
+    };
+    let stations = ["roof", "alp"];
+    assert_eq!(said(&stations, |_| {}), (2, None));
+    assert_eq!(said(&[], |_| {}), (0, None), "nobody knows yet");
+    let names_another = |manifest: &mut Manifest| manifest.stations = vec!["garden".to_owned()];
+    assert_eq!(said(&stations, names_another), (0, Some(ForNobody::NotNamed)));
+    // 8,203 km along the great circle, worked out apart.
+    let is_for_jena = |manifest: &mut Manifest| manifest.window.site = Some(Site::new(50.91, 11.57));
+    assert_eq!(said(&stations, is_for_jena), (0, Some(ForNobody::Elsewhere(8203))));
 }
 
 #[test]

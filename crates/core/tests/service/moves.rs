@@ -1,6 +1,7 @@
 //! Stations whose payload says where they stand.
 
-use forecastd_core::{Event, Oddity, Place, Publication, Readiness, Site, Source, StationState};
+use forecastd_core::{Event, Oddity, Place, Publication, Readiness, Site, Source, StationState, Values};
+use jiff::Timestamp;
 
 use crate::world::{HOUR, Message, World, at, name, temperature, weather};
 
@@ -164,7 +165,7 @@ fn an_elevation_that_is_said_later_is_learned_and_what_was_known_of_the_place_st
     walk(&mut world, None, 23..24);
     assert_eq!(
         status(&world),
-        (StationState::Fresh(Readiness::Ready), Some(Place::from_payload(full)), vec![])
+        (StationState::Fresh(Readiness::Ready), Some(Place::from_payload(full)), vec!["moved"])
     );
     world.reading("roof", 9 * HOUR, 3.0);
     let is_too_old = |event: &&Event| matches!(event, Event::ReadingRefused { reason: "too_old", .. });
@@ -225,4 +226,50 @@ fn a_reading_that_is_repeated_with_the_place_of_its_station_leaves_the_place_in_
     world.subscribe();
     world.settle_all();
     assert_eq!(status(&world).1, Some(Place::from_payload(JENA)));
+}
+
+/// A clock that is 20 days ahead while a station moves, or while it is seen elsewhere twice; then it is right again.
+#[test]
+fn a_move_that_was_seen_by_a_clock_that_was_ahead_does_not_mute_the_station() {
+    let ahead = 20 * 24;
+    for is_killed in [false, true] {
+        let mut world = World::at_a_place(None);
+        walk(&mut world, Some(JENA), 0..40);
+        walk(&mut world, Some(DENVER), ahead + 40..ahead + 43);
+        assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }]);
+        world.now.wall = at(42 * HOUR);
+        if is_killed {
+            world.kill();
+            world.subscribe();
+        }
+        walk(&mut world, Some(DENVER), 43..53);
+        let refused = |event: &&Event| matches!(event, Event::ReadingRefused { .. });
+        assert_eq!(world.events.iter().filter(refused).count(), 2, "the first two from elsewhere");
+        assert_eq!(status(&world).0, StationState::Fresh(Readiness::Ready));
+        // A trainer that reads the journal knows since when the station stands there.
+        let known = world.journal.restored().remove(0);
+        assert_eq!(known.reported_place().unwrap().since, Some(at(43 * HOUR)));
+        let is_here = |(time, _): &(Timestamp, Values)| *time >= at(43 * HOUR);
+        assert_eq!(known.readings.iter().filter(|reading| is_here(reading)).count(), 10);
+    }
+}
+
+#[test]
+fn readings_from_elsewhere_that_a_clock_ahead_has_seen_do_not_count_once_it_is_right() {
+    for is_killed in [false, true] {
+        let mut world = World::at_a_place(None);
+        walk(&mut world, Some(JENA), 0..40);
+        let ahead = 20 * 24;
+        walk(&mut world, Some(DENVER), ahead + 40..ahead + 42);
+        world.now.wall = at(40 * HOUR);
+        world.tick();
+        if is_killed {
+            world.kill();
+            world.subscribe();
+        }
+        walk(&mut world, Some(DENVER), 40..42);
+        assert_eq!(world.oddities(), []);
+        walk(&mut world, Some(DENVER), 42..43);
+        assert_eq!(world.oddities(), [Oddity::Moved { distance_km: 8203 }]);
+    }
 }

@@ -181,7 +181,9 @@ impl TrainingRun<'_> {
         }
         let grid_step_s = self.options.grid_step_s;
         let grid = Grid::new(grid_step_s).ok_or(WindowSpecError::GridStep(grid_step_s))?;
-        let record = Rc::new(Record::read(&self.source()?, grid, quantities)?);
+        let record = Record::read(&self.source()?, grid, quantities)?;
+        let site = self.site(&record).ok();
+        let record = Rc::new(record.at_site(site));
         self.check_interrupted()?;
         if self.record.is_none() {
             self.describe(&record);

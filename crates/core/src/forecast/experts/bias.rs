@@ -28,7 +28,7 @@ const UNIT_C: f32 = 1.0 / 500.0;
 pub(super) struct Bias {
     /// By hour: days with an observation, up to [`MAX_MEMORY_DAYS`].
     days: [u8; HOURS],
-    /// By lead, then hour, in units of [`UNIT_C`].
+    /// By lead, then hour, in units of [`UNIT_C`]; none where nothing is known.
     means: Vec<i16>,
 }
 
@@ -44,7 +44,7 @@ impl Bias {
     /// The mean b of n days is shrunk by n/(n + 5), and by b²/(b² + s²/n) with s the standard deviation of an error of that
     /// mean absolute one: what may as well be chance is left where it is (as an empirical Bayes estimate does).
     pub(super) fn correction_c(&self, lead: usize, hour: usize, lead_h: u16, mae_c: f32) -> f32 {
-        let mean_c = f32::from(self.means[lead * HOURS + hour]) * UNIT_C;
+        let mean_c = f32::from(self.means.get(lead * HOURS + hour).copied().unwrap_or(0)) * UNIT_C;
         let days = f32::from(self.days[hour].min(memory_days(lead_h)));
         if mean_c == 0.0 || days == 0.0 {
             return 0.0;
@@ -58,22 +58,49 @@ impl Bias {
         self.days[hour] = (self.days[hour] + 1).min(MAX_MEMORY_DAYS);
     }
 
-    /// Learns that the expert, without any correction, was wrong by `error_c`, forecast minus observation.
-    pub(super) fn learn(&mut self, lead: usize, hour: usize, lead_h: u16, error_c: f32) {
+    /// Learns that the expert, without any correction, was wrong by `error_c`, forecast minus observation, at one of so many
+    /// leads.
+    pub(super) fn learn(&mut self, leads: usize, lead: usize, hour: usize, lead_h: u16, error_c: f32) {
         let days = self.days[hour].clamp(1, memory_days(lead_h));
+        if self.means.is_empty() {
+            self.means = vec![0; leads * HOURS];
+        }
         let mean = &mut self.means[lead * HOURS + hour];
         let before = f32::from(*mean) * UNIT_C;
         let after = before + (error_c - before) / f32::from(days);
         *mean = to_i16(f64::from(after / UNIT_C));
     }
 
+    /// Forgets what is known, and the room that it takes.
+    pub(super) fn forget(&mut self) {
+        *self = Bias { days: [0; HOURS], means: Vec::new() };
+    }
+
+    /// As it is written: of each lead how far it is from the one before, which takes fewer bytes as both are of one hour.
+    pub(super) fn pack(&mut self) {
+        for index in (HOURS..self.means.len()).rev() {
+            self.means[index] = self.means[index].wrapping_sub(self.means[index - HOURS]);
+        }
+    }
+
+    /// As it was before [`Bias::pack`].
+    pub(super) fn unpack(&mut self) {
+        for index in HOURS..self.means.len() {
+            self.means[index] = self.means[index].wrapping_add(self.means[index - HOURS]);
+        }
+    }
+
     /// Whether this is what so many leads need.
     pub(super) fn is_sound(&self, leads: usize) -> bool {
-        self.means.len() == leads * HOURS && self.days.iter().all(|&days| days <= MAX_MEMORY_DAYS)
+        [0, leads * HOURS].contains(&self.means.len())
+            && self.days.iter().all(|&days| days <= MAX_MEMORY_DAYS)
     }
 
     /// The same for other leads: each is given by its index before, if it was there.
     pub(super) fn with_leads(&self, leads: &[Option<usize>]) -> Bias {
+        if self.means.is_empty() {
+            return self.clone();
+        }
         let mut bias = Bias { days: self.days, ..Bias::new(leads.len()) };
         for (own, before) in bias.means.chunks_exact_mut(HOURS).zip(leads) {
             if let Some(before) = before {
@@ -100,7 +127,7 @@ mod tests {
     fn learn_days(bias: &mut Bias, days: usize, error_c: impl Fn(usize) -> f32) {
         for day in 0..days {
             bias.begin_day(6);
-            bias.learn(1, 6, LEAD_H, error_c(day));
+            bias.learn(2, 1, 6, LEAD_H, error_c(day));
         }
     }
 
@@ -148,6 +175,18 @@ mod tests {
         learn_days(&mut bias, 1, |_| 1e6);
         assert!((correction_c(&bias, 1, 6, 0.0) * 6.0 - 65.534).abs() < 1e-2);
         assert!(bias.is_sound(2) && !bias.is_sound(3));
+    }
+
+    #[test]
+    fn a_bias_that_was_forgotten_takes_no_room_and_is_learned_anew() {
+        let mut bias = Bias::new(2);
+        learn_days(&mut bias, 5, |_| 2.0);
+        let learned = correction_c(&bias, 1, 6, 0.5);
+        bias.forget();
+        assert_eq!((correction_c(&bias, 1, 6, 0.5), bias.is_sound(2), bias.means.len()), (0.0, true, 0));
+        assert_eq!(bias.with_leads(&[Some(1), None, None]), bias);
+        learn_days(&mut bias, 5, |_| 2.0);
+        assert_eq!(correction_c(&bias, 1, 6, 0.5), learned);
     }
 
     #[test]

@@ -255,9 +255,47 @@ impl Pending {
         self.heads.iter().any(|head| head.experts & (1 << number) != 0)
     }
 
+    /// As it is written: what the experts say as far as it differs from their combination, and all of that as far as it differs
+    /// from the lead before, which takes fewer bytes. Of what is sound alone.
+    pub(super) fn pack(&mut self) {
+        self.for_each_issue(|rows, width| {
+            for row in rows.chunks_exact_mut(width) {
+                let combined = row[0];
+                row[1..].iter_mut().for_each(|said| *said = said.wrapping_sub(combined));
+            }
+            for index in (width..rows.len()).rev() {
+                rows[index] = rows[index].wrapping_sub(rows[index - width]);
+            }
+        });
+    }
+
+    /// As it was before [`Pending::pack`].
+    pub(super) fn unpack(&mut self) {
+        self.for_each_issue(|rows, width| {
+            for index in width..rows.len() {
+                rows[index] = rows[index].wrapping_add(rows[index - width]);
+            }
+            for row in rows.chunks_exact_mut(width) {
+                let combined = row[0];
+                row[1..].iter_mut().for_each(|said| *said = said.wrapping_add(combined));
+            }
+        });
+    }
+
+    /// Each issue's temperatures, and how many one lead has of them.
+    fn for_each_issue(&mut self, change: impl Fn(&mut [i16], usize)) {
+        let mut temperatures = &mut self.temperatures[..];
+        for head in &self.heads {
+            let (own, later) = temperatures.split_at_mut(head.len());
+            temperatures = later;
+            change(own, head.width());
+        }
+    }
+
     /// Whether this is what waits for these leads of these experts.
     pub(super) fn is_sound(&self, leads: usize, records: &[ExpertRecord]) -> bool {
-        let known = records.iter().fold(0_u16, |known, record| known | 1 << record.number);
+        let bit = |record: &ExpertRecord| 1_u16.checked_shl(u32::from(record.number)).unwrap_or(0);
+        let known = records.iter().fold(0, |known, record| known | bit(record));
         let hour = |head: &Head| head.origin_s.div_euclid(HOUR_S);
         let is_whole = |head: &Head| {
             Timestamp::from_second(head.origin_s).is_ok()

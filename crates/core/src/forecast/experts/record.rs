@@ -93,6 +93,26 @@ impl ExpertRecord {
         self.bias.correction_c(lead, hour, lead_h, mae_c)
     }
 
+    /// As it is written: hours and biases as far as they differ from those of the lead before.
+    pub(super) fn pack(&mut self) {
+        for lead in (1..self.leads.len()).rev() {
+            let before = self.leads[lead - 1].rolling.hours;
+            let rolling = &mut self.leads[lead].rolling;
+            rolling.hours = before.wrapping_sub(rolling.hours);
+        }
+        self.bias.pack();
+    }
+
+    /// As it was before [`Record::pack`].
+    pub(super) fn unpack(&mut self) {
+        for lead in 1..self.leads.len() {
+            let before = self.leads[lead - 1].rolling.hours;
+            let rolling = &mut self.leads[lead].rolling;
+            rolling.hours = before.wrapping_sub(rolling.hours);
+        }
+        self.bias.unpack();
+    }
+
     /// Whether this is a record of so many leads.
     pub(super) fn is_sound(&self, leads: usize) -> bool {
         let lead_is_sound = |lead: &LeadRecord| lead.regret.is_sound() && lead.rolling.is_sound();

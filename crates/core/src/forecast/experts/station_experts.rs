@@ -18,10 +18,14 @@ const MAX_EXPERTS: usize = 16;
 /// An expert that has said nothing for so many hours is forgotten: 60 days.
 const FORGOTTEN_AFTER_H: i64 = 60 * 24;
 
+/// The running bias of an expert that has said nothing for so many hours is forgotten, as it takes most of the room: two weeks.
+const BIAS_FORGOTTEN_AFTER_H: i64 = 14 * 24;
+
 const HOUR_S: i64 = 3600;
 
-/// The format of [`Experts::encode`], its first byte.
-const FORMAT: u8 = 1;
+/// The format of [`Experts::encode`], its first byte; that of before was not packed.
+const FORMAT: u8 = 3;
+const UNPACKED_FORMAT: u8 = 1;
 
 /// The experts of one station, how much each is believed at each lead, and what is still to be learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,7 +150,7 @@ impl Experts {
                 record.bias.begin_day(hour);
             }
             for (lead, error_c) in errors {
-                record.bias.learn(lead, hour, self.lead_h[lead], error_c);
+                record.bias.learn(self.lead_h.len(), lead, hour, self.lead_h[lead], error_c);
             }
         }
     }
@@ -216,6 +220,11 @@ impl Experts {
             .map(|member| self.number_of(member, &combination.members, hour))
             .collect();
         self.pending.keep(&combination.issue(&numbers));
+        let pending = &self.pending;
+        let sleeps = |record: &&mut ExpertRecord| {
+            record.heard_h < hour.saturating_sub(BIAS_FORGOTTEN_AFTER_H) && !pending.knows(record.number)
+        };
+        self.records.iter_mut().filter(sleeps).for_each(|record| record.bias.forget());
         true
     }
 
@@ -293,14 +302,22 @@ impl Experts {
 
     /// As bytes, from which [`Experts::decode`] makes the same again, bit for bit.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORMAT]).expect("numbers in vectors can be written")
+        let mut packed = self.clone();
+        packed.pending.pack();
+        packed.records.iter_mut().for_each(ExpertRecord::pack);
+        postcard::to_extend(&packed, vec![FORMAT]).expect("numbers in vectors can be written")
     }
 
-    /// What [`Experts::encode`] wrote; `None` for anything else.
+    /// What [`Experts::encode`] wrote, or an earlier version; `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Experts> {
         let (&format, bytes) = bytes.split_first()?;
-        let (experts, rest): (Experts, &[u8]) = postcard::take_from_bytes(bytes).ok()?;
-        (format == FORMAT && rest.is_empty() && experts.is_sound()).then_some(experts)
+        let (mut experts, rest): (Experts, &[u8]) = postcard::take_from_bytes(bytes).ok()?;
+        if format == FORMAT && experts.pending.is_sound(experts.lead_h.len(), &experts.records) {
+            experts.pending.unpack();
+            experts.records.iter_mut().for_each(ExpertRecord::unpack);
+        }
+        let is_known = [FORMAT, UNPACKED_FORMAT].contains(&format);
+        (is_known && rest.is_empty() && experts.is_sound()).then_some(experts)
     }
 
     fn is_sound(&self) -> bool {

@@ -246,18 +246,31 @@ fn other_leads_keep_what_is_known_of_those_that_stay() {
     assert_eq!(Experts::decode(&experts.encode()), Some(experts));
 }
 
-/// The room that a hundred thousand stations must find: six experts, 24 leads, everything learned and pending.
 #[test]
-fn the_state_of_six_experts_and_24_leads_fits_16_kib() {
+fn what_an_earlier_version_wrote_is_taken_as_it_was() {
+    let (experts, _) = run(200, |origin| vec![("model", 20.0, model(&leads(24), origin, 1.0, 0.5))]);
+    let unpacked = postcard::to_extend(&experts, vec![1]).unwrap();
+    assert_eq!(Experts::decode(&unpacked).unwrap(), experts);
+    let packed = experts.encode();
+    assert_eq!(Experts::decode(&packed).unwrap(), experts);
+    assert!(packed.len() < unpacked.len(), "{} of {}", packed.len(), unpacked.len());
+}
+
+#[test]
+fn an_expert_that_sleeps_for_two_weeks_keeps_its_weight_and_no_bias() {
     let lead_h = leads(24);
-    let names = ["jena@0abaf1f1", "world@12345678", "roof-2026-11@87654321"];
-    let (experts, _) = run(1500, |origin| {
-        let own = |index: usize| model(&lead_h, origin, 9.0 - index as f32, 8.0);
-        (0..3).map(|index| (names[index], 20.0, own(index))).collect()
-    });
-    let size = experts.encode().len();
-    assert_eq!(experts.standings().len(), 6);
-    assert!(size <= 16 * 1024, "{size} bytes");
+    let said = |origin| vec![("model", 20.0, model(&lead_h, origin, 3.0, 0.5))];
+    let size_after = |hours: i64| {
+        let (mut experts, _) = run(300, said);
+        for origin in 300..300 + hours {
+            step(&mut experts, origin, &references(&lead_h, origin).advices());
+        }
+        let standing = experts.standings().into_iter().find(|standing| standing.name == "model");
+        assert!(standing.is_some_and(|standing| standing.is_asleep && standing.leads[5].mae_c.is_some()));
+        experts.encode().len()
+    };
+    let (fortnight, later) = (size_after(14 * 24), size_after(14 * 24 + 1));
+    assert!(later + 500 < fortnight, "{fortnight} bytes, then {later}");
 }
 
 #[test]

@@ -101,6 +101,19 @@ fn a_calm_without_direction_is_not_what_is_missing() {
 }
 
 #[test]
+fn what_only_another_model_looks_at_is_not_what_is_missing() {
+    let spec = spec();
+    let of_both = [Quantity::AirTemperature, Quantity::AirPressure];
+    let mut history = History::new(spec.grid(), &of_both, spec.history_slots(24));
+    // The pressure is never measured, the temperature from slot 18 on.
+    (18..=20).for_each(|slot| put(&mut history, slot, slot as f32));
+    let missing = spec.fill(&history, SITE, 20, &mut vec![0.0; spec.len()]).unwrap_err();
+    // The window that ends at 20 goes back to 8.
+    let remaining = spec.grid().duration(17 - 8 + 1);
+    assert_eq!(missing, Missing { remaining, quantity: Quantity::AirTemperature });
+}
+
+#[test]
 fn samples_end_at_the_newest_reading_and_lie_an_hour_apart() {
     let spec = spec();
     let mut history = History::new(spec.grid(), &spec.quantities(), spec.history_slots(24));
