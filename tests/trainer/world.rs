@@ -195,10 +195,7 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("buoy: written to "), "{said}");
     assert!(lines[1].starts_with("lost: it is not known where it stands"), "{said}");
-    assert!(
-        lines[2].starts_with("new: ") && lines[2].contains("days of history are too little"),
-        "{said}"
-    );
+    assert!(lines[2].starts_with("new: ") && lines[2].contains("days of history are too little"), "{said}");
     assert!(lines[3].starts_with("roof: written to "), "{said}");
     assert!(lines[3].contains(" less than the model for any place ("), "what was gained is said: {said}");
     let specialist = |file: &str| {
