@@ -22,7 +22,7 @@ use crate::world::{
     OwnHistory, OwnObjective, Specialist, SpecialistMethod, normalisation, read_base, window,
 };
 
-/// Fewer days are not learned from.
+/// Fewer days are not trained on.
 const FEWEST_DAYS: f64 = 30.0;
 
 impl TrainingRun<'_> {
@@ -211,7 +211,7 @@ impl TrainingRun<'_> {
                 experiment: "own".to_owned(),
                 settings,
                 climatology: None,
-                // What the base has learned from, this one has.
+                // What the base was trained on, this one was.
                 records: base.manifest.training.as_ref().map_or_else(Vec::new, |base| base.records.clone()),
             }),
             scores: vec![scores],
@@ -277,7 +277,7 @@ mod tests {
         Timestamp::from_second(978_307_200 + 3600 * hour).unwrap()
     }
 
-    /// A model for any place that says that the temperature stays, and has learned from one record of another station.
+    /// A model for any place that says that the temperature stays, and was trained on one record of another station.
     fn base() -> (Vec<u8>, TrainedRecord) {
         let record = TrainedRecord {
             file: "jena.csv".to_owned(),

@@ -55,7 +55,7 @@ pub(crate) fn conditions() -> Vec<Condition> {
 /// Sums over forecasts of one row: a lead, or an extreme.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct RowSums {
-    /// Forecasts.
+    /// The number of forecasts that the sums are over.
     pub(crate) count: u64,
     /// Absolute errors of the median, °C.
     pub(crate) error: f64,
@@ -82,7 +82,7 @@ pub(crate) struct RowSums {
 pub(crate) struct StationScores {
     /// The station's position in the pool.
     pub(crate) station: usize,
-    /// Its climate.
+    /// The climate of the station, by which means are shown.
     pub(crate) climate: Climate,
     /// By row: leads, lowest, highest.
     pub(crate) rows: Vec<RowSums>,
@@ -95,7 +95,7 @@ pub(crate) struct StationScores {
 /// Means over stations, each with the same weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Means {
-    /// Stations.
+    /// The number of stations that the means are over.
     pub(crate) stations: usize,
     /// Mean absolute error over all leads, °C.
     pub(crate) mae_c: f64,

@@ -1,5 +1,5 @@
-//! The model for any place: one network that learned from many stations, and is told where it stands and what it does not
-//! know.
+//! The model for any place: one network that is trained on many stations, and is told where it stands and what it does
+//! not know.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -23,7 +23,7 @@ use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
 use super::pinball::{Goals, pinball_loss};
 use super::window::{self, LEADS};
 
-/// How it is learned from a station's own history.
+/// How a network is trained on a station's own history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnSettings {
     /// How many days of the station's own history the prior of the last layer is worth.
@@ -52,11 +52,11 @@ pub(crate) struct OwnHistory {
     observed: Vec<Observed>,
 }
 
-/// A network that has learned from a station's history.
+/// A network that was trained on a station's history.
 pub(crate) struct Specialist {
     /// How it was made.
     pub(crate) method: Method,
-    /// The network.
+    /// The world's network, with what the history changes of it.
     pub(crate) network: Network,
     /// The world's scaling, with intervals that fit the station.
     pub(crate) scaling: Scaling,
@@ -160,7 +160,7 @@ struct Sums {
     size: usize,
     /// Of all windows: `[unit, unit]`, of which the lower triangle is meant.
     products: Vec<f64>,
-    /// `[row, unit]`.
+    /// The products of units and observations, `[row, unit]`.
     right: Vec<f64>,
     windows: f64,
     /// By row, what windows without its outcome have in `products`, and how many they are; none where there is no such window.

@@ -14,7 +14,7 @@ use super::pool::PoolStation;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
-    /// It is learned from.
+    /// It is trained on.
     Train,
     /// Epochs and recipes are chosen by it.
     Validation,
@@ -24,7 +24,7 @@ pub(crate) enum Role {
     Unused,
 }
 
-/// Groups whose terms do not let a published model learn from them: test stations.
+/// Groups whose terms do not let a published model be trained on them: test stations.
 pub(crate) const TEST_GROUPS: [&str; 9] =
     ["FOEHN", "AIRQ", "FLUX", "METAR-BDG", "CRHM", "MELODIST", "TEB", "SUEWS", "BOM3H"];
 /// Stations nearer to each other than this have the same weather, km.
