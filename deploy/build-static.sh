@@ -46,4 +46,11 @@ if command -v readelf >/dev/null && readelf --dynamic --program-headers "$progra
     echo "$program needs libraries: it is not static" >&2
     exit 1
 fi
-echo "$program: $(($(stat --format %s "$program") / 1048576)) MiB"
+size="$(stat --format %s "$program")"
+echo "$program: $((size / 1048576)).$((size % 1048576 * 10 / 1048576)) MiB"
+python3 deploy/third_party_notices.py >"$program.third-party-notices"
+# What a router or a small image has room for.
+if ((size > 25 * 1048576)); then
+    echo "$program has more than 25 MiB" >&2
+    exit 1
+fi

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next().ok_or("usage: forecast_a_record RECORD.csv LATITUDE LONGITUDE");
     let (csv, site) = (next()?, Site::new(next()?.parse()?, next()?.parse()?));
 
-    // Columns are known by the header, and judged: what looks wrong is an error that says how to go on.
+    // Columns are known by the header, and validated: what looks wrong is an error that says how to go on.
     let artefact = ModelLocation::BuiltIn.read()?;
     let manifest = &artefact.manifest;
     let record = Record::read_for(&RecordSource::new(csv, None), &manifest.window)?.at_site(Some(site));

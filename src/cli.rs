@@ -64,7 +64,7 @@ enum Command {
     },
     /// Run the daemon
     Run(ConfigOptions),
-    /// Say everything that is wrong with a configuration
+    /// List every fault of a configuration
     Check(ConfigOptions),
     /// Ask a running daemon whether it works; exit code 0 when it does
     Healthcheck(ConfigOptions),
@@ -91,6 +91,10 @@ enum Command {
     /// Replay a CSV as a live sensor feed over MQTT
     Replay(ReplayOptions),
     /// Train a model of its own for every station of the journal that has enough history
+    ///
+    /// It is written to model.folder as STATION.YYYY-MM.onnx, if it gains anything on blocks of the history that were left out,
+    /// and joins the station's experts there beside the model of the month before, which stays until the next one comes. A
+    /// second run of a month replaces its own. What model.specialists_max leaves no room for is not trained.
     #[cfg(feature = "train")]
     Retrain(ConfigOptions),
     /// Train a network on a station's history
@@ -120,7 +124,7 @@ enum Command {
     /// The Jena climate record
     #[command(subcommand)]
     Data(DataCommand),
-    /// Print what completes commands and options in a shell
+    /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// The shell
@@ -178,7 +182,7 @@ impl Arguments {
             Command::Listen { config: file, options } => {
                 let config = match Config::load(file.config.as_deref(), std::env::vars_os()) {
                     Ok(config) => config,
-                    Err(faults) => return Ok(print_faults(&file, &faults)),
+                    Err(diagnostics) => return Ok(print_diagnostics(&file, &diagnostics)),
                 };
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 let mut output = stdout();
@@ -193,7 +197,7 @@ impl Arguments {
             Command::Replay(mut options) => {
                 start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
                 options.password = std::env::var(BROKER_PASSWORD).ok().map(Into::into);
-                let progress = replay::Progress::standard(options.quiet);
+                let progress = replay::ReplayProgress::standard(options.quiet);
                 let summary = runtime()?.block_on(replay::run(options, progress, terminated()))?;
                 writeln!(stdout(), "{summary}")?;
                 if summary.go_on_from.is_some() {
@@ -279,7 +283,7 @@ impl Arguments {
 fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     start_log(&config.log);
     if let Err(error) = descriptors::raise_limit() {
@@ -302,28 +306,28 @@ fn run_daemon(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
 }
 
 fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
-    let mut faults = config::check(options.config.as_deref(), std::env::vars_os());
-    if faults.is_empty()
+    let mut diagnostics = config::check(options.config.as_deref(), std::env::vars_os());
+    if diagnostics.is_empty()
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
-        faults = daemon::check(&config);
+        diagnostics = daemon::check(&config);
         for warning in config.warnings().into_iter().chain(daemon::doubts(&config)) {
             eprintln!("warning: {warning}");
         }
-        if faults.is_empty() {
+        if diagnostics.is_empty() {
             writeln!(stdout(), "configuration is good")?;
             return Ok(ExitCode::SUCCESS);
         }
     }
-    Ok(print_faults(options, &faults))
+    Ok(print_diagnostics(options, &diagnostics))
 }
 
-fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
+fn print_diagnostics(options: &ConfigOptions, diagnostics: &[config::Diagnostic]) -> ExitCode {
     let name = options.config.as_ref().map_or("configuration".to_owned(), |path| path.display().to_string());
-    for fault in faults {
-        eprintln!("{name}: {fault}");
+    for diagnostic in diagnostics {
+        eprintln!("{name}: {diagnostic}");
     }
-    let count = faults.len();
+    let count = diagnostics.len();
     eprintln!("{count} fault{}", if count == 1 { "" } else { "s" });
     ExitCode::FAILURE
 }
@@ -331,7 +335,7 @@ fn print_faults(options: &ConfigOptions, faults: &[config::Fault]) -> ExitCode {
 fn check_health(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     healthcheck::run(config.http.listen, HEALTHCHECK_TIMEOUT)?;
     writeln!(stdout(), "ok")?;
@@ -341,7 +345,7 @@ fn check_health(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
 fn forget_station(station: &StationName, options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
     let has_rows = |path: &std::path::Path, station: &StationName| {
@@ -357,7 +361,7 @@ fn import_history(command: &import::ImportCommand) -> anyhow::Result<ExitCode> {
     let options = ConfigOptions { config: command.options().config.clone() };
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(&options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(&options, &diagnostics)),
     };
     start_log(&LogSettings { level: LogLevel::Warn, format: LogFormat::Text });
     let (interrupted, _runtime) = interruption()?;
@@ -436,7 +440,7 @@ fn start_log(settings: &LogSettings) {
     let usual =
         || Targets::new().with_default(level).with_targets(quiet).with_target("ort", LevelFilter::WARN);
     let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
-    let (levels, fault) = match asked.map(|text| text.parse::<Targets>()) {
+    let (levels, refused) = match asked.map(|text| text.parse::<Targets>()) {
         Some(Ok(levels)) => (levels, None),
         Some(Err(error)) => (usual(), Some(error)),
         None => (usual(), None),
@@ -453,7 +457,7 @@ fn start_log(settings: &LogSettings) {
             registry.with(lines.with_ansi(is_terminal)).init();
         }
     }
-    if let Some(error) = fault {
+    if let Some(error) = refused {
         tracing::warn!(%error, "RUST_LOG is not understood, the configured level holds");
     }
 }
@@ -483,10 +487,10 @@ fn retrain(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
 
     let config = match Config::load(options.config.as_deref(), std::env::vars_os()) {
         Ok(config) => config,
-        Err(faults) => return Ok(print_faults(options, &faults)),
+        Err(diagnostics) => return Ok(print_diagnostics(options, &diagnostics)),
     };
     let (interrupted, _runtime) = interruption()?;
-    match retrain(&config, &interrupted, &mut stdout()) {
+    match retrain(&config, jiff::Timestamp::now(), &interrupted, &mut stdout()) {
         Err(error @ RetrainError::Interrupted) => {
             eprintln!("{error}");
             Ok(ExitCode::from(INTERRUPTED))

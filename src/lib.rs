@@ -1,6 +1,6 @@
 //! forecastd: a live temperature forecast for every weather station.
 //!
-//! `ARCHITECTURE.md` has the map of the rooms and the life of a reading. This package is the program: wiring and edges. The
+//! `ARCHITECTURE.md` has the map of the modules and the life of a reading. This package is the program: wiring and edges. The
 //! middle, `forecastd_core`, is pure: it takes readings and time and gives forecasts and effects.
 
 pub mod command;

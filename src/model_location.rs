@@ -64,6 +64,12 @@ impl<'de> Deserialize<'de> for ModelLocation {
     }
 }
 
+/// Whether a file of `model.folder` is taken for a model: what is hidden is still being written.
+pub(crate) fn is_model_file(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    path.extension().is_some_and(|extension| extension == "onnx") && !is_hidden
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

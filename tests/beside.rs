@@ -199,7 +199,7 @@ fn forecasts_that_cannot_be_compared_say_why_in_one_line() {
         (
             "issued_at,lead_h,temperature_c\n1999-01-01T00:00:00Z,6,3\n",
             "none of 1 is one that the model makes too and that was observed, such as the first, issued at \
-             1999-01-01T00:00:00Z for 1999-01-01T06:00:00Z; the record is judged from 2001-01-01T05:00:00Z",
+             1999-01-01T00:00:00Z for 1999-01-01T06:00:00Z; the record is evaluated from 2001-01-01T05:00:00Z",
         ),
     ] {
         let file = setting.write("theirs.csv", text);

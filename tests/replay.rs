@@ -4,7 +4,7 @@ use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use forecastd::command::replay::{Progress, Rebase, ReplayError, ReplayOptions, Speed, run};
+use forecastd::command::replay::{Rebase, ReplayError, ReplayOptions, ReplayProgress, Speed, run};
 use forecastd::wire::reading as json;
 use forecastd_core::Quantity;
 use forecastd_mqtt::{Inbox, Incoming, Message, MqttSettings, Purpose, Session, SessionEvent, SessionHandle};
@@ -81,7 +81,7 @@ async fn every_reading_arrives_once_and_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let csv = file(folder.path(), 3000);
     let (mut inbox, _handle) = subscriber(&mosquitto.settings("d")).await;
-    let replay = tokio::spawn(run(options(&csv, &mosquitto.url()), Progress::silent(), pending()));
+    let replay = tokio::spawn(run(options(&csv, &mosquitto.url()), ReplayProgress::silent(), pending()));
     for expected in 0..3000 {
         assert_eq!(number(&message(&mut inbox).await), expected);
     }
@@ -96,7 +96,7 @@ async fn a_broker_that_restarts_in_the_middle_loses_and_reorders_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let csv = file(folder.path(), 6000);
     let (mut inbox, _handle) = subscriber(&mosquitto.settings("d")).await;
-    let replay = tokio::spawn(run(options(&csv, &mosquitto.url()), Progress::silent(), pending()));
+    let replay = tokio::spawn(run(options(&csv, &mosquitto.url()), ReplayProgress::silent(), pending()));
     let mut expected = 0;
     let mut restarted = None;
     while expected < 6000 {
@@ -121,7 +121,7 @@ async fn the_pace_is_kept() {
     let speed = Speed::Times(12_000.0);
     let paced = ReplayOptions { speed, ..options(&file(folder.path(), 11), &mosquitto.url()) };
     let began = Instant::now();
-    let summary = run(paced, Progress::silent(), pending()).await.unwrap();
+    let summary = run(paced, ReplayProgress::silent(), pending()).await.unwrap();
     assert_eq!(summary.feed.acknowledged, 11);
     assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
 }
@@ -135,7 +135,7 @@ async fn an_interruption_says_where_to_go_on_and_a_part_is_shifted_to_now() {
     // The second reading would go out after ten minutes.
     let paced = ReplayOptions { speed: Speed::Times(1.0), ..options(&csv, &mosquitto.url()) };
     let (shutdown, asked) = tokio::sync::oneshot::channel::<()>();
-    let replay = tokio::spawn(run(paced, Progress::silent(), async {
+    let replay = tokio::spawn(run(paced, ReplayProgress::silent(), async {
         let _ = asked.await;
     }));
     message(&mut inbox).await;
@@ -150,7 +150,7 @@ async fn an_interruption_says_where_to_go_on_and_a_part_is_shifted_to_now() {
         rebase: Some(Rebase::Now),
         ..options(&csv, &mosquitto.url())
     };
-    let summary = run(rest, Progress::silent(), pending()).await.unwrap();
+    let summary = run(rest, ReplayProgress::silent(), pending()).await.unwrap();
     assert_eq!(summary.feed.acknowledged, 3);
     let mut ages = Vec::new();
     for _ in 0..3 {
@@ -166,11 +166,11 @@ async fn a_wrong_password_no_broker_and_a_forbidden_topic_are_named() {
     let csv = file(folder.path(), 3);
     let mut mosquitto = Mosquitto::start(&Options { user: Some(("roof", "right")), ..Options::default() });
     let address = mosquitto.url().replace("mqtt://", "mqtt://roof:wrong@");
-    let error = run(options(&csv, &address), Progress::silent(), pending()).await.unwrap_err();
+    let error = run(options(&csv, &address), ReplayProgress::silent(), pending()).await.unwrap_err();
     assert!(matches!(error, ReplayError::Unauthorized { .. }), "{error}");
     assert!(!error.to_string().contains("wrong@"), "{error}");
     mosquitto.kill();
-    let error = run(options(&csv, &address), Progress::silent(), pending()).await.unwrap_err();
+    let error = run(options(&csv, &address), ReplayProgress::silent(), pending()).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("no broker at {}: ", mosquitto.url())), "{error}");
 
     let list = folder.path().join("acl");
@@ -178,6 +178,6 @@ async fn a_wrong_password_no_broker_and_a_forbidden_topic_are_named() {
     let line: &'static str = Box::leak(format!("acl_file {}", list.display()).into_boxed_str());
     let lines: &'static [&'static str] = Box::leak(Box::new([line]));
     let mosquitto = Mosquitto::start(&Options { lines, ..Options::default() });
-    let error = run(options(&csv, &mosquitto.url()), Progress::silent(), pending()).await.unwrap_err();
+    let error = run(options(&csv, &mosquitto.url()), ReplayProgress::silent(), pending()).await.unwrap_err();
     assert!(error.to_string().contains("weather/jena/reading"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! `forecastd windows`: the numbers are those that the trainer learns from, and those that the daemon gives a model.
+//! `forecastd windows`: the numbers are those that the trainer trains on, and those that the daemon gives a model.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

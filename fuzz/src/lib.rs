@@ -102,7 +102,7 @@ pub fn configuration(data: &[u8]) {
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     match Config::from_text(&file, Path::new("/etc/forecastd"), variables) {
         Ok(_) => {}
-        Err(faults) => assert!(!faults.is_empty()),
+        Err(diagnostics) => assert!(!diagnostics.is_empty()),
     }
 }
 

@@ -44,7 +44,7 @@ pub enum ForgetError<E: std::error::Error + 'static> {
     /// The broker does not let this user empty a topic.
     #[error("broker refuses to empty {topic}: {reason}; the user needs the right to write there")]
     Refused {
-        /// The topic.
+        /// The topic that was to be emptied.
         topic: String,
         /// The broker's reason.
         reason: String,
@@ -57,7 +57,7 @@ pub enum ForgetError<E: std::error::Error + 'static> {
     Journal {
         /// The journal's file.
         path: PathBuf,
-        /// Why.
+        /// What the journal says.
         source: E,
     },
 }
@@ -65,7 +65,7 @@ pub enum ForgetError<E: std::error::Error + 'static> {
 /// What was done to forget a station.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgotten {
-    /// The station.
+    /// The station that is forgotten.
     pub station: StationName,
     /// The broker's address.
     pub broker: String,

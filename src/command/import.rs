@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 
 use forecastd_core::{StationName, StationNameError};
-use forecastd_import::{Destination, Entity, ImportError, Origin, Summary, read, write};
+use forecastd_import::{Destination, Entity, ImportError, ImportSummary, Origin, read, write};
 use forecastd_mapping::Description;
 use forecastd_model::ArtefactError;
 use forecastd_record::{CsvError, CsvMapping, RecordSource};
@@ -107,9 +107,9 @@ pub enum ImportCommandError {
     /// The station's name cannot be.
     #[error("station {name:?}")]
     Station {
-        /// The name.
+        /// The name that was given.
         name: String,
-        /// Why.
+        /// What is wrong with the name.
         source: StationNameError,
     },
     /// Points of InfluxDB have no names that are known beforehand.
@@ -120,7 +120,7 @@ pub enum ImportCommandError {
     /// The mapping cannot be read.
     #[error("mapping {path}: {message}", path = .path.display())]
     Mapping {
-        /// Which file.
+        /// The mapping file.
         path: PathBuf,
         /// What is wrong.
         message: String,
@@ -135,7 +135,7 @@ pub enum ImportCommandError {
     Model {
         /// Where it is.
         location: ModelLocation,
-        /// Why.
+        /// What is wrong with the model.
         source: Box<ArtefactError>,
     },
     /// The history cannot be read, or the journal not be written.
@@ -155,7 +155,7 @@ pub fn run(
     config: &Config,
     interrupted: &AtomicBool,
     output: &mut dyn Write,
-) -> Result<Summary, ImportCommandError> {
+) -> Result<ImportSummary, ImportCommandError> {
     let options = command.options();
     let path = match &options.journal {
         Some(path) => path.clone(),
@@ -181,7 +181,7 @@ pub fn run(
     let elevation_m = of_mapping.or(place.and_then(|place| place.site.elevation_m));
     let origin = origin(command, mapping)?;
 
-    let mut progress = Progress::new(options.quiet, interrupted);
+    let mut progress = ProgressDisplay::new(options.quiet, interrupted);
     let history = read(&origin, grid, elevation_m, &mut progress)?;
     progress.say(&format!("{} readings to journal {}", history.readings.rows.len(), path.display()));
     let is_new = !path.exists();
@@ -267,7 +267,7 @@ fn owner_note(journal: &Path) -> Option<String> {
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows how far an import is: a bar on a terminal, else a line now and then, both on standard error.
-struct Progress<'a> {
+struct ProgressDisplay<'a> {
     interrupted: &'a AtomicBool,
     shown: Shown,
     last_line: Instant,
@@ -279,8 +279,8 @@ enum Shown {
     Bar(ProgressBar),
 }
 
-impl Progress<'_> {
-    fn new(quiet: bool, interrupted: &AtomicBool) -> Progress<'_> {
+impl ProgressDisplay<'_> {
+    fn new(quiet: bool, interrupted: &AtomicBool) -> ProgressDisplay<'_> {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nowhere,
             (false, false) => Shown::Lines,
@@ -290,7 +290,7 @@ impl Progress<'_> {
                 Shown::Bar(ProgressBar::new(1000).with_style(style))
             }
         };
-        Progress { interrupted, shown, last_line: Instant::now() }
+        ProgressDisplay { interrupted, shown, last_line: Instant::now() }
     }
 
     fn show(&mut self, share: f64, what: &str) -> bool {
@@ -327,7 +327,7 @@ impl Progress<'_> {
     }
 }
 
-impl forecastd_import::Progress for Progress<'_> {
+impl forecastd_import::ImportProgress for ProgressDisplay<'_> {
     fn reading(&mut self, share: f64) -> bool {
         self.show(share, "reading")
     }

@@ -127,7 +127,7 @@ pub fn run(location: &ModelLocation, json: bool, output: &mut impl Write) -> Res
         writeln!(output, "           sha256 {}", foreign(&training.sha256))?;
     }
     for part in &manifest.scores {
-        let before = if part.before_refit { ", before it learned from this part too" } else { "" };
+        let before = if part.before_refit { ", before it was trained on this part too" } else { "" };
         writeln!(
             output,
             "scores     {} ({} forecasts{before}): MAE in °C",

@@ -76,15 +76,15 @@ pub enum ListenError {
     /// Several stations were heard, and none has the name that is wanted.
     #[error("no station {wanted:?} was heard, and several could be given the name: {}; listen to one of them with --topic", .heard.join(", "))]
     Several {
-        /// The name.
+        /// The name that was asked for.
         wanted: String,
-        /// The stations.
+        /// The stations that were heard.
         heard: Vec<String>,
     },
     /// The file gives the same messages to another station.
     #[error("{path} has a [[source]] for these messages, with the station {station:?}: change the name there", path = .path.display())]
     Other {
-        /// Which file.
+        /// The configuration file that was to be added to.
         path: PathBuf,
         /// The station there.
         station: String,
@@ -92,9 +92,9 @@ pub enum ListenError {
     /// The file cannot be written.
     #[error("{path}", path = .path.display())]
     Write {
-        /// Which.
+        /// The file that was to be written.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The output is gone.

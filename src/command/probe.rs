@@ -30,17 +30,17 @@ pub enum ProbeError {
     /// The file is no artefact.
     #[error("{location}")]
     Artefact {
-        /// Which one.
+        /// The file, or the model that is built in.
         location: ModelLocation,
-        /// Why.
+        /// What is wrong with the file.
         source: ArtefactError,
     },
     /// The engine does not run it.
     #[error("{location}")]
     Engine {
-        /// Which one.
+        /// The file, or the model that is built in.
         location: ModelLocation,
-        /// Why.
+        /// What the engine says.
         source: EngineError,
     },
     /// The output is gone.

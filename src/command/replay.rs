@@ -5,7 +5,7 @@
 //!
 //! The file is read whole before the first reading goes out: broken rows are named at once, and the end is known.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `options` | what is replayed, whereto and how fast |
 //! | `feed` | readings as messages, paced or as fast as acknowledgements allow |
@@ -31,7 +31,7 @@ use forecastd_record::{CsvError, CsvMapping, CsvReader, Overlap, RecordSource, R
 use broker::{connect, settings, watch};
 pub use feed::{Feed, FeedProgress};
 pub use options::{Rebase, ReplayOptions, Speed};
-pub use progress::Progress;
+pub use progress::ReplayProgress;
 
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ pub enum ReplayError {
     /// User name or password are wrong.
     #[error("{address}: {reason}")]
     Unauthorized {
-        /// The broker.
+        /// The broker's address.
         address: String,
         /// What it says.
         reason: String,
@@ -87,7 +87,7 @@ pub enum ReplayError {
     /// The broker refused a reading.
     #[error("broker refuses a reading on {topic}: {reason}")]
     Refused {
-        /// The topic.
+        /// The topic of the reading.
         topic: String,
         /// The broker's reason.
         reason: String,
@@ -99,7 +99,7 @@ pub enum ReplayError {
 
 /// What a replay did.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
+pub struct ReplaySummary {
     /// Readings, times as in the file.
     pub feed: FeedProgress,
     /// Rows that cannot be read, or hold no value.
@@ -110,14 +110,14 @@ pub struct Summary {
     pub go_on_from: Option<Timestamp>,
 }
 
-impl Summary {
+impl ReplaySummary {
     /// Acknowledged readings per second.
     pub fn rate(&self) -> f64 {
         self.feed.acknowledged as f64 / self.duration.as_secs_f64().max(1e-9)
     }
 }
 
-impl std::fmt::Display for Summary {
+impl std::fmt::Display for ReplaySummary {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let FeedProgress { sent, acknowledged, first, last } = self.feed;
         write!(
@@ -181,9 +181,9 @@ fn read(options: &ReplayOptions, mapping: Option<&CsvMapping>) -> Result<Content
 /// [`ReplayError`]; rows that cannot be read are none: they are named, counted and skipped.
 pub async fn run(
     options: ReplayOptions,
-    mut progress: Progress,
+    mut progress: ReplayProgress,
     shutdown: impl Future<Output = ()>,
-) -> Result<Summary, ReplayError> {
+) -> Result<ReplaySummary, ReplayError> {
     let mut settings = settings(&options)?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
     let named =
@@ -220,7 +220,7 @@ pub async fn run(
     let connected = tokio::select! {
         connected = connect(&mut inbox, &address) => connected,
         () = &mut shutdown => {
-            return Ok(Summary {
+            return Ok(ReplaySummary {
                 feed: FeedProgress::default(),
                 skipped: content.skipped,
                 duration: Duration::ZERO,
@@ -255,5 +255,5 @@ pub async fn run(
     // After an interruption, what is on its way may still arrive while the session says goodbye.
     handle.stop(GOODBYE).await;
     let go_on_from = if interrupted { feed.first_unacknowledged() } else { None };
-    Ok(Summary { feed: feed.progress(), skipped: content.skipped, duration, go_on_from })
+    Ok(ReplaySummary { feed: feed.progress(), skipped: content.skipped, duration, go_on_from })
 }

@@ -70,9 +70,9 @@ pub enum WindowsCommandError {
     /// The model cannot be read.
     #[error("model {path}", path = .path.display())]
     Model {
-        /// Which file.
+        /// The model's file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: Box<ArtefactError>,
     },
     /// The record cannot be read.
@@ -107,7 +107,7 @@ pub enum WindowsCommandError {
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenWindows {
-    /// The archive.
+    /// The archive of NumPy arrays that was written.
     pub path: PathBuf,
     /// Windows of the training, validation and test part.
     pub parts: [usize; 3],
@@ -116,14 +116,14 @@ pub struct WrittenWindows {
     /// Targets of each.
     pub leads: usize,
     /// What was wrong with the record, if anything.
-    pub faults: Option<String>,
+    pub quality: Option<String>,
 }
 
 impl fmt::Display for WrittenWindows {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [train, validation, test] = self.parts;
-        if let Some(faults) = &self.faults {
-            writeln!(formatter, "note: {faults}")?;
+        if let Some(quality) = &self.quality {
+            writeln!(formatter, "note: {quality}")?;
         }
         let features: Vec<String> = self.spec.features.iter().map(Feature::to_string).collect();
         writeln!(
@@ -189,7 +189,7 @@ pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandErr
         parts: [Part::Train, Part::Validation, Part::Test].map(|part| windows.of_part(part)),
         spec,
         leads: lead_h.len(),
-        faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(ToString::to_string),
+        quality: Some(&record.facts().quality).filter(|quality| !quality.is_empty()).map(ToString::to_string),
     })
 }
 

@@ -8,7 +8,7 @@ use toml_edit::{Document, Item, Key, TableLike, Value};
 use forecastd_core::StationName;
 
 use super::ENVIRONMENT_PREFIX;
-use super::fault::Fault;
+use super::diagnostic::Diagnostic;
 use super::rules::Rule;
 use super::schema::{Kind, Schema, name_of};
 use super::suggestion::closest;
@@ -23,13 +23,13 @@ const SOURCE: &str = "source";
 /// A key with a good value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// `section.name`.
+    /// The key with its section, `section.name`, whatever it is set by.
     pub key: String,
     /// What a person calls it: the key, or the environment variable.
     pub name: String,
     /// Its line in the file.
     pub line: Option<usize>,
-    /// Its value.
+    /// The value, of the kind that the key holds.
     pub value: config::Value,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Layer {
     /// The good values.
     pub entries: Vec<Entry>,
     /// The faults of the others.
-    pub faults: Vec<Fault>,
+    pub diagnostics: Vec<Diagnostic>,
     /// The keys, as `section.name`, of values with faults.
     pub faulty: Vec<String>,
     /// What `[station.NAME]` sets, by the station's name.
@@ -56,7 +56,7 @@ impl Layer {
             Err(error) => {
                 let line = error.span().map(|span| lines.at(&span));
                 let message = error.message().trim().replace('\n', ", ");
-                layer.faults.push(Fault::of_file(line, format!("is no TOML: {message}")));
+                layer.diagnostics.push(Diagnostic::of_file(line, format!("is no TOML: {message}")));
                 return layer;
             }
         };
@@ -111,7 +111,7 @@ impl Layer {
                 Some(kind) => layer.take(&key, variable, None, parse(kind, text)),
             }
         }
-        layer.faults.sort_by(|left, right| left.key.cmp(&right.key));
+        layer.diagnostics.sort_by(|left, right| left.key.cmp(&right.key));
         layer
     }
 
@@ -141,7 +141,7 @@ impl Layer {
                     self.refuse(&named, &named, line, unknown("key", meant));
                     continue;
                 };
-                match judged(&like, read(kind, item)) {
+                match validated(&like, read(kind, item)) {
                     Ok(scalar) => {
                         let value = scalar.into_value();
                         let entry = Entry { key: name.to_owned(), name: named, line, value };
@@ -155,11 +155,11 @@ impl Layer {
 
     fn refuse(&mut self, key: &str, name: &str, line: Option<usize>, message: String) {
         self.faulty.push(key.to_owned());
-        self.faults.push(Fault { key: name.to_owned(), line, message });
+        self.diagnostics.push(Diagnostic { key: name.to_owned(), line, message });
     }
 
     fn take(&mut self, key: &str, name: &str, line: Option<usize>, read: Result<Scalar, String>) {
-        match judged(key, read) {
+        match validated(key, read) {
             Ok(scalar) => {
                 let value = scalar.into_value();
                 self.entries.push(Entry { key: key.to_owned(), name: name.to_owned(), line, value });
@@ -170,9 +170,9 @@ impl Layer {
 }
 
 /// The value of a key, if its rule has no objection.
-fn judged(key: &str, read: Result<Scalar, String>) -> Result<Scalar, String> {
+fn validated(key: &str, read: Result<Scalar, String>) -> Result<Scalar, String> {
     read.and_then(|scalar| {
-        let objection = Rule::find(key).and_then(|rule| scalar.judge(rule));
+        let objection = Rule::find(key).and_then(|rule| scalar.validate(rule));
         objection.map_or(Ok(scalar), Err)
     })
 }
@@ -186,7 +186,7 @@ enum Scalar {
 }
 
 impl Scalar {
-    fn judge(&self, rule: &Rule) -> Option<String> {
+    fn validate(&self, rule: &Rule) -> Option<String> {
         match self {
             Scalar::Text(text) => rule.validate_text(text),
             Scalar::Integer(number) => rule.validate_integer(*number),
@@ -290,7 +290,7 @@ mod tests {
     fn a_file_of_a_hundred_thousand_stations_is_read_with_the_line_of_each_key() {
         let sections = (0..100_000).map(|number| format!("[station.s{number}]\nlatitude_deg = 50\n"));
         let layer = Layer::of_file(&Schema::of_default(), &sections.collect::<String>());
-        assert_eq!((layer.faults.len(), layer.stations.len()), (0, 100_000));
+        assert_eq!((layer.diagnostics.len(), layer.stations.len()), (0, 100_000));
         for number in [0, 1, 99_999] {
             let [entry] = &layer.stations[&format!("s{number}")][..] else { panic!("station {number}") };
             assert_eq!(entry.line, Some(2 * number + 2));

@@ -1,6 +1,6 @@
 //! The configuration: the shipped default, a TOML file over it, the environment over both.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `settings` | the sections, typed |
 //! | `layer` | what a file or the environment sets, with every fault in it |
@@ -10,13 +10,13 @@
 //! | `topic` | topic templates with `{station}` |
 //! | `password` | the broker's password, looked at before a start |
 //! | `reference` | the explanation of every key, for manuals |
-//! | `fault` | one thing that is wrong |
+//! | `diagnostic` | one thing that is wrong |
 //! | `suggestion` | what somebody who mistyped a key may have meant |
 //!
 //! `deploy/forecastd.toml` is built in: it gives every key its default and its explanation, and what does not stand
 //! there does not exist. So the documentation cannot fall behind the program.
 
-mod fault;
+mod diagnostic;
 mod home_assistant;
 mod layer;
 mod password;
@@ -39,9 +39,9 @@ use forecastd_core::{Places, StationName};
 use forecastd_mapping::Source;
 use forecastd_mqtt::{MqttSettings, SettingsError, check_filter};
 
-pub use fault::Fault;
+pub use diagnostic::Diagnostic;
 pub use home_assistant::{DiscoveryTopics, HomeAssistantSettings};
-pub use password::password_faults;
+pub use password::password_diagnostics;
 pub use reference::{KeyGroup, reference};
 pub use settings::{
     ForecastSettings, HttpSettings, JournalSettings, LogFormat, LogLevel, LogSettings, MetricsSettings,
@@ -81,7 +81,7 @@ pub struct Config {
     pub model: ModelSettings,
     /// `[forecast]`: what a forecast is made of.
     pub forecast: ForecastSettings,
-    /// `[stations]`: limits.
+    /// `[stations]`: how many are served, and for how long without readings.
     pub stations: StationSettings,
     /// `[journal]`: the database of readings and forecasts.
     pub journal: JournalSettings,
@@ -89,7 +89,7 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[home_assistant]`: what Home Assistant is told.
     pub home_assistant: HomeAssistantSettings,
-    /// `[metrics]`: limits.
+    /// `[metrics]`: how many stations have series of their own.
     pub metrics: MetricsSettings,
     /// `[log]`: what is logged, and how.
     pub log: LogSettings,
@@ -101,14 +101,14 @@ pub struct Config {
 impl Config {
     /// The configuration from the file at `path`, if one is given, and the environment (usually
     /// `std::env::vars_os()`; also `STATE_DIRECTORY` is taken from it). Relative paths are resolved: beside the file,
-    /// the model also elsewhere ([`ModelSettings::candidates`]).
+    /// the model also elsewhere ([`ModelSettings::candidates`]), the folder of models in the folder for state, if there is one.
     ///
     /// # Errors
     /// Every fault there is, those of the file first, by line.
     pub fn load<N, V>(
         path: Option<&Path>,
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Config, Vec<Fault>>
+    ) -> Result<Config, Vec<Diagnostic>>
     where
         N: Into<std::ffi::OsString>,
         V: Into<std::ffi::OsString>,
@@ -116,7 +116,9 @@ impl Config {
         let text = match path.map(std::fs::read_to_string) {
             None => String::new(),
             Some(Ok(text)) => text,
-            Some(Err(error)) => return Err(vec![Fault::of_file(None, format!("cannot be read: {error}"))]),
+            Some(Err(error)) => {
+                return Err(vec![Diagnostic::of_file(None, format!("cannot be read: {error}"))]);
+            }
         };
         let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
         Config::from_text(&text, folder, environment)
@@ -130,7 +132,7 @@ impl Config {
         text: &str,
         folder: &Path,
         environment: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Config, Vec<Fault>>
+    ) -> Result<Config, Vec<Diagnostic>>
     where
         N: Into<std::ffi::OsString>,
         V: Into<std::ffi::OsString>,
@@ -144,15 +146,19 @@ impl Config {
             .collect();
         let schema = Schema::of_default();
         let mut layers = vec![Layer::of_file(&schema, text), Layer::of_environment(&schema, &environment)];
-        let mut faults: Vec<Fault> = Vec::new();
+        let mut diagnostics: Vec<Diagnostic> = Vec::new();
         for layer in &mut layers {
-            faults.append(&mut layer.faults);
+            diagnostics.append(&mut layer.diagnostics);
         }
-        let is_toml = faults.iter().all(|fault| !fault.key.is_empty());
+        let is_toml = diagnostics.iter().all(|diagnostic| !diagnostic.key.is_empty());
         let sources = Source::read_all(text).unwrap_or_else(|found| {
             // Of a file that is no TOML, that was said already.
-            for fault in found.into_iter().filter(|_| is_toml) {
-                faults.push(Fault { key: "source".to_owned(), line: fault.line, message: fault.message });
+            for diagnostic in found.into_iter().filter(|_| is_toml) {
+                diagnostics.push(Diagnostic {
+                    key: "source".to_owned(),
+                    line: diagnostic.line,
+                    message: diagnostic.message,
+                });
             }
             Vec::new()
         });
@@ -164,22 +170,22 @@ impl Config {
                 for (key, message) in config.contradictions() {
                     let cause_is_known = faulty.iter().any(|known| depends(&key, known));
                     if !cause_is_known {
-                        faults.push(locate(&layers, key, message));
+                        diagnostics.push(locate(&layers, key, message));
                     }
                 }
                 match places(&config, &layers) {
                     Ok(places) => config.places = places,
-                    Err(mut found) => faults.append(&mut found),
+                    Err(mut found) => diagnostics.append(&mut found),
                 }
-                if faults.is_empty() {
+                if diagnostics.is_empty() {
                     config.resolve_paths(folder, &environment);
                     return Ok(config);
                 }
             }
-            Err(message) => faults.push(Fault::of_file(None, message)),
+            Err(message) => diagnostics.push(Diagnostic::of_file(None, message)),
         }
-        faults.sort_by_key(|fault| (fault.line.is_none(), fault.line));
-        Err(faults)
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.line.is_none(), diagnostic.line));
+        Err(diagnostics)
     }
 
     /// Values that are good alone and cannot be together: the key to blame, and why.
@@ -294,13 +300,17 @@ impl Config {
             &mut self.mqtt.client_key_file,
             &mut self.mqtt.password_file,
             &mut self.model.onnxruntime_library,
-            &mut self.model.folder,
         ];
         for path in optional.into_iter().flatten() {
             *path = folder.join(&*path);
         }
+        // Models are made there, too, and a service may write nothing beside its configuration.
+        let state = state_directory(environment);
+        if let Some(path) = &mut self.model.folder {
+            *path = state.as_deref().unwrap_or(folder).join(&*path);
+        }
         self.journal.path = if self.journal.path.as_os_str().is_empty() {
-            state_directory(environment).join(JOURNAL_FILE)
+            state.unwrap_or_default().join(JOURNAL_FILE)
         } else {
             folder.join(&self.journal.path)
         };
@@ -324,7 +334,7 @@ pub fn new_client_id(random: &mut impl Rng) -> String {
 }
 
 /// Every fault of the file at `path`, if one is given, and of the environment; empty when [`Config::load`] succeeds.
-pub fn check<N, V>(path: Option<&Path>, environment: impl IntoIterator<Item = (N, V)>) -> Vec<Fault>
+pub fn check<N, V>(path: Option<&Path>, environment: impl IntoIterator<Item = (N, V)>) -> Vec<Diagnostic>
 where
     N: Into<std::ffi::OsString>,
     V: Into<std::ffi::OsString>,
@@ -333,12 +343,12 @@ where
 }
 
 /// Where stations stand, by `[site]` and every `[station.NAME]`.
-fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Fault>> {
-    let mut faults = Vec::new();
+fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
     let mut places = Places::default();
     match config.site.place(None) {
         Ok(place) => places.default = place,
-        Err((key, message)) => faults.push(locate(layers, format!("site.{key}"), message)),
+        Err((key, message)) => diagnostics.push(locate(layers, format!("site.{key}"), message)),
     }
     for (name, entries) in layers.iter().flat_map(|layer| &layer.stations) {
         let mut table = config::Map::new();
@@ -346,15 +356,15 @@ fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Fault>> {
             table.insert(entry.key.clone(), entry.value.clone());
         }
         let settings = config::Value::new(None, config::ValueKind::Table(table));
-        let fault = |key: &str, message: String| {
+        let diagnostic = |key: &str, message: String| {
             let own = entries.iter().find(|entry| entry.key == key).or(entries.first());
             let line = own.and_then(|entry| entry.line);
-            Fault { key: format!("station.{name}.{key}"), line, message }
+            Diagnostic { key: format!("station.{name}.{key}"), line, message }
         };
         let settings: SiteSettings = match settings.try_deserialize() {
             Ok(settings) => settings,
             Err(error) => {
-                faults.push(fault("", error.to_string()));
+                diagnostics.push(diagnostic("", error.to_string()));
                 continue;
             }
         };
@@ -363,10 +373,10 @@ fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Fault>> {
                 places.stations.insert(name, place);
             }
             (Ok(_), _) => {}
-            (Err((key, message)), _) => faults.push(fault(key, message)),
+            (Err((key, message)), _) => diagnostics.push(diagnostic(key, message)),
         }
     }
-    if faults.is_empty() { Ok(places) } else { Err(faults) }
+    if diagnostics.is_empty() { Ok(places) } else { Err(diagnostics) }
 }
 
 /// The default with the layers over it, later ones over earlier ones.
@@ -381,11 +391,11 @@ fn merge(layers: &[Layer]) -> Result<Config, String> {
 }
 
 /// The fault of `key` where it was set last; a key that nobody set is blamed by its name.
-fn locate(layers: &[Layer], key: String, message: String) -> Fault {
+fn locate(layers: &[Layer], key: String, message: String) -> Diagnostic {
     let entry = layers.iter().rev().flat_map(|layer| &layer.entries).find(|entry| entry.key == key);
     match entry {
-        Some(entry) => Fault { key: entry.name.clone(), line: entry.line, message },
-        None => Fault { key, line: None, message },
+        Some(entry) => Diagnostic { key: entry.name.clone(), line: entry.line, message },
+        None => Diagnostic { key, line: None, message },
     }
 }
 
@@ -403,9 +413,8 @@ fn depends(key: &str, faulty: &str) -> bool {
         || (key.starts_with("topics.") && faulty.starts_with("topics."))
 }
 
-/// The folder for state: systemd's (the first, when it names several), else the working directory.
-fn state_directory(environment: &[(String, String)]) -> PathBuf {
-    let named = environment.iter().find(|(name, _)| name == "STATE_DIRECTORY");
-    let first = named.and_then(|(_, folders)| folders.split(':').next());
-    first.map(PathBuf::from).unwrap_or_default()
+/// The folder for state that systemd gives: the first, when it names several.
+fn state_directory(environment: &[(String, String)]) -> Option<PathBuf> {
+    let (_, folders) = environment.iter().find(|(name, _)| name == "STATE_DIRECTORY")?;
+    folders.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
 }

@@ -29,7 +29,7 @@ pub(super) enum Rule {
 }
 
 /// The rule of every key that has one.
-static RULES: [(&str, Rule); 39] = [
+static RULES: [(&str, Rule); 40] = [
     ("mqtt.host", Rule::NotEmpty),
     ("mqtt.port", Rule::Within(0..=65_535)),
     ("mqtt.keep_alive_s", Rule::Within(1..=65_535)),
@@ -56,6 +56,8 @@ static RULES: [(&str, Rule); 39] = [
     ("site.elevation_m", Rule::Measure(Site::ELEVATIONS_M)),
     ("forecast.threshold_c", Rule::Measure(-60.0..=60.0)),
     ("model.engine", Rule::OneOf(&["auto", "tract", "onnxruntime"])),
+    // Each has a process of its own.
+    ("model.specialists_max", Rule::Within(1..=1000)),
     ("model.watch_s", Rule::Within(0..=86_400)),
     ("stations.max", Rule::Within(1..=1_000_000)),
     ("stations.stale_after_s", Rule::Within(60..=31_536_000)),

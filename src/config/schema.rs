@@ -5,7 +5,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 /// What kind of value a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A text.
+    /// A text in quotes.
     Text,
     /// A whole number.
     Integer,

@@ -1,4 +1,4 @@
-//! The sections of the configuration that belong to no other room. `deploy/forecastd.toml` explains every key.
+//! The sections of the configuration that belong to no other module. `deploy/forecastd.toml` explains every key.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use forecastd_model::EngineChoice;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topics {
-    /// Readings in.
+    /// The topics that readings arrive on.
     pub reading: TopicTemplate,
     /// Forecasts out, by station.
     pub forecast: TopicTemplate,
@@ -48,6 +48,8 @@ pub struct ModelSettings {
     /// The folder of specialists; none = there are none.
     #[serde(deserialize_with = "path_or_none")]
     pub folder: Option<PathBuf>,
+    /// So many of its files are used at most.
+    pub specialists_max: usize,
     /// Whether a model that is for one site runs for stations that stand elsewhere.
     pub anywhere: bool,
     /// What computes the model.
@@ -92,10 +94,10 @@ impl ModelSettings {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SiteSettings {
-    /// Degrees north.
+    /// The latitude, degrees north; none where the file says `nan`.
     #[serde(deserialize_with = "number_or_none")]
     pub latitude_deg: Option<f64>,
-    /// Degrees east.
+    /// The longitude, degrees east; none where the file says `nan`.
     #[serde(deserialize_with = "number_or_none")]
     pub longitude_deg: Option<f64>,
     /// Metres above sea level.
@@ -144,7 +146,7 @@ pub struct ForecastSettings {
     pub threshold_c: Option<f64>,
 }
 
-/// `[stations]`: limits.
+/// `[stations]`: how many are served, and for how long without readings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StationSettings {
@@ -182,7 +184,7 @@ pub struct HttpSettings {
     pub max_connections: usize,
 }
 
-/// `[metrics]`: limits.
+/// `[metrics]`: how many stations have series of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricsSettings {
@@ -202,7 +204,7 @@ pub enum LogLevel {
     Info,
     /// Also what a developer wants to know.
     Debug,
-    /// Everything.
+    /// Also every single step.
     Trace,
 }
 
@@ -222,7 +224,7 @@ impl From<LogLevel> for tracing::Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// A line of text for people.
     Text,
     /// For machines: one JSON object per line.
     Json,
@@ -232,7 +234,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSettings {
-    /// How much.
+    /// The least serious level that is logged.
     pub level: LogLevel,
     /// In which format.
     pub format: LogFormat,

@@ -4,17 +4,17 @@ use forecastd_core::{Precision, Site};
 
 const NOTHING: [(&str, &str); 0] = [];
 
-fn load(text: &str) -> Result<Config, Vec<Fault>> {
+fn load(text: &str) -> Result<Config, Vec<Diagnostic>> {
     Config::from_text(text, Path::new("/etc/forecastd"), NOTHING)
 }
 
-fn faults(text: &str) -> Vec<String> {
+fn diagnostics(text: &str) -> Vec<String> {
     load(text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-fn faults_of_environment(name: &str, value: &str) -> Vec<String> {
-    let faults = Config::from_text("", Path::new(""), [(name, value)]).unwrap_err();
-    faults.iter().map(ToString::to_string).collect()
+fn diagnostics_of_environment(name: &str, value: &str) -> Vec<String> {
+    let diagnostics = Config::from_text("", Path::new(""), [(name, value)]).unwrap_err();
+    diagnostics.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn the_shipped_default_has_no_fault_and_is_what_an_empty_file_means() {
 }
 
 #[test]
-fn the_shipped_default_has_the_values_that_the_rooms_have_without_it() {
+fn the_shipped_default_has_the_values_that_the_crates_have_without_it() {
     let config = load("").unwrap();
     assert_eq!(config.mqtt, MqttSettings { client_id: String::new(), ..MqttSettings::default() });
     assert_eq!(config.topics.reading.filter(), "weather/+/reading");
@@ -93,7 +93,7 @@ elevation_m = 1200.5
 fn a_place_that_is_none_is_said_with_key_and_line() {
     let text = "[site]\nlatitude_deg = 91\n\n[station.roof]\nlongitude_deg = 11.5\n\n[station.hut]\nlat = 1\n\
                 [station.usa]\ncountry = \"US\"\n[station.mars]\ntime_zone = \"Mars/Phobos\"\n";
-    let said = faults(text);
+    let said = diagnostics(text);
     assert_eq!(said[0], "line 2: site.latitude_deg: 91 is not between -90 and 90");
     assert_eq!(said[1], "line 5: station.roof.latitude_deg: is missing beside longitude_deg");
     assert!(said[2].starts_with("line 8: station.hut.lat: unknown key"), "{}", said[2]);
@@ -133,7 +133,7 @@ listen = "localhost"
 path = "x"
 "#;
     assert_eq!(
-        faults(text),
+        diagnostics(text),
         [
             "line 3: mqtt.hots: unknown key; did you mean mqtt.host?",
             "line 4: mqtt.port: must be a whole number, not a text",
@@ -160,18 +160,18 @@ fn sources_are_read_beside_the_keys_with_every_fault_of_theirs() {
     assert_eq!(config.filters(), ["weather/+/reading", "tele/+/SENSOR"]);
     assert_eq!(load("").unwrap().filters(), ["weather/+/reading"]);
     let text = "[[source]]\npreset = \"tasmotta\"\n[[source]]\npreset = \"weewx\"\ntopic = \"a#\"\n[log]\nlevel = 1\n";
-    let found = faults(text);
+    let found = diagnostics(text);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0], "line 1: source: unknown preset \"tasmotta\"; did you mean \"tasmota\"?");
-    assert!(faults("[source]\npreset = \"x\"")[0].contains("source"), "{:?}", faults("[source]"));
-    let topic = faults("[[source]]\npreset = \"weewx\"\ntopic = \"a#\"\n");
+    assert!(diagnostics("[source]\npreset = \"x\"")[0].contains("source"), "{:?}", diagnostics("[source]"));
+    let topic = diagnostics("[[source]]\npreset = \"weewx\"\ntopic = \"a#\"\n");
     assert!(topic[0].starts_with("source: topic \"a#\": "), "{topic:?}");
 }
 
 #[test]
 fn a_source_that_hears_nothing_is_a_fault_and_one_that_shares_topics_a_warning() {
     let both = "[[source]]\npreset = \"esphome\"\n[[source]]\npreset = \"statestream\"\n";
-    let found = faults(both);
+    let found = diagnostics(both);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
         found[0].starts_with("source: [[source]] 2 (preset \"statestream\", ")
@@ -194,22 +194,25 @@ fn a_source_that_hears_nothing_is_a_fault_and_one_that_shares_topics_a_warning()
 #[test]
 fn contradictions_are_found_where_the_later_key_stands() {
     assert_eq!(
-        faults("[mqtt]\npassword = \"x\"\npassword_file = \"y\"\n"),
+        diagnostics("[mqtt]\npassword = \"x\"\npassword_file = \"y\"\n"),
         [
             "line 2: mqtt.password: give it or password_file, not both",
             "mqtt.username: is missing beside the password"
         ]
     );
-    assert_eq!(faults("mqtt.ca_file = \"x\""), ["line 1: mqtt.ca_file: has no meaning without tls = true"]);
     assert_eq!(
-        faults("[topics]\nstatus = \"forecast/roof/status\""),
+        diagnostics("mqtt.ca_file = \"x\""),
+        ["line 1: mqtt.ca_file: has no meaning without tls = true"]
+    );
+    assert_eq!(
+        diagnostics("[topics]\nstatus = \"forecast/roof/status\""),
         [
             "line 2: topics.status: \"forecast/roof/status\" and topics.station_status \"forecast/{station}/status\" \
           can be the same topic"
         ]
     );
     assert_eq!(
-        faults("topics.forecast = \"weather/{station}/reading\""),
+        diagnostics("topics.forecast = \"weather/{station}/reading\""),
         ["line 1: topics.forecast: \"weather/{station}/reading\" and topics.reading \
           \"weather/{station}/reading\" can be the same topic"]
     );
@@ -218,19 +221,19 @@ fn contradictions_are_found_where_the_later_key_stands() {
 #[test]
 fn the_discovery_prefix_makes_topics_that_are_no_others() {
     assert_eq!(
-        faults("home_assistant.prefix = \"home/\""),
+        diagnostics("home_assistant.prefix = \"home/\""),
         [
             "line 1: home_assistant.prefix: \"home/\" must be a topic without a slash at its end and without braces"
         ]
     );
     assert_eq!(
-        faults("[home_assistant]\nprefix = \"forecast\""),
+        diagnostics("[home_assistant]\nprefix = \"forecast\""),
         [
             "line 2: home_assistant.prefix: its topic \"forecast/status\" and topics.status \"forecast/status\" can be \
           the same topic"
         ]
     );
-    assert!(faults("home_assistant.prefix = \"home/#\"")[0].contains("wildcard"));
+    assert!(diagnostics("home_assistant.prefix = \"home/#\"")[0].contains("wildcard"));
     let off = load("home_assistant = { discovery = false, prefix = \"forecast\" }").unwrap();
     assert!(off.live_filters().is_empty());
     assert_eq!(load("").unwrap().live_filters()[0], "homeassistant/status");
@@ -238,23 +241,23 @@ fn the_discovery_prefix_makes_topics_that_are_no_others() {
 
 #[test]
 fn what_is_no_toml_is_one_fault_with_its_line() {
-    let faults = load("[mqtt]\nport = = 3\n").unwrap_err();
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert_eq!(faults[0].line, Some(2));
+    let diagnostics = load("[mqtt]\nport = = 3\n").unwrap_err();
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
+    assert_eq!(diagnostics[0].line, Some(2));
     assert_eq!(load("[mqtt]\nport = 1\nport = 2\n").unwrap_err()[0].line, Some(3));
-    assert_eq!(self::faults("mqtt = 3"), ["line 1: mqtt: must be a section, not a whole number"]);
+    assert_eq!(self::diagnostics("mqtt = 3"), ["line 1: mqtt: must be a section, not a whole number"]);
     assert_eq!(
-        self::faults("[mqtt.port]\nx = 1"),
+        self::diagnostics("[mqtt.port]\nx = 1"),
         ["line 1: mqtt.port: must be a whole number, not a section"]
     );
-    assert_eq!(self::faults("[[mqtt]]"), ["line 1: mqtt: must be a section, not a list"]);
+    assert_eq!(self::diagnostics("[[mqtt]]"), ["line 1: mqtt: must be a section, not a list"]);
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_fault() {
-    let faults = check(Some(Path::new("/nonexistent/forecastd.toml")), NOTHING);
-    assert_eq!(faults.len(), 1);
-    assert!(faults[0].message.starts_with("cannot be read: "), "{}", faults[0]);
+    let diagnostics = check(Some(Path::new("/nonexistent/forecastd.toml")), NOTHING);
+    assert_eq!(diagnostics.len(), 1);
+    assert!(diagnostics[0].message.starts_with("cannot be read: "), "{}", diagnostics[0]);
 }
 
 #[test]
@@ -281,22 +284,22 @@ fn the_environment_overrides_the_file() {
 #[test]
 fn faults_of_the_environment_name_the_variable() {
     assert_eq!(
-        faults_of_environment("FORECASTD__MQTT__PROT", "1"),
+        diagnostics_of_environment("FORECASTD__MQTT__PROT", "1"),
         ["FORECASTD__MQTT__PROT: unknown key; did you mean FORECASTD__MQTT__PORT?"]
     );
     assert_eq!(
-        faults_of_environment("FORECASTD__MQTT__PORT", "x1"),
+        diagnostics_of_environment("FORECASTD__MQTT__PORT", "x1"),
         ["FORECASTD__MQTT__PORT: must be a whole number, not \"x1\""]
     );
     assert_eq!(
-        faults_of_environment("FORECASTD__MQTT__PORT", "65536"),
+        diagnostics_of_environment("FORECASTD__MQTT__PORT", "65536"),
         ["FORECASTD__MQTT__PORT: 65536 is not between 0 and 65535"]
     );
     assert_eq!(
-        faults_of_environment("FORECASTD__JOURNAL__ENABLED", "yes"),
+        diagnostics_of_environment("FORECASTD__JOURNAL__ENABLED", "yes"),
         ["FORECASTD__JOURNAL__ENABLED: must be true or false, not \"yes\""]
     );
-    assert_eq!(faults_of_environment("FORECASTD__PORT", "1"), ["FORECASTD__PORT: unknown key"]);
+    assert_eq!(diagnostics_of_environment("FORECASTD__PORT", "1"), ["FORECASTD__PORT: unknown key"]);
 }
 
 #[test]
@@ -324,10 +327,10 @@ fn a_client_id_is_made_where_none_is_configured_and_no_two_are_alike() {
 
 #[test]
 fn a_shared_subscription_is_a_fault_that_says_what_to_do() {
-    let faults = faults("topics.reading = \"$share/blue/weather/{station}/reading\"");
-    assert_eq!(faults.len(), 1, "{faults:?}");
+    let diagnostics = diagnostics("topics.reading = \"$share/blue/weather/{station}/reading\"");
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
     for part in ["line 1: topics.reading: ", "readings of one station", "weather/p1/{station}/reading"] {
-        assert!(faults[0].contains(part), "{faults:?}");
+        assert!(diagnostics[0].contains(part), "{diagnostics:?}");
     }
     assert!(load("topics.reading = \"weather/p3/{station}/reading\"").is_ok());
 }
@@ -347,11 +350,14 @@ fn relative_paths_are_beside_the_file() {
 }
 
 #[test]
-fn the_journal_is_in_the_state_directory() {
+fn what_the_service_writes_is_in_the_state_directory() {
     let environment = [("STATE_DIRECTORY", "/var/lib/forecastd:/var/lib/other")];
     let config = Config::from_text("", Path::new("/etc"), environment).unwrap();
     assert_eq!(config.journal.path, Path::new("/var/lib/forecastd/forecastd.sqlite"));
+    assert_eq!(config.model.folder.as_deref(), Some(Path::new("/var/lib/forecastd/models.d")));
     assert_eq!(load("").unwrap().journal.path, Path::new("forecastd.sqlite"));
+    let named = Config::from_text("model.folder = \"/srv/models\"", Path::new("/etc"), environment).unwrap();
+    assert_eq!(named.model.folder.as_deref(), Some(Path::new("/srv/models")));
 }
 
 #[test]
@@ -359,5 +365,5 @@ fn dotted_keys_and_inline_tables_are_sections_too() {
     let config = load("mqtt = { host = \"a\", port = 1 }\njournal.keep_days = 3\n").unwrap();
     assert_eq!((config.mqtt.host.as_str(), config.mqtt.port), ("a", Some(1)));
     assert_eq!(config.journal.keep_days, 3);
-    assert_eq!(faults("mqtt = { host = \"\" }"), ["line 1: mqtt.host: must not be empty"]);
+    assert_eq!(diagnostics("mqtt = { host = \"\" }"), ["line 1: mqtt.host: must not be empty"]);
 }

@@ -30,7 +30,7 @@ pub enum TopicTemplateError {
     /// Longer than a topic may be.
     #[error("has {0} bytes, more than {MAX_BYTES}")]
     TooLong(usize),
-    /// A wildcard.
+    /// It holds `+` or `#`.
     #[error("holds the wildcard {0:?}; {{station}} stands for the level that differs")]
     Wildcard(char),
     /// A control character.
@@ -42,7 +42,7 @@ pub enum TopicTemplateError {
     /// `{station}` more than once.
     #[error("holds {{station}} more than once")]
     Repeated,
-    /// `$share/GROUP/TOPIC`.
+    /// It is a shared subscription, `$share/GROUP/TOPIC`.
     #[error(
         "is a shared subscription, which deals the readings of one station out to several daemons, so that none has its \
          whole window; give each daemon topics of its own, such as weather/p1/{{station}}/reading"

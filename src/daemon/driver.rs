@@ -1,7 +1,7 @@
 //! The driver: brings the service what happens and carries out what it wants done. It decides nothing, and never waits while
 //! it carries out: what cannot be taken now is a guard on a branch.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `messages` | what the session with the broker says and brings |
 //! | `deliveries` | what is published, and what of it has reached the broker |

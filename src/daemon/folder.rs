@@ -16,9 +16,11 @@ use super::loader::{
     Loaded, Stamp, WindowsWanted, chain_with_file, on_own_thread, pause, read, run, stamp_of, try_on_stations,
 };
 use crate::ModelLocation;
+use crate::config::ModelSettings;
+use crate::model_location::is_model_file;
 
-/// The most specialists: each has a process of some 30 MiB.
-pub(super) const MAX_SPECIALISTS: usize = 32;
+/// Of files that there is no room for, a message names so many at most.
+const MAX_NAMED: usize = 8;
 
 /// What is different in the folder than before.
 #[derive(Default)]
@@ -54,16 +56,20 @@ enum Ask {
 }
 
 impl Folder {
-    /// Loads the specialists for the first time; from no folder, there are none.
+    /// Loads the specialists for the first time; from no folder, or where they are not used, there are none.
     pub(super) async fn start(
-        path: Option<PathBuf>,
-        watch_s: u64,
+        settings: &ModelSettings,
+        uses_specialists: bool,
         options: EngineOptions,
     ) -> (Folder, Changes) {
+        let watch_s = settings.watch_s;
         let (asks, asked) = mpsc::unbounded_channel();
-        let Some(path) = path else { return (Folder { watch_s, asks, begin: None }, Changes::default()) };
+        let Some(path) = settings.folder.clone().filter(|_| uses_specialists) else {
+            return (Folder { watch_s, asks, begin: None }, Changes::default());
+        };
         let mut contents = Contents {
             path,
+            most: settings.specialists_max,
             options,
             files: BTreeMap::new(),
             surplus: Vec::new(),
@@ -128,6 +134,8 @@ struct File {
 /// What is known of the folder.
 struct Contents {
     path: PathBuf,
+    /// So many files are used at most.
+    most: usize,
     options: EngineOptions,
     files: BTreeMap<PathBuf, File>,
     /// Files beyond those that there is room for.
@@ -214,12 +222,11 @@ impl Contents {
         let (mut taken, others): (Vec<_>, Vec<_>) =
             listed.into_iter().partition(|(path, _)| self.files.contains_key(path));
         taken.extend(others);
-        let surplus = taken.split_off(taken.len().min(MAX_SPECIALISTS));
+        let surplus = taken.split_off(taken.len().min(self.most));
         let surplus: Vec<PathBuf> = surplus.into_iter().map(|(path, _)| path).collect();
         let is_news = surplus.iter().any(|path| !self.surplus.contains(path));
-        if let Some(first) = surplus.first().filter(|_| is_news || was_asked) {
-            let (path, surplus) = (first.display().to_string(), surplus.len());
-            changes.failed.push(DaemonError::TooManySpecialists { path, surplus });
+        if !surplus.is_empty() && (is_news || was_asked) {
+            changes.failed.push(too_many(&surplus, self.most));
         }
         self.surplus = surplus;
         taken
@@ -289,10 +296,7 @@ fn list(folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, DaemonError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let is_model = path.extension().is_some_and(|extension| extension == "onnx");
-        if is_model
-            && !is_hidden
+        if is_model_file(&path)
             && let Some(stamp) = stamp_of(&path)
         {
             files.push((path, stamp));
@@ -302,17 +306,32 @@ fn list(folder: &Path) -> Result<Vec<(PathBuf, Stamp)>, DaemonError> {
     Ok(files)
 }
 
+/// What is said of files that there is no room for.
+fn too_many(surplus: &[PathBuf], most: usize) -> DaemonError {
+    let names = surplus.iter().take(MAX_NAMED).filter_map(|path| path.file_name());
+    let mut files: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    if surplus.len() > MAX_NAMED {
+        files.push(format!("and {} more", surplus.len() - MAX_NAMED));
+    }
+    DaemonError::TooManySpecialists { surplus: surplus.len(), most, files: files.join(", ") }
+}
+
 /// What is wrong with the specialists of a folder beside a main model, which is given if it can be used: one message each.
 /// They are loaded and tried as a start would.
-pub(super) fn check(folder: &Path, main: Option<Arc<Model>>, options: &EngineOptions) -> Vec<String> {
-    let files = match list(folder) {
-        Ok(files) => files,
+pub(super) fn check(
+    folder: &Path,
+    most: usize,
+    main: Option<Arc<Model>>,
+    options: &EngineOptions,
+) -> Vec<String> {
+    let mut files: Vec<PathBuf> = match list(folder) {
+        Ok(files) => files.into_iter().map(|(path, _)| path).collect(),
         Err(error) => return vec![crate::error_chain::chain(&error)],
     };
     let mut messages = Vec::new();
     let mut found: Vec<(PathBuf, Arc<Model>)> = Vec::new();
-    let surplus = files.len().saturating_sub(MAX_SPECIALISTS);
-    for (path, _) in files.into_iter().take(MAX_SPECIALISTS) {
+    let surplus = files.split_off(files.len().min(most));
+    for path in files {
         let tried =
             Artefact::read(&path).map_err(|error| chain_with_file(&path, &error)).and_then(|artefact| {
                 let model = Arc::new(artefact.description());
@@ -336,8 +355,8 @@ pub(super) fn check(folder: &Path, main: Option<Arc<Model>>, options: &EngineOpt
             messages.extend(path.map(|path| chain_with_file(path, error)));
         }
     }
-    if surplus > 0 {
-        messages.push(format!("{surplus} files more than the {MAX_SPECIALISTS} that are used"));
+    if !surplus.is_empty() {
+        messages.push(too_many(&surplus, most).to_string());
     }
     messages
 }

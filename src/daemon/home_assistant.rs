@@ -18,7 +18,7 @@ pub(super) enum Said {
     Started,
     /// Another program told it something under the id of a station.
     Overwritten {
-        /// Which.
+        /// The station whose id was used.
         station: StationName,
         /// What the program calls itself, and what it tells of.
         by: String,

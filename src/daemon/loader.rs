@@ -19,7 +19,7 @@ use forecastd_model::{Artefact, EngineError, EngineOptions, EngineProcess, Engin
 
 /// A model that runs.
 pub(super) struct Loaded {
-    /// The artefact.
+    /// The model file, with its manifest.
     pub artefact: Arc<Artefact>,
     /// The process that runs it, probed.
     pub engine: EngineProcess,
@@ -256,7 +256,7 @@ pub(super) fn check(
         }
     };
     if let Some(folder) = settings.folder.as_ref().filter(|_| uses_specialists) {
-        let messages = super::folder::check(folder, main, &options);
+        let messages = super::folder::check(folder, settings.specialists_max, main, &options);
         faults.extend(messages.into_iter().map(|message| ("model.folder", message)));
     }
     faults

@@ -22,7 +22,7 @@ pub(super) const SETTINGS_BATCH: u64 = 0;
 pub(super) struct Memory {
     /// The journal, if there is to be one.
     pub(super) journal: Option<Journal>,
-    /// The stations.
+    /// What the journal holds of the stations, and what of it could not be read.
     pub(super) restored: RestoreReport,
     /// The client id: configured, or drawn once and kept.
     pub(super) client_id: String,

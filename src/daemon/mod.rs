@@ -1,6 +1,6 @@
 //! The daemon: wires broker, stations, model, journal and metrics; signals, reload, shutdown.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `mod` | start and end of everything |
 //! | `driver` | brings the service what happens and carries out what it wants |
@@ -37,7 +37,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, DiscoveryTopics, Fault};
+use crate::config::{Config, Diagnostic, DiscoveryTopics};
 use crate::error_chain::chain;
 use crate::http::{self, Providers};
 use crate::operations::events::{Notice, Telemetry};
@@ -59,37 +59,36 @@ pub enum DaemonError {
     /// The model file is not usable.
     #[error("model {path}")]
     Model {
-        /// Which file.
+        /// The model's file, or the model that is built in.
         path: String,
-        /// Why.
+        /// What is wrong with the file.
         source: ArtefactError,
     },
     /// The engine does not run the model.
     #[error("model {path}")]
     Network {
-        /// Which file.
+        /// The model's file, or the model that is built in.
         path: String,
-        /// Why.
+        /// What the engine says.
         source: EngineError,
     },
     /// The folder of specialists cannot be read.
     #[error("model.folder {path}")]
     Folder {
-        /// Which folder.
+        /// The folder that `model.folder` names.
         path: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// There are more specialists than are used.
-    #[error(
-        "model {path}: one of {surplus} files more than the {} specialists that are used",
-        folder::MAX_SPECIALISTS
-    )]
+    #[error("model.specialists_max is {most}: {surplus} files of the folder are not used: {files}")]
     TooManySpecialists {
-        /// The first file that is not used.
-        path: String,
         /// How many are not.
         surplus: usize,
+        /// How many there may be.
+        most: usize,
+        /// Which, by name.
+        files: String,
     },
     /// The engine cannot be had.
     #[error(transparent)]
@@ -100,9 +99,9 @@ pub enum DaemonError {
     /// The HTTP address cannot be had.
     #[error("http.listen {address}")]
     Listen {
-        /// Which address.
+        /// The address and port of `http.listen`.
         address: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The system has no threads left.
@@ -165,9 +164,8 @@ pub async fn run(
     let (mut loader, loaded) = Loader::start(&config.model, EngineProgram::itself()).await?;
     let model = loaded.artefact.id();
     info!(model, engine = loaded.engine.kind().name(), path = %loader.location(), "model loaded");
-    let specialists = config.model.folder.clone().filter(|_| config.forecast.experts);
     let options = loader::engine_options(&config.model, EngineProgram::itself());
-    let (mut folder, found) = Folder::start(specialists, config.model.watch_s, options).await;
+    let (mut folder, found) = Folder::start(&config.model, config.forecast.experts, options).await;
     tell_failed(&found, &metrics);
     health.model_loaded();
 
@@ -370,20 +368,21 @@ fn summary(service: &Service, is_connected: bool) -> String {
 }
 
 /// What a start would stumble over beyond the keys of the configuration: files that are not there or not usable.
-pub fn check(config: &Config) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut fault =
-        |key: &str, message: String| faults.push(Fault { key: key.to_owned(), line: None, message });
+pub fn check(config: &Config) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut diagnostic = |key: &str, message: String| {
+        diagnostics.push(Diagnostic { key: key.to_owned(), line: None, message })
+    };
     for (key, message) in loader::check(&config.model, config.forecast.experts, EngineProgram::itself()) {
-        fault(key, message);
+        diagnostic(key, message);
     }
     if let Some(ca_file) = &config.mqtt.ca_file
         && !ca_file.is_file()
     {
-        fault("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
+        diagnostic("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
     }
-    faults.extend(crate::config::password_faults(&config.mqtt));
-    faults
+    diagnostics.extend(crate::config::password_diagnostics(&config.mqtt));
+    diagnostics
 }
 
 /// What is doubtful about places that a configuration without faults gives, for its model: those beyond all latitudes that it

@@ -87,7 +87,7 @@ impl JournalWatch {
         self.count_failure(error, 0, 0);
     }
 
-    /// Rows cannot be.
+    /// Counts rows of the journal that hold impossible values.
     pub(super) fn rows_skipped(&self, rows: u64) {
         self.metrics.journal_rows_skipped(rows);
     }

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Hears nothing.
+    /// An observer that does nothing.
     struct Deaf;
 
     impl forecastd_journal::Observer for Deaf {

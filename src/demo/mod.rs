@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::ModelLocation;
 use crate::command::replay::{Feed, Speed};
-use crate::config::{Config, Fault};
+use crate::config::{Config, Diagnostic};
 use crate::daemon::{self, DaemonError, Overrides};
 use crate::demo::broker::{Broker, BrokerError};
 use crate::operations::events::Notice;
@@ -83,7 +83,7 @@ pub enum DemoError {
     Topic(#[from] TopicError),
     /// The configuration of the demo is at fault.
     #[error("configuration: {0}")]
-    Config(Fault),
+    Config(Diagnostic),
     /// There is no folder for the time being.
     #[error("temporary folder")]
     Io(#[from] std::io::Error),
@@ -107,8 +107,8 @@ struct Feedstock {
 /// [`DemoError`] when a part does not start.
 pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Result<(), DemoError> {
     let no_environment: [(String, String); 0] = [];
-    let mut config =
-        Config::load(None, no_environment).map_err(|mut faults| DemoError::Config(faults.remove(0)))?;
+    let mut config = Config::load(None, no_environment)
+        .map_err(|mut diagnostics| DemoError::Config(diagnostics.remove(0)))?;
     let http = match tokio::net::TcpListener::bind(config.http.listen).await {
         Ok(listener) => listener,
         // A daemon may be there already.

@@ -77,7 +77,7 @@ impl Live {
         Listening(self.0.downgrade())
     }
 
-    /// Something happened.
+    /// Tells clients of an event that changes what they show.
     pub fn event(&self, event: &Event) {
         if self.0.receiver_count() == 0 {
             return;

@@ -1,7 +1,7 @@
 //! HTTP: the page for people, the API for programs, metrics and health for operators, and clients that may be slow, idle or
 //! many.
 //!
-//! | room | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `connections` | what clients may take, so that broker and journal always find a descriptor |
 //! | `compression` | answers that a client takes compressed |
@@ -50,13 +50,13 @@ const JOURNAL_READERS: usize = 2;
 /// What answers are made of.
 #[derive(Clone)]
 pub struct Providers {
-    /// Counters.
+    /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// Signs of life.
     pub health: Arc<Health>,
     /// Asks for the stations.
     pub questions: Questions,
-    /// What happens.
+    /// Where clients subscribe to changes.
     pub live: Listening,
     /// The journal's file, where there is one.
     pub journal: Option<PathBuf>,

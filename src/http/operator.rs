@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use super::Shared;
 
-/// The routes.
+/// The routes for those who run the daemon: metrics and health.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/metrics", get(show_metrics))

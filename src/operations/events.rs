@@ -29,7 +29,7 @@ pub enum Notice {
     Connected,
     /// A forecast was issued.
     Issued {
-        /// The forecast.
+        /// The forecast as it is published.
         forecast: Box<Forecast>,
         /// Whether the station's window is complete.
         readiness: Readiness,
@@ -40,7 +40,7 @@ pub enum Notice {
     Refused {
         /// Of which station, if that is known.
         station: Option<StationName>,
-        /// Why.
+        /// The reason, as the label of the metric.
         reason: &'static str,
     },
 }

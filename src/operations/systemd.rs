@@ -25,7 +25,7 @@ impl Notifier {
         }
     }
 
-    /// `READY=1`.
+    /// Tells systemd that the daemon is ready (`READY=1`).
     pub fn ready(&self) {
         self.tell(&[NotifyState::Ready]);
     }
@@ -35,7 +35,7 @@ impl Notifier {
         self.tell(&[NotifyState::Status(line)]);
     }
 
-    /// `STOPPING=1`.
+    /// Tells systemd that the daemon is ending (`STOPPING=1`).
     pub fn stopping(&self) {
         self.tell(&[NotifyState::Stopping]);
     }

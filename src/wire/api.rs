@@ -23,12 +23,12 @@ pub struct Stations {
     matching: usize,
     /// What to ask for next, where there are more.
     after: Option<String>,
-    stations: Vec<Summary>,
+    stations: Vec<ListedStation>,
 }
 
 /// A station in a list.
 #[derive(Debug, Serialize)]
-struct Summary {
+struct ListedStation {
     station: String,
     state: &'static str,
     missing_hours: Option<f64>,
@@ -55,15 +55,15 @@ impl Stations {
             served: list.served,
             matching: list.matching,
             after: last.map(|view| view.station.to_string()),
-            stations: list.stations.iter().map(Summary::from).collect(),
+            stations: list.stations.iter().map(ListedStation::from).collect(),
         }
     }
 }
 
-impl From<&StationView> for Summary {
-    fn from(view: &StationView) -> Summary {
+impl From<&StationView> for ListedStation {
+    fn from(view: &StationView) -> ListedStation {
         let ahead = view.forecast.as_ref().and_then(|forecast| forecast.at(LIST_HOURS));
-        Summary {
+        ListedStation {
             station: view.station.to_string(),
             state: status::state_name(view.state),
             missing_hours: match view.state {
@@ -150,7 +150,7 @@ fn raw(text: String) -> Box<RawValue> {
 /// Readings between two times.
 #[derive(Debug, Serialize)]
 pub struct Observations {
-    /// Whose.
+    /// The name of the station that measured them.
     pub station: String,
     /// `journal`, or `memory` where there is none: what models look at, slot by slot.
     pub from: &'static str,
@@ -175,9 +175,9 @@ pub(crate) fn decimal(value: f32) -> f64 {
 /// Past forecasts of one lead.
 #[derive(Debug, Serialize)]
 pub struct PastForecasts {
-    /// Whose.
+    /// The name of the station that they were for.
     pub station: String,
-    /// Their lead.
+    /// The lead of all of them, in hours.
     pub lead_h: u32,
     /// Whether earlier ones were left out for want of room.
     pub truncated: bool,
@@ -401,7 +401,7 @@ pub struct ModelCard {
     leads_h: Vec<u32>,
     quantiles: Vec<f64>,
     extremes_h: Option<u32>,
-    training: Option<Training>,
+    training: Option<CardTraining>,
     scores: Vec<Part>,
 }
 
@@ -412,7 +412,7 @@ struct Place {
 }
 
 #[derive(Debug, Serialize)]
-struct Training {
+struct CardTraining {
     experiment: String,
     file: String,
     sha256: String,
@@ -464,7 +464,7 @@ impl ModelCard {
             leads_h: model.manifest.lead_h.clone(),
             quantiles: model.manifest.quantiles.iter().map(|&quantile| decimal(quantile)).collect(),
             extremes_h: model.manifest.extremes_h,
-            training: training.as_ref().map(|training| Training {
+            training: training.as_ref().map(|training| CardTraining {
                 experiment: training.experiment.clone(),
                 file: training.file.clone(),
                 sha256: training.sha256.clone(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use forecastd_core::{Below, DayAhead, Forecast, QUANTILES};
 
-/// Rising, °C.
+/// The quantiles of [`QUANTILES`], rising, °C, rounded to centidegrees.
 type Quantiles = [f64; QUANTILES.len()];
 
 #[derive(Serialize)]

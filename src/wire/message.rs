@@ -10,9 +10,9 @@ use crate::config::TopicTemplate;
 /// What a message says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Received {
-    /// A reading.
+    /// A reading, and what of it could not be read.
     Reading {
-        /// Whose.
+        /// The station that the topic names.
         station: StationName,
         /// What was measured, and what could not be read of it.
         decoded: Decoded,

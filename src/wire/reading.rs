@@ -62,13 +62,13 @@ pub enum PayloadError {
     /// Longer than [`MAX_BYTES`].
     #[error("payload has {0} bytes, more than {MAX_BYTES}")]
     TooLarge(usize),
-    /// Not UTF-8.
+    /// The payload is not UTF-8 from this byte on.
     #[error("payload is not UTF-8 from byte {0}")]
     NotUtf8(usize),
     /// Not JSON, or no object.
     #[error("payload is no JSON object: {0}")]
     NotJson(String),
-    /// No time.
+    /// The object has no key `time`.
     #[error("payload has no \"time\"{}", .instead.as_ref().map(|key| format!(" (it has {key:?})")).unwrap_or_default())]
     NoTime {
         /// A key that looks as if it were meant for it.
@@ -103,7 +103,7 @@ pub enum PayloadError {
 pub enum TimeFault {
     /// A date and a time of day that no place on earth is given for.
     NoOffset,
-    /// Anything else.
+    /// A text of no such form, or a number that is no time.
     NoTime,
 }
 

@@ -39,7 +39,7 @@ const FORECAST: &str = "forecast/roof/temperature";
 const STATUS: &str = "forecast/roof/status";
 const VERIFICATION: &str = "forecast/roof/verification";
 
-/// Minutes.
+/// Minutes from one reading to the next.
 const STEP: i64 = 10;
 const DAY: i64 = 1440;
 

@@ -177,22 +177,28 @@ async fn a_specialist_that_ends_its_engine_again_and_again_is_left_out() {
 fn check_names_each_file_of_the_folder_that_is_not_usable() {
     let installation = Installation::new(1, &artefact::trend_file(SAMPLES, 0.5));
     installation.write_specialist("good.onnx", &artefact::specialist_file("own", &[], SAMPLES, 0.25));
-    let check = || {
+    let check = |specialists_max: usize| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_forecastd"));
         command.arg("check").env_clear().current_dir(installation.folder());
         command.env("FORECASTD__MODEL__PATH", installation.model_path());
         command.env("FORECASTD__MODEL__ENGINE", "tract");
+        command.env("FORECASTD__MODEL__SPECIALISTS_MAX", specialists_max.to_string());
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let (code, said) = check();
+    let (code, said) = check(3);
     assert_eq!(code, Some(0), "{said}");
     installation.write_specialist("torn.onnx", b"no model");
     installation.write_specialist("twice.onnx", &artefact::trend_file(SAMPLES, 0.5));
-    let (code, said) = check();
+    let (code, said) = check(3);
     assert_eq!(code, Some(1));
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("model.folder")).collect();
     assert_eq!(lines.len(), 2, "{said}");
     assert!(lines[0].contains("models.d/torn.onnx: not an ONNX file"), "{said}");
     assert!(lines[1].contains("models.d/twice.onnx: it is in use already"), "{said}");
+    let (_, said) = check(1);
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("model.folder")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    let surplus = "model.specialists_max is 1: 2 files of the folder are not used: torn.onnx, twice.onnx";
+    assert!(lines[0].contains(surplus), "{said}");
 }

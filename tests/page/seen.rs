@@ -20,14 +20,9 @@ fn is_quiet(browser: &Browser) {
     assert!(told.is_empty(), "{told:#?}");
 }
 
-/// What axe-core, the usual judge of accessibility, finds wrong.
-fn faults_for_people_who_read_otherwise(browser: &Browser) -> Vec<String> {
-    let Some(axe) = std::env::var_os("FORECASTD_TEST_AXE") else {
-        assert!(std::env::var_os("CI").is_none(), "FORECASTD_TEST_AXE does not name axe-core's script");
-        eprintln!("SKIPPED: FORECASTD_TEST_AXE does not name axe-core's script; tests/run fetches one");
-        return Vec::new();
-    };
-    browser.run(&std::fs::read_to_string(axe).unwrap());
+/// What axe-core, the usual checker of accessibility, finds wrong.
+fn accessibility_violations(browser: &Browser) -> Vec<String> {
+    browser.run(&forecastd_testkit::needed::axe_script());
     let found = browser.run_to_the_end(
         "const done = arguments[arguments.length - 1];
          axe.run(document).then((found) => done(found.violations.map((violation) =>
@@ -64,7 +59,7 @@ async fn the_one_station_is_shown_at_once_with_now_the_hours_ahead_and_how_good_
         "return [...document.querySelectorAll('svg.chart')].map((chart) => chart.getAttribute('aria-label'))",
     );
     assert_eq!(charts.as_array().unwrap().len(), 4, "{charts}");
-    assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+    assert_eq!(accessibility_violations(&browser), Vec::<String>::new());
     is_quiet(&browser);
 }
 
@@ -84,7 +79,7 @@ async fn experts_and_quantities_are_said_in_words() {
     }
     let text = browser.text();
     assert!(text.contains("temperature; the last") && !text.contains("air temperature"), "{text}");
-    assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+    assert_eq!(accessibility_violations(&browser), Vec::<String>::new());
     is_quiet(&browser);
 }
 
@@ -144,7 +139,7 @@ async fn what_is_missing_while_it_warms_up_is_said() {
     browser.shows("Warming up.").await;
     browser.shows("The model looks at the last 2 hours: 2 h of temperature are still missing.").await;
     browser.shows("No forecast has been verified yet").await;
-    assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+    assert_eq!(accessibility_violations(&browser), Vec::<String>::new());
     is_quiet(&browser);
 }
 
@@ -162,7 +157,7 @@ async fn a_station_that_has_fallen_silent_is_said_to_be_stale_and_so_is_its_fore
     let browser = open(&world, DESK, None);
     browser.shows("Nothing new for too long.").await;
     browser.shows("nothing has come since").await;
-    assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+    assert_eq!(accessibility_violations(&browser), Vec::<String>::new());
     is_quiet(&browser);
 }
 
@@ -252,7 +247,7 @@ async fn many_stations_are_a_list_that_is_searched() {
          search.dispatchEvent(new Event('input'))",
     );
     browser.shows("10 of 61 stations").await;
-    assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+    assert_eq!(accessibility_violations(&browser), Vec::<String>::new());
     browser.run("document.querySelector('.stations a').click()");
     browser.shows("Warming up.").await;
     assert_eq!(browser.run("return document.querySelector('h1').textContent"), "station 40");
@@ -271,7 +266,7 @@ async fn a_narrow_phone_need_not_scroll_sideways_and_dark_is_as_readable_as_ligh
         assert!(width <= u64::from(look.width), "{width} px in a window of {}", look.width);
         let ground = browser.run("return getComputedStyle(document.body).backgroundColor");
         assert_eq!(ground == "rgb(16, 22, 29)", look.is_dark, "{ground}");
-        assert_eq!(faults_for_people_who_read_otherwise(&browser), Vec::<String>::new());
+        assert_eq!(accessibility_violations(&browser), Vec::<String>::new());
         is_quiet(&browser);
     }
 }

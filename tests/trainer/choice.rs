@@ -102,7 +102,7 @@ fn what_repeats_itself_every_day_leaves_nothing_to_gain() {
     let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err();
     assert!(matches!(error, TrainError::NoGain { .. }), "{error}");
     let page = std::fs::read_to_string(options.report.unwrap()).unwrap();
-    assert!(!page.contains("refitted") && !page.contains("before it learned"), "nothing was refitted");
+    assert!(!page.contains("refitted") && !page.contains("before it was trained"), "nothing was refitted");
     // Readings every 50 minutes are never 24 hours apart.
     let every_50_minutes = |(line, row): (usize, &str)| match row.split_once(',') {
         Some((_, cells)) if line > 0 => {

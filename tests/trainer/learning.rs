@@ -120,7 +120,7 @@ fn burn_and_the_engine_agree_on_a_thousand_real_windows() {
     }
 }
 
-/// The loss that is learned from, as tensors, is the one that is validated by, written down as in the definition of the
+/// The loss that is trained on, as tensors, is the one that is validated by, written down as in the definition of the
 /// pinball loss (Koenker and Bassett 1978).
 #[test]
 fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
@@ -142,7 +142,7 @@ fn a_branch_learns_by_the_loss_that_it_is_validated_by() {
         windows_within_part: false,
     };
     let mut dataset = Dataset::new(&record, &spec, DEFAULT_SPLIT, &target, None).unwrap();
-    // The first hundred examples, which have all their targets, are both learned from and validated by.
+    // The first hundred examples, which have all their targets, are both trained on and validated by.
     let first = Examples {
         origins: dataset.train.origins[..100].to_vec(),
         newest_c: dataset.train.newest_c[..100].to_vec(),
@@ -220,7 +220,7 @@ fn the_ridge_regression_is_where_the_gradient_is_zero() {
 }
 
 #[test]
-fn what_is_learned_from_shares_no_outcome_with_the_block_that_is_left_out() {
+fn what_is_trained_on_shares_no_outcome_with_the_block_that_is_left_out() {
     use forecastd_core::TargetKind;
     use forecastd_record::DEFAULT_SPLIT;
     use forecastd_train::dataset::{Dataset, TargetSpec};
@@ -241,7 +241,7 @@ fn what_is_learned_from_shares_no_outcome_with_the_block_that_is_left_out() {
         };
         let held = outcomes(&rest.validation.origins);
         assert!(held.is_disjoint(&outcomes(&rest.train.origins)), "block {block}");
-        // All else is learned from: what is far enough away on either side.
+        // All else is trained on: what is far enough away on either side.
         let near = dataset.train.len() - rest.train.len() - rest.validation.len();
         assert!(near <= 2 * 24, "{near} examples of block {block} are in neither");
         left_out.extend_from_slice(&rest.validation.origins);

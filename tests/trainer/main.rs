@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use forecastd_model::Artefact;
 use forecastd_train::TrainOptions;
-use forecastd_train::progress::{Event, Observer};
+use forecastd_train::progress::{Observer, TrainingEvent};
 use jiff::SignedDuration;
 
 pub(crate) fn shipped() -> Artefact {
@@ -70,8 +70,8 @@ pub struct Interruption<'a> {
 }
 
 impl Observer for Interruption<'_> {
-    fn event(&mut self, event: &Event) {
-        if let Event::Step { .. } = event {
+    fn event(&mut self, event: &TrainingEvent) {
+        if let TrainingEvent::Step { .. } = event {
             self.steps = self.steps.saturating_sub(1);
             self.interrupted.store(self.steps == 0, Ordering::Relaxed);
         }

@@ -35,7 +35,7 @@ fn a_model_learns_from_what_it_says_and_from_nothing_after_it() {
     };
     let [other_validation, other_test] = [warmer("v.csv", 1700..1900), warmer("t.csv", 2400..2600)];
     for experiment in ["ridge", "dense", "station-pair"] {
-        let learned = |csv: &PathBuf, refit: Option<Refit>| {
+        let trained = |csv: &PathBuf, refit: Option<Refit>| {
             let out = folder.path().join("model.onnx");
             // One epoch, so that the choice is the same.
             let mut options = few_steps(csv, &[experiment]);
@@ -49,23 +49,23 @@ fn a_model_learns_from_what_it_says_and_from_nothing_after_it() {
                 .unwrap();
             graph(&out)
         };
-        let plain = learned(&csv, None);
-        let validation = learned(&csv, Some(Refit::Validation));
-        let whole = learned(&csv, Some(Refit::Whole));
+        let plain = trained(&csv, None);
+        let validation = trained(&csv, Some(Refit::Validation));
+        let whole = trained(&csv, Some(Refit::Whole));
         assert!(plain != validation && validation != whole, "{experiment}");
         if experiment == "dense" {
             // The others' penalty and interval fit the validation part.
-            assert!(plain == learned(&other_validation, None), "{experiment}");
+            assert!(plain == trained(&other_validation, None), "{experiment}");
         }
-        assert!(plain == learned(&other_test, None), "{experiment}");
-        assert!(validation != learned(&other_validation, Some(Refit::Validation)), "{experiment}");
-        assert!(validation == learned(&other_test, Some(Refit::Validation)), "{experiment}");
-        assert!(whole != learned(&other_test, Some(Refit::Whole)), "{experiment}");
+        assert!(plain == trained(&other_test, None), "{experiment}");
+        assert!(validation != trained(&other_validation, Some(Refit::Validation)), "{experiment}");
+        assert!(validation == trained(&other_test, Some(Refit::Validation)), "{experiment}");
+        assert!(whole != trained(&other_test, Some(Refit::Whole)), "{experiment}");
     }
 }
 
 #[test]
-fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
+fn a_model_that_was_refitted_is_evaluated_on_what_it_has_not_seen() {
     let folder = tempfile::tempdir().unwrap();
     let csv = invented(folder.path());
     let out = folder.path().join("refit.onnx");
@@ -107,15 +107,15 @@ fn a_model_that_learned_once_more_is_judged_by_what_it_has_not_seen() {
 
     let refit = train(Some(Refit::Validation));
     assert_eq!(parts(&refit), pair(true, false));
-    assert_eq!(refit[0].2, plain[0].2, "the validation part was judged by the model before");
-    let judged = evaluate().unwrap().parts;
-    assert_eq!(judged.len(), 1);
-    assert_eq!((judged[0].part.name(), judged[0].leads[0].model.mae()), ("test", refit[1].2));
+    assert_eq!(refit[0].2, plain[0].2, "the validation part was scored with the model before");
+    let evaluated = evaluate().unwrap().parts;
+    assert_eq!(evaluated.len(), 1);
+    assert_eq!((evaluated[0].part.name(), evaluated[0].leads[0].model.mae()), ("test", refit[1].2));
     assert_ne!(refit[1].2, plain[1].2);
 
     let whole = train(Some(Refit::Whole));
     assert_eq!(parts(&whole), pair(true, true));
-    assert_eq!(whole[1].2, plain[1].2, "the test part was judged by the model before");
+    assert_eq!(whole[1].2, plain[1].2, "the test part was scored with the model before");
     let error = evaluate().unwrap_err();
-    assert!(matches!(error, EvaluateError::Learned { .. }), "{error}");
+    assert!(matches!(error, EvaluateError::TrainedOn { .. }), "{error}");
 }

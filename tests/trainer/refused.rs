@@ -89,7 +89,7 @@ fn no_file_is_written_over_another_that_is_named_too() {
 }
 
 #[test]
-fn what_cannot_be_compared_or_judged_is_refused() {
+fn what_cannot_be_compared_or_evaluated_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let csv = invented(folder.path());
     let out = Some(folder.path().join("model.onnx"));
@@ -111,7 +111,7 @@ fn what_cannot_be_compared_or_judged_is_refused() {
     std::fs::write(&short, text).unwrap();
     for name in ["persistence", "yesterday", "climatology"] {
         let error = refused(free(&short, name));
-        assert!(error.contains("short.csv: no case to judge") && error.contains("24 rows"), "{error}");
+        assert!(error.contains("short.csv: no case to verify") && error.contains("24 rows"), "{error}");
     }
 }
 

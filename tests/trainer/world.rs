@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use forecastd::command::retrain::retrain;
 use forecastd::config::Config;
-use forecastd_core::{Batch, Entry, Next, Place, Quantity, Setup, Site, Station, StationName, Values};
+use forecastd_core::{
+    Batch, Entry, Models, Next, Place, Quantity, Setup, Site, Station, StationName, Values,
+};
 use forecastd_journal::{Journal, JournalError, Observer, Retention, Store};
 use forecastd_model::{Artefact, Engine, EngineChoice, Runtime};
 use forecastd_train::{TrainOptions, run};
 use jiff::{SignedDuration, Timestamp};
 
-/// Hours of every station: enough to choose and judge by.
+/// Hours of every station: enough to choose and to evaluate on.
 const HOURS: i64 = 2200;
 const BEGIN_S: i64 = 1_546_300_800;
 
@@ -65,7 +67,7 @@ fn write_pool(folder: &Path, stations: i64) {
 }
 
 #[test]
-fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_history_of_one() {
+fn a_model_for_any_place_is_trained_on_many_stations_and_goes_on_with_the_history_of_one() {
     let folder = tempfile::tempdir().unwrap();
     write_pool(folder.path(), 90);
     let out = folder.path().join("world.onnx");
@@ -87,8 +89,8 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     let artefact = Artefact::read(&out).unwrap();
     assert_eq!(artefact.manifest.window.site, None);
     assert_eq!((artefact.manifest.quantiles.len(), artefact.manifest.extremes_h), (7, Some(24)));
-    let judged = &artefact.manifest.scores[0];
-    assert!(judged.leads.iter().all(|lead| lead.mae < lead.persistence_mae), "{:?}", judged.leads);
+    let scores = &artefact.manifest.scores[0];
+    assert!(scores.leads.iter().all(|lead| lead.mae < lead.persistence_mae), "{:?}", scores.leads);
     let text = std::fs::read_to_string(&card).unwrap();
     assert!(text.contains("| temperature alone | 26 |") && text.contains("0 h of history"), "{text}");
 
@@ -184,24 +186,40 @@ fn a_model_for_any_place_is_learned_from_many_stations_and_goes_on_with_the_hist
     );
     let nothing: [(&str, &str); 0] = [];
     let config = Config::from_text(&text, folder.path(), nothing).unwrap();
-    let mut said = Vec::new();
-    retrain(&config, &AtomicBool::default(), &mut said).unwrap();
-    let said = String::from_utf8(said).unwrap();
+    let retrain = |time: &str| {
+        let mut said = Vec::new();
+        retrain(&config, time.parse().unwrap(), &AtomicBool::default(), &mut said).unwrap();
+        String::from_utf8(said).unwrap()
+    };
+    let said = retrain("2019-03-20T03:00:00Z");
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("buoy: written to "), "{said}");
     assert!(lines[1].starts_with("lost: it is not known where it stands"), "{said}");
-    assert!(
-        lines[2].starts_with("new: ") && lines[2].contains("days of whole windows are too little"),
-        "{said}"
-    );
+    assert!(lines[2].starts_with("new: ") && lines[2].contains("days of history are too little"), "{said}");
     assert!(lines[3].starts_with("roof: written to "), "{said}");
     assert!(lines[3].contains(" less than the model for any place ("), "what was gained is said: {said}");
-    let specialist = Artefact::read(&folder.path().join("models.d/roof.onnx")).unwrap();
-    assert_eq!(specialist.manifest.stations, ["roof"]);
-    assert_eq!(specialist.manifest.window.site, Some(site));
-    let specialist = Artefact::read(&folder.path().join("models.d/buoy.onnx")).unwrap();
-    assert_eq!(specialist.manifest.window.site, Some(site));
-    assert_eq!(specialist.manifest.training.unwrap().first, moved_at, "none of the place before");
+    let specialist = |file: &str| {
+        Artefact::read(&folder.path().join("models.d").join(file)).map_err(|error| error.to_string())
+    };
+    let first = specialist("roof.2019-03.onnx").unwrap();
+    assert_eq!(first.manifest.stations, ["roof"]);
+    assert_eq!(first.manifest.window.site, Some(site));
+    let of_buoy = specialist("buoy.2019-03.onnx").unwrap();
+    assert_eq!(of_buoy.manifest.window.site, Some(site));
+    assert_eq!(of_buoy.manifest.training.unwrap().first, moved_at, "none of the place before");
+
+    // A month later, even of the same history: the one that has earned its weight is an expert beside the new one.
+    let said = retrain("2019-04-02T03:00:00Z");
+    assert!(
+        said.contains("roof.2019-04.onnx: ") && said.contains("; roof.2019-03.onnx stays beside it"),
+        "{said}"
+    );
+    let both = ["roof.2019-03.onnx", "roof.2019-04.onnx"]
+        .map(|file| Arc::new(specialist(file).unwrap().description()));
+    assert_eq!(both[0].id, first.id().into());
+    let models = Models::new(Arc::new(artefact.description()), both);
+    assert_eq!(models.refused(), []);
+    assert_eq!(models.of_station(&StationName::new("roof").unwrap(), Some(site)).len(), 2);
 }
 
 /// Takes what a journal tells.

@@ -12,7 +12,7 @@ pub struct SameFileError {
     pub option: &'static str,
     /// The option that names the file too.
     pub other: &'static str,
-    /// The file.
+    /// The file that both options name, as the option that was found second writes it.
     pub path: PathBuf,
 }
 

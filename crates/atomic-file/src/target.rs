@@ -15,7 +15,7 @@ const SUFFIX: &str = ".unfinished";
 #[derive(Debug, thiserror::Error)]
 #[error("{path}", path = .path.display())]
 pub struct WriteError {
-    /// The file.
+    /// The file that was to be written.
     pub path: PathBuf,
     /// The step that failed says why.
     pub source: std::io::Error,

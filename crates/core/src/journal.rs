@@ -15,7 +15,7 @@ pub enum Entry {
     /// than `slot_begins` (exclusive) and earlier than `time` are removed when this reading measures every quantity that
     /// they hold: a slot of the grid keeps what its history cells hold.
     Reading {
-        /// The station.
+        /// The station that measured it.
         station: StationName,
         /// When it was measured.
         time: Timestamp,
@@ -28,7 +28,7 @@ pub enum Entry {
     Forecast(Box<Forecast>),
     /// What a station remembers beyond its readings and forecasts; replaces what stood there.
     State {
-        /// The station.
+        /// The station whose state it is.
         station: StationName,
         /// Encoded by the station itself.
         state: Vec<u8>,
@@ -42,7 +42,7 @@ pub enum Entry {
     /// What a station's experts have learned and wait for; replaces what stood there. Written about once an hour, while the
     /// state is written with every reading.
     Experts {
-        /// The station.
+        /// The station whose experts they are.
         station: StationName,
         /// Encoded by the experts themselves.
         experts: Vec<u8>,
@@ -51,14 +51,14 @@ pub enum Entry {
     Forget(StationName),
     /// Readings of the station later than `after` are removed, and forecasts issued later than that: a clock was ahead.
     Truncate {
-        /// The station.
+        /// The station whose readings and forecasts are removed.
         station: StationName,
         /// The last time that stays.
         after: Timestamp,
     },
     /// A setting that outlives the process, such as the random part of the client id.
     Setting {
-        /// Its name.
+        /// The setting's name, unique in the journal.
         key: String,
         /// Its value; replaces what stood there.
         value: String,
@@ -77,7 +77,7 @@ pub struct Batch {
 /// What a station is restored from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restored {
-    /// The station.
+    /// The station that is restored.
     pub station: StationName,
     /// What [`Entry::State`] wrote last.
     pub state: Option<Vec<u8>>,

@@ -1,7 +1,7 @@
 //! The pure middle of forecastd: what a weather station measures, what a model is given of it, what is forecast, and how
 //! good that was. No clock, no file, no socket, no thread: time and readings come in as values.
 //!
-//! | room | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `weather` | quantities and their units, thermodynamics, the sun, readings and the names of stations |
 //! | `intake` | readings merged into slots, and what is believed of them |

@@ -9,7 +9,7 @@
 //! A station [with experts](Setup::has_experts) forecasts what they say together; then every forecast, also one without a
 //! model, waits for those before it, so that experts learn in the order of origins.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `setup` | how it is set up, apart from its model |
 //! | `readiness` | whether its window is complete |
@@ -111,7 +111,7 @@ struct Origin {
     newest_c: f32,
 }
 
-/// One station.
+/// What is known of one station: its history, what its experts have learned, and its forecasts in flight.
 #[derive(Debug, Clone)]
 pub struct Station {
     name: StationName,

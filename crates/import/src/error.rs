@@ -12,15 +12,15 @@ pub enum ImportError {
     /// The file cannot be read.
     #[error("{path}", path = .path.display())]
     File {
-        /// Which.
+        /// The file that cannot be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The file is no database of SQLite.
     #[error("{path} is no SQLite database{}", hint(.meant), path = .path.display())]
     NoDatabase {
-        /// Which file.
+        /// The file that was taken for a database.
         path: PathBuf,
         /// What may be meant.
         meant: Option<&'static str>,
@@ -31,7 +31,7 @@ pub enum ImportError {
         found(.tables), hint(.meant), path = .path.display()
     )]
     NoTable {
-        /// Which file.
+        /// The file of the database.
         path: PathBuf,
         /// Whose it was to be.
         program: &'static str,
@@ -45,9 +45,9 @@ pub enum ImportError {
     /// The database is of a version that is not known.
     #[error("{path}: table {table:?} has no column {column:?}: {advice}", path = .path.display())]
     NoColumn {
-        /// Which file.
+        /// The file of the database.
         path: PathBuf,
-        /// The table.
+        /// The table without the column.
         table: &'static str,
         /// The column that is missing.
         column: &'static str,
@@ -60,7 +60,7 @@ pub enum ImportError {
         path = .path.display()
     )]
     Locked {
-        /// Which file.
+        /// The file of the database.
         path: PathBuf,
         /// How long it was waited for, in seconds.
         waited_s: u64,
@@ -68,9 +68,9 @@ pub enum ImportError {
     /// The database cannot be read.
     #[error("{path} cannot be read", path = .path.display())]
     Sqlite {
-        /// Which file.
+        /// The file of the database.
         path: PathBuf,
-        /// Why.
+        /// What SQLite says.
         source: rusqlite::Error,
     },
     /// Rows are of a unit system that does not exist.
@@ -79,7 +79,7 @@ pub enum ImportError {
         path = .path.display()
     )]
     UnitSystem {
-        /// Which file.
+        /// The file of the database.
         path: PathBuf,
         /// What stands there.
         found: String,
@@ -95,9 +95,9 @@ pub enum ImportError {
     /// The file does not know an entity.
     #[error("{path}: no entity {entity:?}{}", listed("the file has", .near), path = .path.display())]
     UnknownEntity {
-        /// Which file.
+        /// The file of Home Assistant's recorder.
         path: PathBuf,
-        /// The entity.
+        /// The id that was asked for.
         entity: String,
         /// Entities of similar names.
         near: Vec<String>,
@@ -105,7 +105,7 @@ pub enum ImportError {
     /// An entity's unit is missing, or none of its quantity.
     #[error("{entity}: {message}")]
     Unit {
-        /// The entity.
+        /// The id of the entity.
         entity: String,
         /// What is wrong.
         message: String,
@@ -120,7 +120,7 @@ pub enum ImportError {
         .texts.join(", "), path = .path.display()
     )]
     SeveralSeries {
-        /// Which file.
+        /// The file with the series.
         path: PathBuf,
         /// What they measure.
         quantity: Quantity,
@@ -128,13 +128,13 @@ pub enum ImportError {
         tag: String,
         /// One of its texts.
         first: String,
-        /// Its texts.
+        /// Every text that the tag has.
         texts: Vec<String>,
     },
     /// Nothing in it is what the mapping names.
     #[error("{path}: {points} points and not one with a field that the mapping names{}", listed("found", .found), path = .path.display())]
     NoField {
-        /// Which file.
+        /// The file in line protocol.
         path: PathBuf,
         /// How many points there are.
         points: u64,

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use crate::partials::Partials;
 use crate::sqlite::{Database, PAGE};
-use crate::{History, ImportError, Progress};
+use crate::{History, ImportError, ImportProgress};
 
 const PROGRAM: &str = "Home Assistant";
 const HOUR_S: i64 = 3600;
@@ -118,7 +118,7 @@ pub(crate) fn read(
     sure: &[String],
     grid: Grid,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     let database = Database::open(path, None)?;
     check_schema(&database)?;
@@ -158,7 +158,7 @@ pub(crate) fn read(
         sure.iter().any(is_it)
     };
     let about = About { path, site: None, elevation_m, others: &[], is_sure: &is_sure };
-    Ok(History { readings: Readings::judged(rows, &about)?, rows: looked_at, empty })
+    Ok(History { readings: Readings::validated(rows, &about)?, rows: looked_at, empty })
 }
 
 fn check_schema(database: &Database) -> Result<(), ImportError> {

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use forecastd_core::{Grid, Quantity};
 use forecastd_mapping::{Column, Description, Mapping, OneOrMany, Table, TimeRule};
-use forecastd_record::{About, Faults, Readings, RecordSource, UnreadableValues};
+use forecastd_record::{About, QualityReport, Readings, RecordSource, UnreadableValues};
 
 use crate::line_protocol::{Point, parse};
 use crate::partials::Partials;
-use crate::{History, ImportError, Progress};
+use crate::{History, ImportError, ImportProgress};
 
 /// The column of the time.
 const TIME: &str = "time";
@@ -32,7 +32,7 @@ pub(crate) fn read(
     description: &Description,
     grid: Grid,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     let files = RecordSource { paths: paths.to_vec(), mapping: None }.files()?;
     let mut description = description.clone();
@@ -79,9 +79,9 @@ pub(crate) fn read(
         others: &[],
         is_sure: &is_sure,
     };
-    let mut readings = Readings::judged(rows, &about)?;
+    let mut readings = Readings::validated(rows, &about)?;
     readings.station = mapping.station().map(str::to_owned);
-    readings.faults = Faults { broken, first_broken, unreadable, ..readings.faults };
+    readings.quality = QualityReport { broken, first_broken, unreadable, ..readings.quality };
     Ok(History { readings, rows: points, empty })
 }
 

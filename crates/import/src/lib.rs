@@ -1,11 +1,11 @@
 //! The histories that other programs hold, brought into the journal of the daemon.
 //!
-//! A history is read whole ([`read`]): sorted, judged as files of a record are. Then it is written ([`write()`]): every reading
+//! A history is read whole ([`read`]): sorted, validated as files of a record are. Then it is written ([`write()`]): every reading
 //! goes through the intake that live ones go through, one reading for each slot of the time grid is left, and what the
 //! journal has of a slot stands. So an import may be broken off and run again, and the journal holds the same as if it had
 //! not been.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `origin` | where a history is |
 //! | `sqlite` | another program's database, which is only read, a page at a time |
@@ -32,6 +32,6 @@ mod write;
 
 pub use error::ImportError;
 pub use home_assistant::Entity;
-pub use origin::{History, Origin, Progress, read};
-pub use summary::{Refused, Summary};
+pub use origin::{History, ImportProgress, Origin, read};
+pub use summary::{ImportSummary, Refused};
 pub use write::{Destination, write};

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-/// A point.
+/// What was measured at one time: a line of the protocol, its escapes undone.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Point<'a> {
     pub(crate) measurement: Cow<'a, str>,

@@ -16,16 +16,16 @@ use crate::{ImportError, influx, weewx};
 pub enum Origin {
     /// WeeWX' database, `weewx.sdb`.
     Weewx {
-        /// The file.
+        /// The SQLite file that WeeWX writes.
         path: PathBuf,
         /// How its columns are to be understood, where that is not the preset `weewx-archive`.
         mapping: Option<Description>,
     },
-    /// CSV files.
+    /// CSV files, read with a mapping or by their header.
     Csv(RecordSource),
     /// Home Assistant's recorder, `home-assistant_v2.db`.
     HomeAssistant {
-        /// The file.
+        /// The SQLite file that the recorder writes.
         path: PathBuf,
         /// What is read.
         entities: Vec<Entity>,
@@ -34,7 +34,7 @@ pub enum Origin {
     },
     /// Points of InfluxDB's line protocol, in files that may be compressed by gzip.
     Influx {
-        /// The files.
+        /// The files that hold the points.
         paths: Vec<PathBuf>,
         /// Which fields are which quantities.
         mapping: Description,
@@ -42,7 +42,7 @@ pub enum Origin {
 }
 
 /// Hears how far an import is, and says whether it is to go on.
-pub trait Progress {
+pub trait ImportProgress {
     /// So much of the history has been read, from 0 to 1.
     fn reading(&mut self, share: f64) -> bool;
 
@@ -51,7 +51,7 @@ pub trait Progress {
 }
 
 /// Hears nothing, and always goes on.
-impl Progress for () {
+impl ImportProgress for () {
     fn reading(&mut self, _: f64) -> bool {
         true
     }
@@ -82,7 +82,7 @@ pub fn read(
     origin: &Origin,
     grid: Grid,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     match origin {
         Origin::Weewx { path, mapping } => weewx::read(path, mapping.as_ref(), elevation_m, progress),
@@ -100,7 +100,7 @@ pub fn read(
                 return Err(ImportError::Interrupted);
             }
             let rows =
-                readings.rows.len() as u64 + readings.faults.broken + readings.faults.wrong_clock.count;
+                readings.rows.len() as u64 + readings.quality.broken + readings.quality.wrong_clock.count;
             let before = readings.rows.len();
             readings.rows.retain(|(_, values)| !values.is_empty());
             let empty = (before - readings.rows.len()) as u64;

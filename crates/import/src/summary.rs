@@ -4,7 +4,7 @@ use std::fmt;
 
 use forecastd_core::Dropped;
 use forecastd_journal::Imported;
-use forecastd_record::Faults;
+use forecastd_record::QualityReport;
 use jiff::Timestamp;
 
 /// Readings that were refused for one reason.
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 pub struct Refused {
     /// Why, as the label of the daemon's metric.
     pub reason: &'static str,
-    /// How many.
+    /// The number of readings refused.
     pub count: u64,
     /// The first of them, for a person.
     pub first: String,
@@ -20,7 +20,7 @@ pub struct Refused {
 
 /// The result of an import, in numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Summary {
+pub struct ImportSummary {
     /// Rows, states or points that were read.
     pub rows: u64,
     /// Those without a value.
@@ -32,12 +32,12 @@ pub struct Summary {
     /// What was refused.
     pub refused: Vec<Refused>,
     /// What was wrong with the history, and values that were not believed.
-    pub faults: Faults,
+    pub quality: QualityReport,
     /// Whether it was broken off.
     pub is_interrupted: bool,
 }
 
-impl Summary {
+impl ImportSummary {
     pub(crate) fn refuse(&mut self, reason: &'static str, count: u64, first: impl FnOnce() -> String) {
         if count == 0 {
             return;
@@ -50,7 +50,7 @@ impl Summary {
 
     pub(crate) fn drop_values(&mut self, time: Timestamp, dropped: Vec<Dropped>) {
         for dropped in dropped {
-            self.faults.drop_value(time, dropped);
+            self.quality.drop_value(time, dropped);
         }
     }
 
@@ -61,7 +61,7 @@ impl Summary {
 }
 
 /// For a person: a line for each thing that there is to say.
-impl fmt::Display for Summary {
+impl fmt::Display for ImportSummary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Imported { written, completed, present } = self.imported;
         write!(formatter, "{} rows read, {} readings", self.rows, self.readings())?;
@@ -79,8 +79,8 @@ impl fmt::Display for Summary {
         for Refused { reason, count, first } in &self.refused {
             write!(formatter, "\nrefused ({reason}): {count}, the first: {first}")?;
         }
-        if !self.faults.is_empty() {
-            write!(formatter, "\nnote: {}", self.faults)?;
+        if !self.quality.is_empty() {
+            write!(formatter, "\nnote: {}", self.quality)?;
         }
         if self.is_interrupted {
             write!(formatter, "\ninterrupted; run it again to go on: nothing is written twice")?;

@@ -7,11 +7,11 @@
 use std::path::Path;
 
 use forecastd_mapping::{Description, Mapping, Table};
-use forecastd_record::{About, Faults, Readings, Row, UnreadableValues};
+use forecastd_record::{About, QualityReport, Readings, Row, UnreadableValues};
 use rusqlite::types::ValueRef;
 
 use crate::sqlite::{Database, PAGE};
-use crate::{History, ImportError, Progress};
+use crate::{History, ImportError, ImportProgress};
 
 const TABLE: &str = "archive";
 const PRESET: &str = "weewx-archive";
@@ -21,7 +21,7 @@ pub(crate) fn read(
     path: &Path,
     mapping: Option<&Description>,
     elevation_m: Option<f64>,
-    progress: &mut dyn Progress,
+    progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
     let database = Database::open(path, Some("is it a CSV file? forecastd import csv"))?;
     database.require("WeeWX", TABLE, |tables| {
@@ -61,13 +61,13 @@ pub(crate) fn read(
         others: &[],
         is_sure: &is_sure,
     };
-    let mut readings = Readings::judged(found.rows, &about)?;
+    let mut readings = Readings::validated(found.rows, &about)?;
     readings.station = mapping.station().map(str::to_owned);
-    readings.faults = Faults {
+    readings.quality = QualityReport {
         broken: found.broken,
         first_broken: found.first_broken,
         unreadable: found.unreadable,
-        ..readings.faults
+        ..readings.quality
     };
     Ok(History { readings, rows: found.looked_at, empty: found.empty })
 }

@@ -8,7 +8,7 @@ use forecastd_journal::{ImportReading, Importer};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::slots::Slots;
-use crate::{History, ImportError, Progress, Summary};
+use crate::{History, ImportError, ImportProgress, ImportSummary};
 
 /// Readings of one transaction: so few that a daemon waits for milliseconds.
 const BATCH: usize = 500;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub struct Destination<'a> {
     /// The journal's file.
     pub journal: &'a Path,
-    /// The station.
+    /// The station that the readings are written for.
     pub station: &'a StationName,
     /// The time grid of the daemon.
     pub grid: Grid,
@@ -28,7 +28,7 @@ pub struct Destination<'a> {
     pub keep: SignedDuration,
     /// How far ahead of `now` a reading may be.
     pub max_ahead: SignedDuration,
-    /// The time.
+    /// The time of the import, by which readings are too far ahead or not.
     pub now: Timestamp,
 }
 
@@ -40,23 +40,23 @@ pub struct Destination<'a> {
 pub fn write(
     history: &History,
     destination: &Destination<'_>,
-    progress: &mut dyn Progress,
-) -> Result<Summary, ImportError> {
+    progress: &mut dyn ImportProgress,
+) -> Result<ImportSummary, ImportError> {
     let Destination { journal, station, grid, keep, max_ahead, now } = *destination;
-    let mut summary = Summary {
+    let mut summary = ImportSummary {
         rows: history.rows,
         empty: history.empty,
-        faults: history.readings.faults.clone(),
-        ..Summary::default()
+        quality: history.readings.quality.clone(),
+        ..ImportSummary::default()
     };
-    summary.faults.readings = history.readings.rows.len() as u64;
+    summary.quality.readings = history.readings.rows.len() as u64;
     // These are said among what is refused.
-    let wrong_clock = std::mem::take(&mut summary.faults.wrong_clock);
+    let wrong_clock = std::mem::take(&mut summary.quality.wrong_clock);
     summary.refuse("wrong_clock", wrong_clock.count, || {
         wrong_clock.first.map(|first| first.to_string()).unwrap_or_default()
     });
-    let broken = std::mem::take(&mut summary.faults.broken);
-    let first_broken = summary.faults.first_broken.take();
+    let broken = std::mem::take(&mut summary.quality.broken);
+    let first_broken = summary.quality.first_broken.take();
     summary.refuse("unreadable", broken, || first_broken.unwrap_or_default());
 
     let mut importer = Importer::open(journal, station)?;
@@ -111,7 +111,7 @@ pub fn write(
 fn commit(
     importer: &mut Importer,
     batch: &mut Vec<ImportReading>,
-    summary: &mut Summary,
+    summary: &mut ImportSummary,
 ) -> Result<(), ImportError> {
     let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(()) };
     let began = Instant::now();

@@ -8,7 +8,7 @@
 //! Users may open the file with `sqlite3` or Grafana while the daemon runs, and read the views `reading`, `forecast` and
 //! `forecast_lead`; the tables behind them are compact and not meant for reading.
 //!
-//! | room | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `encoding` | values and leads as cells of the tables |
 //! | `schema` | tables, views, and how an earlier file becomes one of this version |

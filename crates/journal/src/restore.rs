@@ -39,7 +39,7 @@ pub struct RestoreLimits {
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RestoreReport {
-    /// By name.
+    /// What each station is restored from, by rising name.
     pub stations: Vec<Restored>,
     /// Stations beyond [`RestoreLimits::max_stations`]; their rows stay in the file.
     pub omitted: usize,
@@ -59,7 +59,7 @@ pub(crate) struct Reader<'file> {
 }
 
 /// A station as its row has it.
-struct Candidate {
+struct StoredStation {
     id: i64,
     name: StationName,
     readings_from: i64,
@@ -124,10 +124,10 @@ impl<'file> Reader<'file> {
         let omitted = candidates.len().saturating_sub(self.limits.max_stations);
         candidates.truncate(self.limits.max_stations);
         // In the order in which their rows lie in the file.
-        candidates.sort_by_key(|candidate| candidate.id);
+        candidates.sort_by_key(|stored| stored.id);
         let mut stations = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            stations.push(self.station(candidate)?);
+        for stored in candidates {
+            stations.push(self.station(stored)?);
         }
         stations.sort_by(|one, other| one.station.cmp(&other.station));
         let report = RestoreReport { stations, omitted, skipped_rows: self.skipped, damaged: None };
@@ -140,7 +140,7 @@ impl<'file> Reader<'file> {
         let mut found = Vec::new();
         for Recall { station, readings_from, forecasts_from } in wanted {
             let Some(id) = station_id(self.connection, station)? else { continue };
-            found.push(self.station(Candidate {
+            found.push(self.station(StoredStation {
                 id,
                 name: station.clone(),
                 readings_from: readings_from.as_second(),
@@ -151,7 +151,7 @@ impl<'file> Reader<'file> {
         Ok(found)
     }
 
-    fn candidates(&mut self) -> rusqlite::Result<Vec<Candidate>> {
+    fn candidates(&mut self) -> rusqlite::Result<Vec<StoredStation>> {
         let mut names: BTreeMap<StationName, (i64, [Option<i64>; 3])> = BTreeMap::new();
         for (id, name, times) in self.station_rows()? {
             // A name that stands twice is the one that is written to: the first.
@@ -170,7 +170,7 @@ impl<'file> Reader<'file> {
             let span = |from: Option<i64>, span: i64| {
                 from.or_else(|| newest.map(|newest| newest.saturating_sub(span))).unwrap_or(i64::MIN)
             };
-            candidates.push(Candidate {
+            candidates.push(StoredStation {
                 id,
                 name,
                 readings_from: span(readings_from, self.limits.history_s),
@@ -231,26 +231,26 @@ impl<'file> Reader<'file> {
         Ok(new.max(old))
     }
 
-    fn station(&mut self, candidate: Candidate) -> rusqlite::Result<Restored> {
-        let state = self.state(candidate.id);
+    fn station(&mut self, stored: StoredStation) -> rusqlite::Result<Restored> {
+        let state = self.state(stored.id);
         let state = self.sound(state)?.flatten();
-        let experts = self.experts(candidate.id);
+        let experts = self.experts(stored.id);
         let experts = self.sound(experts)?.flatten();
 
         let mut readings = Rows::default();
-        let result = self.readings(&candidate, Order::Rising, &mut readings);
+        let result = self.readings(&stored, Order::Rising, &mut readings);
         if self.hurt(result)? {
             // The page that cannot be read is met from the other side as well, so that it alone is lost.
             let mut later = Rows::default();
-            let result = self.readings(&candidate, Order::Falling, &mut later);
+            let result = self.readings(&stored, Order::Falling, &mut later);
             self.hurt(result)?;
             readings.kept = merge_readings(readings.kept, later.kept);
         }
         let mut forecasts = Rows::default();
-        let result = self.forecasts(&candidate, Order::Rising, &mut forecasts);
+        let result = self.forecasts(&stored, Order::Rising, &mut forecasts);
         if self.hurt(result)? {
             let mut later = Rows::default();
-            let result = self.forecasts(&candidate, Order::Falling, &mut later);
+            let result = self.forecasts(&stored, Order::Falling, &mut later);
             self.hurt(result)?;
             forecasts.kept = merge_forecasts(forecasts.kept, later.kept);
         }
@@ -259,18 +259,18 @@ impl<'file> Reader<'file> {
 
         if self.legacy {
             let mut old = Rows::default();
-            let result = legacy::readings(self.connection, candidate.id, candidate.readings_from, &mut old);
+            let result = legacy::readings(self.connection, stored.id, stored.readings_from, &mut old);
             self.hurt(result)?;
             self.skipped += old.skipped;
             readings = merge_readings(old.kept, readings);
             let mut old = Rows::default();
-            let (id, from) = (candidate.id, candidate.forecasts_from);
-            let result = legacy::forecasts(self.connection, id, &candidate.name, from, &mut old);
+            let (id, from) = (stored.id, stored.forecasts_from);
+            let result = legacy::forecasts(self.connection, id, &stored.name, from, &mut old);
             self.hurt(result)?;
             self.skipped += old.skipped;
             forecasts = merge_forecasts(old.kept, forecasts);
         }
-        Ok(Restored { station: candidate.name, state, experts, readings, forecasts })
+        Ok(Restored { station: stored.name, state, experts, readings, forecasts })
     }
 
     fn state(&mut self, station: i64) -> rusqlite::Result<Option<Vec<u8>>> {
@@ -300,7 +300,7 @@ impl<'file> Reader<'file> {
 
     fn readings(
         &self,
-        candidate: &Candidate,
+        stored: &StoredStation,
         order: Order,
         rows: &mut Rows<(Timestamp, Values)>,
     ) -> rusqlite::Result<()> {
@@ -308,12 +308,12 @@ impl<'file> Reader<'file> {
             Order::Rising => &RISING_READINGS,
             Order::Falling => &FALLING_READINGS,
         })?;
-        rows.take(statement.query((candidate.id, candidate.readings_from))?, reading)
+        rows.take(statement.query((stored.id, stored.readings_from))?, reading)
     }
 
     fn forecasts(
         &self,
-        candidate: &Candidate,
+        stored: &StoredStation,
         order: Order,
         rows: &mut Rows<Forecast>,
     ) -> rusqlite::Result<()> {
@@ -321,8 +321,8 @@ impl<'file> Reader<'file> {
             Order::Rising => &RISING_FORECASTS,
             Order::Falling => &FALLING_FORECASTS,
         })?;
-        let query = statement.query((candidate.id, candidate.forecasts_from))?;
-        rows.take(query, |row| forecast(row, &candidate.name))
+        let query = statement.query((stored.id, stored.forecasts_from))?;
+        rows.take(query, |row| forecast(row, &stored.name))
     }
 
     /// The latest readings within a span, by rising time.

@@ -1,4 +1,4 @@
-//! The file: opened, moved aside, opened anew; what is done with it is in the rooms around.
+//! The file: opened, moved aside, opened anew; what is done with it is in the modules around.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -64,7 +64,7 @@ impl Store {
         Store { path: PathBuf::from(":memory:"), connection: None, identity: None }
     }
 
-    /// The file.
+    /// The path of the file; `:memory:` for a store in memory.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -11,8 +11,8 @@ use crate::{BindError, Description, OneOrMany, TimeRule};
 
 /// What one preset makes of a message.
 #[derive(Debug, Clone)]
-pub struct Candidate {
-    /// The preset.
+pub struct PresetMatch {
+    /// The preset that the message was decoded with.
     pub preset: &'static Preset,
     /// What it reads.
     pub decoded: Decoded,
@@ -49,12 +49,12 @@ impl Auto {
     ///
     /// A message on another topic than the preset's own counts where the preset's keys are found in nothing else, and it has
     /// a temperature or a pressure.
-    pub fn candidates(&self, message: &Message<'_>) -> Vec<Candidate> {
+    pub fn candidates(&self, message: &Message<'_>) -> Vec<PresetMatch> {
         self.candidates_with(message, &|_| None)
     }
 
-    fn candidates_with(&self, message: &Message<'_>, elevation_of: ElevationOf<'_>) -> Vec<Candidate> {
-        let mut candidates: Vec<Candidate> = Vec::new();
+    fn candidates_with(&self, message: &Message<'_>, elevation_of: ElevationOf<'_>) -> Vec<PresetMatch> {
+        let mut candidates: Vec<PresetMatch> = Vec::new();
         for (preset, mapping) in &self.mappings {
             let decoded = match mapping.decode_with(message, elevation_of) {
                 Err(DecodeError::OtherTopic) if preset.is_distinctive => {
@@ -66,7 +66,7 @@ impl Auto {
                 }
                 decoded => decoded.ok(),
             };
-            candidates.extend(decoded.map(|decoded| Candidate { preset, decoded }));
+            candidates.extend(decoded.map(|decoded| PresetMatch { preset, decoded }));
         }
         // The sort is stable: of equals the more particular preset stays first.
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.decoded.values.iter().count()));

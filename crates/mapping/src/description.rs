@@ -46,9 +46,9 @@ use crate::text::Text;
 /// One, or several, as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OneOrMany<T> {
-    /// One.
+    /// The value alone, without a list.
     One(T),
-    /// Several.
+    /// A list, as it is written.
     Many(Vec<T>),
 }
 
@@ -112,7 +112,7 @@ pub struct Description {
     /// Topics of MQTT, with `{station}` for the level that names the station, `+` and `#`.
     #[serde(default)]
     pub topic: Option<OneOrMany<String>>,
-    /// The station.
+    /// Names the station, where no topic does.
     #[serde(default)]
     pub station: Option<StationRule>,
     /// Where it stands.
@@ -155,11 +155,11 @@ pub struct Description {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum StationRule {
-    /// Its name.
+    /// The name itself, the same for every message.
     Name(String),
     /// Where its name stands in the payload; several are joined with `-`.
     At {
-        /// JSON pointers.
+        /// JSON pointers to the name, or to its pieces in order.
         at: OneOrMany<String>,
     },
 }
@@ -168,9 +168,9 @@ pub enum StationRule {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceRule {
-    /// Latitude.
+    /// JSON pointers to the latitude, degrees north, tried in order.
     pub latitude: OneOrMany<String>,
-    /// Longitude.
+    /// JSON pointers to the longitude, degrees east, tried in order.
     pub longitude: OneOrMany<String>,
     /// Elevation, where it is there.
     #[serde(default)]
@@ -251,11 +251,11 @@ pub struct ValueRule {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum UnitRule {
-    /// Its name.
+    /// The name of the unit, the same for every value.
     Name(String),
     /// Where it stands: a JSON pointer, or a key of the same object.
     At {
-        /// The place.
+        /// The JSON pointer or the key of the same object.
         at: String,
         /// The units that the texts there stand for; absent where they are names of units.
         #[serde(default)]

@@ -24,7 +24,7 @@ mod text;
 mod time;
 mod value;
 
-pub use auto::{Auto, Candidate, detect_table};
+pub use auto::{Auto, PresetMatch, detect_table};
 pub use description::{
     Column, Conditions, Description, OneOrMany, StationRule, TableRule, TimeRule, UnitRule, ValueRule,
 };

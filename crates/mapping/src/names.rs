@@ -42,7 +42,7 @@ pub enum NameError {
     /// No quantity has the name.
     #[error("unknown quantity {name:?}; {}", suggested(.suggestions))]
     Quantity {
-        /// The name.
+        /// The name that stands for a quantity.
         name: String,
         /// The names that may be meant; every name where none is near.
         suggestions: Vec<&'static str>,
@@ -50,7 +50,7 @@ pub enum NameError {
     /// No unit has the name.
     #[error("unknown unit {name:?} of {quantity}; {}", suggested(.suggestions))]
     Unit {
-        /// The name.
+        /// The name that stands for a unit.
         name: String,
         /// Of what it was to be the unit.
         quantity: Measured,

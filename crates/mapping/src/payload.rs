@@ -19,7 +19,7 @@ pub(crate) const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 /// A message as it arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// Its topic.
+    /// The topic that the message arrived on.
     pub topic: &'a str,
     /// What is in it.
     pub payload: &'a [u8],
@@ -75,7 +75,7 @@ pub enum DecodeError {
     /// Longer than 64 KiB.
     #[error("payload has {0} bytes, more than {MAX_PAYLOAD_BYTES}")]
     TooLarge(usize),
-    /// Not UTF-8.
+    /// The payload is not UTF-8 from this byte on.
     #[error("payload is not UTF-8 from byte {0}")]
     NotUtf8(usize),
     /// A condition of the description does not hold.

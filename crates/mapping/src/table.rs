@@ -58,7 +58,7 @@ pub enum RowError {
 /// What a row says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableRow {
-    /// When.
+    /// When it was measured.
     pub time: Timestamp,
     /// What was measured, in canonical units; empty where all is missing.
     pub values: Values,

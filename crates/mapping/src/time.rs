@@ -21,7 +21,7 @@ pub(crate) enum Written {
 pub(crate) enum TimeFormat {
     /// RFC 3339, ISO 8601 with or without offset, or a count since 1970 whose unit is seen from its size.
     Auto,
-    /// RFC 3339.
+    /// A time of RFC 3339, with its offset.
     Rfc3339,
     /// A count since 1970-01-01T00:00:00Z; so many make a second, or as the size says.
     Epoch(Option<i64>),

@@ -14,7 +14,7 @@ pub(crate) enum Outcome {
     Value(f32),
     /// The text says that nothing was measured.
     Missing,
-    /// Neither.
+    /// The text is no value, nor a mark for a missing one.
     Unreadable,
 }
 

@@ -4,6 +4,8 @@
 //! description, `@` gives the arrival, `>` the topic; the next line is the payload, and `=` the reading that is expected:
 //! station, time, where the time is from, and values by the keys of the canonical reading. `!` is what an error holds.
 
+#![allow(clippy::disallowed_methods, reason = "a test reads files; the crate does not")]
+
 use forecastd_core::Quantity;
 use forecastd_mapping::{Auto, Decoded, Mapping, Message, PRESETS, PresetKind, TimeSource};
 use jiff::Timestamp;

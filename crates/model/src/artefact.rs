@@ -15,7 +15,7 @@ use forecastd_core::{MANIFEST_KEY, Manifest, ManifestError, excerpt};
 /// A model as read from a file: the graph, and what its numbers mean.
 #[derive(Clone)]
 pub struct Artefact {
-    /// The manifest.
+    /// What the graph's inputs and outputs mean, read from the file's metadata.
     pub manifest: Manifest,
     /// SHA-256 of the file, hexadecimal: what tells two artefacts of one name apart.
     pub sha256: String,
@@ -167,7 +167,7 @@ impl Artefact {
         self.batch_name.is_some()
     }
 
-    /// The file.
+    /// The whole file as it was read, with the manifest.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

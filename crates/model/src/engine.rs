@@ -25,13 +25,13 @@ pub enum EngineChoice {
     /// ONNX Runtime when a library is configured or found, else tract.
     #[default]
     Auto,
-    /// tract.
+    /// tract, whatever library there is.
     Tract,
     /// ONNX Runtime, or an error.
     OnnxRuntime,
 }
 
-/// An engine.
+/// An engine that runs networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
     /// tract, pure Rust, built in.
@@ -81,7 +81,7 @@ pub enum EngineError {
     /// The engine refuses the graph.
     #[error("{engine} cannot load the network: {message}")]
     Load {
-        /// Which engine.
+        /// The engine's name, as the configuration has it.
         engine: &'static str,
         /// What it says.
         message: String,

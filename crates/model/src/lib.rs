@@ -1,6 +1,6 @@
 //! A model in a file: ONNX with its manifest inside, the engines that run it, and the worker that they run in.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `artefact` | a model file, read and checked |
 //! | `bounds` | what a file would take in memory |

@@ -6,12 +6,12 @@
 
 use prost::{Message, Oneof};
 
-/// ONNX `TensorProto.DataType.FLOAT`.
+/// The number of the element type `FLOAT` in ONNX' `TensorProto.DataType`.
 pub const FLOAT: i32 = 1;
-/// ONNX `TensorProto.DataType.INT64`.
+/// The number of the element type `INT64` in ONNX' `TensorProto.DataType`.
 pub const INT64: i32 = 7;
 
-/// `ModelProto`.
+/// `ModelProto`: a whole file, with its graph and metadata.
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
     /// Version of the intermediate representation.
@@ -20,7 +20,7 @@ pub struct Model {
     /// What made the file.
     #[prost(string, tag = "2")]
     pub producer_name: String,
-    /// Its version.
+    /// The version of what made the file.
     #[prost(string, tag = "3")]
     pub producer_version: String,
     /// Reverse-DNS domain of the model.
@@ -29,10 +29,10 @@ pub struct Model {
     /// Version of the model.
     #[prost(int64, tag = "5")]
     pub model_version: i64,
-    /// For people.
+    /// A description for people; nothing reads it.
     #[prost(string, tag = "6")]
     pub doc_string: String,
-    /// The graph.
+    /// The network; absent only where the file holds none.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
     /// The operator sets that the graph uses.
@@ -49,56 +49,56 @@ pub struct Model {
     pub functions: Vec<Vec<u8>>,
 }
 
-/// `OperatorSetIdProto`.
+/// `OperatorSetIdProto`: a set of operators and its version.
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSetId {
     /// Empty for the standard operators.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// Version.
+    /// The version of the operator set.
     #[prost(int64, tag = "2")]
     pub version: i64,
 }
 
-/// `StringStringEntryProto`.
+/// `StringStringEntryProto`: an entry of metadata.
 #[derive(Clone, PartialEq, Message)]
 pub struct StringStringEntry {
-    /// Key.
+    /// The name of the entry.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// Value.
+    /// The text of the entry.
     #[prost(string, tag = "2")]
     pub value: String,
 }
 
-/// `GraphProto`.
+/// `GraphProto`: operations, their constants, inputs and outputs.
 #[derive(Clone, PartialEq, Message)]
 pub struct Graph {
     /// The operations, in topological order.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
-    /// Name.
+    /// The graph's name, which no value depends on.
     #[prost(string, tag = "2")]
     pub name: String,
-    /// The constants.
+    /// The constants, among them the weights of the network.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
-    /// For people.
+    /// A description for people; nothing reads it.
     #[prost(string, tag = "10")]
     pub doc_string: String,
-    /// Inputs.
+    /// The inputs, with the shapes that they take.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfo>,
-    /// Outputs.
+    /// The outputs, with their shapes.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
     /// Types of intermediate values.
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<ValueInfo>,
-    /// Carried along.
+    /// `TensorAnnotation`, carried along.
     #[prost(bytes = "vec", repeated, tag = "14")]
     pub quantization_annotation: Vec<Vec<u8>>,
-    /// Carried along.
+    /// `SparseTensorProto`, carried along.
     #[prost(bytes = "vec", repeated, tag = "15")]
     pub sparse_initializer: Vec<Vec<u8>>,
     /// Key and value pairs.
@@ -106,7 +106,7 @@ pub struct Graph {
     pub metadata_props: Vec<StringStringEntry>,
 }
 
-/// `NodeProto`.
+/// `NodeProto`: one operation of a graph.
 #[derive(Clone, PartialEq, Message)]
 pub struct Node {
     /// Names of the inputs; an empty name is an input left out.
@@ -115,19 +115,19 @@ pub struct Node {
     /// Names of the outputs; an empty name is an output left out.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
-    /// Name.
+    /// The name of the operation in messages; may be empty.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// Operator.
+    /// The name of the operator, such as `MatMul`.
     #[prost(string, tag = "4")]
     pub op_type: String,
-    /// Attributes.
+    /// The attributes that the operator is run with.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<Attribute>,
-    /// For people.
+    /// A description for people; nothing reads it.
     #[prost(string, tag = "6")]
     pub doc_string: String,
-    /// Operator set.
+    /// The operator set of the operator; empty for the standard one.
     #[prost(string, tag = "7")]
     pub domain: String,
     /// Overload of a function.
@@ -138,43 +138,43 @@ pub struct Node {
     pub metadata_props: Vec<StringStringEntry>,
 }
 
-/// `AttributeProto`.
+/// `AttributeProto`: a named constant of an operation; `kind` says which field holds it.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
-    /// Name.
+    /// The attribute's name, as the operator knows it.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// A number.
+    /// The value where it is a number.
     #[prost(float, tag = "2")]
     pub f: f32,
-    /// An integer.
+    /// The value where it is an integer.
     #[prost(int64, tag = "3")]
     pub i: i64,
-    /// A text.
+    /// The value where it is a text, in UTF-8.
     #[prost(bytes = "vec", tag = "4")]
     pub s: Vec<u8>,
-    /// A tensor.
+    /// The value where it is a tensor.
     #[prost(message, optional, tag = "5")]
     pub t: Option<Tensor>,
     /// `GraphProto`, carried along.
     #[prost(bytes = "vec", optional, tag = "6")]
     pub g: Option<Vec<u8>>,
-    /// Numbers.
+    /// The value where it is a list of numbers.
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
-    /// Integers.
+    /// The value where it is a list of integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// Texts.
+    /// The value where it is a list of texts, in UTF-8.
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub strings: Vec<Vec<u8>>,
-    /// Tensors.
+    /// The value where it is a list of tensors.
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<Tensor>,
     /// `GraphProto`, carried along.
     #[prost(bytes = "vec", repeated, tag = "11")]
     pub graphs: Vec<Vec<u8>>,
-    /// For people.
+    /// A description for people; nothing reads it.
     #[prost(string, tag = "13")]
     pub doc_string: String,
     /// `TypeProto`, carried along.
@@ -189,51 +189,51 @@ pub struct Attribute {
     /// Name of a function's attribute.
     #[prost(string, tag = "21")]
     pub ref_attr_name: String,
-    /// Carried along.
+    /// `SparseTensorProto`, carried along.
     #[prost(bytes = "vec", optional, tag = "22")]
     pub sparse_tensor: Option<Vec<u8>>,
-    /// Carried along.
+    /// `SparseTensorProto`, carried along.
     #[prost(bytes = "vec", repeated, tag = "23")]
     pub sparse_tensors: Vec<Vec<u8>>,
 }
 
-/// `TensorProto`.
+/// `TensorProto`: a constant; `data_type` and `data_location` say where its values are.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
-    /// Shape.
+    /// The size of each dimension, the outermost first.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     /// Element type (`DataType`).
     #[prost(int32, tag = "2")]
     pub data_type: i32,
-    /// Carried along.
+    /// `TensorProto.Segment`, carried along.
     #[prost(bytes = "vec", optional, tag = "3")]
     pub segment: Option<Vec<u8>>,
-    /// Values.
+    /// The values of a `FLOAT` tensor without `raw_data`.
     #[prost(float, repeated, tag = "4")]
     pub float_data: Vec<f32>,
-    /// Values.
+    /// The values of an `INT32` tensor, or one of shorter elements, without `raw_data`.
     #[prost(int32, repeated, tag = "5")]
     pub int32_data: Vec<i32>,
-    /// Values.
+    /// The values of a `STRING` tensor.
     #[prost(bytes = "vec", repeated, tag = "6")]
     pub string_data: Vec<Vec<u8>>,
-    /// Values.
+    /// The values of an `INT64` tensor without `raw_data`.
     #[prost(int64, repeated, tag = "7")]
     pub int64_data: Vec<i64>,
-    /// Name.
+    /// The name by which operations use the constant.
     #[prost(string, tag = "8")]
     pub name: String,
     /// Values, little endian.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
-    /// Values.
+    /// The values of a `DOUBLE` tensor without `raw_data`.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    /// Values.
+    /// The values of a `UINT32` or `UINT64` tensor without `raw_data`.
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
-    /// For people.
+    /// A description for people; nothing reads it.
     #[prost(string, tag = "12")]
     pub doc_string: String,
     /// Where values lie that are not in the file.
@@ -247,16 +247,16 @@ pub struct Tensor {
     pub metadata_props: Vec<StringStringEntry>,
 }
 
-/// `ValueInfoProto`.
+/// `ValueInfoProto`: the name and type of an input, an output or an intermediate value.
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfo {
-    /// Name.
+    /// The name by which operations use the value.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Type.
+    /// The element type and shape; absent where they are not stated.
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<Type>,
-    /// For people.
+    /// A description for people; nothing reads it.
     #[prost(string, tag = "3")]
     pub doc_string: String,
     /// Key and value pairs.
@@ -264,55 +264,55 @@ pub struct ValueInfo {
     pub metadata_props: Vec<StringStringEntry>,
 }
 
-/// `TypeProto`.
+/// `TypeProto`: the type of a value, of which only that of tensors is decoded.
 #[derive(Clone, PartialEq, Message)]
 pub struct Type {
     /// A tensor's type.
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorType>,
-    /// Carried along.
+    /// `TypeProto.Sequence`, carried along.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub sequence_type: Option<Vec<u8>>,
-    /// Carried along.
+    /// `TypeProto.Map`, carried along.
     #[prost(bytes = "vec", optional, tag = "5")]
     pub map_type: Option<Vec<u8>>,
-    /// For people.
+    /// What the value is, from a list of the standard; nothing reads it.
     #[prost(string, tag = "6")]
     pub denotation: String,
-    /// Carried along.
+    /// `TypeProto.SparseTensor`, carried along.
     #[prost(bytes = "vec", optional, tag = "8")]
     pub sparse_tensor_type: Option<Vec<u8>>,
-    /// Carried along.
+    /// `TypeProto.Optional`, carried along.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub optional_type: Option<Vec<u8>>,
 }
 
-/// `TypeProto.Tensor`.
+/// `TypeProto.Tensor`: the element type and shape of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorType {
     /// Element type (`DataType`).
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
-    /// Shape.
+    /// The sizes of the dimensions; absent where even their number is open.
     #[prost(message, optional, tag = "2")]
     pub shape: Option<TensorShape>,
 }
 
-/// `TensorShapeProto`.
+/// `TensorShapeProto`: the dimensions of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorShape {
-    /// Dimensions.
+    /// The dimensions, the outermost first.
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<Dimension>,
 }
 
-/// `TensorShapeProto.Dimension`.
+/// `TensorShapeProto.Dimension`: one dimension of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct Dimension {
     /// Size or name.
     #[prost(oneof = "DimensionValue", tags = "1, 2")]
     pub value: Option<DimensionValue>,
-    /// For people.
+    /// What the dimension is, from a list of the standard; nothing reads it.
     #[prost(string, tag = "3")]
     pub denotation: String,
 }
@@ -320,10 +320,10 @@ pub struct Dimension {
 /// A dimension's size, or the name of one that is not fixed.
 #[derive(Clone, PartialEq, Eq, Oneof)]
 pub enum DimensionValue {
-    /// Size.
+    /// The fixed size.
     #[prost(int64, tag = "1")]
     Size(i64),
-    /// Name.
+    /// The name of a size that is known when the network runs, such as that of the batch.
     #[prost(string, tag = "2")]
     Name(String),
 }
@@ -440,22 +440,22 @@ impl Node {
 }
 
 impl Attribute {
-    /// A number.
+    /// An attribute that is a number.
     pub fn float(name: &str, f: f32) -> Attribute {
         Attribute { name: name.to_owned(), f, kind: 1, ..Attribute::default() }
     }
 
-    /// An integer.
+    /// An attribute that is an integer.
     pub fn int(name: &str, i: i64) -> Attribute {
         Attribute { name: name.to_owned(), i, kind: 2, ..Attribute::default() }
     }
 
-    /// Integers.
+    /// An attribute that is a list of integers.
     pub fn ints(name: &str, ints: &[i64]) -> Attribute {
         Attribute { name: name.to_owned(), ints: ints.to_vec(), kind: 7, ..Attribute::default() }
     }
 
-    /// A text.
+    /// An attribute that is a text.
     pub fn string(name: &str, text: &str) -> Attribute {
         Attribute { name: name.to_owned(), s: text.as_bytes().to_vec(), kind: 3, ..Attribute::default() }
     }
@@ -465,7 +465,7 @@ impl Attribute {
         Attribute { name: name.to_owned(), g: Some(graph.encode_to_vec()), kind: 5, ..Attribute::default() }
     }
 
-    /// Texts.
+    /// An attribute that is a list of texts.
     pub fn strings(name: &str, texts: &[&str]) -> Attribute {
         let strings = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
         Attribute { name: name.to_owned(), strings, kind: 8, ..Attribute::default() }

@@ -18,9 +18,9 @@ use crate::{Artefact, Engine, EngineChoice, EngineError, EngineKind, probe};
 /// The program that is started as the engine's process: it must call [`serve_engine`](crate::serve_engine).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineProgram {
-    /// The program.
+    /// The file that is executed.
     pub path: PathBuf,
-    /// Its arguments.
+    /// The arguments with which it serves an engine.
     pub arguments: Vec<OsString>,
 }
 
@@ -40,7 +40,7 @@ impl EngineProgram {
 /// How an engine's process is run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
-    /// Which engine.
+    /// The engine that the configuration asks for.
     pub choice: EngineChoice,
     /// The configured library of ONNX Runtime, see [`Runtime::start`](crate::Runtime::start).
     pub library: Option<PathBuf>,
@@ -153,7 +153,7 @@ impl EngineProcess {
         }
     }
 
-    /// The model.
+    /// The model that the process has loaded.
     pub fn artefact(&self) -> &Arc<Artefact> {
         &self.artefact
     }

@@ -30,7 +30,7 @@ const FAILED: u8 = 4;
 pub(crate) struct Load {
     /// How many bytes the engine may allocate.
     pub memory: u64,
-    /// Which engine.
+    /// The engine that the configuration asks for.
     pub choice: EngineChoice,
     /// The configured library of ONNX Runtime.
     pub library: Option<PathBuf>,

@@ -9,7 +9,7 @@ use crate::message::Message;
 /// The topic that says whether we are there, retained, and what stands on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// The topic.
+    /// The topic, without wildcards.
     pub topic: String,
     /// Published on every connection.
     pub online: Bytes,

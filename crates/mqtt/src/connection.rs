@@ -43,7 +43,7 @@ use crate::shared::Shared;
 pub(crate) enum End {
     /// It was lost, or never came about.
     Lost {
-        /// Why.
+        /// What the broker or the network did.
         reason: DisconnectReason,
         /// How long it had lasted; absent when the broker had not accepted us.
         lasted: Option<Duration>,

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use strum::{EnumDiscriminants, IntoStaticStr, VariantNames};
+
 /// Why a connection ended, or an attempt to connect failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, EnumDiscriminants, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+#[strum_discriminants(name(DisconnectKind), vis(pub(crate)))]
 pub enum DisconnectReason {
     /// Nobody listens at the address, or the way there is closed: what the system says.
     Unreachable(String),
@@ -41,48 +45,16 @@ pub enum DisconnectReason {
 
 impl DisconnectReason {
     /// Every label, so that counters can be exported as 0 from the start.
-    pub const LABELS: [&'static str; 15] = [
-        "unreachable",
-        "timeout",
-        "unauthorized",
-        "refused",
-        "tls",
-        "closed",
-        "server_shutdown",
-        "session_taken_over",
-        "server_disconnect",
-        "packet_too_large",
-        "protocol",
-        "overrun",
-        "unacknowledged",
-        "not_subscribed",
-        "protocol_version",
-    ];
+    pub const LABELS: &'static [&'static str] = <DisconnectReason as VariantNames>::VARIANTS;
 
     /// The place of [`DisconnectReason::label`] in [`DisconnectReason::LABELS`].
-    pub fn index(&self) -> usize {
-        match self {
-            DisconnectReason::Unreachable(_) => 0,
-            DisconnectReason::Timeout => 1,
-            DisconnectReason::Unauthorized(_) => 2,
-            DisconnectReason::Refused(_) => 3,
-            DisconnectReason::Tls(_) => 4,
-            DisconnectReason::Closed(_) => 5,
-            DisconnectReason::ServerShutdown => 6,
-            DisconnectReason::SessionTakenOver => 7,
-            DisconnectReason::ServerDisconnect(_) => 8,
-            DisconnectReason::PacketTooLarge(_) => 9,
-            DisconnectReason::Protocol(_) => 10,
-            DisconnectReason::Overrun => 11,
-            DisconnectReason::Unacknowledged(_) => 12,
-            DisconnectReason::NotSubscribed(_) => 13,
-            DisconnectReason::ProtocolVersion(_) => 14,
-        }
+    pub(crate) fn index(&self) -> usize {
+        DisconnectKind::from(self) as usize
     }
 
-    /// A word for a metric's label.
+    /// The reason as a metric's label.
     pub fn label(&self) -> &'static str {
-        DisconnectReason::LABELS[self.index()]
+        self.into()
     }
 
     /// Whether the broker is there and does not do its work: more than a network that breaks.
@@ -137,6 +109,42 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::ProtocolVersion(detail) => {
                 write!(formatter, "broker does not speak mqtt 5: {detail}")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_under_its_own_label() {
+        let detail = String::new;
+        let limit = Duration::ZERO;
+        let reasons = [
+            (DisconnectReason::Unreachable(detail()), "unreachable"),
+            (DisconnectReason::Timeout, "timeout"),
+            (DisconnectReason::Unauthorized(detail()), "unauthorized"),
+            (DisconnectReason::Refused(detail()), "refused"),
+            (DisconnectReason::Tls(detail()), "tls"),
+            (DisconnectReason::Closed(detail()), "closed"),
+            (DisconnectReason::ServerShutdown, "server_shutdown"),
+            (DisconnectReason::SessionTakenOver, "session_taken_over"),
+            (DisconnectReason::ServerDisconnect(detail()), "server_disconnect"),
+            (DisconnectReason::PacketTooLarge(detail()), "packet_too_large"),
+            (DisconnectReason::Protocol(detail()), "protocol"),
+            (DisconnectReason::Overrun, "overrun"),
+            (DisconnectReason::Unacknowledged(limit), "unacknowledged"),
+            (DisconnectReason::NotSubscribed(limit), "not_subscribed"),
+            (DisconnectReason::ProtocolVersion(detail()), "protocol_version"),
+        ];
+        assert_eq!(
+            DisconnectReason::LABELS,
+            reasons.each_ref().map(|(_, label)| *label),
+            "as metrics have them"
+        );
+        for (reason, label) in &reasons {
+            assert_eq!((reason.label(), DisconnectReason::LABELS[reason.index()]), (*label, *label));
         }
     }
 }

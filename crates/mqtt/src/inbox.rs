@@ -21,9 +21,9 @@ pub enum SessionEvent {
 /// A message that arrived.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Its topic.
+    /// The topic that the message was published on.
     pub topic: String,
-    /// Its payload.
+    /// The message's content, whatever its publisher wrote.
     pub payload: Bytes,
     /// Whether its publisher asked the broker to keep it. We subscribe with *retain as published* (MQTT 5, section
     /// 3.8.3.1), so it is true for a live message as well as for one that was kept from before we subscribed: an empty

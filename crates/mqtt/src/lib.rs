@@ -1,6 +1,6 @@
 //! MQTT 5: one session with one broker, kept for as long as the process runs.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `settings` | how to reach the broker and how much to hold |
 //! | `purpose` | what a session is for: its topics |

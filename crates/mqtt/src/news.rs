@@ -18,7 +18,7 @@ pub enum News {
     Subscribed,
     /// The connection was lost, or an attempt to connect failed.
     Disconnected {
-        /// Why.
+        /// What the broker or the network did.
         reason: DisconnectReason,
         /// The next attempt is this far away.
         retry_in: Duration,
@@ -32,16 +32,16 @@ pub enum News {
 /// What the broker refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// A subscription.
+    /// The broker does not let us subscribe to a filter.
     Subscription {
-        /// Its filter.
+        /// The topic filter of the subscription.
         filter: String,
         /// The broker's reason.
         reason: String,
     },
-    /// A publication.
+    /// The broker did not take a message.
     Publication {
-        /// Its topic.
+        /// The topic of the message.
         topic: String,
         /// The broker's reason.
         reason: String,

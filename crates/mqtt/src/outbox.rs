@@ -74,7 +74,7 @@ struct Sent {
 struct Kept {
     payload: Bytes,
     deadline: Option<Instant>,
-    /// Its number.
+    /// The number under which the message was handed in.
     sequence: u64,
     /// The lowest number that is settled with the next acknowledgement of the topic: of a message that was replaced, or
     /// of this one itself while the broker is away.

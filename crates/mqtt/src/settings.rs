@@ -66,7 +66,7 @@ pub struct MqttSettings {
     pub transport: MqttTransport,
     /// Path of the WebSocket at the broker.
     pub websocket_path: String,
-    /// User name.
+    /// The user name that the broker knows us by; none where it asks for none.
     #[serde(deserialize_with = "none_if_empty")]
     pub username: Option<String>,
     /// Password. Better in `password_file`, or as the systemd credential `mqtt-password`.
@@ -176,7 +176,7 @@ pub enum SettingsError {
     /// A value that cannot be.
     #[error("mqtt.{key}: {reason}")]
     Value {
-        /// The key.
+        /// The key's name below `[mqtt]`.
         key: &'static str,
         /// What is wrong with its value.
         reason: String,
@@ -186,7 +186,7 @@ pub enum SettingsError {
     File {
         /// The key that names the file.
         key: &'static str,
-        /// The file.
+        /// The file that the key names.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
@@ -194,7 +194,7 @@ pub enum SettingsError {
     /// A file that does not hold a password.
     #[error("mqtt.password_file: {} {reason}", path.display())]
     PasswordFile {
-        /// The file.
+        /// The file that `mqtt.password_file` names.
         path: PathBuf,
         /// What is wrong with its content.
         reason: &'static str,
@@ -219,7 +219,7 @@ pub enum SettingsWarning {
     ReadableByOthers {
         /// The key that names the file.
         key: &'static str,
-        /// The file.
+        /// The file that the key names.
         path: PathBuf,
     },
 }
@@ -451,7 +451,7 @@ fn hide_password(address: &str) -> String {
     }
 }
 
-/// Undoes percent-encoding.
+/// Undoes percent-encoding, as addresses have it: `%40` is `@`.
 fn decode(text: &str) -> Result<String, String> {
     let bad = || "broken percent-encoding".to_owned();
     let mut bytes = Vec::with_capacity(text.len());

@@ -34,7 +34,7 @@ pub struct SessionStatistics {
     pub connects: Count,
     /// Of these, the ones for which the broker still had our session.
     pub sessions_resumed: Count,
-    /// Connections lost and attempts failed, by [`DisconnectReason::index`].
+    /// Connections lost and attempts failed, by the place of the reason in [`DisconnectReason::LABELS`].
     disconnects: [Count; DisconnectReason::LABELS.len()],
     /// Messages that arrived.
     pub received: Count,
@@ -46,7 +46,7 @@ pub struct SessionStatistics {
     pub dropped_oversized: Count,
     /// Messages dropped because their topic was not UTF-8; they are acknowledged.
     pub dropped_topic: Count,
-    /// Acknowledgements sent.
+    /// Acknowledgements sent for messages that arrived.
     pub acknowledgements: Count,
     /// Messages that arrived on this connection and are not acknowledged (gauge).
     pub unacknowledged: Count,
@@ -80,7 +80,7 @@ impl SessionStatistics {
 
     /// Connections lost and attempts failed, by label.
     pub fn disconnects(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        DisconnectReason::LABELS.into_iter().zip(self.disconnects.iter().map(Count::get))
+        DisconnectReason::LABELS.iter().copied().zip(self.disconnects.iter().map(Count::get))
     }
 
     pub(crate) fn set_connected(&self, connected: bool) {

@@ -12,9 +12,9 @@ pub enum TopicError {
     /// A wildcard in the topic of a message, or out of place in a filter.
     #[error("topic {topic:?} holds the wildcard {wildcard:?} where none may stand")]
     Wildcard {
-        /// The topic.
+        /// The text as it was given.
         topic: String,
-        /// The wildcard.
+        /// The `+` or `#` that stands in the wrong place.
         wildcard: char,
     },
     /// A control character.

@@ -2,24 +2,24 @@
 //! grid, and a simulated station.
 
 mod csv;
-mod faults;
 mod files;
-mod judge;
 mod npz;
 mod order;
+mod quality;
 mod readings;
 mod record;
 mod simulation;
+mod validate;
 mod windows;
 
 pub use csv::error::CsvError;
 pub use csv::mapping::CsvMapping;
 pub use csv::reader::{CsvReader, OtherColumn, Row, UnreadableValues};
-pub use faults::{DroppedValues, Faults, Overlap};
 pub use files::RecordSource;
-pub use judge::Suspicion;
 pub use order::WrongClock;
+pub use quality::{DroppedValues, Hole, Overlap, QualityReport};
 pub use readings::{About, Readings, known_quantities};
 pub use record::{DEFAULT_SPLIT, Part, Record, RecordError, RecordFacts, sha256_of};
 pub use simulation::{SITE, Simulation};
+pub use validate::Suspicion;
 pub use windows::{Windows, WindowsError};

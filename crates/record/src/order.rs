@@ -16,7 +16,7 @@ const FEW: f64 = 0.05;
 /// Readings that were left out for their time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WrongClock {
-    /// How many.
+    /// The number of readings left out.
     pub count: u64,
     /// The earliest of them.
     pub first: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! The readings of a record before they are put on a time grid: sorted, of a right clock, and judged as a whole.
+//! The readings of a record before they are put on a time grid: sorted, of a right clock, and validated as a whole.
 
 use std::path::{Path, PathBuf};
 
@@ -7,25 +7,25 @@ use jiff::Timestamp;
 use forecastd_core::{Quantity, Site, Values, thermodynamics};
 
 use crate::csv::reader::OtherColumn;
-use crate::faults::Faults;
 use crate::files::RecordSource;
-use crate::judge::{Judged, judge};
+use crate::quality::QualityReport;
+use crate::validate::{Evidence, validate};
 use crate::{CsvError, CsvReader, RecordError, Row, order};
 
 /// Readings of one station, by time.
 #[derive(Debug, Clone)]
 pub struct Readings {
-    /// The readings.
+    /// The readings with their times, rising.
     pub rows: Vec<Row>,
     /// Where the station stands, where what was read says it.
     pub site: Option<Site>,
     /// The station's name, where what was read says it.
     pub station: Option<String>,
     /// What was wrong as they were read. Readings of one slot and values that cannot be are not among it yet.
-    pub faults: Faults,
+    pub quality: QualityReport,
 }
 
-/// What is known of readings beside themselves, to judge them by.
+/// What is known of readings beside themselves, to validate them by.
 pub struct About<'a> {
     /// What messages name: the file.
     pub path: &'a Path,
@@ -96,20 +96,20 @@ impl Readings {
             others: &others,
             is_sure: &|what| reader.mapping().is_sure_of(what),
         };
-        let mut readings = Readings::judged(rows, &about)?;
-        let faults = &mut readings.faults;
-        (faults.broken, faults.first_broken) = (broken, first_broken);
-        faults.unreadable = reader.unreadable().to_vec();
-        faults.overlaps = reader.overlaps();
+        let mut readings = Readings::validated(rows, &about)?;
+        let quality = &mut readings.quality;
+        (quality.broken, quality.first_broken) = (broken, first_broken);
+        quality.unreadable = reader.unreadable().to_vec();
+        quality.overlaps = reader.overlaps();
         readings.station = source.mapping.as_ref().and_then(|mapping| mapping.station.clone());
         Ok(readings)
     }
 
-    /// Sorts readings, leaves out those whose clock was wrong, and judges the others as a whole.
+    /// Sorts readings, leaves out those whose clock was wrong, and validates the others as a whole.
     ///
     /// # Errors
     /// [`RecordError`] when there is none, when they come once a day, or look wrong.
-    pub fn judged(mut rows: Vec<Row>, about: &About<'_>) -> Result<Readings, RecordError> {
+    pub fn validated(mut rows: Vec<Row>, about: &About<'_>) -> Result<Readings, RecordError> {
         let path = about.path;
         if rows.is_empty() {
             return Err(RecordError::NoReading { path: path.to_owned(), first_broken: None });
@@ -120,13 +120,13 @@ impl Readings {
             return Err(RecordError::Daily { path: path.to_owned() });
         }
         let About { site, elevation_m, others, .. } = *about;
-        let mut suspicions = judge(&Judged { readings: &rows, site, elevation_m, others });
+        let mut suspicions = validate(&Evidence { readings: &rows, site, elevation_m, others });
         suspicions.retain(|suspicion| !(about.is_sure)(suspicion.about));
         if !suspicions.is_empty() {
             return Err(RecordError::Suspicious { path: path.to_owned(), suspicions });
         }
-        let faults = Faults { unsorted, wrong_clock, ..Faults::default() };
-        Ok(Readings { rows, site, station: None, faults })
+        let quality = QualityReport { unsorted, wrong_clock, ..QualityReport::default() };
+        Ok(Readings { rows, site, station: None, quality })
     }
 }
 

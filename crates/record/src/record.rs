@@ -3,7 +3,7 @@
 //!
 //! # Parts
 //! The split counts rows, which are slots with a measured temperature: the first [`Split::train`] of them train, the
-//! next [`Split::validation`] choose, the rest test. What a forecast is judged by, its targets, lies within one part.
+//! next [`Split::validation`] choose, the rest test. What a forecast is verified against, its targets, lies within one part.
 //! The window before it may reach back into the part before: that is the past, which a live station knows too, and no
 //! target of a later part is ever seen by training. So the cases of a part are the same for every model, however far
 //! its window reaches, and errors of different models are comparable case by case.
@@ -22,11 +22,11 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::CsvError;
-use crate::faults::Faults;
 use crate::files::{RecordSource, files};
-use crate::judge::Suspicion;
 use crate::order;
+use crate::quality::{Hole, QualityReport};
 use crate::readings::Readings;
+use crate::validate::Suspicion;
 use forecastd_core::Screening;
 use forecastd_core::Site;
 use forecastd_core::WindowSpec;
@@ -49,7 +49,7 @@ pub struct RecordFacts {
     /// Readings in it.
     pub readings: u64,
     /// What was wrong with it.
-    pub faults: Faults,
+    pub quality: QualityReport,
     /// Time of the first reading.
     pub first: Timestamp,
     /// Time of the last reading.
@@ -76,7 +76,7 @@ pub enum Part {
     Validation,
     /// What is looked at once, at the end.
     Test,
-    /// Everything.
+    /// The whole record, however it is split.
     Whole,
 }
 
@@ -101,7 +101,7 @@ pub enum RecordError {
     /// No row could be read.
     #[error("{path}: no reading in it{}", .first_broken.as_ref().map(|fault| format!("; first fault: {fault}")).unwrap_or_default(), path = .path.display())]
     NoReading {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// What is wrong with its first row.
         first_broken: Option<String>,
@@ -109,7 +109,7 @@ pub enum RecordError {
     /// More rows are broken than not.
     #[error("{path}: {broken} of {rows} rows cannot be read; first fault: {first_broken}", path = .path.display())]
     Broken {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// How many rows are broken.
         broken: u64,
@@ -126,7 +126,7 @@ pub enum RecordError {
         path = .path.display()
     )]
     Suspicious {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// What looks wrong.
         suspicions: Vec<Suspicion>,
@@ -134,7 +134,7 @@ pub enum RecordError {
     /// There is one reading a day.
     #[error("{path}: one reading a day: daily values, where a forecast by the hour needs readings of every hour or more", path = .path.display())]
     Daily {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
     },
     /// First and last reading are further apart than any record.
@@ -143,7 +143,7 @@ pub enum RecordError {
          wrong, or the grid too fine?", path = .path.display()
     )]
     Span {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// The first reading.
         first: Timestamp,
@@ -158,7 +158,7 @@ pub enum RecordError {
         path = .path.display()
     )]
     MissingQuantity {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
         /// What is missing.
         quantity: Quantity,
@@ -168,9 +168,9 @@ pub enum RecordError {
     /// The temperature is always the same.
     #[error("{path}: air_temperature is {value} °C in all {readings} readings: there is nothing to forecast", path = .path.display())]
     Constant {
-        /// Which file.
+        /// The file; of several, the first and the number of the others.
         path: PathBuf,
-        /// The value.
+        /// The temperature of every reading, °C.
         value: f32,
         /// How many readings.
         readings: u64,
@@ -207,20 +207,36 @@ impl Record {
         let path = label.as_path();
         let sha256 =
             sha256_of_all(&files).map_err(|error| CsvError::File { path: path.to_owned(), source: error })?;
-        let Readings { rows: readings, site, faults: read, .. } = Readings::read(source)?;
-        let mut record = Record::from_readings(&readings, grid, quantities)
-            .ok_or_else(|| span_error(path, &readings, grid))?;
+        let mut record = Record::from_validated(path, &Readings::read(source)?, grid, quantities, required)?;
         (record.facts.file, record.facts.sha256) = (source.name(), sha256);
-        let faults = &mut record.facts.faults;
-        *faults = Faults {
-            readings: faults.readings,
-            repeated: faults.repeated,
-            dropped: std::mem::take(&mut faults.dropped),
-            ..read
-        };
-        record = record.at_site(site);
-        record.check(path, &readings, required)?;
         Ok(record)
+    }
+
+    /// Puts readings that were validated ([`Readings::validated`]) into a history of `grid` that keeps `quantities`; messages name
+    /// `path`.
+    ///
+    /// # Errors
+    /// [`RecordError`] when they are nothing to work with, or there is none of a quantity of `required`.
+    pub fn from_validated(
+        path: &Path,
+        readings: &Readings,
+        grid: Grid,
+        quantities: &[Quantity],
+        required: &[Quantity],
+    ) -> Result<Record, RecordError> {
+        let Readings { rows, site, quality: read, .. } = readings;
+        let mut record =
+            Record::from_readings(rows, grid, quantities).ok_or_else(|| span_error(path, rows, grid))?;
+        let quality = &mut record.facts.quality;
+        *quality = QualityReport {
+            readings: quality.readings,
+            repeated: quality.repeated,
+            dropped: std::mem::take(&mut quality.dropped),
+            holes: std::mem::take(&mut quality.holes),
+            ..read.clone()
+        };
+        record.check(path, rows, required)?;
+        Ok(record.at_site(*site))
     }
 
     /// Puts readings into a history in the order of time, those of one time as they are given: whether a value leaps is seen
@@ -246,29 +262,31 @@ impl Record {
         // The newest slot first, so that no reading of an unsorted file is too old for the buffer.
         history.insert(last, &Values::NONE);
         let mut screening = Screening::default();
-        let mut faults = Faults { readings: readings.len() as u64, unsorted, ..Faults::default() };
+        let mut quality =
+            QualityReport { readings: readings.len() as u64, unsorted, ..QualityReport::default() };
         let mut second: Option<(Timestamp, Values)> = None;
         let mut seen = vec![false; slots as usize];
         for (time, values) in readings {
             let intake = intake::take(&mut screening, *time, *values);
             for dropped in intake.dropped {
-                faults.drop_value(*time, dropped);
+                quality.drop_value(*time, dropped);
             }
             let before = second.filter(|(newest, _)| newest == time).map_or(Values::NONE, |(_, own)| own);
             let (inserted, own) = intake::insert(&mut history, *time, before, &intake.kept);
             second = Some((*time, own));
             debug_assert!(!matches!(inserted, Inserted::TooOld(_)), "the history spans all readings");
             let seen = &mut seen[(grid.slot(*time) - grid.slot(first)) as usize];
-            faults.repeated += u64::from(std::mem::replace(seen, true));
+            quality.repeated += u64::from(std::mem::replace(seen, true));
         }
-        let rows = (grid.slot(first)..=grid.slot(last))
+        let rows: Vec<Slot> = (grid.slot(first)..=grid.slot(last))
             .filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan())
             .collect();
+        quality.holes = holes(&rows, grid);
         let facts = RecordFacts {
             file: String::new(),
             sha256: String::new(),
             readings: readings.len() as u64,
-            faults,
+            quality,
             first,
             last,
         };
@@ -292,14 +310,14 @@ impl Record {
         for &quantity in required {
             let slots = self.first_slot()..=self.last_slot();
             if slots.into_iter().all(|slot| self.history.value(slot, quantity).is_nan()) {
-                let dropped = self.facts.faults.of_quantity(quantity);
+                let dropped = self.facts.quality.of_quantity(quantity);
                 return Err(RecordError::MissingQuantity { path: path.to_owned(), quantity, dropped });
             }
         }
         Ok(())
     }
 
-    /// The readings.
+    /// The readings on the time grid, shared with the windows that are cut from them.
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }
@@ -356,7 +374,7 @@ impl Record {
         }
     }
 
-    /// The slots that a model learned from.
+    /// The slots that a model was trained on.
     pub fn learned(&self, split: Split, refit: Option<Refit>) -> Range<Slot> {
         let last = match refit {
             None => Part::Train,
@@ -416,6 +434,12 @@ impl Record {
 /// The default split: what the first 200,000 and the next 100,000 of the 420,551 rows of the Jena climate data set are
 /// to the whole.
 pub const DEFAULT_SPLIT: Split = Split { train: 200_000.0 / 420_551.0, validation: 100_000.0 / 420_551.0 };
+
+/// The long stretches without a row.
+fn holes(rows: &[Slot], grid: Grid) -> Vec<Hole> {
+    let between = rows.windows(2).map(|pair| Hole { from: grid.time(pair[0]), until: grid.time(pair[1]) });
+    between.filter(Hole::is_long).collect()
+}
 
 fn span_error(path: &Path, readings: &[(Timestamp, Values)], grid: Grid) -> RecordError {
     let times = || readings.iter().map(|(time, _)| *time);

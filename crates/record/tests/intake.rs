@@ -1,4 +1,4 @@
-//! What a network learns from is what it sees when it is deployed: a record and a live station make the same of the same
+//! What a network is trained on is what it sees when it is deployed: a record and a live station make the same of the same
 //! readings.
 
 use std::sync::Arc;
@@ -107,7 +107,7 @@ fn a_record_and_a_live_station_make_the_same_of_the_same_readings() {
             Next::Nothing | Next::Reference(_) => assert!(filled.is_err(), "{time}"),
         }
     }
-    let of_record: u64 = record.facts().faults.dropped.iter().map(|values| values.count).sum();
+    let of_record: u64 = record.facts().quality.dropped.iter().map(|values| values.count).sum();
     assert_eq!(dropped, of_record);
     assert!(dropped > 1300, "{dropped}: the frozen thermometer and the logger that repeats itself are found");
     assert!(windows > 4000, "{windows}");

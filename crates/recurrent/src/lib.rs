@@ -71,7 +71,7 @@
 //! a tenth of the memory. With AVX2, and in plain Rust, it takes a quarter more, and the states and gates of all steps are
 //! kept; so they are with NEON, where neither is measured.
 //!
-//! | room | answers for |
+//! | module | contents |
 //! | --- | --- |
 //! | `simd` | sixteen sequences in registers, the instruction sets, all `unsafe` code |
 //! | `activation` | hyperbolic tangent, logistic function, their derivatives |

@@ -100,7 +100,7 @@ pub(crate) struct RawGradients {
     pub(crate) input: Vec<f32>,
     /// `[recurrent rows, units]`
     pub(crate) recurrent: Vec<f32>,
-    /// `[gate lanes]`
+    /// The gradient of the biases, `[gate lanes]`.
     pub(crate) bias: Vec<f32>,
 }
 

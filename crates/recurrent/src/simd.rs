@@ -127,7 +127,7 @@ enum Instructions {
 }
 
 impl InstructionSet {
-    /// Plain Rust.
+    /// Plain Rust, without instructions of a processor's own: what every processor can run.
     pub const PORTABLE: InstructionSet = InstructionSet(Instructions::Portable(Portable));
 
     /// The fastest that this processor has.

@@ -2,7 +2,7 @@
 
 /// One training of an experiment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Training {
+pub struct TrainingCurve {
     /// Which of several networks; empty for the only one.
     pub name: String,
     /// The best epoch, counted from 1.
@@ -16,12 +16,12 @@ pub struct Training {
 /// An experiment with one seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Experiment {
-    /// Its name.
+    /// The name that the trainer knows it by.
     pub name: String,
     /// What its random numbers started from, where there are any.
     pub seed: Option<u64>,
     /// How good it is on the validation part.
     pub score: String,
     /// Its trainings; none of a baseline.
-    pub trainings: Vec<Training>,
+    pub trainings: Vec<TrainingCurve>,
 }

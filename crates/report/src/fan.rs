@@ -14,7 +14,7 @@ const BEFORE_H: u32 = 48;
 /// One lead of a forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FanLead {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// The quantiles, rising, °C; the temperature alone for a model of values.
     pub quantiles_c: Vec<f64>,
@@ -33,7 +33,7 @@ pub struct Fan {
     pub levels: Vec<f32>,
     /// Which of the quantiles is the median.
     pub median: usize,
-    /// By lead.
+    /// The quantiles at each lead, rising.
     pub leads: Vec<FanLead>,
 }
 

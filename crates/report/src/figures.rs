@@ -16,16 +16,16 @@ const SHOWN_S: i64 = 14 * 86_400;
 /// Errors of the model and of persistence over the same cases.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Beside {
-    /// The model.
+    /// The errors of the model's point forecast.
     pub model: ErrorSum,
-    /// Persistence.
+    /// The errors of the temperature of the newest reading, taken for the forecast.
     pub persistence: ErrorSum,
 }
 
 /// How often the observation was below each quantile, at one lead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// Shares, for the lowest quantile, the median and the highest.
     pub below: [f64; 3],
@@ -49,7 +49,7 @@ pub struct PartFigures {
     pub weeks: Vec<(f64, Case)>,
     /// By hour of day.
     pub by_hour: [Beside; 24],
-    /// By month.
+    /// The errors by the month of the time that is forecast, from January.
     pub by_month: [Beside; 12],
     /// The quantiles: the ends of the interval and the median between them; none for a model of values.
     pub quantiles: Option<[f32; 3]>,

@@ -100,7 +100,7 @@ impl Report {
             errors.origins,
             date(first),
             date(last),
-            if errors.before_refit { ", by the model before it learned from this part too" } else { "" },
+            if errors.before_refit { ", by the model before it was trained on this part too" } else { "" },
         )?;
         if let Some(longest) = errors.leads.last() {
             let tile = |formatter: &mut fmt::Formatter<'_>, value: String, what: &str| {
@@ -206,7 +206,7 @@ mod tests {
     use crate::experiment::Experiment;
 
     #[test]
-    fn without_a_part_to_be_judged_by_the_page_begins_with_what_came_of_the_run() {
+    fn without_a_part_to_evaluate_on_the_page_begins_with_what_came_of_the_run() {
         let tried = Experiment {
             name: "yesterday".to_owned(),
             seed: None,

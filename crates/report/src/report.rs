@@ -10,7 +10,7 @@ use crate::experiment::Experiment;
 use crate::figures::PartFigures;
 use crate::picture::Overview;
 
-/// A report.
+/// A page about a record, the networks that were tried on it, and how good their forecasts are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     pub(crate) overview: Option<Overview>,
@@ -33,7 +33,7 @@ impl Report {
         self.model = Some(model.into());
     }
 
-    /// Says how it came out where no part of the record is there to be judged by, and whether that is good.
+    /// Says how it came out where no part of the record is left to evaluate on, and whether that is good.
     pub fn conclude(&mut self, conclusion: impl fmt::Display, is_good: bool) {
         self.conclusion = Some((conclusion.to_string(), is_good));
     }
@@ -51,7 +51,7 @@ impl Report {
         self.parts.iter().flat_map(of_part).collect()
     }
 
-    /// Marks where the record's validation and test parts begin, of which `refit` says what the model learned from too.
+    /// Marks where the record's validation and test parts begin, of which `refit` says what the model was trained on too.
     pub fn mark_parts(&mut self, record: &Record, split: Split, refit: Option<Refit>) {
         let Some(overview) = &mut self.overview else { return };
         overview.refit = refit;

@@ -7,7 +7,7 @@ use jiff::{Span, Timestamp};
 /// A mark of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tick {
-    /// Where.
+    /// The position on the axis, in its unit.
     pub value: f64,
     /// What stands there.
     pub label: String,

@@ -16,7 +16,7 @@ const BIAS_SHARE: f64 = 0.1;
 /// Months with fewer forecasts are not compared.
 const MONTH_FORECASTS: u64 = 100;
 
-/// A verdict.
+/// What the figures say of the model, in words.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Verdict {
     /// The whole of it in a sentence.
@@ -88,23 +88,23 @@ fn against_persistence(figures: &PartFigures, errors: &LeadErrors) -> Option<Str
 
 /// At how many leads the model is better than every reference forecast.
 fn over_all_leads(leads: &[LeadErrors]) -> Option<String> {
-    let judged: Vec<(u32, bool)> = leads
+    let compared: Vec<(u32, bool)> = leads
         .iter()
         .filter_map(|errors| Some((errors.lead_h, errors.model.mae() < best(errors)?.1.mae())))
         .collect();
-    let [(first_h, _), .., (last_h, _)] = judged[..] else { return None };
+    let [(first_h, _), .., (last_h, _)] = compared[..] else { return None };
     let worse: Vec<String> =
-        judged.iter().filter(|(_, better)| !better).map(|(lead_h, _)| lead_h.to_string()).collect();
+        compared.iter().filter(|(_, better)| !better).map(|(lead_h, _)| lead_h.to_string()).collect();
     Some(match worse.len() {
         0 => format!("It is better than every reference forecast at each lead from {first_h} to {last_h} h."),
-        all if all == judged.len() => "At no lead is it better than every reference forecast.".to_owned(),
+        all if all == compared.len() => "At no lead is it better than every reference forecast.".to_owned(),
         few if few <= 6 => {
             format!("It is better than every reference forecast at each lead but {} h.", worse.join(", "))
         }
         many => format!(
             "It is better than every reference forecast at {} of {} leads.",
-            judged.len() - many,
-            judged.len()
+            compared.len() - many,
+            compared.len()
         ),
     })
 }
@@ -113,13 +113,13 @@ fn interval(figures: &PartFigures, errors: &LeadErrors) -> Option<String> {
     let [low, _, high] = figures.quantiles?;
     let nominal = 100.0 * f64::from(high - low);
     let held = 100.0 * errors.coverage.share()?;
-    let judgement = match held - nominal {
+    let width = match held - nominal {
         off if off.abs() <= COVERAGE_SLACK => "as wide as it should be",
         off if off < -2.0 * COVERAGE_SLACK => "too narrow",
         off if off < 0.0 => "a little too narrow",
         _ => "wider than it need be",
     };
-    Some(format!("Its {nominal:.0} % interval held {held:.0} % of the observations: {judgement}."))
+    Some(format!("Its {nominal:.0} % interval held {held:.0} % of the observations: {width}."))
 }
 
 fn mean_error(errors: &LeadErrors) -> String {
@@ -133,10 +133,10 @@ fn mean_error(errors: &LeadErrors) -> String {
 
 /// In which months it helps most and least.
 fn months(figures: &PartFigures) -> Option<String> {
-    let judged =
+    let enough =
         figures.by_month.iter().zip(MONTHS).filter(|(beside, _)| beside.model.count() >= MONTH_FORECASTS);
     let mut skills: Vec<(f64, &str)> =
-        judged.map(|(beside, month)| (beside.model.skill(&beside.persistence), month)).collect();
+        enough.map(|(beside, month)| (beside.model.skill(&beside.persistence), month)).collect();
     skills.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let [(least, least_in), .., (most, most_in)] = skills[..] else { return None };
     let least = if least > 0.0 { percent(least) } else { "nothing".to_owned() };
@@ -152,16 +152,16 @@ fn basis(figures: &PartFigures) -> String {
     let (first, last) = errors.span;
     let date = |time: jiff::Timestamp| Offset::UTC.to_datetime(time).date();
     let seen = match errors.part {
-        _ if errors.before_refit => "by the model before it learned from them too",
+        _ if errors.before_refit => "by the model before it was trained on them too",
         Part::Validation => {
             "by which the model was chosen, so that it may do a little worse; the test part is kept shut until a model is written"
         }
         Part::Test => "which it had never seen",
-        Part::Train => "from which it learned: nothing is proved by them",
-        Part::Whole => "from which it is not known to have learned",
+        Part::Train => "on which it was trained: nothing is proved by them",
+        Part::Whole => "on which it is not known to have been trained",
     };
     format!(
-        "Judged by {} forecasts on {} days, {} to {}, {seen}.",
+        "Verified by {} forecasts on {} days, {} to {}, {seen}.",
         errors.origins,
         figures.days,
         date(first),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_judged_by_the_best_of_the_reference_forecasts() {
+    fn a_model_is_compared_with_the_best_of_the_reference_forecasts() {
         let verdict = Verdict::new(&figures(vec![lead(1, 0.4, 0.5, 3.0), lead(24, 1.5, 3.0, 2.0)])).unwrap();
         assert!(verdict.is_good);
         let headline = &verdict.headline;

@@ -17,7 +17,7 @@ const COMMAND: Duration = Duration::from_secs(60);
 pub struct Look {
     /// Width of the window, in CSS pixels.
     pub width: u32,
-    /// Its height.
+    /// Height of the window, in CSS pixels.
     pub height: u32,
     /// Whether its owner likes it dark.
     pub is_dark: bool,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::mosquitto::Mosquitto;
 use crate::patience::PATIENCE;
 
-/// 2020-01-01T00:00:00Z.
+/// The second of 2020-01-01T00:00:00Z since the Unix epoch.
 pub const START_S: i64 = 1_577_836_800;
 
 /// The time so many minutes after 2020-01-01T00:00:00Z.

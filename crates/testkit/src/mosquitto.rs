@@ -157,7 +157,7 @@ impl Mosquitto {
         self.port
     }
 
-    /// Its address.
+    /// Its address, as a client's settings take it.
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }

@@ -1,4 +1,4 @@
-//! Prometheus' own judgement of a scrape.
+//! Prometheus' own check of a scrape.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -24,7 +24,7 @@ impl Packet {
 /// A PUBLISH at QoS 1 from the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// The topic.
+    /// The topic that the client published on.
     pub topic: String,
     /// The packet identifier.
     pub identifier: u16,
@@ -32,7 +32,7 @@ pub struct Published {
     pub retain: bool,
     /// The properties, raw.
     pub properties: Vec<u8>,
-    /// The payload.
+    /// The payload, behind the properties.
     pub payload: Vec<u8>,
 }
 

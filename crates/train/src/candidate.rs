@@ -41,7 +41,7 @@ pub(super) struct Candidate {
     pub model: onnx::Model,
     pub record: Rc<Record>,
     pub window: WindowSpec,
-    /// What it learned from beside the training part.
+    /// What it was trained on beside the training part.
     refit: Option<Refit>,
     normalisation: Normalisation,
     target: Target,
@@ -67,12 +67,12 @@ impl Candidate {
         }
     }
 
-    /// What it learned from beside the training part.
+    /// What it was trained on beside the training part.
     pub(crate) fn refit(&self) -> Option<Refit> {
         self.refit
     }
 
-    /// The same, learned from more than the training part.
+    /// The same, trained on more than the training part.
     pub(crate) fn refitted(self, refit: Refit) -> Candidate {
         Candidate { refit: Some(refit), ..self }
     }

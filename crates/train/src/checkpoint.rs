@@ -20,7 +20,7 @@ const HASH_BYTES: usize = 32;
 /// Where a training's state is kept.
 #[derive(Debug, Clone)]
 pub struct CheckpointPlan {
-    /// The file.
+    /// The checkpoint's file, written after each epoch.
     pub path: PathBuf,
     /// Whether to go on from what it holds.
     pub resume: bool,
@@ -55,9 +55,9 @@ pub enum CheckpointError {
     /// It cannot be read.
     #[error("checkpoint {path}: {message}", path = .path.display())]
     Read {
-        /// Which file.
+        /// The file of the checkpoint.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says, or what of the content is wrong.
         message: String,
     },
     /// It is of another training.

@@ -1,4 +1,4 @@
-//! What a network learns from: windows of a record, and what was observed after each.
+//! What a network is trained on: windows of a record, and what was observed after each.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -71,9 +71,9 @@ pub struct Dataset {
     pub lead_h: Vec<u32>,
     /// For each lead, how many of the target's standard deviations a unit of what the network learns in is.
     pub scale: Vec<f32>,
-    /// What is learned from.
+    /// What is trained on.
     pub train: Examples,
-    /// The part to choose by; empty where it is learned from too.
+    /// The part to choose by; empty where it is trained on too.
     pub validation: Examples,
 }
 
@@ -93,11 +93,11 @@ pub enum DatasetError {
      than {max_hole_h:.0} h is {longest_h:.0} h: at least {needed_h:.0} h without such a hole are needed in each part{why}"
 )]
 pub struct NoWindow {
-    /// Which file.
+    /// The name of the record's file.
     pub file: String,
-    /// Which part.
+    /// The part that has no window.
     pub part: &'static str,
-    /// Its rows.
+    /// The number of rows of the part.
     pub rows: usize,
     /// The window's length.
     pub window_h: f64,
@@ -118,7 +118,7 @@ pub struct NoWindow {
 }
 
 impl Dataset {
-    /// Cuts a record into windows. Statistics are those of what is learned from: the training part, or more.
+    /// Cuts a record into windows. Statistics are those of what is trained on: the training part, or more.
     ///
     /// # Errors
     /// [`DatasetError::NoWindow`] when a part has none.
@@ -134,7 +134,7 @@ impl Dataset {
         let no_window = |part: Part| no_window(record, spec, split, target, part);
         let windows = WindowCache::new(record.history(), spec, rows).ok_or_else(|| no_window(Part::Train))?;
         let mut train = examples(record, &windows, slots, target);
-        // By the longest lead it is chosen and judged.
+        // By the longest lead it is chosen and evaluated.
         let longest = |examples: &Examples| {
             let of_example = examples.targets.chunks_exact(target.lead_h.len().max(1));
             of_example.filter_map(|targets| targets.last()).filter(|target| !target.is_nan()).count()
@@ -176,7 +176,7 @@ impl Dataset {
         Ok(Dataset { windows, target: described, lead_h: target.lead_h.clone(), scale, train, validation })
     }
 
-    /// The examples to learn from without one of `blocks` that follow each other in time, which is what is chosen by then.
+    /// The examples to train on without one of `blocks` that follow each other in time, which is what is chosen by then.
     /// Examples whose targets overlap the block's are in neither. Statistics stay as they are.
     pub fn without_block(&self, block: usize, blocks: usize) -> Dataset {
         let all = &self.train;
@@ -316,7 +316,7 @@ fn no_window(
     let facts = record.facts();
     let lead_h = target.lead_h.last().copied().unwrap_or(0);
     let window_h = hours(spec.span_slots() * step_s);
-    let mut why = facts.faults.of_most();
+    let mut why = facts.quality.of_most();
     let cadence_s = record.cadence_s();
     if cadence_s > 0.0 && (f64::from(lead_h) * 3600.0) % cadence_s != 0.0 {
         why += &format!("; readings that come every {:.1} h are never {lead_h} h apart", cadence_s / 3600.0);

@@ -11,9 +11,9 @@ use super::recurrent::glorot_uniform;
 /// `x · weight + bias`.
 #[derive(Module, Debug)]
 pub struct Dense {
-    /// `[inputs, outputs]`.
+    /// The weights, `[inputs, outputs]`.
     pub weight: Param<Tensor<2>>,
-    /// `[outputs]`.
+    /// The bias of each output.
     pub bias: Param<Tensor<1>>,
 }
 
@@ -56,13 +56,13 @@ impl Dense {
 /// A dense layer's numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseNumbers {
-    /// Inputs.
+    /// The number of inputs.
     pub inputs: usize,
-    /// Outputs.
+    /// The number of outputs.
     pub outputs: usize,
-    /// `[inputs, outputs]`.
+    /// The weights, `[inputs, outputs]`, row by row.
     pub weight: Vec<f32>,
-    /// `[outputs]`.
+    /// The bias of each output.
     pub bias: Vec<f32>,
 }
 

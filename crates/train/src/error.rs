@@ -8,6 +8,7 @@ use forecastd_journal::JournalError;
 use forecastd_model::{ArtefactError, EngineError};
 use forecastd_record::CsvError;
 use forecastd_record::RecordError;
+use forecastd_record::Suspicion;
 use forecastd_report::EvaluateError;
 
 use super::checkpoint::CheckpointError;
@@ -28,18 +29,33 @@ pub enum TrainError {
     /// The journal cannot be read.
     #[error("journal {path}", path = .path.display())]
     Journal {
-        /// Which file.
+        /// The journal's file.
         path: PathBuf,
-        /// Why.
+        /// What the journal says.
         source: JournalError,
     },
     /// There are no readings of the station.
     #[error("journal {path}: no reading of {station}", path = .path.display())]
     NoStation {
+        /// The journal's file.
+        path: PathBuf,
+        /// The name that was asked for.
+        station: String,
+    },
+    /// The readings of the station look as if they were something else than readings of one station, in UTC.
+    #[error(
+        "journal {path}: {station}: {}; if all is right: train --experiment own --journal {path} --station {station:?} --sure {}",
+        .suspicions.iter().map(Suspicion::to_string).collect::<Vec<_>>().join("; "),
+        .suspicions.iter().map(|suspicion| suspicion.about).collect::<Vec<_>>().join(","),
+        path = .path.display()
+    )]
+    Suspicious {
         /// Which file.
         path: PathBuf,
         /// Which station.
         station: String,
+        /// What looks wrong.
+        suspicions: Vec<Suspicion>,
     },
     /// That is no station's name.
     #[error("--station {0:?}: {1}")]
@@ -50,44 +66,47 @@ pub enum TrainError {
     /// The model to go on from cannot be read.
     #[error("--from {path}", path = .path.display())]
     BaseFile {
-        /// Which file.
+        /// The file that `--from` names.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: Box<ArtefactError>,
     },
     /// The model to go on from is another one.
     #[error("--from {path}", path = .path.display())]
     Base {
-        /// Which file.
+        /// The file that `--from` names.
         path: PathBuf,
-        /// Why.
+        /// Why that model cannot be gone on from.
         source: Box<BaseError>,
     },
     /// There is not enough history.
-    #[error("{days:.0} days of whole windows are too little to learn from: at least {needed:.0} are needed")]
+    #[error("{days:.0} days of history are too little to train on: at least {needed:.0} are needed{why}")]
     TooLittle {
         /// How many there are.
         days: f64,
         /// How many are needed.
         needed: f64,
+        /// What there is of the record, as clauses.
+        why: String,
     },
     /// A station's own history adds nothing.
     #[error("not written: {0}; keep that model, or write it all the same with --ship-anyway")]
     NoOwnGain(OwnGain),
     /// There are not enough stations.
     #[error(
-        "--pool: of {stations} stations {train} train, {choose} choose and {judges} judge, and one of each is needed at least: \
-         give more; of those with three months of history, 200 km apart, the first 26 judge, and as many choose"
+        "--pool: {stations} stations make {train} for training, {validation} for validation and {test} for testing, and at least \
+         one of each is needed: give more; of those with three months of history, 200 km apart, the first 26 are for testing, \
+         and as many for validation"
     )]
     FewStations {
         /// How many there are.
         stations: usize,
-        /// Those that train.
+        /// Those for training.
         train: usize,
-        /// Those that choose.
-        choose: usize,
-        /// Those that judge.
-        judges: usize,
+        /// Those for validation.
+        validation: usize,
+        /// Those for testing.
+        test: usize,
     },
     /// No model may look at such windows.
     #[error(transparent)]
@@ -112,7 +131,7 @@ pub enum TrainError {
     /// Nothing can be trained with a number.
     #[error("{option} {value}: {needed} is needed")]
     Option {
-        /// The option.
+        /// The option as it is typed, with its dashes.
         option: &'static str,
         /// What was given.
         value: String,
@@ -155,9 +174,9 @@ pub enum TrainError {
     /// The log cannot be written.
     #[error("{path}", path = .path.display())]
     File {
-        /// Which file.
+        /// The log's file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The training was interrupted.
@@ -183,36 +202,36 @@ pub enum TrainError {
          h: give experiments of one kind, or --protocol"
     )]
     Incomparable {
-        /// An experiment.
+        /// The name of one experiment.
         experiment: &'static str,
         /// Its longest lead.
         lead_h: u32,
-        /// Another.
+        /// The name of an experiment whose longest lead is another.
         other: &'static str,
         /// Its longest lead.
         other_lead_h: u32,
     },
-    /// A baseline has nothing to be judged by.
+    /// A baseline has nothing to be verified by.
     #[error(
-        "{file}: no case to judge {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
+        "{file}: no case to verify {baseline} by: the validation part ({rows} rows) has no temperature, after its first \
          240 h, with another {lead_h} h later"
     )]
     NoCase {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
-        /// Which baseline.
+        /// The reference forecast that was to be scored.
         baseline: &'static str,
         /// Rows of the validation part.
         rows: usize,
-        /// The lead.
+        /// The lead in hours.
         lead_h: u32,
     },
     /// An option that would be passed over in silence.
     #[error("{option} has no effect on the experiment {experiment}")]
     NoEffect {
-        /// The option.
+        /// The option as it is typed, with its dashes.
         option: &'static str,
-        /// The experiment.
+        /// The name of the experiment.
         experiment: &'static str,
     },
     /// Data that would be passed over in silence.
@@ -220,7 +239,7 @@ pub enum TrainError {
     Unread {
         /// The option that names the data.
         option: &'static str,
-        /// The experiments.
+        /// The names of all experiments of the run.
         experiments: String,
     },
     /// An experiment that makes a model by itself, beside others or several times.
@@ -230,7 +249,7 @@ pub enum TrainError {
     NotAlone {
         /// The option that names what is written.
         option: &'static str,
-        /// The experiment.
+        /// The name of the experiment.
         experiment: &'static str,
     },
     /// A linear regression of more terms than it is good for.
@@ -256,7 +275,7 @@ pub enum TrainError {
     NoGain {
         /// Mean absolute error of the model.
         model_c: f64,
-        /// The lead.
+        /// The lead that both are compared at, in hours.
         lead_h: u32,
         /// The reference forecast that is as good.
         baseline: &'static str,

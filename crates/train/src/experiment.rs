@@ -27,10 +27,10 @@ pub const DEFAULT: &str = "station-pair";
 /// Steps over which the learning rate rises.
 const WARM_UP: u64 = 200;
 
-/// An experiment.
+/// What `train --experiment` can be asked for: a name and a method.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Experiment {
-    /// Its name.
+    /// The name that `train --experiment` takes.
     pub name: &'static str,
     /// What it is, in a few words.
     pub about: &'static str,
@@ -146,7 +146,7 @@ impl Experiment {
 /// The network that is shipped, and how its branches are trained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PairRecipe {
-    /// The network.
+    /// How large its branches are.
     pub network: PairSettings,
     /// How the dense branch is trained.
     pub dense: FitSettings,
@@ -238,7 +238,7 @@ impl OwnRecipe {
 /// A network on film reviews, and how it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReviewRecipe {
-    /// The network.
+    /// How reviews become sequences, and the layers of the network.
     pub network: ReviewSettings,
     /// How it is trained.
     pub fit: FitSettings,
@@ -263,7 +263,7 @@ pub struct Recipe {
     /// What a window holds and what is forecast.
     #[serde(rename = "problem")]
     pub task: Task,
-    /// The network.
+    /// The layers of the network.
     pub network: NetworkSettings,
     /// How it is trained.
     pub fit: FitSettings,

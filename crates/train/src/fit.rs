@@ -17,20 +17,20 @@ use super::checkpoint::{Checkpoint, CheckpointError, CheckpointPlan, State};
 use super::epoch::{Ending, EpochRecord, Validation};
 use super::optimiser::{Optimiser, OptimiserKind, clip_norm};
 use super::parameters;
-use super::progress::{Event, Observer};
+use super::progress::{Observer, TrainingEvent};
 
 /// What is learned: a model, examples, and how good it has become.
 pub trait Objective: Sync {
-    /// The network.
+    /// The network whose parameters are fitted.
     type Model: Module;
 
-    /// How many examples there are to learn from.
+    /// How many examples there are to train on.
     fn examples(&self) -> usize;
 
     /// The mean loss over some examples, with dropout and noise from `generator`.
     fn loss(&self, model: &Self::Model, examples: &[usize], generator: &mut Pcg64) -> Tensor<1>;
 
-    /// How good the model is on what it did not learn from.
+    /// How good the model is on what it was not trained on.
     fn validate(&self, model: &Self::Model) -> Validation;
 }
 
@@ -40,7 +40,7 @@ pub trait Objective: Sync {
 pub enum Schedule {
     /// Always the same.
     Constant,
-    /// Rises over the first steps, then falls to zero along a half wave.
+    /// Linear warm-up, then cosine decay to zero.
     Cosine {
         /// Steps of rising.
         warm_up: u64,
@@ -70,7 +70,7 @@ pub struct FitSettings {
     /// Parts into which the examples of a step are divided, each on a thread of its own. It is part of the recipe, and not
     /// what the processor has, so that the sums are the same everywhere.
     pub shards: usize,
-    /// The optimiser.
+    /// How gradients become steps.
     pub optimiser: OptimiserKind,
     /// The highest learning rate.
     pub learning_rate: f64,
@@ -78,7 +78,7 @@ pub struct FitSettings {
     pub schedule: Schedule,
     /// The longest gradient.
     pub clip_norm: Option<f64>,
-    /// Decay of the running average of the weights; with it, the averages are what is validated and kept.
+    /// Decay of the exponential moving average of the weights; with it, the averages are what is validated and kept.
     pub averaging: Option<f64>,
     /// Epochs without improvement after which it stops.
     pub patience: Option<usize>,
@@ -159,7 +159,7 @@ pub fn fit<T: Objective>(
     if let Some(plan) = checkpoint.filter(|plan| plan.resume && plan.path.exists()) {
         state = Checkpoint::read(plan, &state)?;
     }
-    observer.event(&Event::Started {
+    observer.event(&TrainingEvent::Started {
         parameters: state.values.len(),
         examples: objective.examples(),
         epochs,
@@ -211,7 +211,7 @@ pub fn fit<T: Objective>(
             model = parameters::with_values(model, &values);
             loss_sum += loss;
             let elapsed_s = began.elapsed().as_secs_f64();
-            observer.event(&Event::Step {
+            observer.event(&TrainingEvent::Step {
                 epoch: epoch + 1,
                 step: step + 1,
                 loss: loss_sum / (step + 1) as f64,
@@ -244,14 +244,14 @@ pub fn fit<T: Objective>(
             best: improved,
         };
         (state.values, state.average, state.optimiser) = (values, average, optimiser);
-        observer.event(&Event::Epoch(&record));
+        observer.event(&TrainingEvent::Epoch(&record));
         state.epochs.push(record);
         if let Some(plan) = checkpoint {
             Checkpoint::write(plan, &state)?;
         }
     }
     let score = state.best().map(|best| best.score);
-    observer.event(&Event::Ended { ending, best_epoch: state.best_epoch, score });
+    observer.event(&TrainingEvent::Ended { ending, best_epoch: state.best_epoch, score });
     let best = state.best().unwrap_or(Validation { loss: f64::NAN, score: f64::NAN });
     let model = parameters::with_values(model.valid(), &state.best_values);
     Ok(Fitted { model, epochs: state.epochs, best_epoch: state.best_epoch, best, ending })

@@ -37,11 +37,11 @@ pub enum Direction {
 /// A recurrent layer to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RecurrentSettings {
-    /// The cell.
+    /// Which recurrent cell it is made of.
     pub cell: CellKind,
     /// Units, for each direction.
     pub units: usize,
-    /// The direction.
+    /// In which direction it goes through time.
     #[serde(rename = "walk")]
     pub direction: Direction,
     /// The candidate's activation.
@@ -88,7 +88,7 @@ pub struct Bidirectional<M: Module> {
 /// A network from windows to one number per output.
 #[derive(Module, Debug)]
 pub struct Network {
-    /// Recurrent layers.
+    /// The recurrent layers, the first nearest the input.
     pub recurrent: Vec<Recurrent>,
     /// Dense layers with relu.
     pub hidden: Vec<Dense>,

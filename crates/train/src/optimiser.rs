@@ -22,7 +22,7 @@ pub enum OptimiserKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Optimiser {
     kind: OptimiserKind,
-    /// Steps made.
+    /// The number of steps made, by which running means are corrected.
     pub steps: u64,
     /// Running mean of gradients; empty for RMSprop.
     pub first: Vec<f32>,

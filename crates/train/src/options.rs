@@ -34,6 +34,9 @@ pub struct TrainOptions {
     /// The station of the journal.
     #[arg(long, value_name = "NAME", requires = "journal", help_heading = "Record")]
     pub station: Option<String>,
+    /// Takes what looks wrong about the journal's readings for right, as sure of a mapping does: time, station, or a quantity.
+    #[arg(long, value_name = "WHAT", requires = "journal", value_delimiter = ',', help_heading = "Record")]
+    pub sure: Vec<String>,
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub mapping: Option<PathBuf>,
@@ -55,6 +58,9 @@ pub struct TrainOptions {
         help_heading = "Record"
     )]
     pub longitude: Option<f64>,
+    /// Whether the degrees are those of a zone or country, by whose sun no clock can be judged.
+    #[arg(skip)]
+    pub is_place_rough: bool,
     /// Where the station stands, metres above sea level.
     #[arg(
         long,
@@ -105,38 +111,38 @@ pub struct TrainOptions {
     /// Forecasts 24 hours from the newest sample (aligned) or 25, as the notebook does.
     #[arg(long, value_enum, help_heading = "Experiments")]
     pub protocol: Option<Protocol>,
-    /// What random numbers start from.
+    /// The seed of the random numbers.
     #[arg(long, default_value_t = 1, help_heading = "Experiments")]
     pub seed: u64,
-    /// Runs each experiment with so many seeds, one after the other.
+    /// Runs each experiment with this many seeds, one after the other.
     #[arg(long, default_value_t = 1, value_name = "COUNT", help_heading = "Experiments")]
     pub seeds: u64,
 
-    /// Epochs at most, instead of the experiment's own.
+    /// The largest number of epochs, instead of the experiment's own.
     #[arg(long, help_heading = "Training")]
     pub epochs: Option<usize>,
-    /// Steps of an epoch, with windows drawn at random, instead of as many whole batches as there are.
+    /// Steps of an epoch, each with a random batch, instead of one pass over all windows.
     #[arg(long, help_heading = "Training")]
     pub steps: Option<usize>,
-    /// Windows of a step.
+    /// The batch size: windows of a step.
     #[arg(long, help_heading = "Training")]
     pub batch: Option<usize>,
-    /// The highest learning rate.
+    /// The learning rate; with --schedule cosine, its peak.
     #[arg(long, help_heading = "Training")]
     pub learning_rate: Option<f64>,
-    /// How the learning rate goes: always the same, or up over the first 200 steps and down along half a wave.
+    /// The schedule of the learning rate: constant, or a linear warm-up of 200 steps and then cosine decay to zero.
     #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<ScheduleName>,
     /// The optimiser.
     #[arg(long, value_enum, help_heading = "Training")]
     pub optimiser: Option<OptimiserName>,
-    /// The longest gradient.
+    /// Clips the gradient to this norm.
     #[arg(long, value_name = "NORM", help_heading = "Training")]
     pub clip_norm: Option<f64>,
-    /// Decay of the running average of the weights, which is then what is kept.
+    /// Decay of the exponential moving average (EMA) of the weights, which are then validated and kept.
     #[arg(long, value_name = "DECAY", help_heading = "Training")]
     pub averaging: Option<f64>,
-    /// Stops after so many epochs without improvement.
+    /// Early stopping: ends after this many epochs without a better validation score.
     #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
     pub patience: Option<usize>,
     /// Units of the recurrent layers, for example 32 or 32,64.
@@ -301,9 +307,9 @@ impl Protocol {
 /// Schedules of the learning rate by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ScheduleName {
-    /// Always the same.
+    /// The same for all steps.
     Constant,
-    /// Up over the first steps, down along half a wave.
+    /// Linear warm-up, then cosine decay to zero.
     Cosine,
 }
 

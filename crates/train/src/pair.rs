@@ -58,7 +58,7 @@ pub struct PairSettings {
 #[derive(Debug, Clone)]
 struct Inputs<'a> {
     examples: &'a Examples,
-    /// `[example, predictor]`.
+    /// The predictors of each example, `[example, predictor]`.
     predictors: Vec<f32>,
     /// `[example, target]`, the temperature's changes and then the auxiliary ones; NaN where nothing was measured.
     targets: Vec<f32>,
@@ -262,8 +262,8 @@ impl PairData<'_> {
         }
     }
 
-    /// Adds how far outcomes lay from what branches forecast that have not learned from them.
-    pub(super) fn judge(&self, branches: &[Branch; 2], distances: &mut Distances) {
+    /// Adds how far outcomes lay from what branches forecast that were not trained on them.
+    pub(super) fn verify(&self, branches: &[Branch; 2], distances: &mut Distances) {
         self.add_distances(&self.predict_both(branches), distances);
     }
 }

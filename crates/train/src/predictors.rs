@@ -65,7 +65,7 @@ pub fn features(with_direction: bool) -> Vec<Feature> {
 /// One number made of a window. `back` counts samples from the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Predictor {
-    /// A value.
+    /// A feature's value at a sample, normalised.
     Value { feature: usize, back: usize },
     /// A value less the newest one.
     Change { feature: usize, back: usize },

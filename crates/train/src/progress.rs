@@ -15,24 +15,24 @@ use super::epoch::{Ending, EpochRecord};
 /// Something that happened in a training.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event<'a> {
+pub enum TrainingEvent<'a> {
     /// An experiment begins.
     Experiment {
-        /// Its name.
+        /// The name of the experiment.
         name: &'a str,
         /// What it starts its random numbers from.
         seed: u64,
     },
     /// Something worth knowing.
     Note {
-        /// What.
+        /// The text for a person.
         text: &'a str,
     },
     /// The loop begins.
     Started {
         /// Parameters of the network.
         parameters: usize,
-        /// Examples to learn from.
+        /// Examples to train on.
         examples: usize,
         /// Epochs at most.
         epochs: usize,
@@ -45,7 +45,7 @@ pub enum Event<'a> {
     Step {
         /// In which epoch.
         epoch: usize,
-        /// Which step.
+        /// The number of the step in its epoch, from 1.
         step: usize,
         /// Mean loss of the epoch so far.
         loss: f64,
@@ -56,7 +56,7 @@ pub enum Event<'a> {
     Epoch(&'a EpochRecord),
     /// It is known how good an experiment is.
     Scored {
-        /// The experiment.
+        /// The name of the experiment.
         name: &'a str,
         /// What it started its random numbers from, where there are any.
         seed: Option<u64>,
@@ -69,13 +69,15 @@ pub enum Event<'a> {
         /// That of persistence in the same cases, °C.
         persistence_c: f64,
     },
-    /// A model was judged by a part of the record, at its longest lead.
-    Judged {
-        /// Which part.
+    /// A model was evaluated on a part of the record, at its longest lead.
+    // The name in files of JSON lines.
+    #[serde(rename = "judged")]
+    Evaluated {
+        /// The name of the part.
         part: &'static str,
-        /// What the model had learned from beside the training part.
+        /// What the model had been trained on beside the training part.
         refit: Option<Refit>,
-        /// Hours.
+        /// The longest lead, in hours.
         lead_h: u32,
         /// Its mean absolute error, °C.
         mae_c: f64,
@@ -84,17 +86,17 @@ pub enum Event<'a> {
     },
     /// A model file was written.
     Written {
-        /// Where.
+        /// The file that was written.
         path: &'a Path,
     },
     /// The run has ended without what was asked for.
     Failed {
-        /// Why.
+        /// The error, as it is told to a person.
         message: &'a str,
     },
     /// The loop is over.
     Ended {
-        /// Why.
+        /// What ended it.
         ending: Ending,
         /// The epoch that is kept.
         best_epoch: usize,
@@ -106,17 +108,17 @@ pub enum Event<'a> {
 /// Receives what happens in a training.
 pub trait Observer {
     /// Called for everything that happens, on the training's thread.
-    fn event(&mut self, event: &Event);
+    fn event(&mut self, event: &TrainingEvent);
 }
 
 /// Discards all events.
 impl Observer for () {
-    fn event(&mut self, _event: &Event) {}
+    fn event(&mut self, _event: &TrainingEvent) {}
 }
 
 /// Forwards to both.
 impl<A: Observer, B: Observer> Observer for (A, B) {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &TrainingEvent) {
         self.0.event(event);
         self.1.event(event);
     }
@@ -124,7 +126,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 
 /// Forwards if there is one.
 impl<A: Observer> Observer for Option<A> {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &TrainingEvent) {
         if let Some(observer) = self {
             observer.event(event);
         }
@@ -150,11 +152,11 @@ impl Terminal {
 }
 
 impl Observer for Terminal {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &TrainingEvent) {
         match event {
-            Event::Experiment { name, seed } => self.say(format!("{name}, seed {seed}")),
-            Event::Note { text } => self.say((*text).to_owned()),
-            Event::Started { parameters, examples, epochs, steps_of_epoch, done } => {
+            TrainingEvent::Experiment { name, seed } => self.say(format!("{name}, seed {seed}")),
+            TrainingEvent::Note { text } => self.say((*text).to_owned()),
+            TrainingEvent::Started { parameters, examples, epochs, steps_of_epoch, done } => {
                 self.say(format!(
                     "{parameters} parameters, {examples} examples, {epochs} epochs of {steps_of_epoch} steps"
                 ));
@@ -171,7 +173,7 @@ impl Observer for Terminal {
                 bar.enable_steady_tick(Duration::from_millis(250));
                 self.bar = Some(bar);
             }
-            Event::Step { epoch, step, loss, steps_per_second } => {
+            TrainingEvent::Step { epoch, step, loss, steps_per_second } => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(((epoch - 1) * self.steps_of_epoch + step) as u64);
                     let epochs = self.epochs;
@@ -180,7 +182,7 @@ impl Observer for Terminal {
                     ));
                 }
             }
-            Event::Epoch(record) => {
+            TrainingEvent::Epoch(record) => {
                 let validation = record.validation.map_or(String::new(), |validation| {
                     let mark = if record.best { " *" } else { "  " };
                     format!("  validation loss {:.4}  score {:.4}{mark}", validation.loss, validation.score)
@@ -190,7 +192,7 @@ impl Observer for Terminal {
                     record.epoch, record.loss, record.steps_per_second, record.seconds,
                 ));
             }
-            Event::Scored { name, lead_h, validation_c, persistence_c, normalised, .. } => {
+            TrainingEvent::Scored { name, lead_h, validation_c, persistence_c, normalised, .. } => {
                 let gain = 100.0 * (1.0 - validation_c / persistence_c);
                 self.say(format!(
                     "{name}: MAE {validation_c:.3} °C at {lead_h} h on the validation part ({normalised:.4} normalised), \
@@ -198,8 +200,10 @@ impl Observer for Terminal {
                 ));
             }
             // The summary or the error says so at the end.
-            Event::Judged { .. } | Event::Written { .. } | Event::Failed { .. } => {}
-            Event::Ended { ending, best_epoch, score } => {
+            TrainingEvent::Evaluated { .. }
+            | TrainingEvent::Written { .. }
+            | TrainingEvent::Failed { .. } => {}
+            TrainingEvent::Ended { ending, best_epoch, score } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
@@ -238,8 +242,8 @@ impl JsonLines {
 }
 
 impl Observer for JsonLines {
-    fn event(&mut self, event: &Event) {
-        if matches!(event, Event::Step { .. }) {
+    fn event(&mut self, event: &TrainingEvent) {
+        if matches!(event, TrainingEvent::Step { .. }) {
             return;
         }
         let Ok(line) = serde_json::to_string(event) else { return };

@@ -24,7 +24,7 @@ pub use super::recurrent_ops::*;
 pub struct OnnxWeights {
     /// Features of a time step.
     pub inputs: usize,
-    /// Units.
+    /// The number of units.
     pub units: usize,
     /// `W` `[gates · units, inputs]`
     pub input: Vec<f32>,
@@ -37,25 +37,25 @@ pub struct OnnxWeights {
 /// A cell as the operators of ONNX know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnnxCell {
-    /// `GRU`
+    /// ONNX' operator `GRU`.
     Gru {
         /// The attribute `linear_before_reset`.
         reset_after: bool,
     },
-    /// `LSTM`
+    /// ONNX' operator `LSTM`.
     Lstm,
 }
 
 /// A layer for export: all that inference needs of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxLayer {
-    /// The cell.
+    /// The operator, and what there is to choose of it.
     pub cell: OnnxCell,
     /// Whether time is walked backwards.
     pub reverse: bool,
     /// The activation of a GRU's candidate, of an LSTM's candidate and output.
     pub activation: Activation,
-    /// The weights.
+    /// The weights, in the operator's layout.
     pub weights: OnnxWeights,
 }
 
@@ -64,7 +64,7 @@ pub struct OnnxLayer {
 pub struct GruConfig {
     /// Features of a time step.
     pub d_input: usize,
-    /// Units.
+    /// The number of units.
     pub d_hidden: usize,
     /// Whether time is walked backwards.
     #[config(default = false)]
@@ -232,7 +232,7 @@ impl Gru {
 pub struct LstmConfig {
     /// Features of a time step.
     pub d_input: usize,
-    /// Units.
+    /// The number of units.
     pub d_hidden: usize,
     /// Whether time is walked backwards.
     #[config(default = false)]

@@ -63,7 +63,7 @@ fn draw_mask(generator: &mut Pcg64, length: usize, dropout: f64) -> Option<Arc<[
 pub struct GruPass {
     /// What the layer does besides its weights.
     pub layer: kernel::Gru,
-    /// Dropout masks.
+    /// The dropout masks that were drawn for this pass.
     pub masks: DrawnMasks,
 }
 
@@ -72,7 +72,7 @@ pub struct GruPass {
 pub struct LstmPass {
     /// What the layer does besides its weights.
     pub layer: kernel::Lstm,
-    /// Dropout masks.
+    /// The dropout masks that were drawn for this pass.
     pub masks: DrawnMasks,
 }
 

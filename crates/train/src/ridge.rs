@@ -73,7 +73,7 @@ impl Ridge {
         best
     }
 
-    /// Fits to all examples to learn from with a penalty that was chosen before.
+    /// Fits to all examples to train on with a penalty that was chosen before.
     pub fn with_penalty(dataset: &Dataset, penalty: f64) -> Option<Network> {
         Sums::from_dataset(dataset)?.solve(penalty, dataset)
     }
@@ -95,7 +95,7 @@ struct Sums {
     examples: f64,
     /// `[term, term]`, the lower triangle; the last term is the constant.
     gram: Vec<f64>,
-    /// `[lead, term]`.
+    /// The products of terms and targets, `[lead, term]`.
     moments: Vec<Vec<f64>>,
 }
 

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use super::error::TrainError;
 use super::experiment::{self, Experiment, Method};
 use super::options::TrainOptions;
-use super::progress::{Event, JsonLines, Observer, Terminal};
-use super::session::Session;
+use super::progress::{JsonLines, Observer, Terminal, TrainingEvent};
+use super::session::TrainingRun;
 use super::summary::TrainSummary;
 
 /// Runs what the options say. An experiment is the best network unless others are named.
@@ -22,7 +22,7 @@ pub fn run(
 ) -> Result<TrainSummary, TrainError> {
     let result = run_all(options, interrupted, observer);
     if let Err(error) = &result {
-        observer.event(&Event::Failed { message: &error.to_string() });
+        observer.event(&TrainingEvent::Failed { message: &error.to_string() });
     }
     result
 }
@@ -37,19 +37,19 @@ fn run_all(
     check(options, &experiments)?;
     let seeds = options.seed..options.seed + options.seeds;
     let several = experiments.len() as u64 * options.seeds > 1;
-    let mut session = Session::new(options, interrupted, observer, several);
-    session.say_what_is_left_out();
+    let mut run = TrainingRun::new(options, interrupted, observer, several);
+    run.say_what_is_left_out();
     for experiment in &experiments {
         for seed in seeds.clone() {
-            session.experiment(experiment, seed)?;
+            run.experiment(experiment, seed)?;
             // There is nothing random in what is not trained.
             if experiment.is_free() {
                 break;
             }
         }
     }
-    session.finish()?;
-    Ok(session.into_summary())
+    run.finish()?;
+    Ok(run.into_summary())
 }
 
 /// Runs what the options say, shows the progress in the terminal and prints the results.

@@ -51,8 +51,8 @@ impl FitRecord {
         self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() / self.epochs.len() as f64
     }
 
-    fn report(&self) -> report::Training {
-        report::Training {
+    fn report(&self) -> report::TrainingCurve {
+        report::TrainingCurve {
             name: self.name.to_owned(),
             best_epoch: self.best_epoch,
             loss: self.epochs.iter().map(|epoch| epoch.loss).collect(),
@@ -110,7 +110,7 @@ pub struct ReviewResult {
     pub notebook_accuracy: f64,
     /// Mean binary cross-entropy on the validation part, in the best epoch.
     pub loss: f64,
-    /// Its training.
+    /// How its network was trained.
     pub fit: FitRecord,
 }
 
@@ -123,18 +123,18 @@ pub struct OwnGain {
     pub world_c: f64,
     /// Blocks on which it is better.
     pub better: usize,
-    /// Blocks.
+    /// The number of blocks that were left out in turn.
     pub blocks: usize,
 }
 
 impl OwnGain {
-    /// Whether it is worth having: better in the mean, and on most of the blocks that it had not learned from.
+    /// Whether it is worth having: better in the mean, and on most of the blocks that it was not trained on.
     pub(crate) fn is_gain(&self) -> bool {
         self.own_c < self.world_c && 2 * self.better > self.blocks
     }
 }
 
-/// In words.
+/// The gain as a clause of a sentence, with the errors of both.
 impl fmt::Display for OwnGain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OwnGain { own_c, world_c, better, blocks } = self;

@@ -18,7 +18,7 @@ use forecastd_train::imdb::vocabulary::Vocabulary;
 use forecastd_train::network::{CellKind, Direction, RecurrentSettings};
 use forecastd_train::optimiser::OptimiserKind;
 use forecastd_train::parameters::{gradients, numbers, values, with_values};
-use forecastd_train::progress::{Event, Observer};
+use forecastd_train::progress::{Observer, TrainingEvent};
 use forecastd_train::{TrainError, TrainOptions, run};
 use liblzma::write::XzEncoder;
 use sha2::{Digest, Sha256};
@@ -378,8 +378,8 @@ fn what_one_word_tells_is_learned_and_the_same_seed_gives_the_same_weights() {
 struct Interrupt<'a>(&'a AtomicBool);
 
 impl Observer for Interrupt<'_> {
-    fn event(&mut self, event: &Event) {
-        if let Event::Epoch(_) = event {
+    fn event(&mut self, event: &TrainingEvent) {
+        if let TrainingEvent::Epoch(_) = event {
             self.0.store(true, Ordering::Relaxed);
         }
     }

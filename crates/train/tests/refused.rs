@@ -201,9 +201,9 @@ fn a_pool_of_too_few_stations_says_what_each_would_have_been_for() {
         refused(&options)
     };
     for (hours, counts) in [
-        (&[100][..], "of 1 stations 1 train, 0 choose and 0 judge"),
-        (&[2100, 2100], "of 2 stations 0 train, 0 choose and 2 judge"),
-        (&[1, 2100], "of 2 stations 0 train, 0 choose and 1 judge"),
+        (&[100][..], "1 stations make 1 for training, 0 for validation and 0 for testing"),
+        (&[2100, 2100], "2 stations make 0 for training, 0 for validation and 2 for testing"),
+        (&[1, 2100], "2 stations make 0 for training, 0 for validation and 1 for testing"),
     ] {
         let error = train(hours);
         assert!(error.contains(counts), "{error}, not {counts}");

@@ -14,7 +14,7 @@ use super::EvaluateOptions;
 /// Somebody else's forecasts beside the model's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BesideOthers {
-    /// Their file.
+    /// The name of the file with their forecasts.
     pub file: String,
     /// How many forecasts it has.
     pub given: u64,
@@ -30,7 +30,7 @@ pub struct BesideOthers {
     pub interval: Option<(f64, f64)>,
     /// Between which quantiles the model's do.
     pub model_interval: Option<(f64, f64)>,
-    /// By part.
+    /// The comparison on each part that has a forecast of theirs.
     pub comparisons: Vec<Comparison>,
 }
 

@@ -36,10 +36,10 @@ pub struct Evaluation {
     /// How far away the one site is that the model is for, where the record is from elsewhere, km.
     pub model_distance_km: Option<f64>,
     /// What was wrong with the file, if anything.
-    pub faults: Option<String>,
+    pub quality: Option<String>,
     /// The engine that ran the network.
     pub engine: &'static str,
-    /// By part.
+    /// The errors on each part that was evaluated.
     pub parts: Vec<PartErrors>,
     /// Somebody else's forecasts beside the model's, where they were given.
     pub beside: Option<BesideOthers>,
@@ -128,7 +128,7 @@ impl Evaluation {
                     "is_training_file": self.kinship.is_training_record(),
                     "training_overlap": self.overlap(),
                     "model_distance_km": self.model_distance_km.map(f64::round),
-                    "faults": self.faults,
+                    "faults": self.quality,
                     "engine": self.engine,
                     "parts": parts,
                 });
@@ -169,8 +169,8 @@ impl Evaluation {
         if let Some(distance_km) = self.model_distance_km {
             let _ = writeln!(table, "note: {}", is_for_elsewhere(distance_km));
         }
-        if let Some(faults) = &self.faults {
-            let _ = writeln!(table, "note: {faults}");
+        if let Some(quality) = &self.quality {
+            let _ = writeln!(table, "note: {quality}");
         }
         for part in &self.parts {
             let _ = writeln!(

@@ -23,9 +23,9 @@ use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_core::{Site, Slot};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_record::CsvMapping;
-use forecastd_record::Faults;
+use forecastd_record::QualityReport;
 use forecastd_record::{Part, Record, RecordSource};
-use forecastd_report::{Comparison, Fan, Kinship, PartFigures, Report, judged_by_all, parts_to_judge_by};
+use forecastd_report::{Comparison, Fan, Kinship, PartFigures, Report, common_cases, evaluation_parts};
 
 pub use forecastd_report::{Case, EvaluateError, LeadErrors, PartErrors, cases};
 
@@ -102,8 +102,8 @@ fn named_column(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), column.trim().to_owned()))
 }
 
-/// Evaluates a model on those of the validation and test parts that it did not learn from, if the record is what it was
-/// trained on, or on all of another that it cannot have learned from ([`Kinship`]).
+/// Evaluates a model on those of the validation and test parts that it was not trained on, if the record is what it was
+/// trained on, or on all of another that it cannot have been trained on ([`Kinship`]).
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read, run or written.
@@ -168,8 +168,10 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
         model: artefact.manifest.name.clone(),
         file: record.facts().file.clone(),
         kinship,
+        quality: Some(&record.facts().quality)
+            .filter(|quality| !quality.is_empty())
+            .map(QualityReport::to_string),
         model_distance_km: artefact.manifest.window.too_far_km(record.site()),
-        faults: Some(&record.facts().faults).filter(|faults| !faults.is_empty()).map(Faults::to_string),
         engine: runtime.kind().name(),
         parts: errors,
         beside,
@@ -177,7 +179,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
 }
 
 /// Walks a record as the daemon walks a station's readings, with experts that learn from every hour; what the model or a
-/// specialist may have learned from is walked, and not judged by. A specialist for another site is left out, as there.
+/// specialist may have been trained on is walked, and not scored. A specialist for another site is left out, as there.
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read or run.
@@ -213,16 +215,19 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
         if kinship != Kinship::None {
             notes.push(format!("{}: {kinship}", manifest.name));
         }
-        parts.push(parts_to_judge_by(&kinship, training, &record));
+        parts.push(evaluation_parts(&kinship, training, &record));
     }
-    let judged = judged_by_all(&parts);
-    if judged.is_empty() {
+    let common = common_cases(&parts);
+    if common.is_empty() {
         let names: Vec<&str> = artefacts.iter().map(|artefact| artefact.manifest.name.as_str()).collect();
-        return Err(EvaluateError::Learned { file: record.facts().file.clone(), models: names.join(" or ") });
+        return Err(EvaluateError::TrainedOn {
+            file: record.facts().file.clone(),
+            models: names.join(" or "),
+        });
     }
-    let faults = &record.facts().faults;
-    notes.extend(Some(faults).filter(|faults| !faults.is_empty()).map(Faults::to_string));
-    let mut online = online::walk(&artefacts, &source, &record, site, &judged, &runtime)?;
+    let quality = &record.facts().quality;
+    notes.extend(Some(quality).filter(|quality| !quality.is_empty()).map(QualityReport::to_string));
+    let mut online = online::walk(&artefacts, &source, &record, site, &common, &runtime)?;
     online.notes = notes;
     Ok(online)
 }
@@ -261,10 +266,10 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
     let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
     let training = artefact.manifest.training.as_ref();
     let kinship = Kinship::new(training, spec.site, &record);
-    let parts = parts_to_judge_by(&kinship, training, &record);
+    let parts = evaluation_parts(&kinship, training, &record);
     if parts.is_empty() {
         let (file, models) = (record.facts().file.clone(), artefact.manifest.name.clone());
-        return Err(EvaluateError::Learned { file, models });
+        return Err(EvaluateError::TrainedOn { file, models });
     }
     Ok(Prepared { artefact, source, record, site, runtime, kinship, parts })
 }
@@ -357,13 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn a_specialist_that_has_learned_the_record_is_not_judged_by_it() {
+    fn a_specialist_that_was_trained_on_the_record_is_not_scored_on_it() {
         let folder = tempfile::tempdir().unwrap();
         let csv = written_record(folder.path());
         let record = Record::read_for(&RecordSource::new(&csv, None), &artefact::spec(6)).unwrap();
         let main = folder.path().join("main.onnx");
         std::fs::write(&main, artefact::trend_file(6, 0.1)).unwrap();
-        // What has learned the first of so many days.
+        // What was trained on the first of so many days.
         let specialist = |days: i64| {
             let facts = record.facts();
             let training = Training {
@@ -390,7 +395,7 @@ mod tests {
         assert!(beside.to_string().contains("\nnote: own-15: this record overlaps the span"), "{beside}");
         assert!(!alone.to_string().contains("note:"), "{alone}");
         let error = evaluate(vec![specialist(15), specialist(20)]).unwrap_err();
-        assert!(matches!(error, EvaluateError::Learned { .. }), "{error}");
+        assert!(matches!(error, EvaluateError::TrainedOn { .. }), "{error}");
         assert!(error.to_string().contains("linear or own"), "{error}");
     }
 

@@ -28,11 +28,11 @@ pub struct Online {
     slots_per_hour: i64,
     /// The record's file.
     pub file: String,
-    /// What a reader must know of the record: how it is related to what the models learned from, and its faults.
+    /// What a reader must know of the record: how it is related to what the models were trained on, and its quality.
     pub notes: Vec<String>,
     /// Forecasts of whole hours that were scored, at the longest lead.
     pub forecasts: u64,
-    /// By lead.
+    /// The errors at each lead, rising.
     pub leads: Vec<OnlineLead>,
     /// How the experts stand at the end.
     pub standings: Vec<Standing>,
@@ -41,7 +41,7 @@ pub struct Online {
 /// Errors at one lead.
 #[derive(Debug, Clone)]
 pub struct OnlineLead {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// Of the reference experts, in the order of [`forecastd_core::REFERENCES`].
     pub references: [ErrorSum; 3],
@@ -109,7 +109,7 @@ struct Issued {
 }
 
 /// Walks the readings of a file, which `record` was read from, with models on one grid, the main one first, and scores the
-/// forecasts whose origins lie within `judged`.
+/// forecasts whose origins lie within `scored`.
 ///
 /// # Errors
 /// [`EvaluateError`] when the file cannot be read or the network does not run.
@@ -118,7 +118,7 @@ pub(super) fn walk(
     source: &RecordSource,
     record: &Record,
     site: Site,
-    judged: &[Range<Slot>],
+    scored: &[Range<Slot>],
     runtime: &Runtime,
 ) -> Result<Online, EvaluateError> {
     let Some((main, specialists)) = artefacts.split_first() else { return Ok(Online::default()) };
@@ -169,7 +169,7 @@ pub(super) fn walk(
     }
     let new = |&lead_h: &u32| OnlineLead::new(lead_h, models.len());
     let mut leads: Vec<OnlineLead> = main.manifest.lead_h.iter().map(new).collect();
-    for one in issued.iter().filter(|one| judged.iter().any(|slots| slots.contains(&one.origin))) {
+    for one in issued.iter().filter(|one| scored.iter().any(|slots| slots.contains(&one.origin))) {
         score(one, &manifests, record, &mut leads);
     }
     Ok(Online {
@@ -246,7 +246,7 @@ fn score(one: &Issued, manifests: &[&Manifest], record: &Record, leads: &mut [On
             .iter()
             .zip(&of_models)
             .any(|(manifest, own)| own.is_none() && manifest.lead_h.contains(&lead.lead_h));
-        // All are judged by the same cases.
+        // All are verified on the same cases.
         if observed.is_nan() || said.iter().any(Option::is_none) || is_silent {
             continue;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use forecastd_core::{Unit, Values};
-use forecastd_mapping::{Candidate, Message};
+use forecastd_mapping::{Message, PresetMatch};
 
 use super::heard::{Heard, last_but_one, quoted};
 use super::own::Own;
@@ -64,7 +64,7 @@ impl Findings {
     pub(super) fn add(
         &mut self,
         message: &Message<'_>,
-        candidates: Vec<Candidate>,
+        candidates: Vec<PresetMatch>,
         fault: Option<String>,
     ) -> Option<String> {
         self.messages += 1;
@@ -95,7 +95,7 @@ impl Findings {
             }
             return line;
         }
-        for (rank, Candidate { preset, decoded }) in candidates.into_iter().enumerate() {
+        for (rank, PresetMatch { preset, decoded }) in candidates.into_iter().enumerate() {
             let is_named = decoded.station.is_some();
             let station = decoded.station.unwrap_or_else(|| last_but_one(message.topic));
             let key = (preset.name, station.clone());

@@ -10,7 +10,7 @@ use super::FeedProgress;
 
 /// Where progress is shown.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ReplayProgress {
     shown: Shown,
     last_line: Instant,
 }
@@ -25,14 +25,14 @@ enum Shown {
 /// Time between two lines of progress.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-impl Progress {
-    /// Shows nothing.
-    pub fn silent() -> Progress {
-        Progress { shown: Shown::Nowhere, last_line: Instant::now() }
+impl ReplayProgress {
+    /// Shows nothing, in a terminal or elsewhere.
+    pub fn silent() -> ReplayProgress {
+        ReplayProgress { shown: Shown::Nowhere, last_line: Instant::now() }
     }
 
     /// A bar on a terminal, else a line now and then, both on standard error; nothing if `quiet`.
-    pub fn standard(quiet: bool) -> Progress {
+    pub fn standard(quiet: bool) -> ReplayProgress {
         let shown = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Shown::Nowhere,
             (false, false) => Shown::Lines,
@@ -44,7 +44,7 @@ impl Progress {
                 )
             }
         };
-        Progress { shown, last_line: Instant::now() }
+        ReplayProgress { shown, last_line: Instant::now() }
     }
 
     pub(super) fn begin(&self, readings: u64) {

@@ -1,7 +1,7 @@
 //! `/api/v1`: what the daemon knows, for programs; described by `openapi.json`, which is served beside it. It only tells, and
 //! changes nothing.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `stations` | the stations as they are now |
 //! | `past` | what was observed, what was forecast, and how near that was |
@@ -32,7 +32,7 @@ use problem::Problem;
 /// The description of all of it: OpenAPI 3.1.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
-/// The routes.
+/// The routes below `/api/v1`.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/", get(index))

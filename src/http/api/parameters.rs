@@ -56,7 +56,7 @@ impl Parameters {
         })
     }
 
-    /// A time.
+    /// The value of a parameter that is a time; none where it is absent.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| {

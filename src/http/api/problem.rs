@@ -10,9 +10,9 @@ pub(super) enum Problem {
     /// A parameter is not known, stands twice, or cannot be read.
     #[error("{parameter}: {reason}")]
     Parameter {
-        /// Which.
+        /// The name of the parameter.
         parameter: String,
-        /// Why.
+        /// What is wrong with it, and what is expected.
         reason: String,
     },
     /// No station of this name is served.

@@ -31,7 +31,7 @@ pub(super) async fn list(
     Ok(json(&api::Stations::new(&list, most)))
 }
 
-/// One station.
+/// The state of one station, with its newest reading and forecast.
 pub(super) async fn one(
     State(shared): State<Shared>,
     path: Result<Path<String>, PathRejection>,

@@ -34,7 +34,7 @@ const ASSETS: [Asset; 9] = [
     asset!("stations.js", "text/javascript; charset=utf-8"),
 ];
 
-/// A file.
+/// A file of the page, built in.
 #[derive(Debug, Clone, Copy)]
 struct Asset {
     path: &'static str,
@@ -64,7 +64,7 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// The routes.
+/// A route for each file of the page.
 pub(super) fn routes() -> Router<Shared> {
     let show = |asset: Asset| get(move |headers: HeaderMap| async move { answer(asset, &headers) });
     let router = Router::new().route(INDEX.path, show(INDEX));

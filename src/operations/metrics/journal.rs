@@ -35,14 +35,14 @@ impl JournalMetrics {
                 "journal_failures_total",
                 "Transactions that failed.",
                 "reason",
-                &JournalError::REASONS,
+                JournalError::REASONS,
             ),
             waiting: make.gauge("journal_entries_waiting", "Entries that wait for a failing disk."),
             lost: make.counter("journal_entries_lost_total", "Entries lost because too many waited."),
             size: make.gauge("journal_size_bytes", "Size of the journal's file and its write-ahead log."),
             skipped: make.counter(
                 "journal_rows_skipped_total",
-                "Rows of the journal that cannot be and were skipped.",
+                "Rows of the journal that hold impossible values and were skipped.",
             ),
             lag: make.register(Gauge::new(
                 "forecastd_journal_lag_seconds",
@@ -72,7 +72,7 @@ impl Metrics {
         self.journal.size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Rows of the journal cannot be.
+    /// Counts rows of the journal that hold impossible values.
     pub fn journal_rows_skipped(&self, rows: u64) {
         self.journal.skipped.inc_by(rows);
     }

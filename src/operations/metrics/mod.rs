@@ -1,7 +1,7 @@
 //! Every metric, in one place. Names follow the Prometheus documentation's practices; all label values that are
 //! known are there from the start with 0.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `maker` | what registers metrics by their names |
 //! | `station_series` | the series that every station has of its own |
@@ -93,7 +93,7 @@ pub struct Metrics {
 /// A model in use.
 #[derive(Debug, Clone, Copy)]
 pub struct Loaded<'a> {
-    /// Its name.
+    /// The model's name in the manifest.
     pub name: &'a str,
     /// SHA-256 of its file.
     pub sha256: &'a str,
@@ -102,7 +102,7 @@ pub struct Loaded<'a> {
 }
 
 impl Metrics {
-    /// Fresh metrics.
+    /// Registers every metric, in a registry of its own.
     pub fn new() -> Metrics {
         let registry = Registry::new();
         let make = Maker(&registry);
@@ -187,7 +187,7 @@ impl Metrics {
             clock_jumps: make.counter("clock_jumps_total", "Jumps of the clock."),
             odd: make.counters(
                 "stations_odd_total",
-                "Stations about which something is odd, counted once each, moves each time.",
+                "Oddities found, by kind: each once per station, moves every time.",
                 "reason",
                 Oddity::NAMES,
             ),
@@ -199,7 +199,7 @@ impl Metrics {
             stations_ready: make.gauge("stations_ready", "Stations that the model runs for."),
             forecasts: make.counters(
                 "forecasts_total",
-                "Forecasts issued, by what they come from.",
+                "Forecasts made, by source: model, persistence or reference.",
                 "source",
                 &["model", "persistence", "reference"],
             ),

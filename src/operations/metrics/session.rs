@@ -33,7 +33,7 @@ impl SessionMetrics {
                 "mqtt_disconnections_total",
                 "Connections lost and attempts failed.",
                 "reason",
-                &forecastd_mqtt::DisconnectReason::LABELS,
+                forecastd_mqtt::DisconnectReason::LABELS,
             ),
             subscriptions_refused: make
                 .counter("mqtt_subscriptions_refused_total", "Subscriptions that the broker refused."),

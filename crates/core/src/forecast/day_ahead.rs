@@ -10,7 +10,7 @@ use crate::number::to_single;
 /// An extreme of the hours ahead, °C, in whole centidegrees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Extreme {
-    /// The median.
+    /// The median of the extreme, °C.
     pub temperature_c: f32,
     /// The ends of the interval.
     pub interval_c: (f32, f32),

@@ -175,7 +175,7 @@ impl DayVerification {
         self.pending.last().is_some_and(|last| hour_of(origin.as_second()) > hour_of(last.origin_s))
     }
 
-    /// The scores.
+    /// How good what was said of the days that are over has been, since the beginning and lately.
     pub fn scores(&self) -> &DayScores {
         &self.scores
     }

@@ -9,7 +9,7 @@ pub const ROLLING_DAYS: i64 = 30;
 /// A forecast beside what was observed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// Hours.
+    /// The lead of the forecast, in hours.
     pub lead_h: u32,
     /// The hour that it was for.
     pub valid_at: Timestamp,

@@ -32,7 +32,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Every source.
+    /// Every source, among which one is found by its name.
     pub const ALL: [Source; 3] = [Source::Model, Source::Persistence, Source::Reference];
 
     /// The word in payloads, metrics and the journal.
@@ -65,7 +65,7 @@ pub struct LeadForecast {
 /// A forecast of one station's temperature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
-    /// The station.
+    /// The station that the forecast is for.
     pub station: StationName,
     /// The time of the newest reading it knows.
     pub issued_at: Timestamp,

@@ -243,7 +243,7 @@ impl Verification {
     }
 }
 
-/// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are judged before. Nor is a
+/// Leads that do not fit are not verified: the manifest bounds leads to 240 h, and degrees are checked before. Nor is a
 /// forecast that was issued hours from its origin: a slot reaches at most an hour back, so that none of ours is.
 fn pending(forecast: &Forecast, model: Arc<str>, was_scored: impl Fn(u8) -> bool) -> Option<Pending> {
     let leads = forecast.leads.iter().filter_map(|lead| {

@@ -14,7 +14,7 @@ const SILENCE_S: i64 = 24 * 3600;
 /// The last of the values that were refused as leaps since the last one that was believed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RefusedLeap {
-    /// The value.
+    /// The value that was refused, in the canonical unit of its quantity.
     pub(crate) value: f32,
     /// When it was measured, in seconds since 1970.
     pub(crate) at: i64,

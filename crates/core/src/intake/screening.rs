@@ -1,7 +1,7 @@
 //! Checks each value of a reading before it is believed: range, sentinel, leap, freeze.
 //!
 //! Values are dropped by quantity, not by reading. The trainer screens a record with the same code, so that the
-//! network learns from what it will see.
+//! network is trained on what it will see.
 //!
 //! # What is remembered
 //! Of each quantity: the newest value that was believed, how long it has stood, how finely the sensor resolves, and the
@@ -33,7 +33,7 @@ pub enum Implausible {
 }
 
 impl Implausible {
-    /// Every reason.
+    /// Every reason, for counters that begin at 0.
     pub const ALL: &'static [Implausible] = <Implausible as VariantArray>::VARIANTS;
 
     /// The reason as a metric's label and a log's field.
@@ -49,7 +49,7 @@ pub struct Dropped {
     pub quantity: Quantity,
     /// The value, in the canonical unit.
     pub value: f32,
-    /// Why.
+    /// Which check the value did not pass.
     pub reason: Implausible,
 }
 
@@ -109,8 +109,8 @@ impl Memory {
         Memory { value, believed_at, still_since, still_until, repeats_in_a_row: 1, leap: None, resolution }
     }
 
-    /// Judges a plausible value by the one before, and remembers it.
-    fn judge(&mut self, quantity: Quantity, second: i64, value: f32) -> Option<Implausible> {
+    /// Checks a plausible value by the one before, and remembers it.
+    fn check(&mut self, quantity: Quantity, second: i64, value: f32) -> Option<Implausible> {
         if second <= self.still_until {
             // Redelivered, or late within a stretch that is known to be frozen.
             let is_frozen = value == self.value && second > self.believed_at;
@@ -181,7 +181,7 @@ impl Screening {
         let mut dropped = Vec::new();
         for quantity in Quantity::ALL {
             let Some(value) = values.get(quantity) else { continue };
-            if let Some(reason) = self.judge(quantity, second, value) {
+            if let Some(reason) = self.check(quantity, second, value) {
                 values.remove(quantity);
                 dropped.push(Dropped { quantity, value, reason });
             }
@@ -202,12 +202,12 @@ impl Screening {
         dropped
     }
 
-    fn judge(&mut self, quantity: Quantity, second: i64, value: f32) -> Option<Implausible> {
+    fn check(&mut self, quantity: Quantity, second: i64, value: f32) -> Option<Implausible> {
         if !quantity.is_plausible(value) {
             return Some(Implausible::OutOfRange);
         }
         match &mut self.memory[quantity.index()] {
-            Some(memory) => memory.judge(quantity, second, value),
+            Some(memory) => memory.check(quantity, second, value),
             unknown => {
                 *unknown = Some(Memory::new(value, second, Resolution::default()));
                 None
@@ -282,7 +282,7 @@ pub(crate) enum StoredError {
     Value {
         /// Of which quantity.
         quantity: Quantity,
-        /// The value.
+        /// The stored value, in the canonical unit.
         value: f32,
     },
     /// A time that no clock shows.

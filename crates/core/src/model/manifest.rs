@@ -25,7 +25,7 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`].
+    /// The version of the manifest's format: [`FORMAT_VERSION`] in a manifest that this version reads.
     pub format_version: u32,
     /// The model's name in forecasts, metrics and logs.
     pub name: String,
@@ -87,9 +87,9 @@ pub enum ManifestError {
         max = Manifest::MAX_WINDOW_LEN
     )]
     WindowLength {
-        /// Samples.
+        /// The number of samples in a window.
         samples: usize,
-        /// Features.
+        /// The number of features in a sample.
         features: usize,
     },
     /// The history of one station would take too much memory.
@@ -110,9 +110,9 @@ pub enum ManifestError {
         max = Manifest::MAX_OUTPUTS
     )]
     Outputs {
-        /// Leads.
+        /// The number of leads.
         leads: usize,
-        /// Quantiles.
+        /// The number of quantiles of each lead.
         quantiles: usize,
     },
     /// A statistic is missing, not finite or zero.
@@ -143,9 +143,9 @@ pub enum ManifestError {
     /// A score is no number.
     #[error("manifest scores of the part \"{}\" at {lead_h} h are not finite", excerpt(.part, QUOTED))]
     Scores {
-        /// Which part.
+        /// The part of the record that the score is of, as the manifest names it.
         part: String,
-        /// Which lead.
+        /// The lead that the score is of, in hours.
         lead_h: u32,
     },
     /// The name would not stand in a topic or label.

@@ -8,7 +8,7 @@ use crate::weather::quantity::Quantity;
 /// What a network says of one lead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodedLead {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// The point forecast, °C: the median where the network gives quantiles.
     pub temperature_c: f32,

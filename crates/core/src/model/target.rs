@@ -20,9 +20,9 @@ pub struct Target {
     pub quantity: String,
     /// How outputs are mapped back.
     pub kind: TargetKind,
-    /// °C.
+    /// What an output of 0 stands for, °C: a temperature, or a change of it where the target is the difference.
     pub mean: f32,
-    /// °C.
+    /// By how much the forecast rises with each unit of an output, °C.
     pub standard_deviation: f32,
 }
 

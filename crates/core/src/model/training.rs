@@ -20,14 +20,14 @@ pub struct Split {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refit {
-    /// From the validation part too; the test part still judges it.
+    /// From the validation part too; the test part still evaluates it.
     Validation,
-    /// From the whole record; nothing of it is left to judge it by.
+    /// From the whole record; nothing of it is left to evaluate it on.
     Whole,
 }
 
 impl Refit {
-    /// Its name.
+    /// The name, as a manifest writes it: `validation` or `whole`.
     pub fn name(self) -> &'static str {
         match self {
             Refit::Validation => "validation",
@@ -44,7 +44,7 @@ pub struct Training {
     pub file: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
-    /// Rows read.
+    /// The number of readings; of many stations, of hours at which a window can end.
     pub rows: u64,
     /// Time of the first reading.
     pub first: Timestamp,
@@ -62,15 +62,15 @@ pub struct Training {
     /// The settings of the experiment, as the trainer writes them.
     #[serde(default)]
     pub settings: serde_json::Value,
-    /// What the temperature usually is, from what was learned from: a baseline for any record of the station.
+    /// What the temperature usually is, from what was trained on: a baseline for any record of the station.
     #[serde(default)]
     pub climatology: Option<Climatology>,
-    /// Of a model that learned from many stations: those records of them that somebody may want to evaluate it on.
+    /// Of a model that was trained on many stations: those records of them that somebody may want to evaluate it on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<TrainedRecord>,
 }
 
-/// What was learned from one record among many.
+/// One record among the many that a model was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedRecord {
@@ -80,9 +80,9 @@ pub struct TrainedRecord {
     pub sha256: String,
     /// Where the station stands.
     pub site: Site,
-    /// The first reading that was learned from.
+    /// The first reading that was trained on.
     pub first: Timestamp,
-    /// The last reading that was learned from, or chosen by.
+    /// The last reading that was trained on, or chosen by.
     pub last: Timestamp,
 }
 
@@ -101,7 +101,7 @@ pub struct LeadScore {
     /// Mean absolute error of the same time yesterday, where that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yesterday_mae: Option<f64>,
-    /// Mean absolute error of the climatology of what was learned from, where there is one.
+    /// Mean absolute error of the climatology of what was trained on, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub climatology_mae: Option<f64>,
     /// Fraction of outcomes within the interval, where the model gives one.
@@ -125,11 +125,11 @@ impl LeadScore {
 pub struct PartScores {
     /// `validation` or `test`.
     pub part: String,
-    /// Whether they are those of the model before it learned from this part too.
+    /// Whether they are those of the model before it was trained on this part too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before_refit: bool,
-    /// Forecasts scored.
+    /// The number of forecasts that the scores are means over.
     pub forecasts: u64,
-    /// By lead.
+    /// The scores of each lead, rising.
     pub leads: Vec<LeadScore>,
 }

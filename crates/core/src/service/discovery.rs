@@ -32,7 +32,7 @@ pub struct DiscoverySettings {
 /// What Home Assistant is told of a station: what of its forecasts there is to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discovery {
-    /// Whose.
+    /// The station that Home Assistant is told of.
     pub station: StationName,
     /// The lead whose temperature is shown, hours: 24, or the longest of a model that has no such lead.
     pub lead_h: u32,

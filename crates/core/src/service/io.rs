@@ -38,7 +38,7 @@ pub type Token = u64;
 pub enum Input {
     /// A reading arrived.
     Reading {
-        /// Whose.
+        /// The station that measured it.
         station: StationName,
         /// When it was measured.
         time: Timestamp,
@@ -51,7 +51,7 @@ pub enum Input {
     },
     /// A part of a reading arrived, or one of many of its slot: they are merged.
     Part {
-        /// Whose.
+        /// The station that the part is of.
         station: StationName,
         /// When it was measured.
         time: Timestamp,
@@ -82,7 +82,7 @@ pub enum Input {
     },
     /// The station is to be forgotten.
     Forget {
-        /// Which.
+        /// The station to forget.
         station: StationName,
         /// What acknowledges the message that asked for it, if one did.
         token: Option<Token>,
@@ -123,9 +123,9 @@ pub enum Input {
     Delivered(StationName),
     /// A forecast could not be handed over for publication, and does not reach the broker.
     NotHandedIn {
-        /// Whose.
+        /// The station that the forecast was for.
         station: StationName,
-        /// Its origin.
+        /// The origin of the forecast.
         origin: Timestamp,
     },
     /// Home Assistant has started, and wants to be told of all stations again.
@@ -136,7 +136,7 @@ pub enum Input {
     DiscoveryRefused,
     /// Somebody else told Home Assistant something under the id of a station.
     DiscoveryOverwritten {
-        /// Which.
+        /// The station whose id was used.
         station: StationName,
         /// What it says.
         by: String,
@@ -161,7 +161,7 @@ pub enum Effect {
     Recall(Recall),
     /// A model is to be run on a window. One forecast may need several.
     Infer {
-        /// Whose.
+        /// The station that the forecast is for.
         station: StationName,
         /// Names the forecast in the answer.
         number: u64,
@@ -181,18 +181,18 @@ pub enum Effect {
 /// What is published for a station.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Publication {
-    /// A forecast.
+    /// A forecast; once more, as stale, where the station falls silent after it.
     Forecast {
-        /// The forecast.
+        /// The forecast to publish.
         forecast: Box<Forecast>,
         /// Whether the station has been silent since, for too long.
         is_stale: bool,
     },
     /// How the station is.
     Status {
-        /// Whose.
+        /// The station that the status is of.
         station: StationName,
-        /// Its state.
+        /// Whether its window is complete, or it has been silent for too long.
         state: StationState,
         /// The time of its newest reading.
         newest_reading: Option<Timestamp>,
@@ -207,7 +207,7 @@ pub enum Publication {
     },
     /// How good the station's forecasts have been.
     Verification {
-        /// Whose.
+        /// The station that the scores are of.
         station: StationName,
         /// The main model.
         model: Arc<str>,
@@ -253,21 +253,21 @@ pub enum ForNobody {
 pub enum Event {
     /// A reading was taken.
     ReadingTaken {
-        /// Whose.
+        /// The station that measured it.
         station: StationName,
         /// What it changed.
         inserted: Inserted,
     },
     /// How a station's experts stand, once an hour.
     ExpertsStand {
-        /// Whose.
+        /// The station that the experts are of.
         station: StationName,
         /// By rising name.
         experts: Vec<Standing>,
     },
     /// The newest reading of a station.
     NewestReading {
-        /// Whose.
+        /// The station that measured it.
         station: StationName,
         /// When it was measured.
         time: Timestamp,
@@ -276,9 +276,9 @@ pub enum Event {
     },
     /// Something is odd about a station, as was not said of it before.
     StationOdd {
-        /// Which.
+        /// The station that is odd.
         station: StationName,
-        /// What.
+        /// What was found to be odd, with the numbers that show it.
         oddity: Oddity,
     },
     /// A message was not taken.
@@ -292,14 +292,14 @@ pub enum Event {
     },
     /// A value was not believed.
     ValueDropped {
-        /// Whose.
+        /// The station that sent the value.
         station: StationName,
-        /// Which.
+        /// The value with its quantity, and which check it did not pass.
         dropped: Dropped,
     },
     /// A forecast was scored.
     Scored {
-        /// The score.
+        /// The forecast of one lead beside what was observed.
         score: Score,
         /// The scores of all stations together at its lead.
         scores: LeadScores,
@@ -310,7 +310,7 @@ pub enum Event {
     DaysScored(DayScores),
     /// A forecast was issued.
     ForecastIssued {
-        /// The forecast.
+        /// The forecast as it is published.
         forecast: Box<Forecast>,
         /// Whether the station's window is complete.
         readiness: Readiness,
@@ -321,25 +321,25 @@ pub enum Event {
     },
     /// A model gave no outputs for a window.
     InferenceFailed {
-        /// Whose.
+        /// The station that the window is of.
         station: StationName,
         /// The model's id.
         model: Arc<str>,
-        /// Why.
+        /// What the engine says.
         error: String,
     },
     /// A model gave numbers that are no temperatures.
     ForecastImplausible {
-        /// Whose.
+        /// The station that the outputs are for.
         station: StationName,
         /// The model's id.
         model: Arc<str>,
     },
     /// A station is in another state than before.
     StateChanged {
-        /// Which.
+        /// The station that has changed.
         station: StationName,
-        /// The state.
+        /// The state that it is in now.
         state: StationState,
         /// Whether the state is of another kind than before, rather than another hour of it.
         is_news: bool,
@@ -365,7 +365,7 @@ pub enum Event {
     },
     /// Stations were restored from the journal.
     Restored {
-        /// How many.
+        /// The number of stations restored.
         stations: usize,
         /// Of these, those whose window is complete.
         ready: usize,
@@ -384,7 +384,7 @@ pub enum Event {
     StationGivenUp(StationName),
     /// A specialist is in use beside the main model.
     SpecialistJoined {
-        /// Its id.
+        /// The specialist's id.
         model: Arc<str>,
         /// Of the stations that are served now, so many it is for.
         stations: usize,
@@ -393,14 +393,14 @@ pub enum Event {
     },
     /// A specialist is not in use any more.
     SpecialistLeft {
-        /// Its id.
+        /// The specialist's id.
         model: Arc<str>,
     },
     /// A specialist cannot be used beside the main model.
     SpecialistRefused {
-        /// Its id.
+        /// The specialist's id.
         model: Arc<str>,
-        /// Why.
+        /// What of the specialist does not fit the main model.
         error: SpecialistError,
     },
     /// The main model is another than before.
@@ -423,7 +423,7 @@ pub enum Event {
     },
     /// Readings and forecasts of a station lay in the future and were dropped: a clock was ahead.
     FutureDropped {
-        /// Whose.
+        /// The station whose readings and forecasts were dropped.
         station: StationName,
         /// The time of its newest reading until then.
         newest: Timestamp,
@@ -432,7 +432,7 @@ pub enum Event {
     NoReadings(bool),
     /// Home Assistant has started, and is told of so many stations again.
     HomeAssistantStarted {
-        /// How many.
+        /// The number of stations that Home Assistant is told of again.
         stations: usize,
     },
     /// There are more stations than Home Assistant is told of.
@@ -444,7 +444,7 @@ pub enum Event {
     DiscoveryRefused,
     /// Somebody else told Home Assistant something under the id of a station.
     DiscoveryOverwritten {
-        /// Which.
+        /// The station whose id was used.
         station: StationName,
         /// What it says.
         by: String,

@@ -1,7 +1,7 @@
 //! The service: all stations as one pure state machine. It decides what is journalled, forecast, published, acknowledged and
 //! told; a driver does it.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `mod` | the state machine |
 //! | `io` | what goes in and what comes out |

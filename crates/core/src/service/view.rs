@@ -20,7 +20,7 @@ const RECENT: SignedDuration = SignedDuration::from_hours(24);
 /// One station as it is now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StationView {
-    /// Its name.
+    /// The name by which topics and journal know the station.
     pub station: StationName,
     /// How it is.
     pub state: StationState,
@@ -47,7 +47,7 @@ pub struct StationView {
 /// How good the forecasts of a station have been.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerificationView {
-    /// By lead.
+    /// The scores of what was published, at each lead, since the beginning and lately.
     pub scores: Scores,
     /// How its experts stand, by rising name.
     pub experts: Vec<Standing>,

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longitude_that_is_corrected_or_known_later_is_judged_by_the_days_before_too() {
+    fn a_longitude_that_is_corrected_or_known_later_counts_for_the_days_before_too() {
         let right = Place::given(Site::new(50.0, 100.0));
         let wrong = Place::given(Site::new(50.0, -100.0));
         for before in [Some(right), Some(wrong), None] {

@@ -12,7 +12,7 @@ use crate::model::Model;
 /// A window for a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelWindow {
-    /// The model.
+    /// The model that the window is cut for.
     pub model: Arc<Model>,
     /// The normalised window `[sample, feature]`.
     pub window: Vec<f32>,
@@ -21,7 +21,7 @@ pub struct ModelWindow {
 /// What the models' outputs became.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completed {
-    /// The forecast.
+    /// The forecast that follows from the outputs: of the main model alone, or of the experts together.
     pub forecast: Forecast,
     /// Scores of hours that have been observed already.
     pub scores: Vec<Score>,

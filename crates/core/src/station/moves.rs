@@ -46,7 +46,7 @@ impl Reported {
 /// Where a station said last that it stands, as the journal knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReportedPlace {
-    /// The position.
+    /// The position in the payload, with the elevation if there is one.
     pub site: Site,
     /// The first reading there, where it stood elsewhere before: nothing older is of this place.
     pub since: Option<Timestamp>,

@@ -21,21 +21,21 @@ pub enum Oddity {
     /// The daily wave of temperature has its maximum at an hour of solar time, `peak_h`, at which it has it nowhere: the sign or
     /// the order of latitude and longitude is wrong, or the times are.
     Clock {
-        /// Hours.
+        /// The hour of mean solar time of the maximum.
         peak_h: f32,
     },
     /// The mean pressure is one of the sea's level, where the elevation lets expect `expected_hpa`.
     SeaLevelPressure {
-        /// hPa.
+        /// The mean of the measured pressure, hPa.
         mean_hpa: f32,
-        /// hPa.
+        /// The pressure of the standard atmosphere at the station's elevation, hPa.
         expected_hpa: f32,
     },
     /// A measure lies outside of what the main model was trained on.
     OutsideTraining {
-        /// Of what.
+        /// The measure that lies outside.
         measure: Measure,
-        /// The station's.
+        /// The value that the station has of the measure.
         value: f32,
         /// The lowest of the training.
         low: f32,
@@ -51,7 +51,7 @@ pub enum Oddity {
     },
     /// The payload gives another place than before: what was known of the station is of the place before, and was forgotten.
     Moved {
-        /// How far.
+        /// The distance between the two places, km.
         distance_km: u32,
     },
 }

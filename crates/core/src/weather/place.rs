@@ -34,7 +34,7 @@ impl Precision {
 /// Where a station stands, as far as that is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// The site.
+    /// The position, as precise as `precision` says.
     pub site: Site,
     /// How well it is known.
     pub precision: Precision,
@@ -54,7 +54,7 @@ pub enum PlaceError {
         "{country} is {degrees}° wide: give time_zone, such as {zone:?}, or latitude_deg and longitude_deg"
     )]
     Wide {
-        /// The country.
+        /// The code of the country (ISO 3166), as it was configured.
         country: String,
         /// From its westernmost principal place to the easternmost.
         degrees: u32,

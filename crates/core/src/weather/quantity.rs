@@ -10,21 +10,21 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Quantity {
-    /// `air_temperature`, °C.
+    /// `air_temperature`, °C (Jena's `T`).
     AirTemperature,
     /// `air_pressure` at the station (not reduced to sea level), hPa.
     AirPressure,
     /// `relative_humidity` over water, %.
     RelativeHumidity,
-    /// `dew_point_temperature`, °C.
+    /// `dew_point_temperature`, °C (Jena's `Tdew`).
     DewPointTemperature,
-    /// `wind_speed`, m/s.
+    /// `wind_speed`, the mean wind and not its gusts, m/s (Jena's `wv`).
     WindSpeed,
-    /// `wind_speed_of_gust`, m/s.
+    /// `wind_speed_of_gust`, m/s (Jena's `max. wv`).
     WindSpeedOfGust,
     /// `wind_from_direction`, degrees clockwise from north.
     WindFromDirection,
-    /// `air_potential_temperature`, K.
+    /// `air_potential_temperature`, K (Jena's `Tpot`).
     AirPotentialTemperature,
     /// Saturation water vapour pressure at the air temperature, hPa (Jena's `VPmax`).
     SaturationVaporPressure,
@@ -138,7 +138,7 @@ impl Quantity {
         self.definition().name
     }
 
-    /// Canonical unit.
+    /// The canonical unit, in which every value is kept.
     pub const fn unit(self) -> &'static str {
         self.definition().unit
     }

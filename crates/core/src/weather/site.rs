@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
-    /// Degrees north.
+    /// The latitude, degrees north.
     pub latitude_deg: f64,
-    /// Degrees east.
+    /// The longitude, degrees east.
     pub longitude_deg: f64,
     /// Metres above sea level, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use crate::weather::site::Site;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Mean tropical year in days.
 const DAYS_PER_YEAR: f64 = 365.2422;
-/// 2000-01-01T00:00:00Z.
+/// The second of 2000-01-01T00:00:00Z since the Unix epoch.
 const YEAR_2000: f64 = 946_684_800.0;
 
 impl Site {

@@ -13,9 +13,9 @@ use crate::window::history::History;
 /// Sine or cosine of a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wave {
-    /// Sine.
+    /// The sine of the phase.
     Sin,
-    /// Cosine.
+    /// The cosine of the phase.
     Cos,
 }
 
@@ -29,7 +29,7 @@ pub enum Feature {
     Quantity(Quantity),
     /// Change of a quantity over the last hours, in its canonical unit.
     Tendency {
-        /// Of what.
+        /// The quantity that changes.
         quantity: Quantity,
         /// Over how many hours.
         hours: u16,

@@ -33,7 +33,7 @@ pub struct WindowSpec {
     /// What stands for values that were not measured.
     #[serde(default, skip_serializing_if = "MissingValues::is_refused")]
     pub missing: MissingValues,
-    /// The columns.
+    /// The columns of a window, in the order of the network's input.
     pub features: Vec<Feature>,
 }
 
@@ -78,11 +78,11 @@ pub enum WindowSpecError {
         "max_hole_s = {max_hole_s} over {samples} samples × {features} features is too long a hole to fill"
     )]
     Holes {
-        /// Seconds.
+        /// The longest hole that would be filled, in seconds.
         max_hole_s: u32,
-        /// Samples.
+        /// The number of samples in a window.
         samples: usize,
-        /// Features.
+        /// The number of features in a sample.
         features: usize,
     },
     /// The site is not on earth.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forecastd_core::{Batch, Entry, Quantity, Values};
-use forecastd_import::{ImportError, Origin, Progress, read, write};
+use forecastd_import::{ImportError, ImportProgress, Origin, read, write};
 use forecastd_journal::{Journal, JournalError, Observer, Retention, Store};
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ struct EndsAfter {
     writing: u32,
 }
 
-impl Progress for EndsAfter {
+impl ImportProgress for EndsAfter {
     fn reading(&mut self, _: f64) -> bool {
         self.reading = self.reading.saturating_sub(1);
         self.reading > 0

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use forecastd_core::{Grid, Quantity, Recall, StationName, Values, thermodynamics};
-use forecastd_import::{Destination, History, ImportError, Origin, Progress, Summary, read, write};
+use forecastd_import::{
+    Destination, History, ImportError, ImportProgress, ImportSummary, Origin, read, write,
+};
 use forecastd_record::{Row, Simulation};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -73,15 +75,15 @@ impl Place {
         }
     }
 
-    pub(crate) fn import(&self, origin: &Origin) -> Result<Summary, ImportError> {
+    pub(crate) fn import(&self, origin: &Origin) -> Result<ImportSummary, ImportError> {
         self.import_with(origin, &mut ())
     }
 
     pub(crate) fn import_with(
         &self,
         origin: &Origin,
-        progress: &mut dyn Progress,
-    ) -> Result<Summary, ImportError> {
+        progress: &mut dyn ImportProgress,
+    ) -> Result<ImportSummary, ImportError> {
         let history: History = read(origin, grid(), Some(HEIGHT_M), progress)?;
         write(&history, &self.destination(&self.journal()), progress)
     }

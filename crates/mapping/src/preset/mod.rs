@@ -12,10 +12,10 @@ pub enum PresetKind {
     Table,
 }
 
-/// A preset.
+/// A description that is built in, with what it is for and where its format is documented.
 #[derive(Debug, Clone, Copy)]
 pub struct Preset {
-    /// Its name.
+    /// The name in mappings, `preset = "…"`.
     pub name: &'static str,
     /// What it describes.
     pub kind: PresetKind,

@@ -8,9 +8,9 @@ pub enum CsvError {
     /// The file cannot be read.
     #[error("{path}", path = .path.display())]
     File {
-        /// Which.
+        /// The file that cannot be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// There is no header line.
@@ -19,15 +19,15 @@ pub enum CsvError {
     /// The mapping file cannot be understood.
     #[error("mapping {path}: {message}", path = .path.display())]
     Mapping {
-        /// Which.
+        /// The mapping file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it, in one line.
         message: String,
     },
     /// The header is none that is known.
     #[error("{path}: header is of no preset; found columns {found}; give a mapping file (--mapping)", path = .path.display())]
     UnknownHeader {
-        /// Which file.
+        /// The file with the header.
         path: PathBuf,
         /// The columns found.
         found: String,
@@ -38,9 +38,9 @@ pub enum CsvError {
         path = .path.display()
     )]
     Preset {
-        /// Which file.
+        /// The file with the header.
         path: PathBuf,
-        /// The preset.
+        /// The name of the preset that has the header.
         preset: &'static str,
         /// What it is for.
         title: &'static str,
@@ -53,7 +53,7 @@ pub enum CsvError {
         path = .path.display()
     )]
     Daily {
-        /// Which file.
+        /// The file with the columns.
         path: PathBuf,
         /// The columns found.
         found: String,
@@ -64,7 +64,7 @@ pub enum CsvError {
     /// A pattern of files cannot be read, or fits none.
     #[error("{pattern}: {message}")]
     Pattern {
-        /// The pattern.
+        /// The pattern as it was given.
         pattern: String,
         /// What is wrong.
         message: String,
@@ -72,7 +72,7 @@ pub enum CsvError {
     /// The times are of no form that the mapping names, or of several.
     #[error("{path}: {message}", path = .path.display())]
     Times {
-        /// Which file.
+        /// The file with the times.
         path: PathBuf,
         /// What is wrong.
         message: String,
@@ -80,7 +80,7 @@ pub enum CsvError {
     /// A column that is needed is not there.
     #[error("{path}: no column {column:?}; found {found}", path = .path.display())]
     MissingColumn {
-        /// Which file.
+        /// The file without the column.
         path: PathBuf,
         /// What is missing.
         column: String,
@@ -90,15 +90,15 @@ pub enum CsvError {
     /// A column that is needed is there more than once.
     #[error("{path}: more than one column {column:?}: which is meant?", path = .path.display())]
     RepeatedColumn {
-        /// Which file.
+        /// The file with the column.
         path: PathBuf,
-        /// Its name.
+        /// The name that several columns have.
         column: String,
     },
     /// A row that cannot be read.
     #[error("{path}:{line}: {message}", path = .path.display())]
     Row {
-        /// Which file.
+        /// The file with the row.
         path: PathBuf,
         /// The line, counted from 1.
         line: u64,

@@ -54,7 +54,7 @@ impl CsvMapping {
         CsvMapping::parse(&text).map_err(failed)
     }
 
-    /// The mapping.
+    /// How rows become readings, whatever the columns are named.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }

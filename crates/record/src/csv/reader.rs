@@ -22,8 +22,8 @@ use super::layout::{self, list};
 use super::lines::{Line, Lines, MAX_LINE};
 use super::mapping::CsvMapping;
 use super::source;
-use crate::faults::Overlap;
 use crate::files::files;
+use crate::quality::Overlap;
 
 /// What one row says: when, and what was measured.
 pub type Row = (Timestamp, Values);
@@ -33,7 +33,7 @@ pub type Row = (Timestamp, Values);
 pub struct UnreadableValues {
     /// Of which quantity: its name.
     pub quantity: &'static str,
-    /// How many.
+    /// The number of such texts.
     pub count: u64,
     /// The first of them.
     pub first: String,
@@ -105,7 +105,7 @@ struct OpenFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherColumn {
     pub(crate) index: usize,
-    /// Its name.
+    /// The column's name in the header.
     pub name: String,
     /// Its different texts, while they are few.
     pub texts: BTreeSet<String>,

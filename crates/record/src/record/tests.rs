@@ -54,9 +54,9 @@ fn order_does_not_matter_and_is_counted() {
     readings.push(readings[3]);
     let unsorted = record(&readings);
     assert_eq!(sorted.rows(), unsorted.rows());
-    assert_eq!(sorted.facts().faults.unsorted, 0);
-    assert!(unsorted.facts().faults.unsorted > 0);
-    assert_eq!(unsorted.facts().faults.repeated, 1);
+    assert_eq!(sorted.facts().quality.unsorted, 0);
+    assert!(unsorted.facts().quality.unsorted > 0);
+    assert_eq!(unsorted.facts().quality.repeated, 1);
     for slot in 0..10 {
         let value = |record: &Record| record.history().value(slot, Quantity::AirTemperature);
         assert_eq!(value(&sorted), value(&unsorted));
@@ -110,7 +110,47 @@ fn files_that_are_nothing_to_work_with_are_named_with_the_reason() {
     std::fs::write(&path, format!("{header}{one}01.01.2009 00:30:00,996.6,1.4\nbroken\n")).unwrap();
     let source = RecordSource::new(path.clone(), None);
     let good = Record::read(&source, Grid::new(600).unwrap(), &quantities).unwrap();
-    assert_eq!(good.facts().faults.broken, 1);
+    assert_eq!(good.facts().quality.broken, 1);
     assert_eq!(good.facts().file, "record.csv");
     assert_eq!(good.site().unwrap().latitude_deg, 50.91);
+}
+
+#[test]
+fn a_hole_of_two_months_in_half_a_year_is_named_with_its_times() {
+    // 2024, from the beginning of January to the end of June, without March and April.
+    let start: Timestamp = "2024-01-01T00:00:00Z".parse().unwrap();
+    let is_there = |day: i64| !(60..121).contains(&day);
+    let hours = (0..182 * 24).filter(|hour| is_there(hour / 24));
+    let readings: Vec<_> = hours
+        .map(|hour| (at(start.as_second() + hour * 3600), values(10.0 + 5.0 * (hour as f32 * 0.2618).sin())))
+        .collect();
+    let quality = record(&readings).facts().quality.clone();
+    let hole = "no temperature for 61 days, from 2024-02-29T23:00:00Z to 2024-05-01T00:00:00Z";
+    assert_eq!(quality.to_string(), hole);
+    assert!(!quality.is_empty());
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.csv");
+    let row = |(time, values): &(Timestamp, Values)| {
+        format!("{time},{}\n", values.get(Quantity::AirTemperature).unwrap())
+    };
+    let text: String = readings.iter().map(row).collect();
+    std::fs::write(&path, format!("time,air_temperature_c\n{text}")).unwrap();
+    let source = RecordSource::new(path, None);
+    let of_file = Record::read(&source, Grid::new(3600).unwrap(), &[Quantity::AirTemperature]).unwrap();
+    assert_eq!(of_file.facts().quality.to_string(), hole, "as that of readings");
+}
+
+#[test]
+fn of_many_holes_the_longest_are_named_and_the_others_counted() {
+    // Holes of 8 to 12 days, with two days of readings between, and one of a day that is not worth a word.
+    let days = [0, 1, 2, 11, 12, 22, 23, 34, 35, 47, 48, 61, 62, 64];
+    let hours = days.iter().flat_map(|day| (0..24).map(move |hour| day * 24 + hour));
+    let readings: Vec<_> = hours.map(|hour| (at(hour * 3600), values((hour % 7) as f32))).collect();
+    let said = record(&readings).facts().quality.to_string();
+    let clauses: Vec<&str> = said.split("; ").collect();
+    assert_eq!(clauses.len(), 4, "{said}");
+    let days: Vec<&str> = clauses[..3].iter().map(|clause| clause.split(' ').nth(3).unwrap()).collect();
+    assert_eq!(days, ["10", "11", "12"], "in the order of time: {said}");
+    assert_eq!(clauses[3], "2 more such holes of more than a week");
 }

@@ -1,4 +1,4 @@
-//! The instruction sets of x86-64, the only room with `unsafe` code: calls of intrinsics that need an instruction set, in
+//! The instruction sets of x86-64, the only module with `unsafe` code: calls of intrinsics that need an instruction set, in
 //! methods of values that prove the processor has it.
 
 use std::arch::x86_64::*;

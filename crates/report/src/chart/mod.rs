@@ -32,13 +32,13 @@ pub(crate) enum Horizontal {
 pub(crate) enum Hue {
     /// That of text: what was measured.
     Ink,
-    /// The model.
+    /// That of the model's forecast.
     Blue,
     /// What it is compared with first.
     Orange,
-    /// Another.
+    /// That of a second reference forecast, or of the lowest quantile.
     Violet,
-    /// And another.
+    /// That of a third reference forecast.
     Green,
     /// What lies behind everything.
     Faint,
@@ -60,7 +60,7 @@ impl Hue {
 /// How numbers are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Mark {
-    /// A line.
+    /// A line through the points.
     Line,
     /// A dashed line.
     Dashed,
@@ -75,7 +75,7 @@ pub(crate) enum Mark {
 pub(crate) struct Series {
     /// Their name in the legend; without one they are not in it.
     pub name: String,
-    /// Their colour.
+    /// The colour in which they are drawn.
     pub hue: Hue,
     /// How they are drawn.
     pub mark: Mark,
@@ -86,13 +86,13 @@ pub(crate) struct Series {
 /// A vertical line with a name, such as where a part of a record begins.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Divider {
-    /// Where.
+    /// The position on the horizontal axis.
     pub at: f64,
     /// What begins there.
     pub label: String,
 }
 
-/// A chart.
+/// Series over one horizontal axis, drawn as SVG.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Chart {
     /// What it shows, for those who cannot see it.
@@ -105,7 +105,7 @@ pub(crate) struct Chart {
     pub from_zero: bool,
     /// What is drawn, the first at the back.
     pub series: Vec<Series>,
-    /// Vertical lines.
+    /// Vertical lines with names, such as where a part begins.
     pub dividers: Vec<Divider>,
 }
 

@@ -1,9 +1,9 @@
 //! How the loss of a training went down.
 
 use crate::chart::{Chart, Divider, Horizontal, Hue, Mark, Series};
-use crate::experiment::Training;
+use crate::experiment::TrainingCurve;
 
-impl Training {
+impl TrainingCurve {
     /// Losses by epoch; `of` is what was trained.
     pub(crate) fn chart(&self, of: &str) -> Chart {
         let epochs = |losses: &[f64]| {

@@ -33,7 +33,7 @@ pub(crate) struct Overview {
     beginning: Vec<(f64, f64)>,
     /// Where validation and test parts begin, if the record is split.
     pub(crate) parts: Vec<Divider>,
-    /// What the model learned from beside the training part.
+    /// What the model was trained on beside the training part.
     pub(crate) refit: Option<Refit>,
 }
 

@@ -18,7 +18,7 @@ use super::error::EvaluateError;
 pub struct Case {
     /// The slot of the newest reading.
     pub origin: Slot,
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// The observed temperature, °C.
     pub observed_c: f64,
@@ -73,9 +73,9 @@ pub fn cases(
             missing: 100.0 * missing,
             max_hole_h: f64::from(spec.max_hole_s) / 3600.0,
             longest_h,
-            faults: match &record.facts().faults {
-                faults if faults.is_empty() => String::new(),
-                faults => format!("; {faults}"),
+            quality: match &record.facts().quality {
+                quality if quality.is_empty() => String::new(),
+                quality => format!("; {quality}"),
             },
         });
     }

@@ -11,13 +11,13 @@ use super::others::OtherForecasts;
 /// Errors at one lead, all over the same cases.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ComparedLead {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
     /// Somebody else's forecasts.
     pub other: ErrorSum,
-    /// The model.
+    /// The errors of the model's point forecast.
     pub model: ErrorSum,
-    /// Persistence.
+    /// The errors of the temperature of the newest reading, taken for the forecast.
     pub persistence: ErrorSum,
     /// Somebody else's interval.
     pub other_coverage: Coverage,
@@ -28,7 +28,7 @@ pub struct ComparedLead {
 /// Somebody else's forecasts beside the model's on one part of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Which part.
+    /// The part of the record that the cases are of.
     pub part: Part,
     /// By lead, those that have a case.
     pub leads: Vec<ComparedLead>,

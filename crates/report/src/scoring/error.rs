@@ -17,9 +17,9 @@ pub enum EvaluateError {
     /// The model cannot be read.
     #[error("model {path}", path = .path.display())]
     Model {
-        /// Which file.
+        /// The model's file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         source: ArtefactError,
     },
     /// The record cannot be read.
@@ -34,12 +34,12 @@ pub enum EvaluateError {
     /// There is nothing to forecast from.
     #[error(
         "{file}: no complete window of {window_h:.0} h in the {part} part; {missing:.0} % of its rows are missing and \
-         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{faults}"
+         the longest stretch without a hole of more than {max_hole_h:.0} h is {longest_h:.0} h{quality}"
     )]
     NoWindow {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
-        /// Which part.
+        /// The part that has no window.
         part: &'static str,
         /// The window's length.
         window_h: f64,
@@ -50,7 +50,7 @@ pub enum EvaluateError {
         /// The longest stretch without a longer one.
         longest_h: f64,
         /// What is wrong with the file, as a clause.
-        faults: String,
+        quality: String,
     },
     /// A specialist looks at another time grid than the main model.
     #[error(
@@ -69,16 +69,16 @@ pub enum EvaluateError {
         "{file}: the model is for any place, and nothing says where this station stands: give --latitude and --longitude, or a mapping with the site"
     )]
     NoSite {
-        /// Which file.
+        /// The name of the record's file.
         file: String,
     },
-    /// Nothing of the file is left to judge the models by.
+    /// Nothing of the file is left to evaluate the models on.
     #[error(
-        "{file}: {models} may have learned from all of it; evaluate on readings that are new, or see the scores before that \
+        "{file}: {models} may have been trained on all of it; evaluate on readings that are new, or see the scores before that \
          with forecastd inspect"
     )]
-    Learned {
-        /// Which file.
+    TrainedOn {
+        /// The name of the record's file.
         file: String,
         /// The models' names.
         models: String,
@@ -89,27 +89,27 @@ pub enum EvaluateError {
     /// The forecasts of others cannot be read.
     #[error("forecasts {path}", path = .path.display())]
     OthersFile {
-        /// Which file.
+        /// The file with the forecasts.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The file holds no forecasts that can be compared.
     #[error("forecasts {path}", path = .path.display())]
     Others {
-        /// Which file.
+        /// The file with the forecasts.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with its content.
         source: OtherForecastsError,
     },
     /// None of the forecasts is of a case.
     #[error(
         "forecasts {path}: none of {given} is one that the model makes too and that was observed, such as the first, issued at \
-         {first_issued_at} for {first_valid_at}; the record is judged from {from} to {to}",
+         {first_issued_at} for {first_valid_at}; the record is evaluated from {from} to {to}",
         path = .path.display()
     )]
     OthersUnmatched {
-        /// Which file.
+        /// The file with the forecasts.
         path: PathBuf,
         /// How many forecasts there are.
         given: usize,
@@ -117,9 +117,9 @@ pub enum EvaluateError {
         first_issued_at: Timestamp,
         /// For when it is.
         first_valid_at: Timestamp,
-        /// The first time of issue that is judged.
+        /// The first time of issue that is evaluated.
         from: Timestamp,
-        /// The last.
+        /// The last time of issue that is evaluated.
         to: Timestamp,
     },
     /// Two of the files are one.

@@ -2,8 +2,8 @@
 //!
 //! A manifest keeps of its training file the hash, the number of readings and the times of the first and the last; and
 //! of its station the site. The same readings under another name, saved anew by another program, have another hash; so
-//! has the same station at another cadence, or one more year of it. None of them may judge the model by what it has
-//! learned.
+//! has the same station at another cadence, or one more year of it. The model is not to be verified on what it was
+//! trained on.
 
 use std::fmt;
 use std::ops::Range;
@@ -34,7 +34,7 @@ pub enum Kinship {
     SameStation {
         /// The times between which the model was trained.
         trained: (Timestamp, Timestamp),
-        /// The slots that the model may have learned from or was chosen by.
+        /// The slots that the model may have been trained on or was chosen by.
         learned: Range<Slot>,
     },
     /// It overlaps it in time; of another station, or who knows of which.
@@ -49,7 +49,7 @@ pub enum Kinship {
 impl Kinship {
     /// How `record` is related to the training of a model that is for `site`, or for any.
     ///
-    /// A model for any site learned from records of many; those of them that have a file are known by it and by their sites. So
+    /// A model for any site is trained on records of many; those of them that have a file are known by it and by their sites. So
     /// did one for a site that goes on from such a model, besides its own.
     pub fn new(training: Option<&Training>, site: Option<Site>, record: &Record) -> Kinship {
         let facts = record.facts();
@@ -72,7 +72,7 @@ impl Kinship {
         }
     }
 
-    /// How `record` is related to the one record that a model for `site` learned from itself.
+    /// How `record` is related to the one record that a model for `site` was trained on itself.
     fn of_station(training: &Training, site: Site, record: &Record) -> Kinship {
         let facts = record.facts();
         let trained = (training.first, training.last);
@@ -90,7 +90,7 @@ impl Kinship {
         }
     }
 
-    /// How `record` is related to the records among those that a model for any site learned from.
+    /// How `record` is related to the records among those that a model for any site was trained on.
     fn of_pool(training: &Training, record: &Record) -> Kinship {
         let facts = record.facts();
         let is_same = |trained: &&TrainedRecord| {
@@ -111,9 +111,9 @@ impl Kinship {
         matches!(self, Kinship::SameFile | Kinship::SameReadings { .. })
     }
 
-    /// What of a record that is not the training file itself a model may be judged by: what lies after all that it has
-    /// learned from, or else before it; empty where nothing is left.
-    pub fn judged_by(&self, whole: Range<Slot>) -> Range<Slot> {
+    /// What of a record that is not the training file itself a model may be evaluated on: what lies after all that it was
+    /// trained on, or else before it; empty where nothing is left.
+    pub fn evaluation_slots(&self, whole: Range<Slot>) -> Range<Slot> {
         let Kinship::SameStation { learned, .. } = self else { return whole };
         let after = learned.end.max(whole.start)..whole.end;
         let before = whole.start..learned.start.min(whole.end);
@@ -134,7 +134,7 @@ impl fmt::Display for Kinship {
             Kinship::SameStation { trained: (first, last), .. } => write!(
                 formatter,
                 "this record overlaps the span that the model was trained on ({first} to {last}), at the same site: what it \
-                 may have learned from is left out"
+                 may have been trained on is left out"
             ),
             Kinship::SameTime { trained: (first, last), is_elsewhere } => write!(
                 formatter,
@@ -154,7 +154,7 @@ fn is_same_site(one: Site, other: Site) -> bool {
         && (one.longitude_deg - other.longitude_deg).abs() <= SAME_SITE_DEG
 }
 
-/// The slots of `record` that a model may have learned from or was chosen by.
+/// The slots of `record` that a model may have been trained on or was chosen by.
 ///
 /// Where the record spans all of the training file, the parts of the split are found by counting its own rows, whatever
 /// its cadence; where it does not, nobody knows which they were, and all of the file's time is left out.
@@ -173,11 +173,11 @@ fn learned(training: &Training, record: &Record) -> Range<Slot> {
     trained.start..end.unwrap_or(trained.end)
 }
 
-/// The parts of a record that a model is judged by, with their slots.
+/// The parts of a record that a model is evaluated on, with their slots.
 ///
 /// Of the record that it was trained on, these are the validation and the test part, without what it was refitted on;
-/// of any other, all but what it may have learned from. Empty when nothing is left.
-pub fn parts_to_judge_by(
+/// of any other, all but what it may have been trained on. Empty when nothing is left.
+pub fn evaluation_parts(
     kinship: &Kinship,
     training: Option<&Training>,
     record: &Record,
@@ -185,7 +185,7 @@ pub fn parts_to_judge_by(
     let Some(training) = training.filter(|_| kinship.is_training_record()) else {
         // The split does not matter for the whole.
         let whole = record.part(forecastd_record::DEFAULT_SPLIT, Part::Whole);
-        let slots = kinship.judged_by(whole);
+        let slots = kinship.evaluation_slots(whole);
         return if slots.is_empty() { Vec::new() } else { vec![(Part::Whole, slots)] };
     };
     let parts: &[Part] = match training.refit {
@@ -196,8 +196,8 @@ pub fn parts_to_judge_by(
     parts.iter().map(|&part| (part, record.part(training.split, part))).collect()
 }
 
-/// What each of several models may be judged by, of the parts of every one; empty where they have nothing in common.
-pub fn judged_by_all(of_models: &[Vec<(Part, Range<Slot>)>]) -> Vec<Range<Slot>> {
+/// The slots that every one of several models may be evaluated on, of the parts of each; empty where they have nothing in common.
+pub fn common_cases(of_models: &[Vec<(Part, Range<Slot>)>]) -> Vec<Range<Slot>> {
     let slots = |parts: &[(Part, Range<Slot>)]| parts.iter().map(|(_, slots)| slots.clone()).collect();
     let Some((first, others)) = of_models.split_first() else { return Vec::new() };
     others.iter().fold(slots(first), |common: Vec<Range<Slot>>, parts| {
@@ -256,10 +256,10 @@ mod tests {
         }
     }
 
-    fn judged(record: &Record, refit: Option<Refit>) -> (Kinship, Vec<(Part, Range<i64>)>) {
+    fn evaluated(record: &Record, refit: Option<Refit>) -> (Kinship, Vec<(Part, Range<i64>)>) {
         let training = training(refit);
         let kinship = Kinship::new(Some(&training), Some(JENA), record);
-        let parts = parts_to_judge_by(&kinship, Some(&training), record);
+        let parts = evaluation_parts(&kinship, Some(&training), record);
         // In days.
         let days = |slots: Range<Slot>| slots.start / 144..(slots.end + 143) / 144;
         let parts = parts.into_iter().map(|(part, slots)| (part, days(slots))).collect();
@@ -267,42 +267,42 @@ mod tests {
     }
 
     #[test]
-    fn the_same_readings_under_another_name_are_judged_by_what_was_not_learned() {
+    fn the_same_readings_under_another_name_are_evaluated_on_what_was_not_trained_on() {
         let same = record(100, 200, 3600, 125..150, None);
-        let (kinship, parts) = judged(&same, None);
+        let (kinship, parts) = evaluated(&same, None);
         assert_eq!(kinship, Kinship::SameReadings { file: "hourly.csv".to_owned() });
         // Rows are 25 days before the hole and 50 after it; the half is 12.5 days after it, three quarters 31.25.
         assert_eq!(parts, [(Part::Validation, 162..182), (Part::Test, 181..200)]);
-        assert_eq!(judged(&same, Some(Refit::Validation)).1, [(Part::Test, 181..200)]);
-        assert_eq!(judged(&same, Some(Refit::Whole)).1, []);
+        assert_eq!(evaluated(&same, Some(Refit::Validation)).1, [(Part::Test, 181..200)]);
+        assert_eq!(evaluated(&same, Some(Refit::Whole)).1, []);
     }
 
     #[test]
-    fn the_same_station_at_another_cadence_is_judged_by_what_lies_after_what_was_learned() {
+    fn the_same_station_at_another_cadence_is_evaluated_on_what_lies_after_what_was_trained_on() {
         let finer = record(100, 230, 600, 125..150, Some(JENA));
-        let (kinship, parts) = judged(&finer, None);
+        let (kinship, parts) = evaluated(&finer, None);
         assert!(matches!(kinship, Kinship::SameStation { .. }));
         assert!(
             kinship.to_string().contains("overlaps the span that the model was trained on (1970-04-11"),
             "{kinship}"
         );
         assert_eq!(parts, [(Part::Whole, 181..230)], "three quarters of the rows of the days 100 to 200");
-        // The last reading learned from is the one before the last hour of day 199.
-        assert_eq!(judged(&finer, Some(Refit::Whole)).1, [(Part::Whole, 199..230)]);
+        // The last reading trained on is the one before the last hour of day 199.
+        assert_eq!(evaluated(&finer, Some(Refit::Whole)).1, [(Part::Whole, 199..230)]);
     }
 
     #[test]
     fn of_a_part_of_the_training_file_nothing_is_left_and_of_what_precedes_it_everything() {
         let within = record(160, 190, 3600, 0..0, Some(JENA));
-        assert_eq!(judged(&within, None).1, [], "nobody knows what of it was learned");
+        assert_eq!(evaluated(&within, None).1, [], "nobody knows what of it was learned");
         let before = record(50, 150, 3600, 0..0, Some(JENA));
-        assert_eq!(judged(&before, None).1, [(Part::Whole, 50..100)]);
+        assert_eq!(evaluated(&before, None).1, [(Part::Whole, 50..100)]);
         let later = record(190, 230, 3600, 0..0, Some(JENA));
-        assert_eq!(judged(&later, None).1, [(Part::Whole, 199..230)]);
+        assert_eq!(evaluated(&later, None).1, [(Part::Whole, 199..230)]);
     }
 
     #[test]
-    fn a_model_of_many_stations_is_judged_by_what_it_did_not_learn_of_this_one() {
+    fn a_model_of_many_stations_is_evaluated_on_what_it_did_not_see_of_this_one() {
         let learned = TrainedRecord {
             file: "jena.csv".to_owned(),
             sha256: "abc".to_owned(),
@@ -311,19 +311,19 @@ mod tests {
             last: at(150 * DAY - 600),
         };
         let training = Training { records: vec![learned], ..training(None) };
-        let judged = |record: &Record| {
+        let evaluated = |record: &Record| {
             let kinship = Kinship::new(Some(&training), None, record);
-            let parts = parts_to_judge_by(&kinship, Some(&training), record);
+            let parts = evaluation_parts(&kinship, Some(&training), record);
             let days = |slots: Range<Slot>| slots.start / 144..(slots.end + 143) / 144;
             parts.into_iter().map(|(part, slots)| (part, days(slots))).collect::<Vec<_>>()
         };
-        assert_eq!(judged(&record(100, 200, 3600, 0..0, Some(JENA))), [(Part::Whole, 150..200)]);
+        assert_eq!(evaluated(&record(100, 200, 3600, 0..0, Some(JENA))), [(Part::Whole, 150..200)]);
         let elsewhere = Some(Site::new(52.21, 0.09));
-        assert_eq!(judged(&record(100, 200, 3600, 0..0, elsewhere)), [(Part::Whole, 100..200)]);
+        assert_eq!(evaluated(&record(100, 200, 3600, 0..0, elsewhere)), [(Part::Whole, 100..200)]);
     }
 
     #[test]
-    fn a_specialist_is_not_judged_by_what_the_model_that_it_goes_on_from_has_learned() {
+    fn a_specialist_is_not_evaluated_on_what_the_model_that_it_goes_on_from_was_trained_on() {
         let pool = |first: i64, last: i64| TrainedRecord {
             file: "jena.csv".to_owned(),
             sha256: "abd".to_owned(),
@@ -331,43 +331,43 @@ mod tests {
             first: at(first * DAY),
             last: at(last * DAY - 600),
         };
-        let judged = |pool: TrainedRecord, record: &Record| {
+        let evaluated = |pool: TrainedRecord, record: &Record| {
             let training = Training { records: vec![pool], ..training(Some(Refit::Whole)) };
             let kinship = Kinship::new(Some(&training), Some(JENA), record);
-            let parts = parts_to_judge_by(&kinship, Some(&training), record);
+            let parts = evaluation_parts(&kinship, Some(&training), record);
             let days = |slots: Range<Slot>| slots.start / 144..(slots.end + 143) / 144;
             parts.into_iter().map(|(part, slots)| (part, days(slots))).collect::<Vec<_>>()
         };
         let later = record(210, 300, 3600, 0..0, Some(JENA));
         assert_eq!(
-            judged(pool(220, 250), &later),
+            evaluated(pool(220, 250), &later),
             [(Part::Whole, 250..300)],
             "its own record shares no time with this one"
         );
         let both = record(90, 300, 3600, 125..150, Some(JENA));
-        assert_eq!(judged(pool(220, 250), &both), [(Part::Whole, 250..300)]);
-        assert_eq!(judged(pool(50, 80), &both), [(Part::Whole, 199..300)]);
+        assert_eq!(evaluated(pool(220, 250), &both), [(Part::Whole, 250..300)]);
+        assert_eq!(evaluated(pool(50, 80), &both), [(Part::Whole, 199..300)]);
     }
 
     #[test]
-    fn several_models_are_judged_by_what_none_of_them_may_have_learned_from() {
+    fn several_models_are_evaluated_on_what_none_of_them_may_have_been_trained_on() {
         let two = vec![(Part::Validation, 10..20), (Part::Test, 20..40)];
-        assert_eq!(judged_by_all(&[two.clone(), vec![(Part::Whole, 15..30)]]), [15..20, 20..30]);
-        assert_eq!(judged_by_all(&[two.clone(), vec![(Part::Whole, 40..90)]]), []);
-        assert_eq!(judged_by_all(&[two.clone(), Vec::new()]), []);
-        assert_eq!(judged_by_all(&[two]), [10..20, 20..40]);
+        assert_eq!(common_cases(&[two.clone(), vec![(Part::Whole, 15..30)]]), [15..20, 20..30]);
+        assert_eq!(common_cases(&[two.clone(), vec![(Part::Whole, 40..90)]]), []);
+        assert_eq!(common_cases(&[two.clone(), Vec::new()]), []);
+        assert_eq!(common_cases(&[two]), [10..20, 20..40]);
     }
 
     #[test]
-    fn a_record_of_another_station_or_time_is_judged_by_as_a_whole() {
+    fn a_record_of_another_station_or_time_is_evaluated_on_as_a_whole() {
         let elsewhere = Site::new(52.21, 0.09);
-        let (kinship, parts) = judged(&record(150, 210, 3600, 0..0, Some(elsewhere)), None);
+        let (kinship, parts) = evaluated(&record(150, 210, 3600, 0..0, Some(elsewhere)), None);
         assert_eq!(parts, [(Part::Whole, 150..210)]);
         assert!(kinship.to_string().ends_with("at another site"), "{kinship}");
-        let (kinship, parts) = judged(&record(150, 210, 3600, 0..0, None), None);
+        let (kinship, parts) = evaluated(&record(150, 210, 3600, 0..0, None), None);
         assert_eq!(parts, [(Part::Whole, 150..210)]);
         assert!(kinship.to_string().contains("if it is the same station"), "{kinship}");
-        let (kinship, parts) = judged(&record(201, 210, 3600, 0..0, Some(JENA)), None);
+        let (kinship, parts) = evaluated(&record(201, 210, 3600, 0..0, Some(JENA)), None);
         assert_eq!((kinship, parts), (Kinship::None, vec![(Part::Whole, 201..210)]));
     }
 }

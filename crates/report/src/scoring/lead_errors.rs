@@ -12,15 +12,15 @@ use super::cases::Case;
 /// Errors at one lead.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LeadErrors {
-    /// Hours.
+    /// The lead in hours.
     pub lead_h: u32,
-    /// The model.
+    /// The errors of the model's point forecast.
     pub model: ErrorSum,
-    /// Persistence.
+    /// The errors of the temperature of the newest reading, taken for the forecast.
     pub persistence: ErrorSum,
     /// Same time yesterday.
     pub yesterday: ErrorSum,
-    /// Climatology.
+    /// The errors of the usual temperature of the time of year and day.
     pub climatology: ErrorSum,
     /// The model's interval.
     pub coverage: Coverage,
@@ -29,15 +29,15 @@ pub struct LeadErrors {
 /// Errors on one part of a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartErrors {
-    /// Which part.
+    /// The part of the record that the cases are of.
     pub part: Part,
-    /// Whether they are those of the model before it learned from this part too.
+    /// Whether they are those of the model before it was trained on this part too.
     pub before_refit: bool,
-    /// Issue times.
+    /// The number of different issue times.
     pub origins: u64,
     /// The first issue time and the last.
     pub span: (Timestamp, Timestamp),
-    /// By lead.
+    /// The errors at each lead, rising.
     pub leads: Vec<LeadErrors>,
 }
 

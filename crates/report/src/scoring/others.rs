@@ -34,7 +34,7 @@ pub struct OtherForecast {
 /// Forecasts of somebody else.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OtherForecasts {
-    /// The forecasts.
+    /// The forecasts, row by row.
     pub forecasts: Vec<OtherForecast>,
     /// Between which quantiles the intervals lie.
     pub interval: Option<(f64, f64)>,

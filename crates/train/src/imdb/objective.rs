@@ -1,4 +1,4 @@
-//! From a review to whether it is in favour: the network and what it learns from.
+//! From a review to whether it is in favour: the network and what it is trained on.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::log_sigmoid;
@@ -21,7 +21,7 @@ use super::vocabulary::{Vocabulary, pad_in_front};
 /// How many reviews are validated at once.
 const VALIDATION_BATCH: usize = 250;
 
-/// What the split into reviews to learn from and to choose by starts from: the same for every training, as in Keras, so
+/// What the split into reviews to train on and to choose by starts from: the same for every training, as in Keras, so
 /// that trainings with other seeds can be compared. (The number is Keras', its generator is another.)
 const SPLIT_SEED: u128 = 113;
 
@@ -83,7 +83,7 @@ pub fn binary_cross_entropy(log_odds: Tensor<1>, positive: &[bool]) -> Tensor<1>
 /// Reviews as sequences of one length.
 #[derive(Debug, Clone, Default)]
 pub struct Sequences {
-    /// `[review, length]`.
+    /// The numbers of the words, `[review, length]`, padded in front.
     words: Vec<u16>,
     length: usize,
     /// Whether each is in favour.
@@ -101,7 +101,7 @@ impl Sequences {
         self.positive.is_empty()
     }
 
-    /// A sequence.
+    /// The numbers of the words of one review, padded in front to the common length.
     pub fn words(&self, index: usize) -> &[u16] {
         &self.words[index * self.length..][..self.length]
     }
@@ -125,7 +125,7 @@ impl Sequences {
 /// Reviews to whether they are in favour.
 #[derive(Debug)]
 pub struct ReviewObjective {
-    /// Four fifths of the reviews, to learn from.
+    /// Four fifths of the reviews, to train on.
     pub train: Sequences,
     /// The others, to choose by.
     pub validation: Sequences,

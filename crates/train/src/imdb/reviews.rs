@@ -21,9 +21,9 @@ pub enum ReviewError {
     /// A file or folder cannot be read.
     #[error("{path}", path = .path.display())]
     Read {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: io::Error,
     },
     /// The file is something else.
@@ -32,7 +32,7 @@ pub enum ReviewError {
     /// The archive cannot be read to its end.
     #[error("{path}: the archive is cut off or damaged: {message}", path = .path.display())]
     Damaged {
-        /// Which archive.
+        /// The archive, as it was given.
         path: PathBuf,
         /// What was noticed.
         message: String,
@@ -50,7 +50,7 @@ pub enum ReviewError {
     Empty {
         /// Where it is from.
         path: PathBuf,
-        /// Which review.
+        /// The review's place in the dataset.
         name: String,
     },
     /// A review is too long to be one.
@@ -58,7 +58,7 @@ pub enum ReviewError {
     TooLong {
         /// Where it is from.
         path: PathBuf,
-        /// Which review.
+        /// The review's place in the dataset.
         name: String,
     },
     /// A review is no text.
@@ -66,14 +66,14 @@ pub enum ReviewError {
     NotText {
         /// Where it is from.
         path: PathBuf,
-        /// Which review.
+        /// The review's place in the dataset.
         name: String,
         /// How many bytes before are right.
         at: usize,
     },
 }
 
-/// A review.
+/// A film review, with whether it is in favour.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Review {
     /// Its place in the dataset, for example `train/pos/0_9.txt`.
@@ -87,7 +87,7 @@ pub struct Review {
 /// The labelled training reviews, sorted by name, so that their order does not depend on where they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reviews {
-    /// The reviews.
+    /// The reviews by rising name.
     pub reviews: Vec<Review>,
     /// SHA-256 over names and texts.
     pub sha256: String,

@@ -1,4 +1,4 @@
-//! Export: the best network is judged, refitted if that is wanted, and written; and the report.
+//! Export: the best network is evaluated, refitted if that is wanted, and written; and the report.
 
 use std::rc::Rc;
 
@@ -9,14 +9,14 @@ use forecastd_record::{DEFAULT_SPLIT, Part};
 use forecastd_report::PartErrors;
 use forecastd_report::{PartFigures, Report};
 
-use super::Session;
+use super::TrainingRun;
 use crate::candidate::{Candidate, check_gain};
 use crate::error::TrainError;
 use crate::options;
-use crate::progress::Event;
+use crate::progress::TrainingEvent;
 use crate::summary::{ExperimentResult, ReviewResult};
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     /// Scores the best network, writes it if it is good for anything, and writes the report.
     pub(crate) fn finish(&mut self) -> Result<(), TrainError> {
         let candidate = self.candidate.take();
@@ -67,14 +67,14 @@ impl Session<'_> {
         let errors = candidate.errors(part, &cases);
         if let Some(last) = errors.leads.last() {
             let (mae_c, persistence_c) = (last.model.mae(), last.persistence.mae());
-            let judged = Event::Judged {
+            let evaluated = TrainingEvent::Evaluated {
                 part: part.name(),
                 refit: candidate.refit(),
                 lead_h: last.lead_h,
                 mae_c,
                 persistence_c,
             };
-            self.observer.event(&judged);
+            self.observer.event(&evaluated);
         }
         let quantiles = &candidate.facts.quantiles;
         let site = self.site(&candidate.record)?;
@@ -92,10 +92,10 @@ impl Session<'_> {
         }
         let refitted = refit.map(|refit| self.refit(chosen, refit)).transpose()?;
         let shipped = refitted.as_ref().unwrap_or(chosen);
-        // The test part is looked at for the model that is shipped alone, unless that has learned from it.
+        // The test part is looked at for the model that is shipped alone, unless that was trained on it.
         let knows_test = refit == Some(Refit::Whole);
-        let judged = if knows_test { chosen } else { shipped };
-        let mut test = self.score(judged, Part::Test, figures)?;
+        let evaluated = if knows_test { chosen } else { shipped };
+        let mut test = self.score(evaluated, Part::Test, figures)?;
         (validation.before_refit, test.before_refit) = (refit.is_some(), knows_test);
         for (figures, errors) in figures.iter_mut().zip([&validation, &test]) {
             figures.errors.before_refit = errors.before_refit;
@@ -103,7 +103,7 @@ impl Session<'_> {
         let manifest = shipped.manifest(&self.name(shipped), vec![validation.scores(), test.scores()]);
         self.summary.parts = vec![validation, test];
         atomic_file::write(out, &Artefact::assemble(shipped.model.clone(), &manifest)?)?;
-        self.observer.event(&Event::Written { path: out });
+        self.observer.event(&TrainingEvent::Written { path: out });
         self.summary.written = Some(out.clone());
         Ok(())
     }

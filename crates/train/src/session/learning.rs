@@ -10,7 +10,7 @@ use forecastd_core::Slot;
 use forecastd_model::{Artefact, onnx};
 use forecastd_record::{Record, RecordError};
 
-use super::{Scored, Session};
+use super::{Scored, TrainingRun};
 use crate::candidate::{Candidate, CandidateFacts, CandidateRecipe};
 use crate::dataset::Dataset;
 use crate::error::TrainError;
@@ -28,7 +28,7 @@ use crate::summary::FitRecord;
 /// Into how many blocks of time a record is cut that the interval is fitted to block by block.
 const BLOCKS: usize = 4;
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     pub(super) fn ridge(&mut self, experiment: &Experiment, recipe: &RidgeRecipe) -> Result<(), TrainError> {
         let (dataset, record) = self.dataset(&recipe.task, None)?;
         let terms = ridge::terms(dataset.windows.spec()).len();
@@ -207,7 +207,7 @@ impl Session<'_> {
     }
 
     /// Learns both branches once more, for so many epochs. No part is left that the interval could be fitted to, so blocks
-    /// of what is learned from are left out in turn, and the interval fits what networks without them forecast for them.
+    /// of what is trained on are left out in turn, and the interval fits what networks without them forecast for them.
     fn refit_pair(
         &mut self,
         experiment: &str,
@@ -228,7 +228,7 @@ impl Session<'_> {
             let data = PairData::new(&rest, &record);
             let part = format!(".refit.{}", block + 1);
             let (branches, _) = self.branches(experiment, recipe, &data, until, &part, &of)?;
-            data.judge(&branches, &mut distances);
+            data.verify(&branches, &mut distances);
         }
         self.note("with all of it");
         let data = PairData::new(&dataset, &record);

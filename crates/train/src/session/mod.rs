@@ -30,12 +30,12 @@ use crate::fit::{FitSettings, Fitted, Objective, StopRule, fit};
 use crate::imdb::objective::ReviewObjective;
 use crate::imdb::reviews::Reviews;
 use crate::options::{Protocol, TrainOptions};
-use crate::progress::{Event, Observer};
+use crate::progress::{Observer, TrainingEvent};
 use crate::summary::{ExperimentResult, FitRecord, ReviewResult, TrainSummary};
 use crate::task::Task;
 
-/// A run that is under way.
-pub(super) struct Session<'a> {
+/// A training run in progress.
+pub(super) struct TrainingRun<'a> {
     options: &'a TrainOptions,
     interrupted: &'a AtomicBool,
     observer: &'a mut dyn Observer,
@@ -50,15 +50,15 @@ pub(super) struct Session<'a> {
     several: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> TrainingRun<'a> {
     /// A run that has yet to begin; `several` says whether there is more than one training.
     pub(super) fn new(
         options: &'a TrainOptions,
         interrupted: &'a AtomicBool,
         observer: &'a mut dyn Observer,
         several: bool,
-    ) -> Session<'a> {
-        Session {
+    ) -> TrainingRun<'a> {
+        TrainingRun {
             options,
             interrupted,
             observer,
@@ -76,9 +76,9 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     fn note(&mut self, text: &str) {
-        self.observer.event(&Event::Note { text });
+        self.observer.event(&TrainingEvent::Note { text });
     }
 
     /// Names the experiments of `--all` that there is no data for.
@@ -110,7 +110,7 @@ impl Session<'_> {
     /// Runs an experiment with one seed.
     pub(super) fn experiment(&mut self, experiment: &Experiment, seed: u64) -> Result<(), TrainError> {
         self.check_interrupted()?;
-        self.observer.event(&Event::Experiment { name: experiment.name, seed });
+        self.observer.event(&TrainingEvent::Experiment { name: experiment.name, seed });
         match &experiment.method {
             Method::Persistence => self.baseline(experiment, |_, _| Ok(Some(Baseline::Persistence))),
             Method::Yesterday => self.baseline(experiment, |_, _| Ok(Some(Baseline::Yesterday))),
@@ -152,7 +152,7 @@ impl Session<'_> {
         let device = Device::flex().autodiff();
         let objective = ReviewObjective::new(&reviews, &recipe.network, device.clone());
         self.note(&format!(
-            "{} reviews to learn from, {} to choose by, {} different words",
+            "{} reviews to train on, {} to choose by, {} different words",
             objective.train.len(),
             objective.validation.len(),
             objective.distinct_words,
@@ -188,7 +188,7 @@ impl Session<'_> {
         if self.record.is_none() {
             self.describe(&record);
             let learned = years(&record) * DEFAULT_SPLIT.train;
-            self.note(&format!("{learned:.1} years of it are learned from: {}", advice(learned)));
+            self.note(&format!("{learned:.1} years of it are trained on: {}", advice(learned)));
         }
         self.record = Some((quantities.to_vec(), Rc::clone(&record)));
         Ok(record)
@@ -220,18 +220,19 @@ impl Session<'_> {
             record.cadence_s() / 60.0,
             100.0 * missing,
         ));
-        if !facts.faults.is_empty() {
-            self.note(&facts.faults.to_string());
+        if !facts.quality.is_empty() {
+            self.note(&facts.quality.to_string());
         }
     }
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
-        match (self.options.latitude, self.options.longitude) {
-            (Some(latitude_deg), Some(longitude_deg)) => {
-                Ok(Site { elevation_m: self.options.elevation, ..Site::new(latitude_deg, longitude_deg) })
-            }
-            _ => record.site().ok_or(TrainError::NoSite),
-        }
+        self.given_site().or(record.site()).ok_or(TrainError::NoSite)
+    }
+
+    /// Where the user says that the station stands.
+    fn given_site(&self) -> Option<Site> {
+        let (latitude_deg, longitude_deg) = (self.options.latitude?, self.options.longitude?);
+        Some(Site { elevation_m: self.options.elevation, ..Site::new(latitude_deg, longitude_deg) })
     }
 
     /// Where the state of a training is kept, if anywhere.
@@ -270,7 +271,7 @@ impl Session<'_> {
 
     fn result(&mut self, experiment: &Experiment, record: &Record, fitted: Scored) {
         let normalised = fitted.validation_c / temperature_deviation(record);
-        self.observer.event(&Event::Scored {
+        self.observer.event(&TrainingEvent::Scored {
             name: experiment.name,
             seed: fitted.seed,
             lead_h: fitted.lead_h,
@@ -353,7 +354,7 @@ impl Session<'_> {
         self.check_interrupted()?;
         let (spec, choices) = (dataset.windows.spec(), dataset.validation.len());
         self.note(&format!(
-            "{} windows to learn from{}, each {} samples of {} features",
+            "{} windows to train on{}, each {} samples of {} features",
             dataset.train.len(),
             if choices > 0 { format!(", {choices} to choose by") } else { String::new() },
             spec.samples,
@@ -385,7 +386,7 @@ fn advice(learned_years: f64) -> String {
 /// What its own history added to the model for any place at Jena (`models/README.md`).
 const JENA_GAIN: &str = "half a year gained 0.8 %, one 1.5 %, two 2.6 %";
 
-/// The years that the model of its own at Jena learned from: 300,000 of 420,551 rows of eight years.
+/// The years that the model of its own at Jena was trained on: 300,000 of 420,551 rows of eight years.
 const JENA_OWN_YEARS: f64 = 5.7;
 
 /// The result of an experiment, without what its record tells.

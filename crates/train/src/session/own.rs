@@ -10,9 +10,9 @@ use forecastd_core::{
     FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Recall, Refit, Restored, StationName, Training,
 };
 use forecastd_model::Artefact;
-use forecastd_record::{DEFAULT_SPLIT, Record};
+use forecastd_record::{About, DEFAULT_SPLIT, Readings, Record, RecordError};
 
-use super::{JENA_GAIN, Session};
+use super::{JENA_GAIN, TrainingRun};
 use crate::error::TrainError;
 use crate::experiment::{Experiment, OwnRecipe};
 use crate::fit::StopRule;
@@ -22,10 +22,10 @@ use crate::world::{
     OwnHistory, OwnObjective, Specialist, SpecialistMethod, normalisation, read_base, window,
 };
 
-/// Fewer days are not learned from.
+/// Fewer days are not trained on.
 const FEWEST_DAYS: f64 = 30.0;
 
-impl Session<'_> {
+impl TrainingRun<'_> {
     /// Learns from a station's own history, from the world's network on.
     pub(super) fn own(&mut self, experiment: &Experiment, recipe: &OwnRecipe) -> Result<(), TrainError> {
         let (path, artefact) = match (self.options.from.clone(), self.options.built_in) {
@@ -49,7 +49,8 @@ impl Session<'_> {
         let history = OwnHistory::new(record.history(), site, &scaling);
         self.note(&format!("{} windows, {:.0} days of them", history.len(), history.days()));
         if history.days() < FEWEST_DAYS {
-            return Err(TrainError::TooLittle { days: history.days(), needed: FEWEST_DAYS });
+            let why = what_there_is(&record);
+            return Err(TrainError::TooLittle { days: history.days(), needed: FEWEST_DAYS, why });
         }
         let settings = &recipe.own;
         let refit = |indices: &[usize]| {
@@ -116,7 +117,6 @@ impl Session<'_> {
         let wanted = Recall { station, readings_from: Timestamp::MIN, forecasts_from: Timestamp::MAX };
         let failed = |source| TrainError::Journal { path: path.to_owned(), source };
         let found = forecastd_journal::recall(path, &[wanted]).map_err(failed)?;
-        let spec = window(3600);
         let restored = found.into_iter().next();
         let place = restored.as_ref().and_then(Restored::reported_place);
         let mut readings = restored.map(|restored| restored.readings).unwrap_or_default();
@@ -124,10 +124,28 @@ impl Session<'_> {
             self.note(&format!("it stands where it does since {since}; older readings are of another place"));
             readings.retain(|(time, _)| *time >= since);
         }
-        let record = Record::from_readings(&readings, spec.grid(), &spec.quantities());
-        record
-            .map(|record| record.called(&name).at_site(place.map(|place| place.site)))
-            .ok_or_else(|| TrainError::NoStation { path: path.to_owned(), station: name })
+        if readings.is_empty() {
+            return Err(TrainError::NoStation { path: path.to_owned(), station: name });
+        }
+        let site = place.map(|place| place.site);
+        let about = About {
+            path,
+            site: self.given_site().or(site).filter(|_| !self.options.is_place_rough),
+            // The model is given how pressure changes: by how much it is reduced does not matter.
+            elevation_m: None,
+            others: &[],
+            is_sure: &|what| self.options.sure.iter().any(|sure| sure == what),
+        };
+        let readings = Readings::validated(readings, &about).map_err(|error| match error {
+            RecordError::Suspicious { path, suspicions } => {
+                TrainError::Suspicious { path, station: name.clone(), suspicions }
+            }
+            error => error.into(),
+        })?;
+        let spec = window(3600);
+        let required = spec.required_quantities();
+        let record = Record::from_validated(path, &readings, spec.grid(), &spec.quantities(), &required)?;
+        Ok(record.called(&name).at_site(site))
     }
 
     fn say(&mut self, what: &str, specialist: &Specialist) {
@@ -193,7 +211,7 @@ impl Session<'_> {
                 experiment: "own".to_owned(),
                 settings,
                 climatology: None,
-                // What the base has learned from, this one has.
+                // What the base was trained on, this one was.
                 records: base.manifest.training.as_ref().map_or_else(Vec::new, |base| base.records.clone()),
             }),
             scores: vec![scores],
@@ -204,26 +222,50 @@ impl Session<'_> {
     }
 }
 
+/// What a record has and lacks, as clauses for a message that says that it is too little.
+fn what_there_is(record: &Record) -> String {
+    let facts = record.facts();
+    let hours = facts.last.duration_since(facts.first).as_secs() / 3600 + 1;
+    let measured = record.rows().len() as f64 / hours as f64;
+    let mut why = format!(
+        "; {:.0} % of the hours of {:.0} days have a temperature",
+        100.0 * measured,
+        hours as f64 / 24.0
+    );
+    let cadence_h = record.cadence_s() / 3600.0;
+    if cadence_h > 1.0 {
+        why += &format!(", mostly one every {cadence_h:.0} h, but a forecast is learned for each hour");
+    }
+    for hole in facts.quality.of_holes() {
+        why += &format!("; {hole}");
+    }
+    why + &facts.quality.of_most()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
-    use forecastd_core::{Quantity, Site, Split, Target, TargetKind, TrainedRecord};
+    use forecastd_core::{Batch, Entry, Quantity, Site, Split, Station, TrainedRecord, Values};
+    use forecastd_journal::{Journal, Retention, Store};
+    use jiff::SignedDuration;
     use rand::{Rng, SeedableRng};
     use rand_pcg::Pcg64;
 
     use super::*;
     use crate::options::TrainOptions;
-    use crate::progress::{Event, Observer};
-    use crate::world::{Network, QUANTILES, persistence};
+    use crate::progress::{Observer, TrainingEvent};
+    use crate::world::{Network, manifest, persistence};
 
     /// Keeps what is noted.
     #[derive(Default)]
     struct Notes(Vec<String>);
 
     impl Observer for Notes {
-        fn event(&mut self, event: &Event) {
-            if let Event::Note { text } = event {
+        fn event(&mut self, event: &TrainingEvent) {
+            if let TrainingEvent::Note { text } = event {
                 self.0.push((*text).to_owned());
             }
         }
@@ -235,7 +277,7 @@ mod tests {
         Timestamp::from_second(978_307_200 + 3600 * hour).unwrap()
     }
 
-    /// A model for any place that says that the temperature stays, and has learned from one record of another station.
+    /// A model for any place that says that the temperature stays, and was trained on one record of another station.
     fn base() -> (Vec<u8>, TrainedRecord) {
         let record = TrainedRecord {
             file: "jena.csv".to_owned(),
@@ -246,21 +288,6 @@ mod tests {
         };
         let (network, scaling): (Network, _) = persistence(&Device::flex());
         let manifest = Manifest {
-            format_version: FORMAT_VERSION,
-            name: "world".to_owned(),
-            window: window(3600),
-            normalisation: normalisation(),
-            target: Target {
-                quantity: Quantity::AirTemperature.name().to_owned(),
-                kind: TargetKind::DifferenceToNewest,
-                mean: 0.0,
-                standard_deviation: 1.0,
-            },
-            stations: Vec::new(),
-            lead_h: (1..=24).collect(),
-            quantiles: QUANTILES.to_vec(),
-            extremes_h: Some(24),
-            ranges: None,
             training: Some(Training {
                 file: "pool".to_owned(),
                 sha256: "abd".to_owned(),
@@ -275,15 +302,13 @@ mod tests {
                 climatology: None,
                 records: vec![record.clone()],
             }),
-            scores: Vec::new(),
-            tool: "test".to_owned(),
-            graph_sha256: None,
+            ..manifest("world", 3600)
         };
         (Artefact::assemble(network.export(&scaling), &manifest).unwrap(), record)
     }
 
     #[test]
-    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_judged_by() {
+    fn what_is_refused_leaves_a_report_and_what_is_written_says_what_it_was_evaluated_on() {
         const HOURS: i64 = 24 * 60;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -324,8 +349,151 @@ mod tests {
         let manifest = Artefact::read(&path("own.onnx")).unwrap().manifest;
         assert_eq!(manifest.training.unwrap().records, [of_base]);
         let forecasts = manifest.scores[0].forecasts;
-        assert!(forecasts < HOURS as u64, "not every reading has a day after it");
+        assert!(forecasts < HOURS as u64, "after the last reading there is nothing");
         let said = format!("{forecasts} windows, ");
         assert!(notes.0.iter().any(|note| note.starts_with(&said)), "{forecasts}: {:?}", notes.0);
+    }
+
+    /// What a model for any place is gone on from with, in a folder of its own.
+    fn options(folder: &Path) -> TrainOptions {
+        let path = folder.join("world.onnx");
+        std::fs::write(&path, base().0).unwrap();
+        TrainOptions {
+            experiment: vec!["own".to_owned()],
+            from: Some(path),
+            latitude: Some(SITE.latitude_deg),
+            longitude: Some(SITE.longitude_deg),
+            ..TrainOptions::default()
+        }
+    }
+
+    fn run(options: &TrainOptions) -> (Result<(), String>, Vec<String>) {
+        let mut notes = Notes::default();
+        let result = crate::run(options, &AtomicBool::default(), &mut notes);
+        (result.map(|_| ()).map_err(|error| error.to_string()), notes.0)
+    }
+
+    /// Air that is warmest `late_h` hours later than usual, which is at 14.7 h of solar time.
+    fn celsius(time: Timestamp, late_h: f64) -> f32 {
+        let solar_h = SITE.day_phase(time) * 24.0;
+        (10.0 + 6.0 * ((solar_h - 14.7 - late_h) / 24.0 * std::f64::consts::TAU).cos()) as f32
+    }
+
+    #[test]
+    fn of_too_little_history_is_said_what_there_is_and_what_spoils_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roof.csv");
+        let said = |hours: &mut dyn Iterator<Item = i64>| {
+            let mut text = "time,air_temperature_c\n".to_owned();
+            for hour in hours {
+                text += &format!("{},{:.2}\n", at(hour), celsius(at(hour), 0.0));
+            }
+            std::fs::write(&path, text).unwrap();
+            let (result, notes) = run(&TrainOptions { csv: vec![path.clone()], ..options(folder.path()) });
+            (result.unwrap_err(), notes)
+        };
+        let (error, _) = said(&mut (0..24 * 300).step_by(3));
+        assert!(error.starts_with("0 days of history are too little to learn from: "), "{error}");
+        assert!(
+            error.contains("; 33 % of the hours of 300 days have a temperature, mostly one every 3 h, "),
+            "{error}"
+        );
+
+        let hole = format!("no temperature for 70 days, from {} to {}", at(24 * 10 - 1), at(24 * 80));
+        let (error, notes) = said(&mut (0..24 * 90).filter(|hour| !(24 * 10..24 * 80).contains(hour)));
+        assert!(error.starts_with("18 days of history are too little") && error.contains(&hole), "{error}");
+        assert!(notes.iter().any(|note| note.contains(&hole)), "{notes:?}");
+    }
+
+    /// Takes what a journal tells.
+    struct Quiet;
+
+    impl forecastd_journal::Observer for Quiet {
+        fn committed(&self, _: u64, _: usize, _: Duration) {}
+
+        fn failed(&self, error: &forecastd_journal::JournalError, _: u64, _: usize, _: usize) {
+            panic!("{error}");
+        }
+
+        fn recreated(&self) {}
+
+        fn size(&self, _: u64) {}
+    }
+
+    /// Options for the journal of the station `roof`, written with `entries`.
+    fn journal(folder: &Path, entries: Vec<Entry>) -> TrainOptions {
+        let path = folder.join("journal.sqlite");
+        let retention = Retention { readings_days: 36_500, forecasts_days: 60 };
+        let writer = Journal::start(Store::new(&path), retention, Quiet).unwrap();
+        writer.write(Batch { id: 1, entries });
+        writer.close(Duration::from_secs(60)).unwrap();
+        TrainOptions { journal: Some(path), station: Some("roof".to_owned()), ..options(folder) }
+    }
+
+    fn reading(time: Timestamp, celsius: f32) -> Entry {
+        let station = StationName::new("roof").unwrap();
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, celsius);
+        Entry::Reading { station, time, values, slot_begins: time }
+    }
+
+    #[test]
+    fn two_stations_under_one_name_in_the_journal_are_not_learned_from() {
+        let folder = tempfile::tempdir().unwrap();
+        // In turn, every ten minutes; one in the valley, one on the mountain.
+        let entries = (0..6 * 24 * 40).map(|slot| {
+            let time = at(0) + SignedDuration::from_mins(10 * slot);
+            reading(time, celsius(time, 0.0) - if slot % 2 == 0 { 0.0 } else { 8.0 })
+        });
+        let options = journal(folder.path(), entries.collect());
+        let (result, _) = run(&options);
+        let error = result.unwrap_err();
+        assert!(error.contains("journal.sqlite: roof: station: air_temperature jumps to and fro"), "{error}");
+        assert!(error.ends_with("--station \"roof\" --sure station"), "{error}");
+        let (result, _) = run(&TrainOptions { sure: vec!["station".to_owned()], ..options });
+        assert_eq!(result, Ok(()));
+    }
+
+    #[test]
+    fn local_time_that_was_called_utc_is_noticed_in_the_journal_by_a_sun_that_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries = (0..24 * 40).map(|hour| reading(at(hour), celsius(at(hour), 5.0)));
+        let options = journal(folder.path(), entries.collect());
+        let (result, _) = run(&options);
+        let error = result.unwrap_err();
+        assert!(error.contains(": roof: time: ") && error.contains("about 5 hours too late"), "{error}");
+        // The middle of a country may be hours from the station.
+        assert_eq!(run(&TrainOptions { is_place_rough: true, ..options.clone() }).0, Ok(()));
+        assert_eq!(run(&TrainOptions { sure: vec!["time".to_owned()], ..options }).0, Ok(()));
+    }
+
+    #[test]
+    fn what_a_station_measured_at_the_place_before_is_left_out_and_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let moved_at = at(24 * 20);
+        let name = StationName::new("roof").unwrap();
+        let model = Artefact::parse(&base().0).unwrap().description();
+        let mut station = Station::new(name.clone(), Arc::new(model));
+        station.sight(at(0), Site::new(-3.0, 12.5));
+        for hours_before in [2, 1, 0] {
+            station.sight(moved_at - SignedDuration::from_hours(hours_before), SITE);
+        }
+        let mut entries: Vec<Entry> = (0..24 * 60)
+            .map(|hour| reading(at(hour), if at(hour) < moved_at { 28.0 } else { celsius(at(hour), 0.0) }))
+            .collect();
+        entries.push(Entry::State {
+            station: name,
+            state: station.state(),
+            readings_from: moved_at,
+            forecasts_from: moved_at,
+            active_at: moved_at,
+        });
+        let options = journal(folder.path(), entries);
+        let (result, notes) = run(&TrainOptions { latitude: None, longitude: None, ..options });
+        assert_eq!(result, Ok(()));
+        let said = format!("it stands where it does since {moved_at}; older readings are of another place");
+        assert!(notes.contains(&said), "{notes:?}");
+        let record = format!("roof: {} readings from {moved_at} to ", 24 * 40);
+        assert!(notes.iter().any(|note| note.starts_with(&record)), "{notes:?}");
     }
 }

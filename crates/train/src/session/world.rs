@@ -1,30 +1,26 @@
-//! The model for any place: learned from many stations, judged at others, written with its card.
+//! The model for any place: trained on many stations, evaluated at others, written with its card.
 
 use burn::tensor::Device;
 
 use forecastd_atomic_file as atomic_file;
-use forecastd_core::Quantity;
-use forecastd_core::{
-    FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Site, Split, Target, TargetKind, TrainedRecord,
-    Training,
-};
+use forecastd_core::{LeadScore, Manifest, PartScores, Site, Split, TrainedRecord, Training};
 use forecastd_model::{Artefact, EngineChoice, Runtime};
 use forecastd_report::finite;
 
-use super::Session;
+use super::TrainingRun;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, WorldRecipe};
 use crate::fit::{Objective, StopRule};
 use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
-    Condition, Cutter, Embargo, Network, Pool, QUANTILES, Role, StationScores, WorldObjective, WorldSettings,
-    assign, card, joined, judge, normalisation, ranges, usable, window,
+    Condition, Cutter, Embargo, Network, Pool, Role, StationScores, WorldObjective, WorldSettings, assign,
+    card, evaluate, joined, manifest, ranges, usable,
 };
 
 /// Seconds between two slots of a live station's grid.
 const LIVE_STEP_S: u32 = 600;
-/// Where and when the specialists' records judge: stations nearby do not tell what the weather was then. Jena's test part
+/// Where and when the specialists are evaluated: stations nearby do not tell what the weather was then. Jena's test part
 /// and its year 2020, Cambridge's test part.
 const EMBARGOES: [Embargo; 3] = [
     Embargo {
@@ -42,8 +38,8 @@ const EMBARGOES: [Embargo; 3] = [
     Embargo { site: Site::new(52.21, 0.09), within_km: 250.0, from_s: 1_483_228_800, until_s: 1_609_459_200 },
 ];
 
-impl Session<'_> {
-    /// Learns from a pool of stations, and judges at others.
+impl TrainingRun<'_> {
+    /// Trains on a pool of stations, and evaluates at others.
     pub(super) fn world(&mut self, experiment: &Experiment, recipe: &WorldRecipe) -> Result<(), TrainError> {
         if self.options.pool.is_empty() {
             return Err(TrainError::NoPool(experiment.name));
@@ -51,9 +47,9 @@ impl Session<'_> {
         let pool = Pool::read(&self.options.pool, &EMBARGOES)?;
         self.check_interrupted()?;
         let roles = assign(&pool.stations);
-        let [train, choose, judges] = usable(&pool.stations, &roles);
-        if train == 0 || choose == 0 || judges == 0 {
-            return Err(TrainError::FewStations { stations: pool.stations.len(), train, choose, judges });
+        let [train, validation, test] = usable(&pool.stations, &roles);
+        if train == 0 || validation == 0 || test == 0 {
+            return Err(TrainError::FewStations { stations: pool.stations.len(), train, validation, test });
         }
         let cutter = Cutter::new(&pool, &roles);
         self.note(&format!(
@@ -64,7 +60,7 @@ impl Session<'_> {
         ));
         let device = Device::flex().autodiff();
         let objective = WorldObjective::new(cutter, &roles, &recipe.network, device.clone());
-        self.note(&format!("{} windows to choose by", objective.choices()));
+        self.note(&format!("{} windows of validation stations", objective.validation_windows()));
         let settings = serde_json::to_value(recipe).unwrap_or_default();
         let of = format!("{} {settings}", pool.sha256());
         let WorldSettings { hidden, units, recurrent_hidden, dropout, .. } = &recipe.network;
@@ -81,22 +77,22 @@ impl Session<'_> {
         }
         let network = joined(&members);
         let validation = objective.validate(&network);
-        self.note(&format!("their mean: {:.4} °C at the stations that choose", validation.score));
+        self.note(&format!("their mean: {:.4} °C at the validation stations", validation.score));
 
         let model = network.export(&objective.scaling);
         let draft =
             Artefact::assemble(model.clone(), &self.world_manifest(&pool, &roles, recipe, Vec::new()))?;
         let runtime = Runtime::start(EngineChoice::Tract, None)?;
-        // The stations that judge are looked at for a model that is kept, and not while one is searched for.
+        // The test stations are looked at for a model that is kept, and not while one is searched for.
         let is_kept = self.options.out.is_some() || self.options.report.is_some();
         let (role, by) = match is_kept {
-            true => (Role::Judge, "judging"),
-            false => (Role::Choose, "judging by the stations that choose"),
+            true => (Role::Test, "the test stations"),
+            false => (Role::Validation, "the validation stations"),
         };
         self.note(by);
         let artefact = Artefact::parse(&draft)?;
-        let judged = judge(&artefact, objective.cutter(), &roles, role, &runtime)?;
-        let Some((_, whole)) = judged.first() else { return Ok(()) };
+        let evaluated = evaluate(&artefact, objective.cutter(), &roles, role, &runtime)?;
+        let Some((_, whole)) = evaluated.first() else { return Ok(()) };
         self.note(&format!(
             "there it errs by {:.3} °C over all leads, persistence by {:.3} °C",
             mean(whole, StationScores::mae_c),
@@ -112,12 +108,12 @@ impl Session<'_> {
             fits,
         });
         if let Some(out) = &self.options.out {
-            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&judged)]);
+            let manifest = self.world_manifest(&pool, &roles, recipe, vec![scores(&evaluated)]);
             atomic_file::write(out, &Artefact::assemble(model, &manifest)?)?;
             self.summary.written = Some(out.clone());
         }
         if let Some(report) = &self.options.report {
-            atomic_file::write(report, card(&pool, &roles, &judged).as_bytes())?;
+            atomic_file::write(report, card(&pool, &roles, &evaluated).as_bytes())?;
             self.summary.report = Some(report.clone());
         }
         Ok(())
@@ -138,8 +134,8 @@ impl Session<'_> {
         };
         let ids = |role: Role| -> Vec<&str> { of_role(role).map(|station| station.id.as_str()).collect() };
         let mut settings = serde_json::to_value(recipe).unwrap_or_default();
-        settings["choose"] = serde_json::json!(ids(Role::Choose));
-        settings["judge"] = serde_json::json!(ids(Role::Judge));
+        settings["validation_stations"] = serde_json::json!(ids(Role::Validation));
+        settings["test_stations"] = serde_json::json!(ids(Role::Test));
         settings["files"] = serde_json::json!(pool.files);
         let training = pool.span().map(|(first, last)| Training {
             file: pool.files.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>().join(" + "),
@@ -166,25 +162,10 @@ impl Session<'_> {
                 .collect(),
         });
         Manifest {
-            format_version: FORMAT_VERSION,
-            name,
-            window: window(LIVE_STEP_S),
-            normalisation: normalisation(),
-            target: Target {
-                quantity: Quantity::AirTemperature.name().to_owned(),
-                kind: TargetKind::DifferenceToNewest,
-                mean: 0.0,
-                standard_deviation: 1.0,
-            },
-            stations: Vec::new(),
-            lead_h: (1..=24).collect(),
-            quantiles: QUANTILES.to_vec(),
-            extremes_h: Some(24),
             ranges: Some(ranges(of_role(Role::Train))),
             training,
             scores,
-            tool: format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")),
-            graph_sha256: None,
+            ..manifest(&name, LIVE_STEP_S)
         }
     }
 }
@@ -195,9 +176,9 @@ fn mean(scores: &[StationScores], of: impl Fn(&StationScores) -> f64) -> f64 {
     sum / count
 }
 
-/// What the manifest keeps of the judgement: means over stations, by lead.
-fn scores(judged: &[(Condition, Vec<StationScores>)]) -> PartScores {
-    let whole = judged.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
+/// What the manifest keeps of the evaluation: means over stations, by lead.
+fn scores(evaluated: &[(Condition, Vec<StationScores>)]) -> PartScores {
+    let whole = evaluated.first().map(|(_, scores)| scores.as_slice()).unwrap_or_default();
     let leads = (1..=24).map(|lead_h: u32| {
         let row = lead_h as usize - 1;
         let per = |sum: f64, count: u64| sum / count as f64;

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::judge::{Condition, Means, StationScores, means};
+use super::evaluate::{Condition, Means, StationScores, means};
 use super::pool::{Pool, PoolStation};
 use super::split::{Climate, Role};
 use super::window::LEADS;
 
 /// The card: scores by condition, climate, lead and station, with how many stations there were of each role.
-pub(crate) fn card(pool: &Pool, roles: &[Role], judged: &[(Condition, Vec<StationScores>)]) -> String {
+pub(crate) fn card(pool: &Pool, roles: &[Role], evaluated: &[(Condition, Vec<StationScores>)]) -> String {
     let mut text = String::new();
-    let Some((_, whole)) = judged.first() else { return text };
+    let Some((_, whole)) = evaluated.first() else { return text };
     // Writing to a string does not fail.
-    let _ = write_card(&mut text, pool, roles, judged, whole);
+    let _ = write_card(&mut text, pool, roles, evaluated, whole);
     text
 }
 
@@ -21,7 +21,7 @@ fn write_card(
     text: &mut String,
     pool: &Pool,
     roles: &[Role],
-    judged: &[(Condition, Vec<StationScores>)],
+    evaluated: &[(Condition, Vec<StationScores>)],
     whole: &[StationScores],
 ) -> std::fmt::Result {
     let count = |role: Role| roles.iter().filter(|&&own| own == role).count();
@@ -30,8 +30,8 @@ fn write_card(
         "{} stations: {} for training, {} for validation, {} for testing; {} within 50 km of a validation or test station are not used.\n",
         roles.len(),
         count(Role::Train),
-        count(Role::Choose),
-        count(Role::Judge),
+        count(Role::Validation),
+        count(Role::Test),
         count(Role::Unused)
     )?;
     writeln!(
@@ -48,7 +48,7 @@ fn write_card(
     for (name, which) in references {
         writeln!(text, "| {name} | {} | {:.3} | | | | {:.3} | |", all.stations, which[0], which[1])?;
     }
-    for (condition, scores) in judged {
+    for (condition, scores) in evaluated {
         line(text, &condition.name, &means(scores.iter()))?;
     }
     let mut climates: BTreeMap<Climate, Vec<&StationScores>> = BTreeMap::new();

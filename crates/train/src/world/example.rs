@@ -19,7 +19,7 @@ const AUXILIARY_QUANTITIES: [Quantity; 3] =
     [Quantity::DewPointTemperature, Quantity::AirPressure, Quantity::WindSpeed];
 const AUXILIARY_LEADS: usize = 8;
 
-/// What auxiliary outputs are judged by; NaN where nothing was measured.
+/// What auxiliary outputs are verified against; NaN where nothing was measured.
 pub(crate) type Auxiliary = [f32; AUXILIARY];
 
 /// So many of the hours ahead must have been measured for their lowest and highest.
@@ -27,7 +27,7 @@ const MOST_MISSING: usize = 2;
 /// A station has less weight where others are within this distance, km.
 const NEIGHBOURS_KM: f64 = 250.0;
 
-/// What a window's forecasts are judged by, °C less the newest temperature; NaN where nothing was measured.
+/// What a window's forecasts are verified against, °C less the newest temperature; NaN where nothing was measured.
 pub(crate) type Observed = [f32; ROWS];
 
 /// Where a window ends.

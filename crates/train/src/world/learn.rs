@@ -40,13 +40,13 @@ pub struct WorldSettings {
 
 /// Windows that the scaling is measured on.
 const SCALED_ON: u64 = 40_000;
-/// Windows of each station that chooses.
-const CHOSEN_BY: usize = 250;
+/// Windows of each validation station.
+const VALIDATED_BY: usize = 250;
 /// How many windows are run at once.
 const CHUNK: usize = 2048;
 
-/// Windows that choose, and what was observed after them.
-struct Choice {
+/// Windows of validation stations, and what was observed after them.
+struct ValidationWindows {
     inputs: Vec<f32>,
     observed: Vec<Observed>,
 }
@@ -55,7 +55,7 @@ struct Choice {
 pub(crate) struct WorldObjective<'a> {
     cutter: Cutter<'a>,
     pub(crate) scaling: Scaling,
-    choice: Choice,
+    validation: ValidationWindows,
     /// Weight of each output in the loss.
     weights: Vec<f32>,
     /// The mean size of each auxiliary target.
@@ -65,7 +65,7 @@ pub(crate) struct WorldObjective<'a> {
 }
 
 impl<'a> WorldObjective<'a> {
-    /// Measures the scaling and cuts the windows that choose.
+    /// Measures the scaling and cuts the windows of validation stations.
     pub(crate) fn new(
         cutter: Cutter<'a>,
         roles: &[Role],
@@ -73,7 +73,7 @@ impl<'a> WorldObjective<'a> {
         device: Device,
     ) -> WorldObjective<'a> {
         let (scaling, auxiliary_sizes) = scaling(&cutter);
-        let choice = choice(&cutter, roles, &scaling);
+        let validation = validation_windows(&cutter, roles, &scaling);
         let weights = (0..OUTPUTS)
             .map(|output| {
                 let (row, quantile) = (output / QUANTILES.len(), output % QUANTILES.len());
@@ -86,7 +86,7 @@ impl<'a> WorldObjective<'a> {
         WorldObjective {
             cutter,
             scaling,
-            choice,
+            validation,
             weights,
             auxiliary_sizes,
             auxiliary_weight: settings.auxiliary_weight,
@@ -99,14 +99,14 @@ impl<'a> WorldObjective<'a> {
         &self.cutter
     }
 
-    /// How many windows choose.
-    pub(crate) fn choices(&self) -> usize {
-        self.choice.observed.len()
+    /// How many windows of validation stations there are.
+    pub(crate) fn validation_windows(&self) -> usize {
+        self.validation.observed.len()
     }
 
-    /// Mean absolute error of persistence over the windows that choose, all leads, °C.
+    /// Mean absolute error of persistence over the windows of validation stations, all leads, °C.
     pub(crate) fn persistence_c(&self) -> f64 {
-        let changes = self.choice.observed.iter().flat_map(|observed| &observed[..LEADS]);
+        let changes = self.validation.observed.iter().flat_map(|observed| &observed[..LEADS]);
         let (sum, count) = changes
             .filter(|change| !change.is_nan())
             .fold((0.0, 0_u64), |(sum, count), change| (sum + f64::from(change.abs()), count + 1));
@@ -199,26 +199,27 @@ pub(super) fn spaced(station: usize, of: &PoolStation, most: usize) -> Vec<Origi
     (0..count).map(|index| all[(index * all.len()) / count]).collect()
 }
 
-fn choice(cutter: &Cutter, roles: &[Role], scaling: &Scaling) -> Choice {
-    let stations = cutter.pool.stations.iter().enumerate().filter(|&(index, _)| roles[index] == Role::Choose);
+fn validation_windows(cutter: &Cutter, roles: &[Role], scaling: &Scaling) -> ValidationWindows {
+    let stations =
+        cutter.pool.stations.iter().enumerate().filter(|&(index, _)| roles[index] == Role::Validation);
     let mut generator = Pcg64::seed_from_u64(7);
-    let mut choice = Choice { inputs: Vec::new(), observed: Vec::new() };
+    let mut windows = ValidationWindows { inputs: Vec::new(), observed: Vec::new() };
     let (mut numbers, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; window::count()]);
     for (index, station) in stations {
-        for origin in spaced(index, station, CHOSEN_BY) {
-            // Four of five windows are whole; the others are chosen by too, but count for less.
+        for origin in spaced(index, station, VALIDATED_BY) {
+            // Four of five windows are whole.
             let mask = match generator.random_bool(0.8) {
                 true => Mask::default(),
                 false => Mask::draw(&mut generator),
             };
             if let Some(observed) = cutter.cut(origin, &mask, station.site, &mut numbers, &mut row) {
-                choice.inputs.extend_from_slice(&row);
-                choice.observed.push(observed);
+                windows.inputs.extend_from_slice(&row);
+                windows.observed.push(observed);
             }
         }
     }
-    scaling.apply(&mut choice.inputs);
-    choice
+    scaling.apply(&mut windows.inputs);
+    windows
 }
 
 impl Objective for WorldObjective<'_> {
@@ -260,9 +261,9 @@ impl Objective for WorldObjective<'_> {
     }
 
     fn validate(&self, model: &Network) -> Validation {
-        let outputs = self.predict(model, &self.choice.inputs);
+        let outputs = self.predict(model, &self.validation.inputs);
         let (mut loss, mut error, mut count) = (0.0, 0.0, 0_u64);
-        for (outputs, observed) in outputs.chunks_exact(OUTPUTS).zip(&self.choice.observed) {
+        for (outputs, observed) in outputs.chunks_exact(OUTPUTS).zip(&self.validation.observed) {
             for (row, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
                 let unit_c = self.scaling.row_c[row];
                 for (index, quantile) in QUANTILES.iter().enumerate() {
@@ -278,7 +279,7 @@ impl Objective for WorldObjective<'_> {
                 }
             }
         }
-        let windows = self.choice.observed.len().max(1) as f64;
+        let windows = self.validation.observed.len().max(1) as f64;
         Validation { loss: loss / windows, score: error / count.max(1) as f64 }
     }
 }

@@ -24,7 +24,7 @@ const SHARE_LACKING: f64 = 0.45;
 const SHARE_SHORT: f64 = 0.3;
 
 impl Mask {
-    /// Hides quantities.
+    /// Hides what a station without these quantities lacks, over the whole window.
     pub(crate) fn without(lacking: &[Quantity]) -> Mask {
         Mask { lacking: lacking.to_vec(), history_h: None }
     }

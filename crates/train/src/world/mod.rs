@@ -1,18 +1,19 @@
-//! The model for any place: one network that learned from many stations, and is told where it stands and what it does not
-//! know.
+//! The model for any place: one network that is trained on many stations, and is told where it stands and what it does
+//! not know.
 //!
-//! | file | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | `pool` | hourly records of many stations |
-//! | `split` | which of them train, choose and judge |
+//! | `split` | which of them are for training, validation and testing |
 //! | `window` | what a window holds, and what the network is given of it |
 //! | `mask` | what a station lacks: sensors, hours of history |
 //! | `example` | windows drawn at random, with what was observed after them |
 //! | `network` | the network, and its graph |
+//! | `manifest` | what every file of it says of itself |
 //! | `pinball` | the loss that is learned by, and its derivative |
 //! | `ensemble` | networks that were trained apart, as one |
 //! | `learn` | how it is trained |
-//! | `judge` | how good it is, station by station |
+//! | `evaluate` | how good it is, station by station |
 //! | `card` | what is said of it |
 //! | `base` | the network of a file, to go on from |
 //! | `own` | what the history of one station adds to it |
@@ -20,9 +21,10 @@
 mod base;
 mod card;
 mod ensemble;
+mod evaluate;
 mod example;
-mod judge;
 mod learn;
+mod manifest;
 mod mask;
 mod network;
 mod own;
@@ -38,11 +40,12 @@ pub(crate) use base::persistence;
 pub(crate) use base::read as read_base;
 pub(crate) use card::card;
 pub(crate) use ensemble::joined;
+pub(crate) use evaluate::{Condition, StationScores, evaluate};
 pub(crate) use example::Cutter;
-pub(crate) use judge::{Condition, StationScores, judge};
 pub(crate) use learn::WorldObjective;
 pub use learn::WorldSettings;
-pub(crate) use network::{Network, QUANTILES};
+pub(crate) use manifest::manifest;
+pub(crate) use network::Network;
 pub use own::OwnSettings;
 pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnObjective, Specialist};
 pub use pool::PoolError;

@@ -270,35 +270,11 @@ pub(super) mod tests {
     use super::*;
     use crate::parameters::{numbers, values, with_values};
     use crate::world::ensemble::joined;
+    use crate::world::manifest;
     use crate::world::read_base;
-    use crate::world::window::{Positions, gather, normalisation, window};
-    use forecastd_core::{FORMAT_VERSION, Manifest, Target, TargetKind};
+    use crate::world::window::{Positions, gather};
     use forecastd_model::{Engine, EngineChoice, Runtime};
     use rand::{Rng, SeedableRng};
-
-    fn manifest() -> Manifest {
-        Manifest {
-            format_version: FORMAT_VERSION,
-            name: "world".to_owned(),
-            window: window(600),
-            normalisation: normalisation(),
-            target: Target {
-                quantity: "air_temperature".to_owned(),
-                kind: TargetKind::DifferenceToNewest,
-                mean: 0.0,
-                standard_deviation: 1.0,
-            },
-            stations: Vec::new(),
-            lead_h: (1..=24).collect(),
-            quantiles: QUANTILES.to_vec(),
-            extremes_h: Some(24),
-            ranges: None,
-            training: None,
-            scores: Vec::new(),
-            tool: "test".to_owned(),
-            graph_sha256: None,
-        }
-    }
 
     /// A dense network and one with a recurrent layer.
     pub(in crate::world) fn members(generator: &mut Pcg64) -> [Network; 2] {
@@ -338,7 +314,7 @@ pub(super) mod tests {
     fn compare_engine_with_burn(network: &Network, generator: &mut Pcg64) {
         let device = Device::flex();
         let (count, scaling) = (window::count(), scaling(generator));
-        let file = Artefact::assemble(network.export(&scaling), &manifest()).unwrap();
+        let file = Artefact::assemble(network.export(&scaling), &manifest("world", 600)).unwrap();
         let runtime = Runtime::start(EngineChoice::Tract, None).unwrap();
         let mut engine = Engine::load(&runtime, &Artefact::parse(&file).unwrap()).unwrap();
         for _ in 0..20 {
@@ -368,7 +344,8 @@ pub(super) mod tests {
             let mut drawn = values(&network);
             drawn.fill_with(|| generator.random_range(-0.3..0.3));
             let network = with_values(network, &drawn);
-            let file = Artefact::assemble(network.export(&scaling(&mut generator)), &manifest()).unwrap();
+            let file = Artefact::assemble(network.export(&scaling(&mut generator)), &manifest("world", 600))
+                .unwrap();
             let (read, _) = read_base(&Artefact::parse(&file).unwrap(), &device).unwrap();
             let rows: Vec<f32> =
                 (0..5 * window::count()).map(|_| generator.random_range(-2.0..2.0)).collect();

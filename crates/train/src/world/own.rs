@@ -23,7 +23,7 @@ use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
 use super::pinball::{Goals, pinball_loss};
 use super::window::{self, LEADS};
 
-/// How it is learned from a station's own history.
+/// How a network is trained on a station's own history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnSettings {
     /// How many days of the station's own history the prior of the last layer is worth.
@@ -43,7 +43,7 @@ const CHUNK: usize = 2048;
 /// The share of outcomes that the interval is to hold.
 const COVERAGE: f64 = 0.8;
 
-/// Windows of a station's history, and what was observed after them.
+/// Windows of a station's history, and what was observed after them; NaN where nothing was.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OwnHistory {
     slots: Vec<Slot>,
@@ -52,11 +52,11 @@ pub(crate) struct OwnHistory {
     observed: Vec<Observed>,
 }
 
-/// A network that has learned from a station's history.
+/// A network that was trained on a station's history.
 pub(crate) struct Specialist {
     /// How it was made.
     pub(crate) method: Method,
-    /// The network.
+    /// The world's network, with what the history changes of it.
     pub(crate) network: Network,
     /// The world's scaling, with intervals that fit the station.
     pub(crate) scaling: Scaling,
@@ -101,9 +101,9 @@ impl OwnHistory {
             let mut row = vec![0.0; count];
             window::gather(window, &positions, &mut row);
             scaling.apply(&mut row);
+            // What was not measured counts nowhere; the rest of the day does.
             let observed = observed_after(history, slot, 1);
-            // All rows share one system of equations.
-            observed.iter().all(|value| !value.is_nan()).then_some((slot, row, observed))
+            observed[..LEADS].iter().any(|value| !value.is_nan()).then_some((slot, row, observed))
         };
         let all: Vec<(Slot, Vec<f32>, Observed)> =
             slots.par_iter().map_init(Vec::new, cut).flatten().collect();
@@ -121,9 +121,10 @@ impl OwnHistory {
         self.slots.len()
     }
 
-    /// How many days they make.
+    /// How many days they make: hours of which the outcome is known, at the lead where it is known the least.
     pub(crate) fn days(&self) -> f64 {
-        self.len() as f64 / 24.0
+        let known = |lead: usize| self.observed.iter().filter(|observed| !observed[lead].is_nan()).count();
+        (0..LEADS).map(known).min().unwrap_or(0) as f64 / 24.0
     }
 
     /// The windows of a block, and those that are far enough from it.
@@ -153,14 +154,17 @@ impl OwnHistory {
     }
 }
 
-/// Sums of a regression on what the last layer is given, and a constant.
+/// Sums of a regression on what the last layer is given, and a constant. All rows would share one system of equations, were it
+/// not for outcomes that are missing.
 struct Sums {
     size: usize,
-    /// `[unit, unit]`, of which the lower triangle is meant.
+    /// Of all windows: `[unit, unit]`, of which the lower triangle is meant.
     products: Vec<f64>,
-    /// `[row, unit]`.
+    /// The products of units and observations, `[row, unit]`.
     right: Vec<f64>,
     windows: f64,
+    /// By row, what windows without its outcome have in `products`, and how many they are; none where there is no such window.
+    missing: Vec<Option<(Vec<f64>, f64)>>,
 }
 
 impl Sums {
@@ -188,27 +192,38 @@ impl Sums {
                 sums
             })
             .collect();
-        sums.iter().fold(Sums::empty(size), |mut all, own| {
+        let mut all = sums.iter().fold(Sums::empty(size), |mut all, own| {
             all.merge(own);
             all
-        })
+        });
+        let missing = (0..ROWS).into_par_iter().map(|row| {
+            let is_missing = |(_, index): &(&[f32], &usize)| history.observed[**index][row].is_nan();
+            let mut sum: Option<(Vec<f64>, f64)> = None;
+            for (state, _) in states.chunks_exact(units.max(1)).zip(indices).filter(is_missing) {
+                let (products, windows) = sum.get_or_insert_with(|| (vec![0.0; size * size], 0.0));
+                add_products(products, state);
+                *windows += 1.0;
+            }
+            sum
+        });
+        all.missing = missing.collect();
+        all
     }
 
     fn empty(size: usize) -> Sums {
-        Sums { size, products: vec![0.0; size * size], right: vec![0.0; ROWS * size], windows: 0.0 }
+        Sums {
+            size,
+            products: vec![0.0; size * size],
+            right: vec![0.0; ROWS * size],
+            windows: 0.0,
+            missing: vec![None; ROWS],
+        }
     }
 
     fn add(&mut self, state: &[f32], output: &[f32], observed: &Observed, scaling: &Scaling) {
+        add_products(&mut self.products, state);
         let term = |unit: usize| f64::from(state.get(unit).copied().unwrap_or(1.0));
-        for row in 0..self.size {
-            let own = term(row);
-            for (column, product) in
-                self.products[row * self.size..=row * self.size + row].iter_mut().enumerate()
-            {
-                *product += own * term(column);
-            }
-        }
-        for (row, &value) in observed.iter().enumerate() {
+        for (row, &value) in observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             let missed = f64::from(value / scaling.row_c[row] - output[row * QUANTILES.len() + MEDIAN]);
             for (unit, sum) in self.right[row * self.size..(row + 1) * self.size].iter_mut().enumerate() {
                 *sum += missed * term(unit);
@@ -230,14 +245,37 @@ impl Sums {
     /// What is to be added to the last layer's medians: `[row][unit, then the constant]`. The prior is that nothing is, and
     /// is worth `prior` windows in which every unit varies by itself as much as it does here.
     fn solve(&self, prior: f64) -> Option<Vec<Vec<f64>>> {
-        let mut matrix = self.products.clone();
-        let windows = self.windows.max(1.0);
-        for unit in 0..self.size {
-            let diagonal = &mut matrix[unit * self.size + unit];
-            *diagonal += prior * (*diagonal / windows).max(1e-6);
+        let factored = |mut matrix: Vec<f64>, windows: f64| {
+            for unit in 0..self.size {
+                let diagonal = &mut matrix[unit * self.size + unit];
+                *diagonal += prior * (*diagonal / windows.max(1.0)).max(1e-6);
+            }
+            Cholesky::new(self.size, matrix)
+        };
+        let of_all = factored(self.products.clone(), self.windows)?;
+        let rows = self.right.par_chunks_exact(self.size).zip(&self.missing);
+        rows.map(|(right, missing)| match missing {
+            None => Some(of_all.solve(right.to_vec())),
+            // What was never measured is left as it is.
+            Some((_, windows)) if *windows >= self.windows => Some(vec![0.0; self.size]),
+            Some((products, windows)) => {
+                let known = self.products.iter().zip(products).map(|(all, missing)| all - missing);
+                Some(factored(known.collect(), self.windows - windows)?.solve(right.to_vec()))
+            }
+        })
+        .collect()
+    }
+}
+
+/// Adds the products of what the last layer is given, and a constant, to their sums: `[unit, unit]`, the lower triangle.
+fn add_products(products: &mut [f64], state: &[f32]) {
+    let size = state.len() + 1;
+    let term = |unit: usize| f64::from(state.get(unit).copied().unwrap_or(1.0));
+    for row in 0..size {
+        let own = term(row);
+        for (column, product) in products[row * size..=row * size + row].iter_mut().enumerate() {
+            *product += own * term(column);
         }
-        let cholesky = Cholesky::new(self.size, matrix)?;
-        Some(self.right.chunks_exact(self.size).map(|right| cholesky.solve(right.to_vec())).collect())
     }
 }
 
@@ -278,8 +316,12 @@ impl Objective for OwnObjective<'_> {
         for &index in &indices {
             for (row, &value) in self.history.observed[index].iter().enumerate() {
                 let unit_c = self.scaling.row_c[row];
-                targets.extend([value / unit_c; QUANTILES.len()]);
-                weights.extend([unit_c / (LEADS * count) as f32; QUANTILES.len()]);
+                let (target, weight) = match value.is_nan() {
+                    true => (0.0, 0.0),
+                    false => (value / unit_c, unit_c / (LEADS * count) as f32),
+                };
+                targets.extend([target; QUANTILES.len()]);
+                weights.extend([weight; QUANTILES.len()]);
             }
         }
         let inputs = self.history.inputs_of(&indices, &self.device);
@@ -303,7 +345,9 @@ struct BlockErrors {
     leads: Vec<[f64; 3]>,
     /// Squared errors by lead, of the specialist.
     squared: Vec<f64>,
-    windows: f64,
+    /// Outcomes by lead.
+    outcomes: Vec<f64>,
+    windows: u64,
 }
 
 impl Specialist {
@@ -330,13 +374,15 @@ impl Specialist {
             let mut errors = BlockErrors {
                 leads: vec![[0.0; 3]; LEADS],
                 squared: vec![0.0; LEADS],
-                windows: held.len() as f64,
+                outcomes: vec![0.0; LEADS],
+                windows: held.len() as u64,
             };
             for (position, &index) in held.iter().enumerate() {
                 let of = |outputs: &[f32], row: usize, quantile: usize| {
                     outputs[position * OUTPUTS + row * QUANTILES.len() + quantile] * scaling.row_c[row]
                 };
-                for (row, &value) in history.observed[index].iter().enumerate() {
+                let observed = history.observed[index].iter().enumerate();
+                for (row, &value) in observed.filter(|(_, value)| !value.is_nan()) {
                     let [low, median, high] = [1, MEDIAN, 5].map(|quantile| of(&by_own, row, quantile));
                     distances.add(row, [low, median, high], value);
                     if row < LEADS {
@@ -347,6 +393,7 @@ impl Specialist {
                             *sum += f64::from((value - forecast).abs());
                         }
                         errors.squared[row] += f64::from(value - median).powi(2);
+                        errors.outcomes[row] += 1.0;
                     }
                 }
             }
@@ -354,13 +401,18 @@ impl Specialist {
         }
         let all: Vec<usize> = (0..history.len()).collect();
         let network = refit(&all)?;
-        let windows: f64 = blocks.iter().map(|block| block.windows).sum();
-        let over_blocks = |of: &dyn Fn(&BlockErrors) -> f64| blocks.iter().map(of).sum::<f64>() / windows;
+        let over_blocks = |lead: usize, of: &dyn Fn(&BlockErrors) -> f64| {
+            let outcomes: f64 = blocks.iter().map(|block| block.outcomes[lead]).sum();
+            blocks.iter().map(of).sum::<f64>() / outcomes
+        };
         let leads_c: Vec<[f64; 3]> = (0..LEADS)
-            .map(|lead| [0, 1, 2].map(|which| over_blocks(&|block: &BlockErrors| block.leads[lead][which])))
+            .map(|lead| {
+                [0, 1, 2].map(|which| over_blocks(lead, &|block: &BlockErrors| block.leads[lead][which]))
+            })
             .collect();
-        let rmse_c =
-            (0..LEADS).map(|lead| over_blocks(&|block: &BlockErrors| block.squared[lead]).sqrt()).collect();
+        let rmse_c = (0..LEADS)
+            .map(|lead| over_blocks(lead, &|block: &BlockErrors| block.squared[lead]).sqrt())
+            .collect();
         let mean = |leads: &[[f64; 3]], which: usize| {
             leads.iter().map(|both| both[which]).sum::<f64>() / LEADS as f64
         };
@@ -374,7 +426,7 @@ impl Specialist {
             mae_c: [mean(&leads_c, 0), mean(&leads_c, 1)],
             leads_c,
             rmse_c,
-            windows: windows as u64,
+            windows: blocks.iter().map(|block| block.windows).sum(),
             better,
             coverage: covered as f64 / outcomes.max(1) as f64,
         })

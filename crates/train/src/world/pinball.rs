@@ -121,7 +121,7 @@ impl PinballOp for Flex {
 struct PinballBackward;
 
 impl Backward<Flex, 1> for PinballBackward {
-    /// The derivatives.
+    /// The derivatives by each step, which the forward pass has computed.
     type State = FlexTensor;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {

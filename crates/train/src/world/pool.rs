@@ -79,51 +79,51 @@ pub(crate) fn pool_files(source: &str) -> Vec<PathBuf> {
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// A file cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     File {
-        /// Which.
+        /// The file that cannot be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The list of stations cannot be understood.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     Stations {
-        /// Which file.
+        /// The list of stations.
         path: PathBuf,
-        /// Why.
+        /// What the reader of CSV says.
         source: csv::Error,
     },
     /// A station stands nowhere.
-    #[error("station {id}: {source}")]
+    #[error("station {id}")]
     Site {
-        /// Which.
+        /// The id of the station.
         id: String,
-        /// Why.
+        /// What is wrong with its position.
         source: SiteError,
     },
     /// There are fewer numbers than the list says.
     #[error("{path}: ends within station {id}", path = .path.display())]
     Short {
-        /// Which file.
+        /// The file of numbers.
         path: PathBuf,
-        /// Which station.
+        /// The id of the station within which it ends.
         id: String,
     },
     /// There are more numbers than the list says: it is of another file, and who knows whose numbers they are.
     #[error("{path}: goes on after the last station of {list}, which is of another file", path = .path.display(), list = .list.display())]
     Long {
-        /// Which file.
+        /// The file of numbers.
         path: PathBuf,
-        /// The list.
+        /// The list of stations beside it.
         list: PathBuf,
     },
     /// A line of the list cannot be true.
     #[error("{path}: station {id}: {message}", path = .path.display())]
     Line {
-        /// The list.
+        /// The list of stations.
         path: PathBuf,
-        /// Which station.
+        /// The id of the station on the line.
         id: String,
         /// What cannot be.
         message: String,
@@ -137,7 +137,7 @@ pub enum PoolError {
     /// It is not known where the station of a record stands.
     #[error("{path}: nothing says where the station stands: give a mapping with the site, as FILE=MAPPING", path = .path.display())]
     NoSite {
-        /// Which file.
+        /// The file of the record.
         path: PathBuf,
     },
 }
@@ -151,12 +151,12 @@ pub(crate) struct Segment {
     pub(crate) origins: Vec<Slot>,
 }
 
-/// One station.
+/// A station of the pool: where it stands, and its history.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolStation {
-    /// Its id.
+    /// The id that manifests and messages name it by.
     pub(crate) id: String,
-    /// Its name.
+    /// The name, for people.
     pub(crate) name: String,
     /// The group of records that it belongs to.
     pub(crate) group: String,
@@ -166,20 +166,20 @@ pub(crate) struct PoolStation {
     pub(crate) step_h: i64,
     /// Whether it is a record that a user names, and not one of a folder.
     pub(crate) is_named: bool,
-    /// Its history.
+    /// The history, in stretches that no splice runs through.
     pub(crate) segments: Vec<Segment>,
 }
 
-/// What a station is not learned from: a stretch of time near a place that is judged by it.
+/// What a station is not trained on: a stretch of time near a place that is evaluated on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Embargo {
-    /// The place.
+    /// The middle of the area.
     pub(crate) site: Site,
     /// How near, km.
     pub(crate) within_km: f64,
     /// From when, seconds since the epoch.
     pub(crate) from_s: i64,
-    /// Until when.
+    /// Until when, seconds since the epoch.
     pub(crate) until_s: i64,
 }
 
@@ -188,17 +188,17 @@ pub(crate) struct Embargo {
 pub(crate) struct NamedRecord {
     /// Name of the file.
     pub(crate) file: String,
-    /// Its hash.
+    /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
     /// Where the station stands.
     pub(crate) site: Site,
     /// The first reading that may train.
     pub(crate) first: Timestamp,
-    /// The last.
+    /// The last reading that may train.
     pub(crate) last: Timestamp,
 }
 
-/// Many stations.
+/// The stations that a model for any place is trained, chosen and evaluated on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pool {
     /// The stations, in the order in which they were read.
@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_judged_by_is_not_learned_from_nearby() {
+    fn what_is_evaluated_on_is_not_trained_on_nearby() {
         let temperatures: Vec<i16> = (0..48).map(wave).collect();
         let embargo = |longitude_deg| Embargo {
             site: Site::new(40.0, longitude_deg),

@@ -1,4 +1,4 @@
-//! What the stations that are learned from have seen: the ranges of a manifest.
+//! What the training stations have seen: the ranges of a manifest.
 
 use forecastd_core::{Quantity, Ranges};
 

@@ -1,4 +1,4 @@
-//! Which stations train, which choose and which judge.
+//! Which stations are for training, for validation and for testing.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use super::pool::PoolStation;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
-    /// It is learned from.
+    /// It is trained on.
     Train,
-    /// It chooses between epochs and recipes.
-    Choose,
-    /// It judges, once.
-    Judge,
-    /// It stands so near to one that chooses or judges that it has the same weather.
+    /// Epochs and recipes are chosen by it.
+    Validation,
+    /// It is looked at once, for the model that is shipped.
+    Test,
+    /// It stands so near to a validation or test station that it has the same weather.
     Unused,
 }
 
-/// Groups whose terms do not let a published model learn from them: they judge.
-pub(crate) const JUDGING_GROUPS: [&str; 9] =
+/// Groups whose terms do not let a published model be trained on them: test stations.
+pub(crate) const TEST_GROUPS: [&str; 9] =
     ["FOEHN", "AIRQ", "FLUX", "METAR-BDG", "CRHM", "MELODIST", "TEB", "SUEWS", "BOM3H"];
 /// Stations nearer to each other than this have the same weather, km.
 const SAME_WEATHER_KM: f64 = 50.0;
-/// Stations that choose, and that judge beside the [`JUDGING_GROUPS`].
+/// Validation stations, and test stations beside the [`TEST_GROUPS`].
 const HELD_OUT: usize = 26;
 /// Stations of one role are at least so far from each other, so that they do not say the same many times, km.
 const SPREAD_KM: f64 = 200.0;
-/// Fewer origins than this do not choose or judge.
+/// With fewer origins than this, a station is for neither.
 const FEWEST_ORIGINS: usize = 2000;
 
 /// A climate as far as temperature tells it, for spreading what is held out.
@@ -104,8 +104,8 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
     let mut order: Vec<usize> = (0..stations.len()).collect();
     order.sort_by_key(|&index| Sha256::digest(stations[index].id.as_bytes()).to_vec());
     for &index in &order {
-        if JUDGING_GROUPS.contains(&stations[index].group.as_str()) {
-            roles[index] = Role::Judge;
+        if TEST_GROUPS.contains(&stations[index].group.as_str()) {
+            roles[index] = Role::Test;
         }
     }
     // Climate after climate has its turn.
@@ -116,7 +116,7 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
             queues.entry(Climate::from_station(station)).or_default().push(index);
         }
     }
-    for role in [Role::Judge, Role::Choose] {
+    for role in [Role::Test, Role::Validation] {
         let mut taken: Vec<usize> = Vec::new();
         loop {
             let before = taken.len();
@@ -146,7 +146,7 @@ pub(crate) fn assign(stations: &[PoolStation]) -> Vec<Role> {
     roles
 }
 
-/// How many stations train, choose and judge of which a window can be cut with something observed after it.
+/// How many stations of each role there are, training, validation and test, of which a window can be cut with something observed after it.
 pub(crate) fn usable(stations: &[PoolStation], roles: &[Role]) -> [usize; 3] {
     let has_outcome = |station: &PoolStation| {
         station.segments.iter().any(|segment| {
@@ -154,7 +154,7 @@ pub(crate) fn usable(stations: &[PoolStation], roles: &[Role]) -> [usize; 3] {
             segment.origins.iter().any(|slot| outcomes(slot).iter().any(|value| !value.is_nan()))
         })
     };
-    [Role::Train, Role::Choose, Role::Judge].map(|role| {
+    [Role::Train, Role::Validation, Role::Test].map(|role| {
         let of_role = stations.iter().zip(roles).filter(|(_, own)| **own == role);
         of_role.filter(|(station, _)| has_outcome(station)).count()
     })
@@ -195,8 +195,8 @@ mod tests {
         let counts = |stations: &[PoolStation]| usable(stations, &assign(stations));
         let long = FEWEST_ORIGINS as i64;
         assert_eq!(counts(&[]), [0, 0, 0]);
-        assert_eq!(counts(&[station(0, 100)]), [1, 0, 0], "too short to judge");
-        assert_eq!(counts(&[station(0, long), station(1, long)]), [0, 0, 2], "the first judge");
+        assert_eq!(counts(&[station(0, 100)]), [1, 0, 0], "too short to be a test station");
+        assert_eq!(counts(&[station(0, long), station(1, long)]), [0, 0, 2], "the first are test stations");
         // A single reading has nothing after it.
         assert_eq!(counts(&[station(0, 1)]), [0, 0, 0]);
     }

@@ -83,7 +83,7 @@ pub enum Spread {
 /// What an expert says of one lead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeadAdvice {
-    /// °C.
+    /// The temperature that the expert expects, °C.
     pub temperature_c: f32,
     /// How far from it the observation may lie.
     pub spread: Spread,

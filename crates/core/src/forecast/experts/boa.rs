@@ -27,7 +27,7 @@ const VARIANCE_FACTOR: f64 = 2.2;
 /// How an expert has done at one lead, beside the combinations that it was part of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Regret {
-    /// R, °C.
+    /// R, the sum of the corrected regrets, °C.
     regret: f32,
     /// V, °C²; 0 before the expert has differed from a combination.
     variance: f32,

@@ -10,7 +10,7 @@ const MEDIAN: usize = QUANTILES.len() / 2;
 /// What the experts say of one lead together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CombinedLead {
-    /// Hours.
+    /// How far ahead of the origin this is, in hours.
     pub lead_h: u32,
     /// °C, in whole centidegrees.
     pub temperature_c: f32,
@@ -68,7 +68,7 @@ pub struct Combination {
     pub(super) members: Vec<Member>,
     /// By lead; `None` where nobody said anything.
     pub(super) leads: Vec<Option<CombinedLead>>,
-    /// By lead.
+    /// What is kept of each lead for when its hour has come; [`Combined::NOTHING`] where nobody said anything.
     pub(super) combined: Vec<Combined>,
     /// By lead, then member: centidegrees with the running bias taken off, or [`ABSENT`].
     pub(super) said: Vec<i16>,

@@ -1,6 +1,6 @@
 //! Experts: several forecasts of one station's temperature, and the one that is made of them.
 //!
-//! | file | noun |
+//! | module | contents |
 //! | --- | --- |
 //! | `station_experts` | the experts of a station: who is there, what they say together, what is learned from an hour |
 //! | `advice` | what one expert says of one lead |

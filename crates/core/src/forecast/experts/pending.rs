@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::advice::Distances;
-use super::record::Record;
+use super::record::ExpertRecord;
 
 /// Marks a temperature that is absent.
 pub(super) const ABSENT: i16 = i16::MIN;
@@ -25,7 +25,7 @@ const HOUR_S: i64 = 3600;
 pub(super) struct KeptDistances([u8; DISTANCES]);
 
 impl KeptDistances {
-    /// No distance.
+    /// The distances where nothing was said: all are zero.
     pub(super) const NONE: KeptDistances = KeptDistances([0; DISTANCES]);
 
     /// Rounds to 0.02 °C up to 2.56 °C and to 0.1 °C up to 15.26 °C; no distance is longer.
@@ -122,7 +122,7 @@ pub(super) struct Due<'a> {
     pub(super) lead: usize,
     /// Second of the hour that it was for.
     pub(super) valid_s: i64,
-    /// Centidegrees.
+    /// The combined temperature, in centidegrees.
     pub(super) combined: i16,
     pub(super) distances: KeptDistances,
     experts: u16,
@@ -293,8 +293,8 @@ impl Pending {
     }
 
     /// Whether this is what waits for these leads of these experts.
-    pub(super) fn is_sound(&self, leads: usize, records: &[Record]) -> bool {
-        let bit = |record: &Record| 1_u16.checked_shl(u32::from(record.number)).unwrap_or(0);
+    pub(super) fn is_sound(&self, leads: usize, records: &[ExpertRecord]) -> bool {
+        let bit = |record: &ExpertRecord| 1_u16.checked_shl(u32::from(record.number)).unwrap_or(0);
         let known = records.iter().fold(0, |known, record| known | bit(record));
         let hour = |head: &Head| head.origin_s.div_euclid(HOUR_S);
         let is_whole = |head: &Head| {
@@ -406,7 +406,7 @@ mod tests {
     fn what_waits_for_other_experts_or_leads_is_not_sound() {
         let mut pending = Pending::default();
         pending.keep(&issue(3600, 1));
-        let records = [Record::new("a", 2, 3), Record::new("b", 9, 3)];
+        let records = [ExpertRecord::new("a", 2, 3), ExpertRecord::new("b", 9, 3)];
         assert!(pending.is_sound(3, &records));
         assert!(!pending.is_sound(3, &records[..1]));
         assert!(!pending.is_sound(2, &records));

@@ -15,7 +15,7 @@ const TYPICAL_HOURS: f32 = 24.0;
 /// A rolling mean absolute error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct RollingMae {
-    /// °C.
+    /// The mean absolute error over the hours behind it, °C; 0 without any.
     mae_c: f32,
     /// Hours behind it, up to [`ROLLING_HOURS`].
     hours: u16,
@@ -62,7 +62,7 @@ impl LeadRecord {
 
 /// What is known of one expert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct ExpertRecord {
     pub(super) name: String,
     /// What stands for it in what is pending; no other expert has it.
     pub(super) number: u8,
@@ -70,14 +70,14 @@ pub(super) struct Record {
     pub(super) prior: f32,
     /// The hour since the Unix epoch in which it last said something.
     pub(super) heard_h: i64,
-    /// By lead.
+    /// How it has done, by lead in the order of the station's leads.
     pub(super) leads: Vec<LeadRecord>,
     pub(super) bias: Bias,
 }
 
-impl Record {
-    pub(super) fn new(name: &str, number: u8, leads: usize) -> Record {
-        Record {
+impl ExpertRecord {
+    pub(super) fn new(name: &str, number: u8, leads: usize) -> ExpertRecord {
+        ExpertRecord {
             name: name.to_owned(),
             number,
             prior: 0.0,
@@ -123,9 +123,9 @@ impl Record {
     }
 
     /// The same for other leads: each is given by its index before, if it was there.
-    pub(super) fn with_leads(&self, leads: &[Option<usize>]) -> Record {
+    pub(super) fn with_leads(&self, leads: &[Option<usize>]) -> ExpertRecord {
         let lead = |before: &Option<usize>| before.map(|before| self.leads[before]).unwrap_or_default();
-        Record {
+        ExpertRecord {
             leads: leads.iter().map(lead).collect(),
             bias: self.bias.with_leads(leads),
             name: self.name.clone(),
@@ -142,7 +142,7 @@ pub(super) fn is_prior(prior: f32) -> bool {
 /// How an expert stands at one lead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeadStanding {
-    /// Hours.
+    /// The lead that this is the standing at, in hours.
     pub lead_h: u32,
     /// Its share in the combination; 0 where it is asleep.
     pub weight: f32,
@@ -153,7 +153,7 @@ pub struct LeadStanding {
 /// How an expert stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// Its name.
+    /// The expert's name, as in the advice: of a reference forecast or of a model.
     pub name: String,
     /// Whether it said nothing of late.
     pub is_asleep: bool,

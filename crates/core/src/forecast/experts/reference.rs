@@ -68,7 +68,7 @@ impl References {
         References { leads }
     }
 
-    /// As advices.
+    /// What the reference experts say, each under its name and with its prior weight.
     pub fn advices(&self) -> [Advice<'_>; 3] {
         std::array::from_fn(|index| Advice {
             name: REFERENCES[index],

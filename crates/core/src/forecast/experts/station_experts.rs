@@ -7,7 +7,7 @@ use super::advice::{Advice, Distances, LEVELS, LeadAdvice};
 use super::boa::{self, Part, Regret};
 use super::combination::{Combination, Combined, CombinedLead, Member};
 use super::pending::{ABSENT, Due, KeptDistances, Pending};
-use super::record::{LeadRecord, LeadStanding, Record, RollingMae, Standing, is_prior};
+use super::record::{ExpertRecord, LeadRecord, LeadStanding, RollingMae, Standing, is_prior};
 use super::tracker::Trackers;
 use crate::forecast::{from_centidegrees, to_centidegrees};
 use crate::number::{to_i16, to_single};
@@ -30,11 +30,11 @@ const UNPACKED_FORMAT: u8 = 1;
 /// The experts of one station, how much each is believed at each lead, and what is still to be learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Experts {
-    /// Hours, rising.
+    /// The leads that experts are asked for, in hours, rising.
     lead_h: Vec<u16>,
     /// By rising name.
-    records: Vec<Record>,
-    /// By lead.
+    records: Vec<ExpertRecord>,
+    /// How much wider or narrower than the experts expect the intervals must be, by lead.
     trackers: Vec<Trackers>,
     /// By lead: the errors of the combination.
     combined: Vec<RollingMae>,
@@ -163,7 +163,8 @@ impl Experts {
         advices.sort_by(|left, right| left.name.cmp(right.name));
         advices.dedup_by(|left, right| left.name == right.name);
         advices.truncate(MAX_EXPERTS);
-        let records: Vec<Option<&Record>> = advices.iter().map(|advice| self.record(advice.name)).collect();
+        let records: Vec<Option<&ExpertRecord>> =
+            advices.iter().map(|advice| self.record(advice.name)).collect();
         let members =
             advices.iter().map(|advice| Member { name: advice.name.to_owned(), prior: advice.prior });
         let leads = self.lead_h.len();
@@ -220,7 +221,7 @@ impl Experts {
             .collect();
         self.pending.keep(&combination.issue(&numbers));
         let pending = &self.pending;
-        let sleeps = |record: &&mut Record| {
+        let sleeps = |record: &&mut ExpertRecord| {
             record.heard_h < hour.saturating_sub(BIAS_FORGOTTEN_AFTER_H) && !pending.knows(record.number)
         };
         self.records.iter_mut().filter(sleeps).for_each(|record| record.bias.forget());
@@ -238,7 +239,7 @@ impl Experts {
                     self.records.iter().all(|record| record.number != *number) && !self.pending.knows(*number)
                 };
                 let Some(number) = (0..=u8::MAX).take(MAX_EXPERTS).find(is_free) else {
-                    let sleeps = |record: &&Record| {
+                    let sleeps = |record: &&ExpertRecord| {
                         !self.pending.knows(record.number)
                             && all.iter().all(|awake| awake.name != record.name)
                     };
@@ -247,7 +248,7 @@ impl Experts {
                     self.records.retain(|record| record.number != number);
                     return self.number_of(member, all, hour);
                 };
-                self.records.insert(index, Record::new(&member.name, number, self.lead_h.len()));
+                self.records.insert(index, ExpertRecord::new(&member.name, number, self.lead_h.len()));
                 index
             }
         };
@@ -269,7 +270,7 @@ impl Experts {
     /// How each expert stands, by rising name.
     pub fn standings(&self) -> Vec<Standing> {
         let newest_h = self.records.iter().map(|record| record.heard_h).max();
-        let is_asleep = |record: &Record| Some(record.heard_h) != newest_h;
+        let is_asleep = |record: &ExpertRecord| Some(record.heard_h) != newest_h;
         let mut standings: Vec<Standing> = self
             .records
             .iter()
@@ -303,7 +304,7 @@ impl Experts {
     pub fn encode(&self) -> Vec<u8> {
         let mut packed = self.clone();
         packed.pending.pack();
-        packed.records.iter_mut().for_each(Record::pack);
+        packed.records.iter_mut().for_each(ExpertRecord::pack);
         postcard::to_extend(&packed, vec![FORMAT]).expect("numbers in vectors can be written")
     }
 
@@ -313,7 +314,7 @@ impl Experts {
         let (mut experts, rest): (Experts, &[u8]) = postcard::take_from_bytes(bytes).ok()?;
         if format == FORMAT && experts.pending.is_sound(experts.lead_h.len(), &experts.records) {
             experts.pending.unpack();
-            experts.records.iter_mut().for_each(Record::unpack);
+            experts.records.iter_mut().for_each(ExpertRecord::unpack);
         }
         let is_known = [FORMAT, UNPACKED_FORMAT].contains(&format);
         (is_known && rest.is_empty() && experts.is_sound()).then_some(experts)
@@ -336,7 +337,7 @@ impl Experts {
             && self.pending.is_sound(leads, &self.records)
     }
 
-    fn record(&self, name: &str) -> Option<&Record> {
+    fn record(&self, name: &str) -> Option<&ExpertRecord> {
         let found = self.records.binary_search_by(|record| record.name.as_str().cmp(name));
         found.ok().map(|index| &self.records[index])
     }

@@ -62,7 +62,7 @@ fn scores_that_are_no_numbers_are_refused_as_they_could_not_be_read_again() {
         coverage: Some(0.8),
     };
     let part = |leads: Vec<LeadScore>| PartScores {
-        part: "judged".to_owned(),
+        part: "scored".to_owned(),
         before_refit: false,
         forecasts: 0,
         leads,
@@ -74,7 +74,7 @@ fn scores_that_are_no_numbers_are_refused_as_they_could_not_be_read_again() {
         LeadScore { coverage: Some(f64::NAN), ..score },
     ] {
         let said = said(|manifest| manifest.scores = vec![part(vec![score, wrong])]);
-        assert_eq!(said, "manifest scores of the part \"judged\" at 24 h are not finite");
+        assert_eq!(said, "manifest scores of the part \"scored\" at 24 h are not finite");
     }
 }
 

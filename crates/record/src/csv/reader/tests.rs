@@ -206,7 +206,7 @@ fn of_two_files_that_say_another_value_of_one_time_that_which_is_read_later_stan
     let record = crate::Record::read(&source, grid, &[Quantity::AirTemperature]).unwrap();
     let value = |row: usize| record.history().value(record.rows()[row], Quantity::AirTemperature);
     assert_eq!((value(3), value(4)), (9.0, 7.0));
-    let said = record.facts().faults.to_string();
+    let said = record.facts().quality.to_string();
     assert!(
         said.contains("before.csv and later.csv overlap") && said.contains("that of later.csv stands"),
         "{said}"

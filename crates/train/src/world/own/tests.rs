@@ -1,4 +1,7 @@
+use rand::{Rng, SeedableRng};
+
 use super::*;
+use crate::world::base::persistence;
 use crate::world::pool::{QUANTITIES, hourly};
 use crate::world::window::SAMPLES;
 use forecastd_core::Values;
@@ -26,22 +29,119 @@ fn scaling() -> Scaling {
     }
 }
 
+/// The same half a year without the hole, but of every hour one in twenty is lost.
+fn with_lost_hours() -> History {
+    let hours = 24 * 182;
+    let mut generator = Pcg64::seed_from_u64(5);
+    let mut history = History::new(hourly(), &QUANTITIES, hours as usize + 1);
+    for slot in (0..hours).filter(|_| !generator.random_bool(0.05)) {
+        let mut values = Values::NONE;
+        let celsius = 10.0 + 6.0 * (slot as f32 * 0.2618).sin() + (slot as f32 * 0.013).cos();
+        values.set(Quantity::AirTemperature, celsius);
+        history.insert(hourly().time(slot), &values);
+    }
+    history
+}
+
+fn own(history: &History) -> OwnHistory {
+    OwnHistory::new(history, Site::new(40.0, -80.0), &scaling())
+}
+
 #[test]
-fn a_hole_of_two_months_costs_the_day_before_it_and_nothing_else() {
+fn a_hole_of_two_months_costs_nothing_but_what_was_not_measured() {
     let (history, hole) = with_a_hole();
-    let own = OwnHistory::new(&history, Site::new(40.0, -80.0), &scaling());
-    // Every hour that was measured, of which the 24 hours after it were measured, too.
+    let own = own(&history);
+    let is_measured = |hour: i64| (0..24 * 182).contains(&hour) && !hole.contains(&hour);
     let wanted: Vec<Slot> =
-        (0..24 * 182 - 24).filter(|slot| (*slot..=slot + 24).all(|hour| !hole.contains(&hour))).collect();
+        (0..24 * 182).filter(|&slot| is_measured(slot) && (slot + 1..=slot + 24).any(is_measured)).collect();
     assert_eq!(own.slots, wanted);
     assert_eq!(own.inputs.len(), wanted.len() * window::count());
-    assert!(own.inputs.iter().chain(own.observed.iter().flatten()).all(|value| value.is_finite()));
+    assert!(own.inputs.iter().all(|value| value.is_finite()));
+    for (slot, observed) in own.slots.iter().zip(&own.observed) {
+        for (value, ahead) in observed[..LEADS].iter().zip(1..) {
+            assert_eq!(value.is_nan(), !is_measured(slot + ahead), "{ahead} h after {slot}");
+        }
+    }
+    // Each of the two parts lacks the last 24 of its hours at the longest lead.
+    assert_eq!(own.days(), (182 - 61 - 2) as f64);
+}
+
+#[test]
+fn hours_lost_here_and_there_cost_no_window() {
+    let history = with_lost_hours();
+    let own = own(&history);
+    let measured = (0..24 * 182).filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan());
+    assert_eq!(own.len(), measured.count() - 1, "after the last there is nothing");
+    // An hour counts with its outcome: 0.95 of 0.95.
+    assert!((own.days() / 181.0 - 0.9).abs() < 0.02, "{}", own.days());
+}
+
+#[test]
+fn a_row_is_refitted_to_the_windows_that_have_its_outcome_and_to_no_other() {
+    let own = own(&with_lost_hours());
+    let device = Device::flex();
+    let (base, scaling) = persistence(&device);
+    let settings = OwnSettings { prior_days: 3.0, fine_tuned_from_days: 1e9, penalty: 0.0, blocks: 6 };
+    let all: Vec<usize> = (0..own.len()).collect();
+    let refit = |indices: &[usize]| {
+        let network = Specialist::refit_last_layer(&own, indices, &base, &scaling, &settings, &device);
+        let output: DenseNumbers = network.output.numbers();
+        output
+    };
+    let of_all = refit(&all);
+    for row in [0, 11, LEADS - 1, LEADS] {
+        let with_outcome: Vec<usize> =
+            all.iter().copied().filter(|&index| !own.observed[index][row].is_nan()).collect();
+        assert!(with_outcome.len() < all.len(), "row {row}");
+        let of_these = refit(&with_outcome);
+        let column = row * QUANTILES.len() + MEDIAN;
+        let numbers = |output: &DenseNumbers| -> Vec<f32> {
+            let weights = output.weight.iter().skip(column).step_by(output.outputs).copied();
+            weights.chain([output.bias[column]]).collect()
+        };
+        let (own, expected) = (numbers(&of_all), numbers(&of_these));
+        assert!(expected.iter().any(|value| value.abs() > 1e-3), "row {row}: {expected:?}");
+        for (own, expected) in own.iter().zip(&expected) {
+            assert!((own - expected).abs() < 1e-4 * (1.0 + expected.abs()), "row {row}: {own}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn errors_are_means_over_what_was_measured() {
+    let own = own(&with_lost_hours());
+    let device = Device::flex();
+    let (base, scaling) = persistence(&device);
+    let settings = OwnSettings { prior_days: 3.0, fine_tuned_from_days: 1e9, penalty: 0.0, blocks: 6 };
+    let unchanged = |_: &[usize]| Ok::<_, std::convert::Infallible>(base.clone());
+    let Ok(specialist) =
+        Specialist::new(Method::LastLayer, &own, &base, &scaling, &settings, &device, unchanged);
+    for (lead, errors) in specialist.leads_c.iter().enumerate() {
+        let observed = own.observed.iter().map(|observed| f64::from(observed[lead]).abs());
+        let measured: Vec<f64> = observed.filter(|value| !value.is_nan()).collect();
+        let expected = measured.iter().sum::<f64>() / measured.len() as f64;
+        assert!(errors.iter().all(|error| (error - expected).abs() < 1e-4), "{lead}: {errors:?}, {expected}");
+    }
+    assert_eq!(specialist.windows, own.len() as u64);
+}
+
+#[test]
+fn what_was_not_measured_is_no_part_of_the_loss() {
+    let own = own(&with_lost_hours());
+    let device = Device::flex().autodiff();
+    let (base, scaling) = persistence(&device);
+    let settings = OwnSettings { prior_days: 3.0, fine_tuned_from_days: 1e9, penalty: 0.0, blocks: 6 };
+    let all: Vec<usize> = (0..own.len()).collect();
+    let objective = OwnObjective::new(&own, all, &base, &scaling, &settings, device);
+    let loss: f32 = objective.loss(&base, &[0, 1, 2, 3], &mut Pcg64::seed_from_u64(1)).into_scalar::<f32>();
+    assert!(own.observed[..4].iter().flatten().any(|value| value.is_nan()));
+    assert!(loss.is_finite() && loss > 0.0, "{loss}");
 }
 
 #[test]
 fn blocks_left_out_have_no_hour_in_common_with_what_is_learned_from_whatever_hole_lies_between() {
     let (history, hole) = with_a_hole();
-    let own = OwnHistory::new(&history, Site::new(40.0, -80.0), &scaling());
+    let own = own(&history);
     const BLOCKS: usize = 6;
     let mut left_out = Vec::new();
     for block in 0..BLOCKS {

@@ -1,4 +1,4 @@
-//! Columns are judged as columns: a unit that is wrong but gives values in range, two stations in one file, local time that is
+//! Columns are validated as columns: a unit that is wrong but gives values in range, two stations in one file, local time that is
 //! called UTC, marks for missing values that look like values.
 //!
 //! What looks wrong is asked before anything is made of it: a [`Suspicion`] ends the reading of a record until the mapping says
@@ -42,8 +42,8 @@ impl fmt::Display for Suspicion {
     }
 }
 
-/// A record as it is judged.
-pub(crate) struct Judged<'a> {
+/// What a record is validated by.
+pub(crate) struct Evidence<'a> {
     /// Its readings, sorted by time, before they are screened.
     pub(crate) readings: &'a [Row],
     /// Where the station stands, if that is known.
@@ -55,20 +55,20 @@ pub(crate) struct Judged<'a> {
 }
 
 /// Everything about a record that looks wrong.
-pub(crate) fn judge(record: &Judged<'_>) -> Vec<Suspicion> {
-    let mut suspicions = columns::judge(record);
-    suspicions.extend(stations::judge(record));
+pub(crate) fn validate(record: &Evidence<'_>) -> Vec<Suspicion> {
+    let mut suspicions = columns::validate(record);
+    suspicions.extend(stations::validate(record));
     if suspicions.is_empty() {
-        suspicions.extend(summer_time::judge(record));
+        suspicions.extend(summer_time::validate(record));
     }
     // The mean of two stations has the daily wave of neither; a wrong unit has another one.
     if suspicions.is_empty() {
-        suspicions.extend(times::judge(record));
+        suspicions.extend(times::validate(record));
     }
     suspicions
 }
 
-impl Judged<'_> {
+impl Evidence<'_> {
     /// The values of a quantity, in time.
     fn values(&self, quantity: Quantity) -> Vec<f32> {
         self.readings.iter().filter_map(|(_, values)| values.get(quantity)).collect()

@@ -2,15 +2,15 @@
 
 use forecastd_core::{Quantity, pressure_from_altimeter_setting_hpa, thermodynamics};
 
-use super::{Judged, Suspicion, quantile, sorted};
+use super::{Evidence, Suspicion, quantile, sorted};
 
 /// Fewer values than this say nothing.
 const ENOUGH: usize = 24;
 
-pub(super) fn judge(record: &Judged<'_>) -> Vec<Suspicion> {
-    let judges: [fn(&Judged<'_>) -> Option<Suspicion>; 7] =
+pub(super) fn validate(record: &Evidence<'_>) -> Vec<Suspicion> {
+    let checks: [fn(&Evidence<'_>) -> Option<Suspicion>; 7] =
         [temperature, humidity, pressure, direction, gusts, moisture, dew_point];
-    let mut suspicions: Vec<Suspicion> = judges.iter().filter_map(|judge| judge(record)).collect();
+    let mut suspicions: Vec<Suspicion> = checks.iter().filter_map(|check| check(record)).collect();
     for quantity in Quantity::ALL {
         if suspicions.iter().all(|known| known.about != quantity.name()) {
             suspicions.extend(sentinel(record, quantity));
@@ -24,7 +24,7 @@ fn suspicion(quantity: Quantity, message: String) -> Option<Suspicion> {
 }
 
 /// Kelvin, tenths and Fahrenheit leave the range of Celsius, if not always.
-fn temperature(record: &Judged<'_>) -> Option<Suspicion> {
+fn temperature(record: &Evidence<'_>) -> Option<Suspicion> {
     let quantity = Quantity::AirTemperature;
     let values = sorted(record.values(quantity));
     if values.len() < ENOUGH {
@@ -55,7 +55,7 @@ fn temperature(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// A fraction of one is in the range of per cent.
-fn humidity(record: &Judged<'_>) -> Option<Suspicion> {
+fn humidity(record: &Evidence<'_>) -> Option<Suspicion> {
     let values = record.values(Quantity::RelativeHumidity);
     let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     (values.len() >= ENOUGH && (0.0..=1.05).contains(&highest)).then(|| {
@@ -65,7 +65,7 @@ fn humidity(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// Other units, and a pressure that is reduced to sea level.
-fn pressure(record: &Judged<'_>) -> Option<Suspicion> {
+fn pressure(record: &Evidence<'_>) -> Option<Suspicion> {
     let values = sorted(record.values(Quantity::AirPressure));
     if values.len() < ENOUGH {
         return None;
@@ -109,7 +109,7 @@ fn pressure(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// Wind from all directions goes up to 360.
-fn direction(record: &Judged<'_>) -> Option<Suspicion> {
+fn direction(record: &Evidence<'_>) -> Option<Suspicion> {
     let values = record.values(Quantity::WindFromDirection);
     let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if values.len() < 2 * ENOUGH || highest <= 0.0 {
@@ -124,7 +124,7 @@ fn direction(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// No gust is slower than the mean wind.
-fn gusts(record: &Judged<'_>) -> Option<Suspicion> {
+fn gusts(record: &Evidence<'_>) -> Option<Suspicion> {
     let pairs = record.readings.iter().filter_map(|(_, values)| {
         Some((values.get(Quantity::WindSpeed)?, values.get(Quantity::WindSpeedOfGust)?))
     });
@@ -144,7 +144,7 @@ fn gusts(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// No place on earth is as moist as 50 °F and 90 %, taken for °C.
-fn moisture(record: &Judged<'_>) -> Option<Suspicion> {
+fn moisture(record: &Evidence<'_>) -> Option<Suspicion> {
     // 35 °C is the highest dew point that was ever measured (Dhahran, 2003; Weather and Climate Extremes Archive: AMS).
     const MOIST_C: f32 = 34.0;
     let dew_points = sorted(computed_dew_points(record).map(|(computed, _)| computed).collect());
@@ -161,7 +161,7 @@ fn moisture(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// Temperature, humidity and dew point depend on each other.
-fn dew_point(record: &Judged<'_>) -> Option<Suspicion> {
+fn dew_point(record: &Evidence<'_>) -> Option<Suspicion> {
     const APART_C: f32 = 3.0;
     let differences = computed_dew_points(record)
         .filter_map(|(computed, measured)| Some((computed - measured?).abs()))
@@ -180,7 +180,7 @@ fn dew_point(record: &Judged<'_>) -> Option<Suspicion> {
 }
 
 /// The dew points that follow from temperature and humidity in range, and the measured ones beside them.
-fn computed_dew_points<'a>(record: &'a Judged<'_>) -> impl Iterator<Item = (f32, Option<f32>)> + 'a {
+fn computed_dew_points<'a>(record: &'a Evidence<'_>) -> impl Iterator<Item = (f32, Option<f32>)> + 'a {
     record.readings.iter().filter_map(|(_, values)| {
         let in_range = |quantity: Quantity| {
             values.get(quantity).filter(|value| quantity.is_plausible(*value)).map(f64::from)
@@ -195,7 +195,7 @@ fn computed_dew_points<'a>(record: &'a Judged<'_>) -> impl Iterator<Item = (f32,
 }
 
 /// A value that comes again and again, exactly, far from all others: 99 knots.
-fn sentinel(record: &Judged<'_>, quantity: Quantity) -> Option<Suspicion> {
+fn sentinel(record: &Evidence<'_>, quantity: Quantity) -> Option<Suspicion> {
     if quantity == Quantity::WindFromDirection {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use forecastd_core::Quantity;
 
-use super::{Judged, Suspicion};
+use super::{Evidence, Suspicion};
 
 /// When the daily wave of temperature has its maximum, in hours of mean solar time: the earliest and the latest of 1,137
 /// stations, with 20 minutes of margin.
@@ -14,7 +14,7 @@ const USUAL_H: f64 = 14.7;
 const DAYS: usize = 30;
 const AMPLITUDE_C: f64 = 1.2;
 
-pub(super) fn judge(record: &Judged<'_>) -> Option<Suspicion> {
+pub(super) fn validate(record: &Evidence<'_>) -> Option<Suspicion> {
     let (peak, amplitude) = daily_wave(record)?;
     if amplitude < AMPLITUDE_C || (EARLIEST_H..=LATEST_H).contains(&peak) {
         return None;
@@ -35,7 +35,7 @@ pub(super) fn judge(record: &Judged<'_>) -> Option<Suspicion> {
 
 /// The hour of solar time at which the first harmonic of the day has its maximum, and its amplitude, from days with readings
 /// of most hours, each less its mean.
-fn daily_wave(record: &Judged<'_>) -> Option<(f64, f64)> {
+fn daily_wave(record: &Evidence<'_>) -> Option<(f64, f64)> {
     let site = record.site?;
     let shift_s = site.longitude_deg / 360.0 * 86_400.0;
     let mut day = Day::default();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use forecastd_core::Quantity;
 use forecastd_core::{Dropped, Implausible};
@@ -15,9 +15,9 @@ use crate::order::WrongClock;
 pub struct DroppedValues {
     /// Of which quantity.
     pub quantity: Quantity,
-    /// Why.
+    /// Which check the values did not pass.
     pub reason: Implausible,
-    /// How many.
+    /// The number of values dropped.
     pub count: u64,
     /// The first of them, in the canonical unit, and when it was measured.
     pub first: (f32, Timestamp),
@@ -30,7 +30,7 @@ pub struct Overlap {
     pub files: (String, String),
     /// From when on both have readings.
     pub from: Timestamp,
-    /// Until when.
+    /// The time up to which both have readings.
     pub to: Timestamp,
 }
 
@@ -44,9 +44,38 @@ impl fmt::Display for Overlap {
     }
 }
 
+/// A stretch without a temperature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The time of the last temperature before it.
+    pub from: Timestamp,
+    /// The time of the first after it.
+    pub until: Timestamp,
+}
+
+impl Hole {
+    /// Shorter ones are not named: there are many.
+    pub const LONG: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+    pub(crate) fn is_long(&self) -> bool {
+        self.length() > Hole::LONG
+    }
+
+    fn length(&self) -> SignedDuration {
+        self.until.duration_since(self.from)
+    }
+}
+
+impl fmt::Display for Hole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.length().as_hours() as f64 / 24.0;
+        write!(formatter, "no temperature for {days:.0} days, from {} to {}", self.from, self.until)
+    }
+}
+
 /// What was wrong with a record.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Faults {
+pub struct QualityReport {
     /// Readings that there were.
     pub readings: u64,
     /// Rows that could not be read.
@@ -65,9 +94,11 @@ pub struct Faults {
     pub unreadable: Vec<UnreadableValues>,
     /// Values that could not be true, by quantity and reason.
     pub dropped: Vec<DroppedValues>,
+    /// Stretches without a temperature that are longer than [`Hole::LONG`], in the order of time.
+    pub holes: Vec<Hole>,
 }
 
-impl Faults {
+impl QualityReport {
     /// Counts a value that was dropped from the reading of `time`.
     pub fn drop_value(&mut self, time: Timestamp, dropped: Dropped) {
         let Dropped { quantity, value, reason } = dropped;
@@ -84,6 +115,21 @@ impl Faults {
             && self.overlaps.is_empty()
             && self.dropped.is_empty()
             && self.unreadable.is_empty()
+            && self.holes.is_empty()
+    }
+
+    /// The long stretches without a temperature, as clauses: the longest of them, and how many there are beside those.
+    pub fn of_holes(&self) -> Vec<String> {
+        const MOST: usize = 3;
+        let mut longest: Vec<&Hole> = self.holes.iter().collect();
+        longest.sort_by_key(|hole| std::cmp::Reverse(hole.length()));
+        let others = longest.split_off(longest.len().min(MOST)).len();
+        longest.sort_by_key(|hole| hole.from);
+        let mut clauses: Vec<String> = longest.into_iter().map(Hole::to_string).collect();
+        if others > 0 {
+            clauses.push(format!("{others} more such holes of more than a week"));
+        }
+        clauses
     }
 
     /// What was dropped of one quantity, as a clause for a message; empty if nothing was.
@@ -138,7 +184,7 @@ impl fmt::Display for Described<'_> {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for QualityReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut clauses = Vec::new();
         let mut clause = |count: u64, what: &str| {
@@ -157,6 +203,7 @@ impl fmt::Display for Faults {
             clauses.push(format!("{count} values of {quantity} that are no numbers, the first {first:?}"));
         }
         clauses.extend(self.dropped.iter().map(|dropped| Described { dropped, readings }.to_string()));
+        clauses.extend(self.of_holes());
         if self.broken > 0 {
             let first = self.first_broken.as_deref().unwrap_or_default();
             clauses.push(format!("{} rows that cannot be read, the first: {first}", self.broken));
@@ -172,28 +219,28 @@ mod tests {
     #[test]
     fn what_was_dropped_is_said_with_the_first_of_it_and_what_it_should_be() {
         let time: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-        let mut faults = Faults { readings: 3, repeated: 2, ..Faults::default() };
-        assert!(Faults::default().is_empty() && !faults.is_empty());
+        let mut quality = QualityReport { readings: 3, repeated: 2, ..QualityReport::default() };
+        assert!(QualityReport::default().is_empty() && !quality.is_empty());
         for value in [281.5, 282.0] {
             let reason = Implausible::OutOfRange;
-            faults.drop_value(time, Dropped { quantity: Quantity::AirTemperature, value, reason });
+            quality.drop_value(time, Dropped { quantity: Quantity::AirTemperature, value, reason });
         }
         let frozen = Dropped { quantity: Quantity::AirPressure, value: 1013.0, reason: Implausible::Frozen };
-        faults.drop_value(time, frozen);
+        quality.drop_value(time, frozen);
         let temperature = "2 values of air_temperature dropped, outside of -90 to 60 °C, the first 281.5 °C at \
                            2020-01-01T00:00:00Z: is the unit right?";
         let pressure = "1 values of air_pressure dropped, the same for more than a day, the first 1013 hPa at \
                         2020-01-01T00:00:00Z";
         assert_eq!(
-            faults.to_string(),
+            quality.to_string(),
             format!("2 readings of a time slot that had one; {temperature}; {pressure}")
         );
-        assert_eq!(faults.of_quantity(Quantity::AirPressure), format!("; {pressure}"));
-        assert_eq!(faults.of_quantity(Quantity::WindSpeed), "");
-        assert_eq!(faults.of_most(), format!("; {temperature}"));
-        (faults.broken, faults.first_broken) = (4, Some("x.csv:2: why".to_owned()));
+        assert_eq!(quality.of_quantity(Quantity::AirPressure), format!("; {pressure}"));
+        assert_eq!(quality.of_quantity(Quantity::WindSpeed), "");
+        assert_eq!(quality.of_most(), format!("; {temperature}"));
+        (quality.broken, quality.first_broken) = (4, Some("x.csv:2: why".to_owned()));
         assert_eq!(
-            faults.of_most(),
+            quality.of_most(),
             format!("; {temperature}; 4 rows cannot be read, the first: x.csv:2: why")
         );
     }

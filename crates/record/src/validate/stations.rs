@@ -2,7 +2,7 @@
 
 use forecastd_core::Quantity;
 
-use super::{Judged, Suspicion, quantile, sorted};
+use super::{Evidence, Suspicion, quantile, sorted};
 use crate::csv::reader::OtherColumn;
 
 /// Names of columns that say who measured.
@@ -25,7 +25,7 @@ const NAMES: [&str; 14] = [
 /// Fewer readings than this say nothing.
 const ENOUGH: usize = 48;
 
-pub(super) fn judge(record: &Judged<'_>) -> Option<Suspicion> {
+pub(super) fn validate(record: &Evidence<'_>) -> Option<Suspicion> {
     let named = record.others.iter().find(|other| {
         let folded: String = other
             .name

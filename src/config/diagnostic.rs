@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One thing that is wrong with a configuration: where, and what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Diagnostic {
     /// The dotted key (`mqtt.port`) or the environment variable; empty when the file cannot be read as TOML.
     pub key: String,
     /// The line in the file, counted from 1; none for what comes from the environment.
@@ -13,14 +13,14 @@ pub struct Fault {
     pub message: String,
 }
 
-impl Fault {
+impl Diagnostic {
     /// A fault of the file as such.
-    pub(super) fn of_file(line: Option<usize>, message: String) -> Fault {
-        Fault { key: String::new(), line, message }
+    pub(super) fn of_file(line: Option<usize>, message: String) -> Diagnostic {
+        Diagnostic { key: String::new(), line, message }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(formatter, "line {line}: ")?;

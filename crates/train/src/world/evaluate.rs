@@ -15,15 +15,15 @@ use super::split::{Climate, Role};
 use super::window::LEADS;
 
 /// Windows of each station.
-const JUDGED_BY: usize = 1200;
+const EVALUATED_BY: usize = 1200;
 /// Windows of each station where something is hidden.
-const JUDGED_BY_MASKED: usize = 300;
+const EVALUATED_BY_MASKED: usize = 300;
 /// Positions of the ends of the 80 % interval among the quantiles.
 const INTERVAL: (usize, usize) = (1, 5);
 /// Below this it is frost, °C.
 const FROST_C: f32 = 0.0;
 
-/// Under which condition a model is judged.
+/// Under which condition a model is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
     /// What it is called in tables.
@@ -55,7 +55,7 @@ pub(crate) fn conditions() -> Vec<Condition> {
 /// Sums over forecasts of one row: a lead, or an extreme.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct RowSums {
-    /// Forecasts.
+    /// The number of forecasts that the sums are over.
     pub(crate) count: u64,
     /// Absolute errors of the median, °C.
     pub(crate) error: f64,
@@ -82,7 +82,7 @@ pub(crate) struct RowSums {
 pub(crate) struct StationScores {
     /// The station's position in the pool.
     pub(crate) station: usize,
-    /// Its climate.
+    /// The climate of the station, by which means are shown.
     pub(crate) climate: Climate,
     /// By row: leads, lowest, highest.
     pub(crate) rows: Vec<RowSums>,
@@ -95,7 +95,7 @@ pub(crate) struct StationScores {
 /// Means over stations, each with the same weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Means {
-    /// Stations.
+    /// The number of stations that the means are over.
     pub(crate) stations: usize,
     /// Mean absolute error over all leads, °C.
     pub(crate) mae_c: f64,
@@ -179,11 +179,11 @@ pub(crate) fn means<'a>(scores: impl Iterator<Item = &'a StationScores> + Clone)
     }
 }
 
-/// Judges a model at the stations of a role, under every condition: `[condition][station]`.
+/// Evaluates a model at the stations of a role, under every condition: `[condition][station]`.
 ///
 /// # Errors
 /// [`EngineError`] when the network does not run.
-pub(crate) fn judge(
+pub(crate) fn evaluate(
     artefact: &Artefact,
     cutter: &Cutter,
     roles: &[Role],
@@ -193,7 +193,7 @@ pub(crate) fn judge(
     let stations: Vec<usize> = (0..roles.len()).filter(|&index| roles[index] == role).collect();
     let of_condition = |condition: Condition| {
         let is_whole = condition.mask == Mask::default();
-        let most = if is_whole { JUDGED_BY } else { JUDGED_BY_MASKED };
+        let most = if is_whole { EVALUATED_BY } else { EVALUATED_BY_MASKED };
         let scores = stations.par_iter().map(|&index| {
             let mut engine = Engine::load(runtime, artefact)?;
             station_scores(cutter, index, &condition.mask, most, &mut engine)
@@ -215,8 +215,8 @@ fn month(slot: i64) -> usize {
     ((day / 365.25 * 12.0) as usize).min(11)
 }
 
-/// A window judged: where it ends, the newest temperature, what was forecast and what was observed.
-struct Judged {
+/// A window with its forecast: where it ends, the newest temperature, what was forecast and what was observed.
+struct Case {
     origin: Origin,
     newest_c: f32,
     outputs: Vec<f32>,
@@ -232,15 +232,15 @@ fn station_scores(
 ) -> Result<StationScores, EngineError> {
     let station: &PoolStation = &cutter.pool.stations[index];
     let (mut window, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; super::window::count()]);
-    let mut judged: Vec<Judged> = Vec::new();
+    let mut cases: Vec<Case> = Vec::new();
     for origin in spaced(index, station, most) {
         let site: Site = station.site;
         let Some(observed) = cutter.cut(origin, mask, site, &mut window, &mut row) else { continue };
         let newest_c = station.segments[origin.segment].history.value(origin.slot, Quantity::AirTemperature);
         let outputs = engine.run(&window, 1)?;
-        judged.push(Judged { origin, newest_c, outputs, observed });
+        cases.push(Case { origin, newest_c, outputs, observed });
     }
-    let months = months(&judged);
+    let months = months(&cases);
     let mut scores = StationScores {
         station: index,
         climate: Climate::from_station(station),
@@ -249,7 +249,7 @@ fn station_scores(
         climatology: [0.0; 2],
     };
     let lead_h: Vec<u32> = (1..=LEADS as u32).collect();
-    for one in &judged {
+    for one in &cases {
         let history = &station.segments[one.origin.segment].history;
         let at = |time| Some(history.value(hourly().slot(time), Quantity::AirTemperature));
         let value = |time| at(time).filter(|value| !value.is_nan());
@@ -303,10 +303,10 @@ fn pinball(quantiles: &[f32], observed: f32) -> f64 {
     2.0 * QUANTILES.into_iter().zip(quantiles).map(loss).sum::<f64>() / QUANTILES.len() as f64
 }
 
-fn months(judged: &[Judged]) -> Months {
+fn months(cases: &[Case]) -> Months {
     let mut frost = vec![(0.0, 0.0); 12];
     let mut values: Vec<[Vec<f32>; 2]> = vec![[Vec::new(), Vec::new()]; 12];
-    for one in judged.iter().filter(|one| !one.observed[LEADS].is_nan()) {
+    for one in cases.iter().filter(|one| !one.observed[LEADS].is_nan()) {
         let own = month(one.origin.slot);
         let [lowest, highest] = [LEADS, LEADS + 1].map(|row| one.observed[row] + one.newest_c);
         frost[own].0 += 1.0;

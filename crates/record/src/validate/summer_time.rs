@@ -6,14 +6,14 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Judged, Suspicion};
+use super::{Evidence, Suspicion};
 
 /// No clock on earth is further from UTC than this; so far from Sunday, 02:00, its change may seem to be.
 const FURTHEST: SignedDuration = SignedDuration::from_hours(15);
 /// With more holes than this nothing follows from one of an hour.
 const MOST_GAPS: usize = 5;
 
-pub(super) fn judge(record: &Judged<'_>) -> Option<Suspicion> {
+pub(super) fn validate(record: &Evidence<'_>) -> Option<Suspicion> {
     let twice = twice(record.readings);
     let (what, time) = match twice {
         Some(time) => ("comes twice", time),
