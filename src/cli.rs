@@ -310,10 +310,11 @@ fn check(options: &ConfigOptions) -> anyhow::Result<ExitCode> {
     if diagnostics.is_empty()
         && let Ok(config) = Config::load(options.config.as_deref(), std::env::vars_os())
     {
-        diagnostics = daemon::check(&config);
-        for warning in config.warnings().into_iter().chain(daemon::doubts(&config)) {
+        let checked = daemon::check(&config);
+        for warning in checked.warnings {
             eprintln!("warning: {warning}");
         }
+        diagnostics = checked.diagnostics;
         if diagnostics.is_empty() {
             writeln!(stdout(), "configuration is good")?;
             return Ok(ExitCode::SUCCESS);

@@ -239,27 +239,24 @@ pub(crate) fn engine_options(settings: &ModelSettings, program: EngineProgram) -
     EngineOptions::new(settings.engine, settings.onnxruntime_library.clone(), program)
 }
 
-/// What is wrong with the configured models and engine: keys and messages. The models are loaded and tried as a start would,
-/// in processes of their own; specialists where they are used.
+/// What is wrong with the configured models and engine: keys and messages, of the main model, without which there is no start, and
+/// then of the specialists, without which there is one; these where they are used. All are loaded and tried as a start would, in
+/// processes of their own.
 pub(super) fn check(
     settings: &ModelSettings,
     uses_specialists: bool,
     program: EngineProgram,
-) -> Vec<(&'static str, String)> {
+) -> (Option<(&'static str, String)>, Vec<(&'static str, String)>) {
     let options = engine_options(settings, program);
-    let mut faults = Vec::new();
-    let main = match check_main(&settings.path, &options) {
-        Ok(main) => Some(main),
-        Err(fault) => {
-            faults.push(fault);
-            None
-        }
+    let (main, fault) = match check_main(&settings.path, &options) {
+        Ok(main) => (Some(main), None),
+        Err(fault) => (None, Some(fault)),
     };
-    if let Some(folder) = settings.folder.as_ref().filter(|_| uses_specialists) {
-        let messages = super::folder::check(folder, settings.specialists_max, main, &options);
-        faults.extend(messages.into_iter().map(|message| ("model.folder", message)));
-    }
-    faults
+    let folder = settings.folder.as_ref().filter(|_| uses_specialists);
+    let specialists = folder
+        .map(|folder| super::folder::check(folder, settings.specialists_max, main, &options))
+        .unwrap_or_default();
+    (fault, specialists.into_iter().map(|message| ("model.folder", message)).collect())
 }
 
 fn check_main(

@@ -367,27 +367,36 @@ fn summary(service: &Service, is_connected: bool) -> String {
     )
 }
 
-/// What a start would stumble over beyond the keys of the configuration: files that are not there or not usable.
-pub fn check(config: &Config) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    let mut diagnostic = |key: &str, message: String| {
-        diagnostics.push(Diagnostic { key: key.to_owned(), line: None, message })
-    };
-    for (key, message) in loader::check(&config.model, config.forecast.experts, EngineProgram::itself()) {
-        diagnostic(key, message);
-    }
+/// What is found where everything is tried that a start would do, but for the broker.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What keeps the daemon from starting.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What does not, and works otherwise than whoever wrote the configuration may expect.
+    pub warnings: Vec<String>,
+}
+
+/// Tries a configuration that is good as a text: models, engine, files.
+pub fn check(config: &Config) -> Checked {
+    let mut checked = Checked { diagnostics: Vec::new(), warnings: config.warnings() };
+    let diagnostic = |key: &str, message: String| Diagnostic { key: key.to_owned(), line: None, message };
+    let (main, specialists) = loader::check(&config.model, config.forecast.experts, EngineProgram::itself());
+    checked.diagnostics.extend(main.map(|(key, message)| diagnostic(key, message)));
     if let Some(ca_file) = &config.mqtt.ca_file
         && !ca_file.is_file()
     {
-        diagnostic("mqtt.ca_file", format!("{}: no such file", ca_file.display()));
+        checked.diagnostics.push(diagnostic("mqtt.ca_file", format!("{}: no such file", ca_file.display())));
     }
-    diagnostics.extend(crate::config::password_diagnostics(&config.mqtt));
-    diagnostics
+    checked.diagnostics.extend(crate::config::password_diagnostics(&config.mqtt));
+    checked.warnings.extend(doubts(config));
+    // The daemon goes on without them, and takes them once they are usable.
+    checked.warnings.extend(specialists.into_iter().map(|(key, message)| format!("{key}: {message}")));
+    checked
 }
 
 /// What is doubtful about places that a configuration without faults gives, for its model: those beyond all latitudes that it
 /// was trained at.
-pub fn doubts(config: &Config) -> Vec<String> {
+fn doubts(config: &Config) -> Vec<String> {
     let Ok(artefact) = config.model.path.read() else { return Vec::new() };
     let Some(ranges) = artefact.manifest.ranges else { return Vec::new() };
     let doubt = |(key, place): (String, &Place)| {
