@@ -123,7 +123,7 @@ pub struct Station {
     character: Character,
     oddities: Oddities,
     /// The latitude by which they were found.
-    judged_latitude_deg: Option<f64>,
+    oddities_latitude_deg: Option<f64>,
     /// The main model.
     model: Arc<Model>,
     /// Those beside it that are for this station, by rising id.
@@ -162,7 +162,7 @@ impl Station {
             elsewhere: None,
             character: Character::default(),
             oddities: Oddities::default(),
-            judged_latitude_deg: None,
+            oddities_latitude_deg: None,
             history: empty_history(&model, &[]),
             model,
             specialists: Box::default(),

@@ -58,7 +58,7 @@ pub struct TrainOptions {
         help_heading = "Record"
     )]
     pub longitude: Option<f64>,
-    /// Whether the degrees are those of a zone or country, by whose sun no clock can be judged.
+    /// Whether the degrees are those of a zone or country, by whose sun no clock can be checked.
     #[arg(skip)]
     pub is_place_rough: bool,
     /// Where the station stands, metres above sea level.

@@ -197,7 +197,7 @@ impl Station {
     /// Whether the station stands at another latitude than when this was asked last.
     pub(super) fn is_latitude_news(&mut self) -> bool {
         let latitude_deg = self.place().map(|place| place.site.latitude_deg);
-        std::mem::replace(&mut self.judged_latitude_deg, latitude_deg) != latitude_deg
+        std::mem::replace(&mut self.oddities_latitude_deg, latitude_deg) != latitude_deg
     }
 
     /// All that is odd about it as it is now.
