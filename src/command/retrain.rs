@@ -355,7 +355,7 @@ mod tests {
         let specialists = folder.path().join("models.d");
         std::fs::create_dir(&specialists).unwrap();
         std::fs::write(specialists.join("zoo.onnx"), b"a model").unwrap();
-        let is_tried = |said: &str| said.contains("are too little to learn from");
+        let is_tried = |said: &str| said.contains("are too little to train on");
         config.model.specialists_max = 2;
         let said = run(&config).unwrap();
         assert!(is_tried(&said), "{said}");

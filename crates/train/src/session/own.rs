@@ -234,7 +234,7 @@ fn what_there_is(record: &Record) -> String {
     );
     let cadence_h = record.cadence_s() / 3600.0;
     if cadence_h > 1.0 {
-        why += &format!(", mostly one every {cadence_h:.0} h, but a forecast is learned for each hour");
+        why += &format!(", mostly one every {cadence_h:.0} h, but the model forecasts every hour");
     }
     for hole in facts.quality.of_holes() {
         why += &format!("; {hole}");
@@ -393,7 +393,7 @@ mod tests {
             (result.unwrap_err(), notes)
         };
         let (error, _) = said(&mut (0..24 * 300).step_by(3));
-        assert!(error.starts_with("0 days of history are too little to learn from: "), "{error}");
+        assert!(error.starts_with("0 days of history are too little to train on: "), "{error}");
         assert!(
             error.contains("; 33 % of the hours of 300 days have a temperature, mostly one every 3 h, "),
             "{error}"
