@@ -239,6 +239,9 @@ pub(crate) fn engine_options(settings: &ModelSettings, program: EngineProgram) -
     EngineOptions::new(settings.engine, settings.onnxruntime_library.clone(), program)
 }
 
+/// A key of the configuration, and what is wrong with its value.
+type KeyMessage = (&'static str, String);
+
 /// What is wrong with the configured models and engine: keys and messages, of the main model, without which there is no start, and
 /// then of the specialists, without which there is one; these where they are used. All are loaded and tried as a start would, in
 /// processes of their own.
@@ -246,7 +249,7 @@ pub(super) fn check(
     settings: &ModelSettings,
     uses_specialists: bool,
     program: EngineProgram,
-) -> (Option<(&'static str, String)>, Vec<(&'static str, String)>) {
+) -> (Option<KeyMessage>, Vec<KeyMessage>) {
     let options = engine_options(settings, program);
     let (main, fault) = match check_main(&settings.path, &options) {
         Ok(main) => (Some(main), None),
@@ -259,10 +262,7 @@ pub(super) fn check(
     (fault, specialists.into_iter().map(|message| ("model.folder", message)).collect())
 }
 
-fn check_main(
-    location: &ModelLocation,
-    options: &EngineOptions,
-) -> Result<Arc<Model>, (&'static str, String)> {
+fn check_main(location: &ModelLocation, options: &EngineOptions) -> Result<Arc<Model>, KeyMessage> {
     let artefact = location.read().map_err(|error| ("model.path", format!("{location}: {error}")))?;
     let model = Arc::new(artefact.description());
     match EngineProcess::start(Arc::new(artefact), options) {
