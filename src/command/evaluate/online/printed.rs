@@ -122,15 +122,16 @@ impl Online {
     }
 }
 
-/// A row of numbers by lead, and their mean over all leads that were scored.
+/// A row of numbers by lead, and their mean over all leads that were scored, with so many decimals.
 fn row(
     formatter: &mut fmt::Formatter<'_>,
     online: &Online,
     name: &str,
+    decimals: usize,
     of: &dyn Fn(&OnlineLead) -> Option<f64>,
 ) -> fmt::Result {
     let number = |formatter: &mut fmt::Formatter<'_>, value: Option<f64>| match value {
-        Some(value) => write!(formatter, "{value:>9.3}"),
+        Some(value) => write!(formatter, "{value:>9.decimals$}"),
         None => write!(formatter, "{:>9}", "-"),
     };
     write!(formatter, "{name:<24}")?;
@@ -161,23 +162,23 @@ impl fmt::Display for Online {
         shown(self).try_for_each(|lead| write!(formatter, "{:>7} h", lead.lead_h))?;
         writeln!(formatter, "{:>9}", "mean")?;
         for (index, name) in REFERENCES.into_iter().enumerate() {
-            row(formatter, self, name, &|lead| finite(lead.references[index].mae()))?;
+            row(formatter, self, name, 3, &|lead| finite(lead.references[index].mae()))?;
         }
         for (index, name) in self.models.iter().enumerate() {
-            row(formatter, self, &format!("{name} alone"), &|lead| finite(lead.models[index].mae()))?;
+            row(formatter, self, &format!("{name} alone"), 3, &|lead| finite(lead.models[index].mae()))?;
         }
-        row(formatter, self, COMBINATION, &|lead| finite(lead.combination.mae()))?;
-        row(formatter, self, "regret", &|lead| finite(lead.regret_c()))?;
+        row(formatter, self, COMBINATION, 3, &|lead| finite(lead.combination.mae()))?;
+        row(formatter, self, "regret", 3, &|lead| finite(lead.regret_c()))?;
         let percent = |share: Option<f64>| share.map(|share| 100.0 * share);
-        row(formatter, self, "interval holds, %", &|lead| percent(lead.coverage.share()))?;
+        row(formatter, self, "coverage (80 %), %", 1, &|lead| percent(lead.coverage.share()))?;
         let rolling = |lead: &OnlineLead| lead.rolling_coverage(self.slots_per_hour).unzip();
-        row(formatter, self, "  over 30 d, lowest, %", &|lead| percent(rolling(lead).0))?;
-        row(formatter, self, "  over 30 d, highest, %", &|lead| percent(rolling(lead).1))?;
-        row(formatter, self, "the main model's own, %", &|lead| percent(lead.model_coverage.share()))?;
+        row(formatter, self, "  lowest of 30 days, %", 1, &|lead| percent(rolling(lead).0))?;
+        row(formatter, self, "  highest of 30 days, %", 1, &|lead| percent(rolling(lead).1))?;
+        row(formatter, self, "  of the model alone, %", 1, &|lead| percent(lead.model_coverage.share()))?;
         writeln!(formatter, "weights at the end")?;
         for standing in &self.standings {
             let name = format!("  {}", standing.name);
-            row(formatter, self, &name, &|lead| self.weight(&standing.name, lead.lead_h))?;
+            row(formatter, self, &name, 3, &|lead| self.weight(&standing.name, lead.lead_h))?;
         }
         Ok(())
     }
@@ -228,8 +229,8 @@ mod tests {
         assert_eq!(cells("yesterday"), ["-", "3.000", "3.000"]);
         assert_eq!(cells("combination"), ["-", "0.500", "0.500"]);
         assert_eq!(cells("regret"), ["-", "-0.500", "-0.500"]);
-        assert_eq!(cells("interval holds, %"), ["-", "100.000", "100.000"]);
-        assert_eq!(cells("  over 30 d, lowest, %"), ["-"; 3], "one hour is no month");
+        assert_eq!(cells("coverage (80 %), %"), ["-", "100.0", "100.0"]);
+        assert_eq!(cells("  lowest of 30 days, %"), ["-"; 3], "one hour is no month");
         assert_eq!(cells("  own@0123"), ["0.750"; 3]);
         assert!(!table.contains("NaN"), "{table}");
     }
