@@ -119,7 +119,7 @@ fn interval(figures: &PartFigures, errors: &LeadErrors) -> Option<String> {
         off if off < 0.0 => "a little too narrow",
         _ => "wider than it need be",
     };
-    Some(format!("Its {nominal:.0} % interval held {held:.0} % of the observations: {width}."))
+    Some(format!("Its {nominal:.0} % interval covered {held:.0} % of the observations: {width}."))
 }
 
 fn mean_error(errors: &LeadErrors) -> String {
@@ -238,7 +238,7 @@ mod tests {
         for sentence in [
             "75 % of its forecasts were nearer than \u{201c}same as now\u{201d}, which errs by 3.00 °C.",
             "better than every reference forecast at each lead from 1 to 24 h.",
-            "80 % interval held 70 % of the observations: too narrow.",
+            "80 % interval covered 70 % of the observations: too narrow.",
             "neither too warm nor too cold",
             "most of the error in Feb (50 %) and least in Jul (10 %)",
             "200 forecasts on 60 days, 1970-01-01 to 1970-03-01, which it had never seen.",

@@ -19,7 +19,7 @@ pub struct ExperimentResult {
     pub seed: Option<u64>,
     /// The leads that the error is of, hours: the longest alone, or all.
     pub leads_h: RangeInclusive<u32>,
-    /// Mean absolute error at these leads on what the network is chosen by: the validation part, stations that choose, or blocks
+    /// Mean absolute error at these leads on what the network is chosen by: the validation part, validation stations, or blocks
     /// that were left out; °C.
     pub validation_c: f64,
     /// The same in standard deviations of the training part's temperature, the notebook's unit, where there is one such part.

@@ -153,7 +153,7 @@ impl TrainingRun<'_> {
         let (better, blocks) = specialist.better;
         self.note(&format!(
             "{what}: {own_c:.3} °C over all leads on blocks left out, the model for any place {world_c:.3} °C; better on \
-             {better} of {blocks}; the interval held {:.1} % before it was refitted",
+             {better} of {blocks}; coverage of the 80 % interval {:.1} % before it was refitted",
             100.0 * specialist.coverage
         ));
     }
