@@ -20,8 +20,13 @@ use crate::disconnect::DisconnectReason;
 use crate::reason::tls_fault;
 use crate::settings::{MqttSettings, MqttTransport, SettingsError};
 
-/// Requests and packets that the library handles between two flushes. Nothing waits for a batch to fill.
-const BATCH: usize = 64;
+/// Requests that the library handles between two flushes. Nothing waits for a batch to fill.
+const REQUESTS: usize = 64;
+
+/// Packets that the library reads before it gives us the first. With more than one it forgets those that came before
+/// an end of the connection, and with them why the broker ended it (mosquitto 2.0 answers a forbidden PUBLISH with
+/// `NotAuthorized` and closes).
+const PACKETS: usize = 1;
 
 /// The options of one connection. Files are read here, so that a mended one needs no restart.
 pub(crate) fn client_options(
@@ -55,8 +60,8 @@ pub(crate) fn client_options(
         .set_connect_timeout(Duration::from_secs(settings.connect_timeout_s))
         // The library makes room for every packet identifier that it may use.
         .set_outgoing_inflight_upper_limit(settings.publish_window)
-        .set_max_request_batch(BATCH)
-        .set_read_batch_size(BATCH)
+        .set_max_request_batch(REQUESTS)
+        .set_read_batch_size(PACKETS)
         .set_network_options(network)
         .set_session_store(FreshSession(
             settings.client_id.clone(),

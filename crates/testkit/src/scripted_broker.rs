@@ -137,6 +137,12 @@ impl Client {
         self.write(0x40, &published.identifier.to_be_bytes()).await;
     }
 
+    /// Answers a PUBLISH with a reason code of MQTT 5, table 3-4, that is none of success.
+    pub async fn refuse(&mut self, published: &Published, reason: u8) {
+        let [high, low] = published.identifier.to_be_bytes();
+        self.write(0x40, &[high, low, reason]).await;
+    }
+
     /// The next packet of a kind; others are passed over, PUBLISH at QoS 1 acknowledged.
     pub async fn read_kind(&mut self, kind: u8) -> Packet {
         loop {
