@@ -228,6 +228,9 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
     let quality = &record.facts().quality;
     notes.extend(Some(quality).filter(|quality| !quality.is_empty()).map(QualityReport::to_string));
     let mut online = online::walk(&artefacts, &source, &record, site, &common, &runtime)?;
+    if online.leads.iter().all(|lead| lead.combination.count() == 0) {
+        return Err(EvaluateError::NoCase { file: record.facts().file.clone() });
+    }
     online.notes = notes;
     Ok(online)
 }
@@ -397,6 +400,18 @@ mod tests {
         let error = evaluate(vec![specialist(15), specialist(20)]).unwrap_err();
         assert!(matches!(error, EvaluateError::TrainedOn { .. }), "{error}");
         assert!(error.to_string().contains("linear or own"), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_which_no_forecast_can_be_verified_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = written_record(folder.path());
+        let text = std::fs::read_to_string(&csv).unwrap();
+        let first_hours: Vec<&str> = text.lines().take(8).collect();
+        std::fs::write(&csv, first_hours.join("\n")).unwrap();
+        let world = written_model(folder.path(), "world", None, None);
+        let error = run_online(&options(&world, &csv, JENA, Vec::new())).unwrap_err();
+        assert!(matches!(error, EvaluateError::NoCase { .. }), "{error}");
     }
 
     /// 8,203 km along the great circle, worked out apart.

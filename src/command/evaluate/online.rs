@@ -3,6 +3,7 @@
 
 mod printed;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub struct Online {
     pub file: String,
     /// What a reader must know of the record: how it is related to what the models were trained on, and its quality.
     pub notes: Vec<String>,
-    /// Forecasts of whole hours that were scored, at the longest lead.
+    /// Forecasts that were scored, one an hour, at the longest lead.
     pub forecasts: u64,
     /// The errors at each lead, rising.
     pub leads: Vec<OnlineLead>,
@@ -99,7 +100,7 @@ impl OnlineLead {
     }
 }
 
-/// A forecast of a whole hour, until it is scored.
+/// The forecast of an hour, until it is scored.
 struct Issued {
     origin: Slot,
     newest_c: f32,
@@ -138,7 +139,7 @@ pub(super) fn walk(
     let grid = record.history().grid();
     let mut issued: Vec<Issued> = Vec::new();
     let readings = readings(source)?;
-    let scored_phase = phase(grid, readings.iter().map(|(time, _)| *time));
+    let phases = Phases::new(grid, readings.iter().map(|(time, _)| *time));
     for (time, values) in readings {
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else { continue };
         let mut outputs: Vec<Option<Vec<f32>>> = vec![None; models.len()];
@@ -159,7 +160,7 @@ pub(super) fn walk(
             Next::Nothing => continue,
         };
         let origin = grid.slot(forecast.origin);
-        if origin.rem_euclid(grid.slots_per_hour()) == scored_phase {
+        if phases.is_scored(origin) {
             // A later reading of the same slot has made the forecast anew.
             while issued.last().is_some_and(|before| before.origin == origin) {
                 issued.pop();
@@ -184,19 +185,65 @@ pub(super) fn walk(
 }
 
 /// Which slot of every hour is scored: that of the whole hour, or the one that most readings are of where not half as many
-/// are of that.
-fn phase(grid: Grid, times: impl Iterator<Item = Timestamp>) -> Slot {
-    let mut counts = vec![0_usize; usize::try_from(grid.slots_per_hour()).unwrap_or(1)];
-    for time in times {
-        let phase = grid.slot(time).rem_euclid(grid.slots_per_hour());
-        if let Some(count) = usize::try_from(phase).ok().and_then(|phase| counts.get_mut(phase)) {
+/// are of that. A clock that was set anew, or a station that came back at other minutes, changes it: on a day without
+/// a reading of that slot it is found anew, by the readings of the day.
+struct Phases {
+    grid: Grid,
+    of_record: Slot,
+    /// By day since the epoch, where it is another one.
+    of_days: BTreeMap<i64, Slot>,
+}
+
+impl Phases {
+    fn new(grid: Grid, times: impl Iterator<Item = Timestamp>) -> Phases {
+        let mut counts = PhaseCounts::new(grid);
+        let mut by_day: BTreeMap<i64, PhaseCounts> = BTreeMap::new();
+        for time in times {
+            let slot = grid.slot(time);
+            counts.add(slot);
+            by_day.entry(day_of(grid, slot)).or_insert_with(|| PhaseCounts::new(grid)).add(slot);
+        }
+        let of_record = counts.phase();
+        let others = by_day.into_iter().filter(|(_, counts)| counts.of(of_record) == 0);
+        Phases { grid, of_record, of_days: others.map(|(day, counts)| (day, counts.phase())).collect() }
+    }
+
+    fn is_scored(&self, origin: Slot) -> bool {
+        let phase = self.of_days.get(&day_of(self.grid, origin)).unwrap_or(&self.of_record);
+        origin.rem_euclid(self.grid.slots_per_hour()) == *phase
+    }
+}
+
+fn day_of(grid: Grid, slot: Slot) -> i64 {
+    slot.div_euclid(24 * grid.slots_per_hour())
+}
+
+/// How many readings are of each slot of an hour.
+struct PhaseCounts(Vec<usize>);
+
+impl PhaseCounts {
+    fn new(grid: Grid) -> PhaseCounts {
+        PhaseCounts(vec![0; usize::try_from(grid.slots_per_hour()).unwrap_or(1)])
+    }
+
+    fn add(&mut self, slot: Slot) {
+        let phase = slot.rem_euclid(self.0.len() as i64);
+        if let Some(count) = usize::try_from(phase).ok().and_then(|phase| self.0.get_mut(phase)) {
             *count += 1;
         }
     }
-    let most = (0..).zip(&counts).max_by_key(|&(phase, count)| (*count, std::cmp::Reverse::<Slot>(phase)));
-    match (counts.first(), most) {
-        (Some(&of_hour), Some((phase, &count))) if 2 * of_hour < count => phase,
-        _ => 0,
+
+    fn of(&self, phase: Slot) -> usize {
+        usize::try_from(phase).ok().and_then(|phase| self.0.get(phase)).copied().unwrap_or(0)
+    }
+
+    fn phase(&self) -> Slot {
+        let most =
+            (0..).zip(&self.0).max_by_key(|&(phase, count)| (*count, std::cmp::Reverse::<Slot>(phase)));
+        match (self.0.first(), most) {
+            (Some(&of_hour), Some((phase, &count))) if 2 * of_hour < count => phase,
+            _ => 0,
+        }
     }
 }
 
@@ -283,7 +330,7 @@ mod tests {
     fn a_record_of_no_whole_hours_is_scored_at_its_own_minutes() {
         let grid = Grid::new(600).unwrap();
         let phase_of = |seconds: &[i64]| {
-            phase(grid, seconds.iter().map(|&second| Timestamp::from_second(second).unwrap()))
+            Phases::new(grid, seconds.iter().map(|&second| Timestamp::from_second(second).unwrap())).of_record
         };
         assert_eq!(phase_of(&[0, 600, 1200, 3600]), 0);
         // A cadence of half an hour, of whose whole hours one was missed.
@@ -292,5 +339,18 @@ mod tests {
         assert_eq!(phase_of(&[3000, 6600, 10_200, 14_400 - 1200]), 5);
         assert_eq!(phase_of(&[3000, 6600, 7200, 10_200]), 5, "one stray reading is of a whole hour");
         assert_eq!(phase_of(&[]), 0);
+    }
+
+    /// As the hourly excerpt of the Jena record does over the years: of those with the other minutes none was scored.
+    #[test]
+    fn a_record_that_goes_on_at_other_minutes_is_scored_at_those() {
+        let grid = Grid::new(600).unwrap();
+        let (half_past, ten_to) =
+            ((0..72).map(|hour| hour * 3600 + 1800), (72..120).map(|hour| hour * 3600 + 3000));
+        let seconds: Vec<i64> = half_past.chain(ten_to).collect();
+        let phases = Phases::new(grid, seconds.iter().map(|&second| Timestamp::from_second(second).unwrap()));
+        let scored = seconds.iter().filter(|&&second| phases.is_scored(second / 600)).count();
+        assert_eq!(scored, seconds.len());
+        assert!(!phases.is_scored(73 * 6 + 3), "one of an hour");
     }
 }

@@ -83,6 +83,15 @@ pub enum EvaluateError {
         /// The models' names.
         models: String,
     },
+    /// A walked record has no forecast that can be verified.
+    #[error(
+        "{file}: none of its forecasts could be verified: in what may be evaluated there is none that the models made and \
+         whose hour was observed"
+    )]
+    NoCase {
+        /// The name of the record's file.
+        file: String,
+    },
     /// The site that was given is not on earth.
     #[error(transparent)]
     Site(#[from] SiteError),

@@ -150,7 +150,7 @@ impl fmt::Display for Online {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{} on {}, walked as a live station: {} forecasts of whole hours, mean absolute errors in °C",
+            "{} on {}, walked as a live station: {} forecasts, one an hour, mean absolute errors in °C",
             self.models.join(", "),
             self.file,
             self.forecasts
