@@ -179,7 +179,7 @@ pub fn run(options: &EvaluateOptions) -> Result<Evaluation, EvaluateError> {
 }
 
 /// Walks a record as the daemon walks a station's readings, with experts that learn from every hour; what the model or a
-/// specialist may have been trained on is walked, and not scored. A specialist for another site is left out, as there.
+/// specialist may have been trained on is neither scored nor learned from. A specialist for another site is left out, as there.
 ///
 /// # Errors
 /// [`EvaluateError`] when something cannot be read or run.
@@ -342,6 +342,24 @@ mod tests {
         path
     }
 
+    /// Of a model that was trained on all of the first `days` of the record, in a file of its own.
+    fn trained_on(days: i64) -> Training {
+        Training {
+            file: "earlier.csv".to_owned(),
+            sha256: "earlier".to_owned(),
+            rows: 24 * days as u64,
+            first: BEGIN,
+            last: BEGIN + jiff::SignedDuration::from_hours(24 * days - 1),
+            split: forecastd_record::DEFAULT_SPLIT,
+            refit: Some(Refit::Whole),
+            seed: 1,
+            experiment: "own".to_owned(),
+            settings: serde_json::Value::Null,
+            climatology: None,
+            records: Vec::new(),
+        }
+    }
+
     fn options(model: &Path, csv: &Path, site: Site, specialist: Vec<PathBuf>) -> EvaluateOptions {
         EvaluateOptions {
             model: Some(model.to_owned()),
@@ -373,21 +391,10 @@ mod tests {
         std::fs::write(&main, artefact::trend_file(6, 0.1)).unwrap();
         // What was trained on the first of so many days.
         let specialist = |days: i64| {
-            let facts = record.facts();
-            let training = Training {
-                file: "earlier.csv".to_owned(),
-                sha256: if days == 20 { facts.sha256.clone() } else { "earlier".to_owned() },
-                rows: 24 * days as u64,
-                first: BEGIN,
-                last: BEGIN + jiff::SignedDuration::from_hours(24 * days - 1),
-                split: forecastd_record::DEFAULT_SPLIT,
-                refit: Some(Refit::Whole),
-                seed: 1,
-                experiment: "own".to_owned(),
-                settings: serde_json::Value::Null,
-                climatology: None,
-                records: Vec::new(),
-            };
+            let mut training = trained_on(days);
+            if days == 20 {
+                training.sha256.clone_from(&record.facts().sha256);
+            }
             written_model(folder.path(), &format!("own-{days}"), Some(JENA), Some(training))
         };
         let evaluate = |specialist| run_online(&options(&main, &csv, JENA, specialist));
@@ -400,6 +407,36 @@ mod tests {
         let error = evaluate(vec![specialist(15), specialist(20)]).unwrap_err();
         assert!(matches!(error, EvaluateError::TrainedOn { .. }), "{error}");
         assert!(error.to_string().contains("linear or own"), "{error}");
+    }
+
+    #[test]
+    fn experts_learn_nothing_from_hours_that_a_model_was_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = written_record(folder.path());
+        let main = written_model(folder.path(), "world", None, None);
+        let own = written_model(folder.path(), "own", Some(JENA), Some(trained_on(15)));
+        let evaluate = || run_online(&options(&main, &csv, JENA, vec![own.clone()])).unwrap();
+        let whole = evaluate();
+        assert!(whole.forecasts > 0);
+        // The same readings, without those that lie further back than a live station's history before what is scored.
+        let spec = artefact::spec(6);
+        let history = spec.history_slots(whole.leads.last().unwrap().lead_h) as Slot;
+        let first = spec.grid().slot(trained_on(15).last) + 1 - history;
+        let text = std::fs::read_to_string(&csv).unwrap();
+        let is_kept = |line: &&str| {
+            let time = line.split(',').next().unwrap().parse::<Timestamp>();
+            time.is_ok_and(|time| spec.grid().slot(time) >= first)
+        };
+        let header = text.lines().take(1);
+        let kept: Vec<&str> = header.chain(text.lines().filter(is_kept)).collect();
+        assert!(kept.len() < 24 * 8, "{} lines", kept.len());
+        std::fs::write(&csv, kept.join("\n")).unwrap();
+        let part = evaluate();
+        let errors = |online: &Online| -> Vec<f64> {
+            online.leads.iter().map(|lead| lead.combination.mae()).collect()
+        };
+        assert_eq!((part.forecasts, errors(&part)), (whole.forecasts, errors(&whole)));
+        assert_eq!(part.standings, whole.standings);
     }
 
     #[test]

@@ -112,6 +112,9 @@ struct Issued {
 /// Walks the readings of a file, which `record` was read from, with models on one grid, the main one first, and scores the
 /// forecasts whose origins lie within `scored`.
 ///
+/// The walk begins with as much history before these as a live station keeps: experts that had learned what a model says of its own training
+/// would trust it more than it deserves.
+///
 /// # Errors
 /// [`EvaluateError`] when the file cannot be read or the network does not run.
 pub(super) fn walk(
@@ -140,7 +143,12 @@ pub(super) fn walk(
     let mut issued: Vec<Issued> = Vec::new();
     let readings = readings(source)?;
     let phases = Phases::new(grid, readings.iter().map(|(time, _)| *time));
-    for (time, values) in readings {
+    let history = |manifest: &&Manifest| {
+        manifest.window.history_slots(manifest.lead_h.last().copied().unwrap_or(0)) as Slot
+    };
+    let history = manifests.iter().map(history).max().unwrap_or(0);
+    let begin = scored.iter().map(|slots| slots.start).min().unwrap_or(Slot::MIN).saturating_sub(history);
+    for (time, values) in readings.into_iter().filter(|(time, _)| grid.slot(*time) >= begin) {
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else { continue };
         let mut outputs: Vec<Option<Vec<f32>>> = vec![None; models.len()];
         let forecast = match observed.next {
