@@ -259,10 +259,16 @@ impl Telemetry {
                 error!(%model, error = %error, "specialist cannot be used beside the main model");
             }
             Event::ModelSwitched { old, new } => info!(%old, %new, "model exchanged"),
-            Event::ClockJumped(by) => {
+            Event::ClockJumped { by, is_doubted } => {
                 self.metrics.clock_jumped();
                 let seconds = by.as_secs_f64();
-                warn!(seconds, "clock jumped");
+                match is_doubted {
+                    true => warn!(
+                        seconds,
+                        "clock jumped back: what is newer is kept for an hour, and dropped if the clock stays there"
+                    ),
+                    false => warn!(seconds, "clock jumped"),
+                }
             }
             Event::ClockBehind { is_behind, by, waiting } => {
                 self.metrics.clock_behind(is_behind);

@@ -49,12 +49,15 @@ pub enum Entry {
     },
     /// The station is forgotten: readings, forecasts, state, experts.
     Forget(StationName),
-    /// Readings of the station later than `after` are removed, and forecasts issued later than that: a clock was ahead.
+    /// Readings of the station later than `after` are removed, and forecasts issued later than that, up to `until`: a clock was
+    /// ahead.
     Truncate {
         /// The station whose readings and forecasts are removed.
         station: StationName,
-        /// The last time that stays.
+        /// The last time before them that stays.
         after: Timestamp,
+        /// The last that goes; none where all do.
+        until: Option<Timestamp>,
     },
     /// A setting that outlives the process, such as the random part of the client id.
     Setting {

@@ -125,12 +125,17 @@ pub(crate) fn newest(connection: &Connection, station: i64, until: i64) -> rusql
 }
 
 /// Removes rows of a station that lie after `after` and have not been moved.
-pub(crate) fn truncate(connection: &Connection, station: i64, after: i64) -> rusqlite::Result<()> {
+pub(crate) fn truncate(
+    connection: &Connection,
+    station: i64,
+    after: i64,
+    until: i64,
+) -> rusqlite::Result<()> {
     for (table, time) in [("v1_reading", "time"), ("v1_forecast", "issued_at")] {
         let mut statement = connection.prepare_cached(&format!(
-            "DELETE FROM {table} WHERE station = (SELECT name FROM v1_station WHERE station = ?) AND {time} > ?"
+            "DELETE FROM {table} WHERE station = (SELECT name FROM v1_station WHERE station = ?) AND {time} > ? AND {time} <= ?"
         ))?;
-        statement.execute((station, after))?;
+        statement.execute((station, after, until))?;
     }
     Ok(())
 }

@@ -114,17 +114,18 @@ fn write_entry(connection: &Connection, entry: &Entry, legacy: bool) -> rusqlite
             // Its other rows belong to nobody now, which hides them; tidying removes them.
             connection.prepare_cached("DELETE FROM station WHERE name = ?")?.execute([station.as_str()])?;
         }
-        Entry::Truncate { station, after } => {
+        Entry::Truncate { station, after, until } => {
             let Some(station) = station_id(connection, station)? else { return Ok(true) };
-            let after = after.as_second();
+            let (after, until) = (after.as_second(), until.map_or(i64::MAX, |until| until.as_second()));
             for delete in [
-                "DELETE FROM stored_reading WHERE station = ? AND time > ?",
-                "DELETE FROM stored_forecast WHERE station = ? AND origin + issued_after_s > ?",
+                "DELETE FROM stored_reading WHERE station = ? AND time > ? AND time <= ?",
+                "DELETE FROM stored_forecast WHERE station = ? AND origin + issued_after_s > ? \
+                 AND origin + issued_after_s <= ?",
             ] {
-                connection.prepare_cached(delete)?.execute((station, after))?;
+                connection.prepare_cached(delete)?.execute((station, after, until))?;
             }
             if legacy {
-                legacy::truncate(connection, station, after)?;
+                legacy::truncate(connection, station, after, until)?;
             }
         }
         Entry::Setting { key, value } => {

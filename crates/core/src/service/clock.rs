@@ -11,6 +11,11 @@
 //!
 //! A station's newest word counts. What waits for the clock goes on speaking against it, for as long as it waits and its station
 //! says nothing else; that it is not ahead any more, as time has passed, says nothing for the clock.
+//!
+//! A clock that jumps back was ahead before, or is behind now: by an hour set by hand, or after a start without the network's
+//! time. Where it had jumped ahead before by as much, it was ahead; else it is *doubted* for an hour, and where it shows a time
+//! before the day of the build, for as long as it does. What stations sent of the time that it has gone back over is neither
+//! forgotten nor removed from the journal while it is doubted; it is once the clock has stayed there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +36,8 @@ const MAX_WITNESSES: usize = 64;
 const JUMP: SignedDuration = SignedDuration::from_secs(5);
 /// What stations said is forgotten after so long.
 const WITNESS_AGE: Duration = Duration::from_secs(3600);
+/// A clock that has gone back and stays there for so long is right.
+const DOUBTED_FOR: Duration = Duration::from_secs(3600);
 
 /// What speaks for the clock and what against it.
 #[derive(Debug)]
@@ -43,6 +50,10 @@ pub(super) struct ClockWatch {
     ahead: BTreeMap<StationName, Duration>,
     on_time: BTreeMap<StationName, Duration>,
     last: Option<Now>,
+    /// By how much the clock has jumped since the start, or since it was last believed, all in all.
+    jumped: SignedDuration,
+    /// Since when it has been doubted, in time since the start.
+    doubted_since: Option<Duration>,
 }
 
 impl ClockWatch {
@@ -54,6 +65,8 @@ impl ClockWatch {
             ahead: BTreeMap::new(),
             on_time: BTreeMap::new(),
             last: None,
+            jumped: SignedDuration::ZERO,
+            doubted_since: None,
         }
     }
 
@@ -67,15 +80,54 @@ impl ClockWatch {
         let is_remembered = |said: &Duration| now.uptime.saturating_sub(*said) <= WITNESS_AGE;
         self.ahead.retain(|_, said| is_remembered(said));
         self.on_time.retain(|_, said| is_remembered(said));
+        let jump = self.jump(now);
         let last = self.last.replace(now)?;
-        let passed = SignedDuration::try_from(now.uptime.saturating_sub(last.uptime)).ok()?;
-        let jump = now.wall.duration_since(last.wall) - passed;
-        if jump.abs() < JUMP {
-            return None;
-        }
+        let jump = jump?;
         self.ahead.clear();
         self.on_time.clear();
+        self.jumped += jump;
+        if self.has_gone_back() {
+            self.shown(last.wall);
+            self.doubted_since.get_or_insert(now.uptime);
+        } else {
+            self.doubted_since = None;
+        }
         Some(jump)
+    }
+
+    /// By how much the clock has jumped since it was last looked at, if it has.
+    fn jump(&self, now: Now) -> Option<SignedDuration> {
+        let last = self.last?;
+        let passed = SignedDuration::try_from(now.uptime.saturating_sub(last.uptime)).ok()?;
+        Some(now.wall.duration_since(last.wall) - passed).filter(|jump| jump.abs() >= JUMP)
+    }
+
+    /// Whether it shows less than has passed since it was last believed.
+    fn has_gone_back(&self) -> bool {
+        self.jumped <= -JUMP
+    }
+
+    /// Whether what lies ahead of the clock may be right, as the clock may be behind.
+    pub(super) fn is_doubted(&self, now: Now) -> bool {
+        let jump = self.jump(now).unwrap_or_default();
+        let jumps_back = jump < SignedDuration::ZERO && self.jumped + jump <= -JUMP;
+        now.wall < self.earliest || jumps_back || self.doubted_since.is_some_and(|since| !is_over(since, now))
+    }
+
+    /// Whether it has gone back and stayed there, which is said once.
+    pub(super) fn is_believed_again(&mut self, now: Now) -> bool {
+        let is_believed =
+            now.wall >= self.earliest && self.doubted_since.is_some_and(|since| is_over(since, now));
+        if is_believed {
+            self.doubted_since = None;
+            self.jumped = SignedDuration::ZERO;
+        }
+        is_believed
+    }
+
+    /// Whether a clock that has shown a later time before the start has not been believed yet.
+    pub(super) fn is_before_its_past(&self, now: Now, tolerance: SignedDuration) -> bool {
+        self.shown_before.is_some_and(|shown| shown.duration_since(now.wall) > tolerance)
     }
 
     /// A station sent a reading that is not ahead of the clock, at this time since the start.
@@ -108,6 +160,10 @@ impl ClockWatch {
     }
 }
 
+fn is_over(doubted_since: Duration, now: Now) -> bool {
+    now.uptime.saturating_sub(doubted_since) >= DOUBTED_FOR
+}
+
 fn remember(witnesses: &mut BTreeMap<StationName, Duration>, station: &StationName, uptime: Duration) {
     if let Some(said) = witnesses.get_mut(station) {
         *said = uptime;
@@ -127,7 +183,7 @@ pub(super) fn drop_future(
         return false;
     }
     let name = station.name().clone();
-    entries.push(Entry::Truncate { station: name.clone(), after: limit });
+    entries.push(Entry::Truncate { station: name.clone(), after: limit, until: None });
     effects.push(Effect::Recall(station.recall(limit)));
     effects.push(Effect::Emit(Event::FutureDropped { station: name, newest }));
     true
@@ -150,19 +206,40 @@ impl Service {
         }
     }
 
-    /// Removes from the journal what a restart did not take of it, as it is of a time that is still to come: with the first
-    /// reading that was measured since the restart. Then the station agrees with the clock about the time, and nothing newer
-    /// than the restart has been taken.
+    /// Removes from the journal what a restart did not take of it, as it is of a time that is still to come: as that time comes,
+    /// up to each reading that was measured since the restart; and all that is left once the clock is believed. So a clock that
+    /// is behind costs no more of the journal than the time for which it is.
     pub(super) fn remove_future_left(&mut self, now: Now, name: &StationName, time: Timestamp) {
+        let is_doubted = self.clock.is_doubted(now);
         let Some(entry) = self.stations.get_mut(name) else { return };
-        let Some(restarted_at) = entry.future_left_at else { return };
+        let Some(left) = &mut entry.future_left else { return };
         // As the clock dates the restart now: where it has jumped since, it was wrong then.
-        let passed = SignedDuration::try_from(now.uptime.saturating_sub(restarted_at)).unwrap_or_default();
+        let passed =
+            SignedDuration::try_from(now.uptime.saturating_sub(left.restarted_at)).unwrap_or_default();
         let Ok(restart) = now.wall.checked_sub(passed) else { return };
-        if time >= restart {
-            entry.future_left_at = None;
-            let after = restart + self.settings.max_ahead;
-            self.entries.push(Entry::Truncate { station: name.clone(), after });
+        if time < restart {
+            return;
+        }
+        let after = left.removed_until.unwrap_or(restart + self.settings.max_ahead);
+        let is_believed = !is_doubted && is_over(left.restarted_at, now);
+        let until = Some(time).filter(|_| !is_believed);
+        if until.is_none_or(|until| until > after) {
+            left.removed_until = Some(time.max(after));
+            self.entries.push(Entry::Truncate { station: name.clone(), after, until });
+        }
+        if is_believed {
+            entry.future_left = None;
+        }
+    }
+
+    /// A clock that was behind at the start has jumped: what a restart did not take, as it seemed to be of the future, is taken.
+    pub(super) fn take_future_left(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.clock.is_before_its_past(now, self.settings.max_ahead) {
+            return;
+        }
+        for entry in self.stations.values_mut().filter(|entry| entry.future_left.is_some()) {
+            entry.future_left = None;
+            effects.push(Effect::Recall(entry.station.recall_readings()));
         }
     }
 

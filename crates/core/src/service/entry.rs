@@ -3,12 +3,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::readings::HeldReading;
 use super::{Effect, Now, Publication, StationState};
 use crate::journal::Restored;
 use crate::station::{Readiness, Station};
+
+/// What a restart has left in the journal, as it is of a time that is still to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FutureLeft {
+    /// When the station was restored, in time since the start.
+    pub(super) restarted_at: Duration,
+    /// Up to when it has been removed; none where nothing has.
+    pub(super) removed_until: Option<Timestamp>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StateKind {
@@ -36,9 +45,8 @@ pub(super) struct StationEntry {
     pub(super) is_dirty: bool,
     /// Whether only its delivery has changed, which can wait for another reason to write.
     pub(super) is_delivery_dirty: bool,
-    /// When it was restored without what the journal holds of a time that is still to come, in time since the start; until
-    /// that is removed.
-    pub(super) future_left_at: Option<Duration>,
+    /// What the journal holds of a time that is still to come, until it is removed.
+    pub(super) future_left: Option<FutureLeft>,
     /// Readings that wait for the forecasts in flight.
     pub(super) held: VecDeque<HeldReading>,
     /// What the journal gave it that waits for the forecasts in flight.

@@ -410,8 +410,13 @@ pub enum Event {
         /// The one now.
         new: Arc<str>,
     },
-    /// The clock jumped by so much, forwards or backwards.
-    ClockJumped(SignedDuration),
+    /// The clock jumped.
+    ClockJumped {
+        /// By so much, forwards or backwards.
+        by: SignedDuration,
+        /// Whether it may be behind now: what is newer than it is kept for an hour.
+        is_doubted: bool,
+    },
     /// Whether the clock is behind what several stations say; nothing of theirs is acknowledged meanwhile.
     ClockBehind {
         /// Whether it is.

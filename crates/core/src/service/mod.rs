@@ -342,7 +342,15 @@ impl Service {
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if let Some(jump) = self.clock.tick(now) {
-            effects.push(Effect::Emit(Event::ClockJumped(jump)));
+            let is_doubted = self.clock.is_doubted(now);
+            effects.push(Effect::Emit(Event::ClockJumped { by: jump, is_doubted }));
+            if jump > SignedDuration::ZERO {
+                self.take_future_left(now, effects);
+            }
+            if !is_doubted {
+                self.drop_all_future(now, effects);
+            }
+        } else if self.clock.is_believed_again(now) {
             self.drop_all_future(now, effects);
         }
         self.look_at_the_clock(now, effects);

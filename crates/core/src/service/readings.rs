@@ -108,6 +108,7 @@ impl Service {
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
         self.remove_future_left(now, &name, time);
+        let is_doubted = self.clock.is_doubted(now);
         // A name is served from its first good reading on.
         let mut unserved = None;
         let (station, is_known) = match self.stations.get_mut(&name) {
@@ -125,7 +126,7 @@ impl Service {
                 (unserved.insert(station), false)
             }
         };
-        if is_known {
+        if is_known && !is_doubted {
             drop_future(station, limit, &mut self.entries, effects);
         }
         let sighting = site.map_or(Sighting::Nothing, |site| station.sight(time, site));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::entry::FutureLeft;
 use super::{Effect, Event, Now, Service};
 use crate::journal::Restored;
 use crate::station::{Next, Station};
@@ -60,7 +61,8 @@ impl Service {
         self.serve(now, station);
         if let Some(entry) = self.stations.get_mut(&name) {
             entry.active_uptime = now.uptime.as_nanos() as i128 - inactive.as_nanos();
-            entry.future_left_at = is_beyond.then_some(now.uptime);
+            entry.future_left =
+                is_beyond.then_some(FutureLeft { restarted_at: now.uptime, removed_until: None });
         }
         self.restored.undelivered += undelivered.len();
         self.undelivered.extend(undelivered);

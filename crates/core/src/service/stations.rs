@@ -31,7 +31,7 @@ impl Service {
             is_verified: false,
             is_dirty: false,
             is_delivery_dirty: false,
-            future_left_at: None,
+            future_left: None,
             held: VecDeque::new(),
             recalled: VecDeque::new(),
             is_marked_stale: false,

@@ -39,7 +39,7 @@ fn a_machine_whose_clock_is_a_day_behind_loses_none_of_the_backlog() {
     world.settle_all();
     assert!(world.unacknowledged.is_empty());
     assert!(world.journal.readings.len() >= 99);
-    assert!(world.events.iter().any(|event| matches!(event, Event::ClockJumped(_))));
+    assert!(world.events.iter().any(|event| matches!(event, Event::ClockJumped { .. })));
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn a_clock_that_was_ahead_and_is_right_again_does_not_mute_the_station() {
         for second in (0..=5 * HOUR).step_by(600) {
             world.reading("roof", second, temperature(second));
         }
-        world.pass(ahead_h * HOUR);
+        world.jump(ahead_h * HOUR);
         let poisoned = 5 * HOUR + ahead_h * HOUR;
         world.send("roof", at(poisoned), weather(9.0));
         // Machine and station are corrected.
-        world.now.wall -= SignedDuration::from_hours(ahead_h);
+        world.jump(-ahead_h * HOUR);
         world.pass(600);
         world.send("roof", at(5 * HOUR + 600), weather(temperature(5 * HOUR + 600)));
         let newest = world.events.iter().rev().find_map(|event| match event {
@@ -139,7 +139,7 @@ fn after_a_clock_that_was_far_ahead_the_journal_gives_the_weather_of_before_back
     for ahead_h in [5, 48, 20 * 24] {
         let mut world = World::new();
         feed(&mut world, 0..=30 * HOUR);
-        world.pass(ahead_h * HOUR);
+        world.jump(ahead_h * HOUR);
         world.send("roof", at((30 + ahead_h) * HOUR), weather(9.0));
         world.tick();
         // The machine notices the jump back before the next reading comes.
@@ -166,7 +166,7 @@ fn a_reading_that_comes_before_the_jump_of_the_clock_is_noticed_warms_nothing_up
     for second in (0..=30 * HOUR).step_by(600) {
         world.reading("roof", second, temperature(second));
     }
-    world.pass(48 * HOUR);
+    world.jump(48 * HOUR);
     world.send("roof", at(78 * HOUR), weather(9.0));
     world.now.wall -= SignedDuration::from_hours(48);
     for second in [30 * HOUR + 600, 30 * HOUR + 1200] {
@@ -312,13 +312,12 @@ fn a_reading_that_waits_for_a_window_of_a_future_that_is_dropped_is_taken() {
     for second in (0..=5 * HOUR).step_by(600) {
         world.reading("roof", second, temperature(second));
     }
-    world.tick();
     let arrives = |world: &mut World, second: i64| {
         let values = weather(temperature(second));
         world.broker.push_back(Message { station: name("roof"), time: at(second), values });
         world.deliver();
     };
-    world.pass(2 * HOUR);
+    world.jump(2 * HOUR);
     arrives(&mut world, 7 * HOUR);
     assert_eq!(world.windows.len(), 1);
     world.now.wall = at(5 * HOUR + 600);
@@ -335,7 +334,7 @@ fn a_reading_that_waits_for_a_window_of_a_future_that_is_dropped_is_taken() {
 }
 
 #[test]
-fn what_a_clock_that_was_ahead_left_in_the_journal_goes_with_the_first_reading_after_a_restart() {
+fn what_a_clock_that_was_ahead_left_in_the_journal_goes_an_hour_after_a_restart() {
     let feed = |world: &mut World, seconds: std::ops::RangeInclusive<i64>| {
         for second in seconds.step_by(600) {
             world.reading("roof", second, temperature(second));
@@ -362,8 +361,7 @@ fn what_a_clock_that_was_ahead_left_in_the_journal_goes_with_the_first_reading_a
         world.send("roof", at(5 * HOUR), weather(temperature(5 * HOUR)));
         assert!(world.journal.readings.keys().any(|(_, time)| *time > at(5 * HOUR + 600)));
         world.reading("roof", 5 * HOUR + 600, temperature(5 * HOUR + 600));
-        assert!(world.journal.readings.keys().all(|(_, time)| *time <= at(5 * HOUR + 600)), "{ahead_h} h");
-        assert!(world.journal.forecasts.keys().all(|(_, time)| *time <= at(5 * HOUR + 600)), "{ahead_h} h");
+        assert!(world.journal.readings.keys().any(|(_, time)| *time > at(5 * HOUR + 600)), "{ahead_h} h");
         // A forecast that does not reach the broker is published after a kill, whatever reached it of the future.
         world.pass(600);
         let (time, values) = (at(5 * HOUR + 1200), weather(temperature(5 * HOUR + 1200)));
@@ -376,7 +374,11 @@ fn what_a_clock_that_was_ahead_left_in_the_journal_goes_with_the_first_reading_a
         world.subscribe();
         world.settle_all();
         assert!(world.published_forecasts().iter().any(|forecast| forecast.issued_at == time), "{ahead_h} h");
-        feed(&mut world, 5 * HOUR + 1800..=last);
+        let newest = 6 * HOUR + 1800;
+        feed(&mut world, 5 * HOUR + 1800..=newest);
+        assert!(world.journal.readings.keys().all(|(_, time)| *time <= at(newest)), "{ahead_h} h");
+        assert!(world.journal.forecasts.keys().all(|(_, time)| *time <= at(newest)), "{ahead_h} h");
+        feed(&mut world, newest + 600..=last);
         assert_eq!(world.journal.readings, undisturbed.journal.readings, "{ahead_h} h ahead");
         let differs = |(key, forecast): &(&_, &_)| undisturbed.journal.forecasts.get(*key) != Some(*forecast);
         assert_eq!(world.journal.forecasts.iter().find(differs), None, "{ahead_h} h ahead");
@@ -384,7 +386,99 @@ fn what_a_clock_that_was_ahead_left_in_the_journal_goes_with_the_first_reading_a
         let counts = |world: &mut World| {
             scores(world).into_iter().map(|(lead_h, count, _)| (lead_h, count)).collect::<Vec<_>>()
         };
-        assert_eq!(counts(&mut world), counts(&mut undisturbed), "{ahead_h} h ahead");
+        // A kill while the clock is doubted may cost the verification of its hour.
+        for ((lead_h, found), (_, expected)) in counts(&mut world).into_iter().zip(counts(&mut undisturbed)) {
+            assert!(
+                (0.0..=1.0).contains(&(expected - found)),
+                "{ahead_h} h ahead, lead {lead_h}: {found} of {expected}"
+            );
+        }
+    }
+}
+
+/// It was deleted, all but three rows of 3,000, by a clock that showed 2016 for two seconds.
+#[test]
+fn a_clock_that_goes_back_for_a_moment_removes_nothing() {
+    for back in [HOUR, 24 * HOUR, 20 * 24 * HOUR, 3650 * 24 * HOUR] {
+        let mut world = World::new();
+        for second in (0..=30 * HOUR).step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+        world.flush_all();
+        let (readings, forecasts) = (world.journal.readings.clone(), world.journal.forecasts.clone());
+        world.jump(-back);
+        // Of a station that does not say when it measured, or has its time from this machine.
+        world.pass(2);
+        let wrong = world.now.wall;
+        world.send("roof", wrong, weather(5.0));
+        world.jump(back);
+        world.settle_all();
+        world.flush_all();
+        // Of the slot that the clock named, the reading of then is the newer one.
+        let is_of_wrong = |time: jiff::Timestamp| time.duration_since(wrong).as_secs().abs() < 600;
+        let lost =
+            readings.keys().filter(|key| !world.journal.readings.contains_key(*key) && !is_of_wrong(key.1));
+        assert_eq!(lost.count(), 0, "{back} s");
+        assert!(forecasts.keys().all(|key| world.journal.forecasts.contains_key(key)), "{back} s");
+        world.reading("roof", 30 * HOUR + 600, temperature(30 * HOUR + 600));
+        let newest = world.published_forecasts().pop().unwrap();
+        assert_eq!((newest.issued_at, newest.source), (at(30 * HOUR + 600), forecastd_core::Source::Model));
+    }
+}
+
+#[test]
+fn a_clock_that_has_gone_back_is_believed_after_an_hour() {
+    let mut world = World::new();
+    for second in (0..=30 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.jump(-2 * HOUR);
+    let dropped = |world: &World| {
+        world.events.iter().filter(|event| matches!(event, Event::FutureDropped { .. })).count()
+    };
+    for minute in 1..60 {
+        world.pass(60);
+        world.tick();
+        assert_eq!(dropped(&world), 0, "minute {minute}");
+    }
+    world.pass(120);
+    world.tick();
+    world.settle_all();
+    assert_eq!(dropped(&world), 1);
+    world.reading("roof", 29 * HOUR + 600, temperature(29 * HOUR + 600));
+    let issued = world.events.iter().rev().find_map(|event| match event {
+        Event::ForecastIssued { forecast, .. } => Some(forecast.issued_at),
+        _ => None,
+    });
+    assert_eq!(issued, Some(at(29 * HOUR + 600)));
+    assert!(world.journal.readings.keys().all(|(_, time)| *time <= at(29 * HOUR + 600)));
+}
+
+#[test]
+fn a_start_with_a_clock_that_is_behind_removes_nothing_and_what_it_did_not_take_comes_back_with_the_time() {
+    for back in [2 * HOUR, 20 * 24 * HOUR, 3650 * 24 * HOUR] {
+        let mut world = World::new();
+        for second in (0..=30 * HOUR).step_by(600) {
+            world.reading("roof", second, temperature(second));
+        }
+        world.flush_all();
+        let readings = world.journal.readings.clone();
+        world.now.wall -= SignedDuration::from_secs(back);
+        world.kill();
+        world.subscribe();
+        world.pass(60);
+        let wrong = world.now.wall;
+        world.send("roof", wrong, weather(5.0));
+        world.jump(back);
+        world.settle_all();
+        world.flush_all();
+        let is_of_wrong = |time: jiff::Timestamp| time.duration_since(wrong).as_secs().abs() < 600;
+        let lost =
+            readings.keys().filter(|key| !world.journal.readings.contains_key(*key) && !is_of_wrong(key.1));
+        assert_eq!(lost.count(), 0, "{back} s");
+        world.reading("roof", 30 * HOUR + 600, temperature(30 * HOUR + 600));
+        let newest = world.published_forecasts().pop().unwrap();
+        assert_eq!((newest.issued_at, newest.source), (at(30 * HOUR + 600), forecastd_core::Source::Model));
     }
 }
 
@@ -420,8 +514,7 @@ fn what_is_left_of_a_station_whose_clock_was_ahead_is_as_new_as_its_newest_readi
         (view.newest_reading, view.temperature_c)
     };
     let before = newest(&world);
-    world.tick();
-    world.pass(48 * HOUR);
+    world.jump(48 * HOUR);
     world.send("roof", world.now.wall, weather(9.0));
     assert_ne!(newest(&world), before);
     world.now.wall -= SignedDuration::from_hours(48);

@@ -112,9 +112,7 @@ fn parts_wait_unacknowledged_for_a_clock_that_is_behind_and_are_merged_when_it_i
 #[test]
 fn a_slot_that_a_clock_which_was_ahead_has_opened_does_not_mute_the_station() {
     let mut world = world();
-    world.tick();
-    world.pass(48 * HOUR);
-    world.tick();
+    world.jump(48 * HOUR);
     world.send("roof", at(48 * HOUR), air(9.0));
     world.now.wall -= SignedDuration::from_hours(48);
     world.tick();

@@ -202,9 +202,10 @@ impl Journal {
                     self.experts.insert(station, experts);
                     self.experts_written += 1;
                 }
-                Entry::Truncate { station, after } => {
-                    self.readings.retain(|(own, time), _| *own != station || *time <= after);
-                    self.forecasts.retain(|(own, time), _| *own != station || *time <= after);
+                Entry::Truncate { station, after, until } => {
+                    let stays = |time: Timestamp| time <= after || until.is_some_and(|until| time > until);
+                    self.readings.retain(|(own, time), _| *own != station || stays(*time));
+                    self.forecasts.retain(|(own, time), _| *own != station || stays(*time));
                 }
                 Entry::Setting { .. } => {}
             }
@@ -403,6 +404,13 @@ impl World {
 
     pub(crate) fn tick(&mut self) {
         self.input(Input::Tick);
+    }
+
+    /// The clock is set by so much, and no time passes.
+    pub(crate) fn jump(&mut self, seconds: i64) {
+        self.tick();
+        self.now.wall += SignedDuration::from_secs(seconds);
+        self.tick();
     }
 
     /// The next message of the broker arrives, if readings are accepted.

@@ -175,7 +175,7 @@ fn what_is_written_anew_while_old_rows_wait_wins_over_them() {
         [
             reading("jena", 600, -7.0),
             Entry::Forecast(Box::new(renewed.clone())),
-            Entry::Truncate { station: name("jena"), after: at(1200) },
+            Entry::Truncate { station: name("jena"), after: at(1200), until: None },
         ],
     );
     let unmoved = restore(&mut store);

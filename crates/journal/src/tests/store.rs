@@ -392,10 +392,11 @@ impl Model {
             Entry::Forget(station) => {
                 self.stations.remove(station);
             }
-            Entry::Truncate { station, after } => {
+            Entry::Truncate { station, after, until } => {
                 if let Some(own) = self.stations.get_mut(station) {
-                    own.readings.retain(|time, _| time <= after);
-                    own.forecasts.retain(|_, forecast| forecast.issued_at <= *after);
+                    let stays = |time: Timestamp| time <= *after || until.is_some_and(|until| time > until);
+                    own.readings.retain(|time, _| stays(*time));
+                    own.forecasts.retain(|_, forecast| stays(forecast.issued_at));
                 }
             }
             Entry::Setting { .. } => {}
@@ -498,7 +499,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         1 => (station.clone(), vec(any::<u8>(), 0..5))
             .prop_map(|(station, experts)| Entry::Experts { station, experts }),
         1 => station.clone().prop_map(Entry::Forget),
-        1 => (station, second).prop_map(|(station, after)| Entry::Truncate { station, after }),
+        1 => (station, second.clone(), proptest::option::of(second))
+            .prop_map(|(station, after, until)| Entry::Truncate { station, after, until }),
     ]
 }
 
