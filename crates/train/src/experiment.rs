@@ -405,7 +405,7 @@ pub fn all() -> Vec<Experiment> {
         ),
         experiment(
             "station-pair",
-            "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what is shipped, also called best",
+            "dense layers on changes until now, averaged with a GRU of 48 units, wind as a vector: what models/jena.onnx is, also called best",
             station_pair(),
         ),
         experiment(

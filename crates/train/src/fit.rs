@@ -47,7 +47,7 @@ pub enum Schedule {
     },
 }
 
-/// StopRule when it is learned, and which epoch is kept.
+/// When training ends, and which epoch is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRule {
     /// All epochs; the best on the validation part is kept.

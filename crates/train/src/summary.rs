@@ -121,6 +121,8 @@ pub struct OwnGain {
     pub own_c: f64,
     /// That of the model for any place, °C.
     pub world_c: f64,
+    /// That of the same time yesterday, °C; NaN where that is never known.
+    pub yesterday_c: f64,
     /// Blocks on which it is better.
     pub better: usize,
     /// The number of blocks that were left out in turn.
@@ -128,23 +130,28 @@ pub struct OwnGain {
 }
 
 impl OwnGain {
-    /// Whether it is worth having: better in the mean, and on most of the blocks that it was not trained on.
+    /// Whether it is worth having: better than the model for any place in the mean, and on most of the blocks that it was not
+    /// trained on; and better than the same time yesterday, which costs nothing.
     pub(crate) fn is_gain(&self) -> bool {
-        self.own_c < self.world_c && 2 * self.better > self.blocks
+        self.own_c < self.world_c && 2 * self.better > self.blocks && !(self.own_c >= self.yesterday_c)
     }
 }
 
 /// The gain as a clause of a sentence, with the errors of both.
 impl fmt::Display for OwnGain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let OwnGain { own_c, world_c, better, blocks } = self;
+        let OwnGain { own_c, world_c, yesterday_c, better, blocks } = self;
         let saved = 100.0 * (1.0 - own_c / world_c);
         let (share, word) = (saved.abs(), if saved < 0.0 { "more" } else { "less" });
         write!(
             formatter,
             "on blocks of its history that were left out it errs by {own_c:.3} °C over all leads, {share:.1} % {word} than the \
              model for any place ({world_c:.3} °C), and is better on {better} of {blocks}"
-        )
+        )?;
+        if own_c >= yesterday_c {
+            write!(formatter, "; to say the same as at that time yesterday errs by {yesterday_c:.3} °C")?;
+        }
+        Ok(())
     }
 }
 
@@ -266,6 +273,16 @@ mod tests {
             persistence_c: 3.0,
             fits: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_the_same_time_yesterday_does_better_is_no_gain() {
+        let gain = |yesterday_c| OwnGain { own_c: 1.06, world_c: 1.20, yesterday_c, better: 6, blocks: 6 };
+        assert!(gain(2.3).is_gain());
+        assert!(!gain(2.3).to_string().contains("yesterday"), "{}", gain(2.3));
+        assert!(!gain(0.64).is_gain());
+        assert!(gain(0.64).to_string().ends_with("yesterday errs by 0.640 °C"), "{}", gain(0.64));
+        assert!(gain(f64::NAN).is_gain(), "it is not known");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use forecastd_core::StationName;
 use forecastd_mqtt::{Message, PublishError, Publisher, TopicError, check_topic};
@@ -96,11 +95,8 @@ impl Feed {
         for (time, values) in readings {
             self.next = Some(time);
             let origin = *origin.get_or_insert(time);
-            if let Speed::Times(factor) = self.speed {
-                let seconds = time.duration_since(origin).as_secs_f64() / factor;
-                if let Ok(wait) = Duration::try_from_secs_f64(seconds) {
-                    sleep_until(start + wait).await;
-                }
+            if let Some(wait) = self.speed.wait(time.duration_since(origin)) {
+                sleep_until(start + wait).await;
             }
             let shifted = time.saturating_add(self.shift).unwrap_or(time);
             let payload = wire::reading::encode(shifted, &values);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use forecastd_mqtt::Password;
 use jiff::{SignedDuration, Timestamp};
@@ -57,6 +58,14 @@ pub enum Speed {
     Max,
     /// This many times as fast as real time.
     Times(f64),
+}
+
+impl Speed {
+    /// How long after the first reading one goes out that lies so far behind it; `None` = at once.
+    pub(super) fn wait(self, behind: SignedDuration) -> Option<Duration> {
+        let Speed::Times(factor) = self else { return None };
+        Duration::try_from_secs_f64(behind.as_secs_f64() / factor).ok()
+    }
 }
 
 impl FromStr for Speed {

@@ -53,6 +53,15 @@ fn speeds_and_times_are_read() {
 }
 
 #[test]
+fn a_reading_goes_out_when_its_distance_to_the_first_has_passed_by_the_speed() {
+    let wait = |speed: Speed, behind_s| speed.wait(jiff::SignedDuration::from_secs(behind_s));
+    assert_eq!(wait(Speed::Times(12_000.0), 6000), Some(Duration::from_millis(500)));
+    assert_eq!(wait(Speed::Times(0.5), 600), Some(Duration::from_secs(1200)));
+    assert_eq!(wait(Speed::Times(12_000.0), -600), None, "one that lies before the first");
+    assert_eq!(wait(Speed::Max, 6000), None);
+}
+
+#[test]
 fn the_last_reading_is_of_the_moment_in_which_it_is_sent() {
     let second = |second| Timestamp::from_second(second).unwrap();
     let (start, first, last) = (second(1_000_000), second(0), second(36_000));

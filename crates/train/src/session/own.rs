@@ -19,7 +19,7 @@ use crate::fit::StopRule;
 use crate::options;
 use crate::summary::{ExperimentResult, OwnGain};
 use crate::world::{
-    OwnHistory, OwnObjective, Specialist, SpecialistMethod, normalisation, read_base, window,
+    OwnErrors, OwnHistory, OwnObjective, Specialist, SpecialistMethod, normalisation, read_base, window,
 };
 
 /// Fewer days are not trained on.
@@ -77,23 +77,22 @@ impl TrainingRun<'_> {
             let method = SpecialistMethod::FineTuned;
             let tuned = Specialist::new(method, &history, &network, &scaling, settings, &device, refit)?;
             self.say("all layers trained further", &tuned);
-            if tuned.mae_c[1] < best.mae_c[1] {
+            if tuned.mean.own_c < best.mean.own_c {
                 best = tuned;
             }
         }
-        let persistence_c = best.leads_c.iter().map(|lead| lead[2]).sum::<f64>() / best.leads_c.len() as f64;
         self.summary.results.push(ExperimentResult {
             name: experiment.name,
             seed: Some(recipe.fit.seed),
             leads_h: 1..=24,
-            validation_c: best.mae_c[1],
+            validation_c: best.mean.own_c,
             validation_normalised: None,
-            persistence_c,
+            persistence_c: best.mean.persistence_c,
             fits: Vec::new(),
         });
-        let [world_c, own_c] = best.mae_c;
+        let OwnErrors { world_c, own_c, yesterday_c, .. } = best.mean;
         let (better, blocks) = best.better;
-        let gain = OwnGain { own_c, world_c, better, blocks };
+        let gain = OwnGain { own_c, world_c, yesterday_c, better, blocks };
         self.summary.own = Some(gain);
         let Some(out) = self.options.out.clone() else { return Ok(()) };
         if !gain.is_gain() && !self.options.ship_anyway {
@@ -149,11 +148,11 @@ impl TrainingRun<'_> {
     }
 
     fn say(&mut self, what: &str, specialist: &Specialist) {
-        let [world_c, own_c] = specialist.mae_c;
+        let OwnErrors { world_c, own_c, yesterday_c, .. } = specialist.mean;
         let (better, blocks) = specialist.better;
         self.note(&format!(
-            "{what}: {own_c:.3} °C over all leads on blocks left out, the model for any place {world_c:.3} °C; better on \
-             {better} of {blocks}; coverage of the 80 % interval {:.1} % before it was refitted",
+            "{what}: {own_c:.3} °C over all leads on blocks left out, the model for any place {world_c:.3} °C, the same \
+             time yesterday {yesterday_c:.3} °C; better on {better} of {blocks}; coverage of the 80 % interval {:.1} % before it was refitted",
             100.0 * specialist.coverage
         ));
     }
@@ -173,16 +172,14 @@ impl TrainingRun<'_> {
         settings["base"] = serde_json::json!(base.id());
         settings["method"] = serde_json::json!(specialist.method);
         let leads =
-            specialist.leads_c.iter().zip(&specialist.rmse_c).zip(1..).map(|((mae, rmse), lead_h)| {
-                LeadScore {
-                    lead_h,
-                    mae: mae[1],
-                    rmse: *rmse,
-                    persistence_mae: mae[2],
-                    yesterday_mae: None,
-                    climatology_mae: None,
-                    coverage: None,
-                }
+            specialist.leads.iter().zip(&specialist.rmse_c).zip(1..).map(|((mae, rmse), lead_h)| LeadScore {
+                lead_h,
+                mae: mae.own_c,
+                rmse: *rmse,
+                persistence_mae: mae.persistence_c,
+                yesterday_mae: Some(mae.yesterday_c).filter(|yesterday_c| yesterday_c.is_finite()),
+                climatology_mae: None,
+                coverage: None,
             });
         let scores = PartScores {
             part: "blocks left out".to_owned(),

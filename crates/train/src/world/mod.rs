@@ -47,7 +47,7 @@ pub use learn::WorldSettings;
 pub(crate) use manifest::manifest;
 pub(crate) use network::Network;
 pub use own::OwnSettings;
-pub(crate) use own::{Method as SpecialistMethod, OwnHistory, OwnObjective, Specialist};
+pub(crate) use own::{Method as SpecialistMethod, OwnErrors, OwnHistory, OwnObjective, Specialist};
 pub use pool::PoolError;
 pub(crate) use pool::{Embargo, Pool, pool_files};
 pub(crate) use ranges::ranges;

@@ -50,6 +50,21 @@ pub(crate) struct OwnHistory {
     /// What the network is given, standardised.
     inputs: Vec<f32>,
     observed: Vec<Observed>,
+    /// By how much it was warmer at the same time the day before than at the end of the window, by lead; NaN where that is not known.
+    yesterday: Vec<[f32; LEADS]>,
+}
+
+/// What a network of a station's own is compared with on blocks left out, and itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct OwnErrors {
+    /// Of the world's network.
+    pub(crate) world_c: f64,
+    /// Of this one.
+    pub(crate) own_c: f64,
+    /// Of persistence.
+    pub(crate) persistence_c: f64,
+    /// Of the same time yesterday, over all cases for which that is known.
+    pub(crate) yesterday_c: f64,
 }
 
 /// A network that was trained on a station's history.
@@ -60,10 +75,10 @@ pub(crate) struct Specialist {
     pub(crate) network: Network,
     /// The world's scaling, with intervals that fit the station.
     pub(crate) scaling: Scaling,
-    /// Mean absolute error over all leads on blocks left out: of the world's network, and of this.
-    pub(crate) mae_c: [f64; 2],
-    /// Mean absolute errors by lead on blocks left out, likewise, and of persistence.
-    pub(crate) leads_c: Vec<[f64; 3]>,
+    /// Mean absolute errors over all leads on blocks left out.
+    pub(crate) mean: OwnErrors,
+    /// Mean absolute errors by lead on blocks left out.
+    pub(crate) leads: Vec<OwnErrors>,
     /// Root mean square errors by lead on blocks left out.
     pub(crate) rmse_c: Vec<f64>,
     /// Windows of the blocks left out.
@@ -103,12 +118,17 @@ impl OwnHistory {
             scaling.apply(&mut row);
             // What was not measured counts nowhere; the rest of the day does.
             let observed = observed_after(history, slot, 1);
-            observed[..LEADS].iter().any(|value| !value.is_nan()).then_some((slot, row, observed))
+            let newest = history.value(slot, Quantity::AirTemperature);
+            let before = |lead: usize| history.value(slot + lead as Slot - 23, Quantity::AirTemperature);
+            let yesterday = std::array::from_fn(|lead| before(lead) - newest);
+            let is_known = observed[..LEADS].iter().any(|value| !value.is_nan());
+            is_known.then_some((slot, row, observed, yesterday))
         };
-        let all: Vec<(Slot, Vec<f32>, Observed)> =
+        let all: Vec<(Slot, Vec<f32>, Observed, [f32; LEADS])> =
             slots.par_iter().map_init(Vec::new, cut).flatten().collect();
         let mut own = OwnHistory::default();
-        for (slot, row, observed) in all {
+        for (slot, row, observed, yesterday) in all {
+            own.yesterday.push(yesterday);
             own.slots.push(slot);
             own.inputs.extend(row);
             own.observed.push(observed);
@@ -341,8 +361,10 @@ impl Objective for OwnObjective<'_> {
 
 /// Errors of the world's network and of a specialist on a block left out.
 struct BlockErrors {
-    /// Absolute errors by lead: of both, and of persistence.
-    leads: Vec<[f64; 3]>,
+    /// Sums of absolute errors by lead.
+    leads: Vec<OwnErrors>,
+    /// Outcomes by lead of which the same time yesterday is known.
+    with_yesterday: Vec<f64>,
     /// Squared errors by lead, of the specialist.
     squared: Vec<f64>,
     /// Outcomes by lead.
@@ -372,7 +394,8 @@ impl Specialist {
             let by_base = history.run(&held, device, |inputs| base.forward(inputs, None));
             let by_own = history.run(&held, device, |inputs| own.forward(inputs, None));
             let mut errors = BlockErrors {
-                leads: vec![[0.0; 3]; LEADS],
+                leads: vec![OwnErrors::default(); LEADS],
+                with_yesterday: vec![0.0; LEADS],
                 squared: vec![0.0; LEADS],
                 outcomes: vec![0.0; LEADS],
                 windows: held.len() as u64,
@@ -388,9 +411,15 @@ impl Specialist {
                     if row < LEADS {
                         covered += u64::from((low..=high).contains(&value));
                         outcomes += 1;
-                        let forecasts = [of(&by_base, row, MEDIAN), median, 0.0];
-                        for (sum, forecast) in errors.leads[row].iter_mut().zip(forecasts) {
-                            *sum += f64::from((value - forecast).abs());
+                        let sums = &mut errors.leads[row];
+                        let error_c = |forecast: f32| f64::from((value - forecast).abs());
+                        sums.world_c += error_c(of(&by_base, row, MEDIAN));
+                        sums.own_c += error_c(median);
+                        sums.persistence_c += error_c(0.0);
+                        let yesterday = history.yesterday[index][row];
+                        if !yesterday.is_nan() {
+                            sums.yesterday_c += error_c(yesterday);
+                            errors.with_yesterday[row] += 1.0;
                         }
                         errors.squared[row] += f64::from(value - median).powi(2);
                         errors.outcomes[row] += 1.0;
@@ -401,30 +430,39 @@ impl Specialist {
         }
         let all: Vec<usize> = (0..history.len()).collect();
         let network = refit(&all)?;
-        let over_blocks = |lead: usize, of: &dyn Fn(&BlockErrors) -> f64| {
-            let outcomes: f64 = blocks.iter().map(|block| block.outcomes[lead]).sum();
-            blocks.iter().map(of).sum::<f64>() / outcomes
-        };
-        let leads_c: Vec<[f64; 3]> = (0..LEADS)
+        let sum = |of: &dyn Fn(&BlockErrors) -> f64| blocks.iter().map(of).sum::<f64>();
+        let leads: Vec<OwnErrors> = (0..LEADS)
             .map(|lead| {
-                [0, 1, 2].map(|which| over_blocks(lead, &|block: &BlockErrors| block.leads[lead][which]))
+                let outcomes = sum(&|block| block.outcomes[lead]);
+                OwnErrors {
+                    world_c: sum(&|block| block.leads[lead].world_c) / outcomes,
+                    own_c: sum(&|block| block.leads[lead].own_c) / outcomes,
+                    persistence_c: sum(&|block| block.leads[lead].persistence_c) / outcomes,
+                    yesterday_c: sum(&|block| block.leads[lead].yesterday_c)
+                        / sum(&|block| block.with_yesterday[lead]),
+                }
             })
             .collect();
         let rmse_c = (0..LEADS)
-            .map(|lead| over_blocks(lead, &|block: &BlockErrors| block.squared[lead]).sqrt())
+            .map(|lead| (sum(&|block| block.squared[lead]) / sum(&|block| block.outcomes[lead])).sqrt())
             .collect();
-        let mean = |leads: &[[f64; 3]], which: usize| {
-            leads.iter().map(|both| both[which]).sum::<f64>() / LEADS as f64
-        };
-        let is_better = |block: &&BlockErrors| mean(&block.leads, 1) < mean(&block.leads, 0);
+        let mean = |of: fn(&OwnErrors) -> f64| leads.iter().map(of).sum::<f64>() / LEADS as f64;
+        let total = |block: &BlockErrors, of: fn(&OwnErrors) -> f64| block.leads.iter().map(of).sum::<f64>();
+        let is_better =
+            |block: &&BlockErrors| total(block, |sums| sums.own_c) < total(block, |sums| sums.world_c);
         let better = (blocks.iter().filter(is_better).count(), blocks.len());
         let width = distances.half_width_factors(COVERAGE);
         Ok(Specialist {
             method,
             network,
             scaling: Scaling { width, ..scaling.clone() },
-            mae_c: [mean(&leads_c, 0), mean(&leads_c, 1)],
-            leads_c,
+            mean: OwnErrors {
+                world_c: mean(|lead| lead.world_c),
+                own_c: mean(|lead| lead.own_c),
+                persistence_c: mean(|lead| lead.persistence_c),
+                yesterday_c: mean(|lead| lead.yesterday_c),
+            },
+            leads,
             rmse_c,
             windows: blocks.iter().map(|block| block.windows).sum(),
             better,

@@ -109,18 +109,31 @@ fn a_row_is_refitted_to_the_windows_that_have_its_outcome_and_to_no_other() {
 
 #[test]
 fn errors_are_means_over_what_was_measured() {
-    let own = own(&with_lost_hours());
+    let history = with_lost_hours();
+    let own = own(&history);
     let device = Device::flex();
     let (base, scaling) = persistence(&device);
     let settings = OwnSettings { prior_days: 3.0, fine_tuned_from_days: 1e9, penalty: 0.0, blocks: 6 };
     let unchanged = |_: &[usize]| Ok::<_, std::convert::Infallible>(base.clone());
     let Ok(specialist) =
         Specialist::new(Method::LastLayer, &own, &base, &scaling, &settings, &device, unchanged);
-    for (lead, errors) in specialist.leads_c.iter().enumerate() {
+    for (lead, errors) in specialist.leads.iter().enumerate() {
         let observed = own.observed.iter().map(|observed| f64::from(observed[lead]).abs());
         let measured: Vec<f64> = observed.filter(|value| !value.is_nan()).collect();
         let expected = measured.iter().sum::<f64>() / measured.len() as f64;
-        assert!(errors.iter().all(|error| (error - expected).abs() < 1e-4), "{lead}: {errors:?}, {expected}");
+        let of_persistence = [errors.world_c, errors.own_c, errors.persistence_c];
+        let is_expected = |error: &f64| (error - expected).abs() < 1e-4;
+        assert!(of_persistence.iter().all(is_expected), "{lead}: {errors:?}, {expected}");
+        // Of a day before and the hour itself, of every window with its newest reading.
+        let celsius = |slot: Slot| f64::from(history.value(slot, Quantity::AirTemperature));
+        let changes = own
+            .slots
+            .iter()
+            .map(|slot| slot + lead as Slot + 1)
+            .map(|valid| celsius(valid) - celsius(valid - 24));
+        let known: Vec<f64> = changes.filter(|change| !change.is_nan()).map(f64::abs).collect();
+        let expected = known.iter().sum::<f64>() / known.len() as f64;
+        assert!((errors.yesterday_c - expected).abs() < 1e-4, "{lead}: {errors:?}, {expected}");
     }
     assert_eq!(specialist.windows, own.len() as u64);
 }
