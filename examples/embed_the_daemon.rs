@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release --example embed_the_daemon -- HOST
-//! mosquitto_pub -h HOST -t weather/roof/reading -m '{"air_temperature_c": 4.2}'
+//! mosquitto_pub -h HOST -t weather/roof/reading -m '{"time": "'$(date -u +%FT%TZ)'", "air_temperature_c": 4.2}'
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example prints")]

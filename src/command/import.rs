@@ -183,7 +183,7 @@ pub fn run(
 
     let mut progress = ProgressDisplay::new(options.quiet, interrupted);
     let history = read(&origin, grid, elevation_m, &mut progress)?;
-    progress.say(&format!("{} readings to journal {}", history.readings.rows.len(), path.display()));
+    progress.say(&format!("{} rows to journal {}", history.readings.rows.len(), path.display()));
     let is_new = !path.exists();
     let destination = Destination {
         journal: &path,
@@ -206,7 +206,7 @@ pub fn run(
         });
         writeln!(
             output,
-            "note: it is not known where {station} stands; the configuration says it:\n\
+            "note: the configuration does not say where {station} stands, and the journal keeps no place: put this into it:\n\
              [station.{}]\nlatitude_deg = {latitude}\nlongitude_deg = {longitude}",
             // A string of JSON is one of TOML.
             serde_json::Value::from(station.as_str())

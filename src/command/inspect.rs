@@ -69,7 +69,9 @@ pub fn run(location: &ModelLocation, json: bool, output: &mut impl Write) -> Res
         }
         let operations = operations.join(" ");
         match parameters(graph) {
-            Some(parameters) => writeln!(output, "graph      {operations} ({parameters} parameters)")?,
+            Some(parameters) => {
+                writeln!(output, "graph      {operations} ({parameters} numbers in its constants)")?
+            }
             None => writeln!(output, "graph      {operations} (impossible shapes)")?,
         }
     }

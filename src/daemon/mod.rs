@@ -114,7 +114,7 @@ pub enum DaemonError {
 pub struct Overrides {
     /// A listener for HTTP; else `http.listen` is bound.
     pub http: Option<TcpListener>,
-    /// Where notices go.
+    /// Where notices go, one for every forecast and more. The channel has no bound: what is not received stays in memory.
     pub notices: Option<mpsc::UnboundedSender<Notice>>,
 }
 
@@ -137,6 +137,9 @@ const TRIED_WINDOWS: usize = 64;
 const TOPICS_OF_STATION: usize = 4;
 
 /// Runs the daemon until `shutdown` completes; `reload` asks for the model to be loaded anew.
+///
+/// Each network runs in a process of its own, which is the calling program started once more with the single argument `engine`:
+/// its `main` must answer that with [`forecastd_model::serve_engine`] before anything else, as `examples/embed_the_daemon.rs` does.
 ///
 /// # Errors
 /// [`DaemonError`] when it cannot start. Once it runs, it ends only by `shutdown`.

@@ -327,7 +327,7 @@ impl Screen {
         let is_terminal = stdout().is_terminal();
         writeln!(
             stdout(),
-            "{:<12} {:<16} {:>8} {:>24}   mean error so far, 24 h ahead",
+            "{:<12} {:<16} {:>8} {:>24}   mean absolute error so far, 24 h ahead",
             "station",
             "time (UTC)",
             "now",
@@ -417,8 +417,8 @@ impl Screen {
                     "{station}: {} of them were verified 24 hours later.",
                     totals.count() as u64
                 )?;
-                writeln!(stdout(), "  mean error of the forecast     {mae:.2} °C")?;
-                writeln!(stdout(), "  mean error of \"same as now\"    {persistence:.2} °C")?;
+                writeln!(stdout(), "  mean absolute error of the forecast     {mae:.2} °C")?;
+                writeln!(stdout(), "  mean absolute error of \"same as now\"    {persistence:.2} °C")?;
                 writeln!(stdout(), "  the forecast is {}", verdict(skill))?;
                 if let Some(coverage) = totals.coverage() {
                     writeln!(stdout(), "  {:.0} % of outcomes lay within the interval", 100.0 * coverage)?;

@@ -177,7 +177,7 @@ impl Sensors<'_> {
     fn error(&self) -> Sensor {
         let lead_h = self.discovery.lead_h;
         Sensor {
-            name: format!("Mean error {lead_h} h ahead"),
+            name: format!("Mean absolute error {lead_h} h ahead"),
             value_template: format!("{{{{ {} }}}}", of_lead(lead_h, "mae_c")),
             // A difference of temperatures: with a device class it would be converted like one.
             unit_of_measurement: Some("°C"),

@@ -167,7 +167,7 @@ impl fmt::Display for Described<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let DroppedValues { quantity, reason, count, first: (value, time) } = *self.dropped;
         let unit = quantity.unit();
-        write!(formatter, "{count} values of {quantity} dropped, ")?;
+        write!(formatter, "{count} value{} of {quantity} dropped, ", if count == 1 { "" } else { "s" })?;
         match reason {
             Implausible::OutOfRange => {
                 let (low, high) = quantity.plausible_range();
@@ -189,11 +189,12 @@ impl fmt::Display for QualityReport {
         let mut clauses = Vec::new();
         let mut clause = |count: u64, what: &str| {
             if count > 0 {
-                clauses.push(format!("{count} {what}"));
+                let plural = if count == 1 { "" } else { "s" };
+                clauses.push(format!("{count} reading{plural} {what}"));
             }
         };
-        clause(self.unsorted, "readings out of order");
-        clause(self.repeated, "readings of a time slot that had one");
+        clause(self.unsorted, "out of order");
+        clause(self.repeated, "of a time slot that had one");
         clauses.extend(self.overlaps.iter().map(Overlap::to_string));
         if let WrongClock { count: count @ 1.., first: Some(first), last: Some(last) } = self.wrong_clock {
             clauses.push(format!("{count} readings left out, their clock was wrong ({first} to {last})"));

@@ -121,7 +121,7 @@ impl Report {
             let skill = 100.0 * longest.model.skill(&longest.persistence);
             tile(formatter, format!("{skill:.1} %").replace('-', "\u{2212}"), "of that error saved")?;
             let bias = format!("{:+.2} °C", longest.model.bias()).replace('-', "\u{2212}");
-            tile(formatter, bias, "mean error")?;
+            tile(formatter, bias, "bias (mean error)")?;
             if let Some(share) = longest.coverage.share() {
                 tile(formatter, format!("{:.1} %", 100.0 * share), "of observations within the interval")?;
             }

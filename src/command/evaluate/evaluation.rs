@@ -158,9 +158,10 @@ impl Evaluation {
 
     fn table(&self) -> String {
         let mut table = String::new();
-        let of = match self.kinship.is_training_record() {
-            true => "the file it was trained on",
-            false => "a file it was not trained on",
+        let of = match &self.kinship {
+            Kinship::SameFile | Kinship::SameReadings { .. } => "the file it was trained on",
+            Kinship::SameStation { .. } => "a file of which it was trained on a part",
+            Kinship::None | Kinship::SameTime { .. } => "a file it was not trained on",
         };
         let _ = writeln!(table, "{} on {}, {of} ({})", self.model, self.file, self.engine);
         if let Some(overlap) = self.overlap() {

@@ -20,6 +20,8 @@ const HUMIDITY_COEFFICIENT: f64 = 0.12;
 const ZERO_CELSIUS_K: f64 = 273.15;
 /// Temperature of the standard atmosphere at sea level, °C.
 const STANDARD_TEMPERATURE_C: f64 = 15.0;
+/// Pressure of the standard atmosphere at sea level, hPa.
+const STANDARD_PRESSURE_HPA: f64 = 1013.25;
 
 /// Pressure at the station in hPa from the pressure reduced to sea level, for a station `elevation_m` above the sea.
 ///
@@ -39,11 +41,14 @@ pub fn station_pressure_hpa(
     sea_level_hpa * (-STANDARD_GRAVITY * elevation_m / (DRY_AIR_GAS_CONSTANT * column)).exp()
 }
 
-/// Pressure at the station in hPa from the altimeter setting (QNH), for a station `elevation_m` above the sea.
+/// Pressure at the station in hPa from the altimeter setting (QNH), for a station `elevation_m` above the sea: the height in the
+/// standard atmosphere (ICAO Doc 7488) that has the pressure differs from that of the setting by the elevation,
+/// `p = p₀ ((QNH/p₀)ⁿ − aH/T₀)^(1/n)`, `n = aR/g` (as the altimeter setting of the US National Weather Service is defined).
 pub fn pressure_from_altimeter_setting_hpa(setting_hpa: f64, elevation_m: f64) -> f64 {
-    let exponent = STANDARD_GRAVITY / (DRY_AIR_GAS_CONSTANT * LAPSE_RATE);
-    let ratio = 1.0 - LAPSE_RATE * elevation_m / (STANDARD_TEMPERATURE_C + ZERO_CELSIUS_K);
-    setting_hpa * ratio.powf(exponent)
+    let exponent = DRY_AIR_GAS_CONSTANT * LAPSE_RATE / STANDARD_GRAVITY;
+    let of_setting = (setting_hpa / STANDARD_PRESSURE_HPA).powf(exponent);
+    let of_elevation = LAPSE_RATE * elevation_m / (STANDARD_TEMPERATURE_C + ZERO_CELSIUS_K);
+    STANDARD_PRESSURE_HPA * (of_setting - of_elevation).powf(1.0 / exponent)
 }
 
 /// How a pressure is told that is not the one at the station.
@@ -100,6 +105,23 @@ mod tests {
             // The mean temperature of the layer stands for its profile: 0.1 hPa at 2000 m.
             let from_sea_level = station_pressure_hpa(1013.25, height, None, None);
             assert!((from_sea_level - pressure).abs() < 0.3, "{height} m: {from_sea_level}, not {pressure}");
+        }
+    }
+
+    /// By the definition of the setting: `(p^n + p₀ⁿ aH/T₀)^(1/n)`, with the constants of the US National Weather Service
+    /// (n = 0.190284, p₀ⁿ a/T₀ = 8.4228807e-5, p in hPa, without its 0.3 hPa for the height of the instrument).
+    #[test]
+    fn the_altimeter_setting_of_the_weather_service_comes_back() {
+        for (station_hpa, height) in
+            [(700.0, 2500.0), (814.3, 1609.0), (850.0, 1609.0), (980.0, 300.0), (1030.0, 5.0)]
+        {
+            let setting =
+                f64::powf(f64::powf(station_hpa, 0.190_284) + 8.422_880_7e-5 * height, 1.0 / 0.190_284);
+            let back = pressure_from_altimeter_setting_hpa(setting, height);
+            assert!(
+                (back - station_hpa).abs() < 0.1,
+                "{setting} hPa at {height} m: {back}, not {station_hpa}"
+            );
         }
     }
 
