@@ -262,7 +262,10 @@ impl Driver {
     }
 
     fn accepts_messages(&self) -> bool {
-        let journal_has_room = self.journal.as_ref().is_none_or(Journal::has_room) || self.journal_is_stuck;
+        let journal_has_room = self.journal.as_ref().is_none_or(|journal| match self.journal_is_stuck {
+            true => journal.has_room_in_memory(),
+            false => journal.has_room(),
+        });
         self.service.accepts_readings() && self.publisher.has_room() && journal_has_room
     }
 
@@ -273,7 +276,11 @@ impl Driver {
             self.subscribed();
         }
         let patience_is_over = |since: Instant| since.elapsed() > JOURNAL_PATIENCE;
+        let was_stuck = self.journal_is_stuck;
         self.journal_is_stuck = self.journal_owes_since().is_some_and(patience_is_over);
+        if let Some(journal) = &self.journal {
+            self.telemetry.journal_hangs(was_stuck, self.journal_is_stuck, journal.outstanding());
+        }
         if self.journal_is_stuck
             && let Some(batch) = self.last_batch
         {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use forecastd_core::{
     Event, ForNobody, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
 };
+use forecastd_journal::JournalError;
 use forecastd_model::{Artefact, EngineKind};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -89,6 +90,20 @@ impl Telemetry {
     /// Stations are restored from now on, until [`Event::Restored`].
     pub fn restoring(&mut self) {
         self.is_restoring = true;
+    }
+
+    /// Whether the disk did not answer a second ago, whether it does not now, and how many entries wait for it.
+    pub fn journal_hangs(&self, before: bool, now: bool, waiting: usize) {
+        match (before, now) {
+            (false, false) => {}
+            (false, true) => {
+                let unanswered = JournalError::Unanswered;
+                error!(waiting, "journal: {unanswered}; going on in memory");
+                self.metrics.journal_failed(unanswered.reason(), waiting, 0);
+            }
+            (true, true) => self.metrics.journal_waits(waiting),
+            (true, false) => info!("journal: the disk answers again"),
+        }
     }
 
     /// A message came that may be a reading.

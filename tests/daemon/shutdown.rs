@@ -94,6 +94,27 @@ async fn the_end_comes_while_broker_disk_engine_models_and_clients_hang_at_once(
     daemon.says(&["stopped"]).await;
 }
 
+/// Readings were acknowledged from memory without a word, and without a bound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_does_not_answer_is_said_and_so_is_that_it_answers_again() {
+    let mosquitto = Mosquitto::start(&Options::default());
+    let home = Client::connect(&mosquitto, "home", &[]).await;
+    let installation = Installation::new(mosquitto.port(), &artefact::trend_file(SAMPLES, 0.5));
+    let (library, hang) = (hanging_disk(installation.folder()), installation.folder().join("the disk hangs"));
+    let installation =
+        installation.environment("LD_PRELOAD", library.display()).environment("HANG", hang.display());
+    let daemon = installation.start().await;
+    home.publish("weather/roof/reading", &reading(0, 10.0).to_string()).await;
+    daemon.reaches("forecastd_journal_lag_seconds", 0.0).await;
+    std::fs::write(&hang, "").unwrap();
+    home.publish("weather/roof/reading", &reading(HOUR, 10.0).to_string()).await;
+    daemon.says(&["the disk does not answer; going on in memory"]).await;
+    daemon.reaches("forecastd_journal_failures_total{reason=\"hangs\"}", 1.0).await;
+    std::fs::remove_file(&hang).unwrap();
+    daemon.says(&["the disk answers again"]).await;
+    daemon.reaches("forecastd_journal_entries_waiting", 0.0).await;
+}
+
 /// Where a slot ends meanwhile, it is taken then: the journal holds the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orderly_end_takes_what_is_merged_of_a_slot_that_is_open() {

@@ -47,6 +47,9 @@ pub enum JournalError {
         /// The path at which the file was opened.
         path: PathBuf,
     },
+    /// The disk has not answered for some time, neither that it is written nor that it cannot be.
+    #[error("the disk does not answer")]
+    Unanswered,
 }
 
 /// Why the journal failed, in one word.
@@ -65,6 +68,8 @@ enum Reason {
     Gone,
     /// The operating system does not let the file be opened, read or written.
     Io,
+    /// The disk does not answer.
+    Hangs,
     /// Whatever else SQLite refuses.
     Other,
 }
@@ -86,6 +91,7 @@ impl Reason {
             JournalError::File { .. } => Reason::Io,
             JournalError::Schema { .. } | JournalError::Foreign { .. } => Reason::Schema,
             JournalError::Gone { .. } => Reason::Gone,
+            JournalError::Unanswered => Reason::Hangs,
             JournalError::Sqlite { source, .. } => Reason::from_sqlite(source),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use forecastd_core::{Batch, Entry};
 
 /// The most entries that wait for a disk to come back; the oldest are lost beyond that.
-const MAX_WAITING: usize = 100_000;
+pub(crate) const MAX_WAITING: usize = 100_000;
 
 /// The most entries of one transaction, unless a single batch has more.
 const MAX_BATCH: usize = 2000;

@@ -20,7 +20,7 @@ use crate::legacy::Step;
 use crate::store::{PATIENCE, Store};
 use crate::tidying::{Retention, Tidying};
 use crate::transaction::Written;
-use crate::waiting::Waiting;
+use crate::waiting::{MAX_WAITING, Waiting};
 
 /// With this number of entries not answered yet, there is no room for more.
 const MAX_OUTSTANDING: usize = 10_000;
@@ -154,8 +154,19 @@ impl Journal {
     /// Whether fewer than a bound of entries are without an answer. A journal that fails answers at once, so that there is
     /// room; memory is bounded then by losing the oldest entries.
     pub fn has_room(&self) -> bool {
+        self.outstanding() < MAX_OUTSTANDING
+    }
+
+    /// Whether more may wait in memory for a disk that does not answer: as many as wait for one that fails, of which the oldest
+    /// are lost beyond that; of a disk that hangs nobody knows which it has taken.
+    pub fn has_room_in_memory(&self) -> bool {
+        self.outstanding() < MAX_WAITING
+    }
+
+    /// Entries without an answer.
+    pub fn outstanding(&self) -> usize {
         let state = self.shared.lock();
-        state.queued_entries + state.taken_entries < MAX_OUTSTANDING
+        state.queued_entries + state.taken_entries
     }
 
     /// Hands in a batch. Never waits for the disk.

@@ -97,10 +97,11 @@ impl Artefact {
         if !metadata.is_file() {
             return Err(ArtefactError::NotAFile);
         }
-        let mut bytes = Vec::new();
-        if metadata.len() <= Artefact::MAX_BYTES {
-            bytes.reserve_exact(metadata.len() as usize + 1);
+        if metadata.len() > Artefact::MAX_BYTES {
+            return Err(ArtefactError::FileSize(metadata.len()));
         }
+        let mut bytes = Vec::new();
+        bytes.reserve_exact(metadata.len() as usize + 1);
         // It may grow while it is read.
         file.take(Artefact::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(ArtefactError::Unreadable)?;
         if bytes.len() as u64 > Artefact::MAX_BYTES {

@@ -33,11 +33,14 @@ impl JournalMetrics {
             ),
             failures: make.counters(
                 "journal_failures_total",
-                "Transactions that failed.",
+                "Transactions that failed, or were not answered.",
                 "reason",
                 JournalError::REASONS,
             ),
-            waiting: make.gauge("journal_entries_waiting", "Entries that wait for a failing disk."),
+            waiting: make.gauge(
+                "journal_entries_waiting",
+                "Entries that wait for a disk that fails or does not answer.",
+            ),
             lost: make.counter("journal_entries_lost_total", "Entries lost because too many waited."),
             size: make.gauge("journal_size_bytes", "Size of the journal's file and its write-ahead log."),
             skipped: make.counter(
@@ -58,6 +61,11 @@ impl Metrics {
         self.journal.entries.inc_by(entries as u64);
         self.journal.duration.observe(duration.as_secs_f64());
         self.journal.waiting.set(0);
+    }
+
+    /// So many entries wait for the disk.
+    pub fn journal_waits(&self, waiting: usize) {
+        self.journal.waiting.set(waiting as i64);
     }
 
     /// The journal failed.
