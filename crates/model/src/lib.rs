@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `artefact` | a model file, read and checked |
+//! | `shape` | whether a graph's input and output are those of its manifest |
 //! | `bounds` | what a file would take in memory |
 //! | `onnx` | the file format |
 //! | `engine` | an engine in this process, for files that are trusted |
@@ -20,12 +21,14 @@ pub mod onnx;
 mod probe;
 mod process;
 mod protocol;
+mod shape;
 mod worker;
 
 pub use artefact::{Artefact, ArtefactError};
 pub use child::serve_engine;
 pub use engine::{Engine, EngineChoice, EngineError, EngineKind, Runtime};
 pub use process::{EngineOptions, EngineProcess, EngineProgram};
+pub use shape::ShapeError;
 pub use worker::{
     Inference, InferenceError, InferenceRequest, InferenceWorker, RestartPolicy, WorkerObserver,
 };
