@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 
 use forecastd_core::{StationName, StationNameError};
-use forecastd_import::{Destination, Entity, ImportError, ImportSummary, Origin, read, write};
-use forecastd_mapping::Description;
+use forecastd_import::{Destination, Entity, EntityError, ImportError, ImportSummary, Origin, read, write};
+use forecastd_mapping::{Description, DescriptionError};
 use forecastd_model::ArtefactError;
 use forecastd_record::{CsvError, CsvMapping, RecordSource};
 
@@ -118,12 +118,12 @@ pub enum ImportCommandError {
     )]
     NoMapping,
     /// The mapping cannot be read.
-    #[error("mapping {path}: {message}", path = .path.display())]
+    #[error("mapping {path}: {fault}", path = .path.display())]
     Mapping {
         /// The mapping file.
         path: PathBuf,
         /// What is wrong.
-        message: String,
+        fault: MappingFault,
     },
     /// The mapping of CSV files cannot be read.
     #[error(transparent)]
@@ -144,6 +144,20 @@ pub enum ImportCommandError {
     /// The output is gone.
     #[error(transparent)]
     Output(#[from] std::io::Error),
+}
+
+/// What is wrong with the mapping of an import.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingFault {
+    /// The file cannot be read, as the operating system says.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// It is no description.
+    #[error(transparent)]
+    Description(DescriptionError),
+    /// It names no entities of Home Assistant.
+    #[error(transparent)]
+    Entities(EntityError),
 }
 
 /// Brings a history into the journal, and says what was imported.
@@ -219,9 +233,9 @@ pub fn run(
 }
 
 fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origin, ImportCommandError> {
-    let fault = |message: String| {
+    let failed = |error| {
         let path = command.options().mapping.clone().unwrap_or_default();
-        ImportCommandError::Mapping { path, message }
+        ImportCommandError::Mapping { path, fault: MappingFault::Entities(error) }
     };
     Ok(match command {
         ImportCommand::Weewx { file, .. } => Origin::Weewx { path: file.clone(), mapping },
@@ -232,7 +246,7 @@ fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origi
         ImportCommand::HomeAssistant { file, entities, .. } => {
             let mut all = entities.clone();
             if let Some(mapping) = &mapping {
-                all.extend(Entity::all_of(mapping).map_err(fault)?);
+                all.extend(Entity::all_of(mapping).map_err(failed)?);
             }
             let sure = mapping.map(|mapping| mapping.sure).unwrap_or_default();
             Origin::HomeAssistant { path: file.clone(), entities: all, sure }
@@ -245,9 +259,9 @@ fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origi
 }
 
 fn description(path: &Path) -> Result<Description, ImportCommandError> {
-    let failed = |message: String| ImportCommandError::Mapping { path: path.to_owned(), message };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    Description::parse(&text).map_err(failed)
+    let failed = |fault| ImportCommandError::Mapping { path: path.to_owned(), fault };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(MappingFault::Unreadable(error)))?;
+    Description::parse(&text).map_err(|error| failed(MappingFault::Description(error)))
 }
 
 /// What is to be said of a journal that was made by another user than the one whose folder it is in: a daemon may not be able

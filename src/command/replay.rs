@@ -30,7 +30,7 @@ use forecastd_record::{CsvError, CsvMapping, CsvReader, Overlap, RecordSource, R
 
 use broker::{connect, settings, watch};
 pub use feed::{Feed, FeedProgress};
-pub use options::{Rebase, ReplayOptions, Speed};
+pub use options::{Rebase, ReplayOptions, Speed, SpeedError};
 pub use progress::ReplayProgress;
 
 /// How long the goodbye may take.

@@ -4,7 +4,7 @@ use forecastd_core::{Places, Quantity, StationName};
 use forecastd_mapping::{DecodeError, Message, Source, TimeSource};
 use jiff::Timestamp;
 
-use super::reading::{self, Decoded};
+use super::reading::{self, Decoded, PayloadFault};
 use crate::config::TopicTemplate;
 
 /// What a message says.
@@ -19,6 +19,36 @@ pub enum Received {
     },
     /// An empty retained message: the station is to be forgotten.
     Forget(StationName),
+}
+
+/// What can be wrong with a message beside its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum MessageFault {
+    /// Its topic is no station's.
+    UnknownTopic,
+    /// The station is not named, or has a name that cannot be.
+    BadStation,
+    /// It was retained before, and does not say when it was measured.
+    Retained,
+}
+
+impl MessageFault {
+    /// Every reason's label, for metrics.
+    pub const REASONS: &'static [&'static str] = <MessageFault as strum::VariantNames>::VARIANTS;
+}
+
+/// Why a message of another program is refused, as a metric's label; `None` where it is none that a source is there for.
+fn reason(error: &DecodeError) -> Option<&'static str> {
+    match error {
+        DecodeError::NotWanted(_) | DecodeError::NoValues | DecodeError::OtherTopic => None,
+        DecodeError::Empty => Some(PayloadFault::Empty.into()),
+        DecodeError::TooLarge(_) => Some(PayloadFault::TooLarge.into()),
+        DecodeError::NotUtf8(_) => Some(PayloadFault::NotUtf8.into()),
+        DecodeError::BadTime(_) => Some(PayloadFault::BadTime.into()),
+        DecodeError::BadValue { .. } => Some(PayloadFault::BadValue.into()),
+        DecodeError::NoStation => Some(MessageFault::BadStation.into()),
+    }
 }
 
 /// Why a message says nothing.
@@ -43,18 +73,20 @@ pub fn decode(
     retain: bool,
 ) -> Result<Received, NotTaken> {
     let shown = || topic.chars().take(120).collect::<String>().escape_debug().to_string();
-    let not_taken = |station, reason, detail| NotTaken { station, reason, detail };
+    let not_taken = |fault: MessageFault, detail| NotTaken { station: None, reason: fault.into(), detail };
     let Some(level) = template.station(topic) else {
-        return Err(not_taken(None, "unknown_topic", format!("{}: no station's topic", shown())));
+        return Err(not_taken(MessageFault::UnknownTopic, format!("{}: no station's topic", shown())));
     };
     let station = StationName::new(level)
-        .map_err(|error| not_taken(None, "bad_station", format!("{}: {error}", shown())))?;
+        .map_err(|error| not_taken(MessageFault::BadStation, format!("{}: {error}", shown())))?;
     if payload.is_empty() && retain {
         return Ok(Received::Forget(station));
     }
     match reading::decode(payload) {
         Ok(decoded) => Ok(Received::Reading { station, decoded }),
-        Err(error) => Err(not_taken(Some(station), error.reason(), error.to_string())),
+        Err(error) => {
+            Err(NotTaken { station: Some(station), reason: error.reason(), detail: error.to_string() })
+        }
     }
 }
 
@@ -80,27 +112,19 @@ pub fn decode_source(
     };
     let decoded = match source.decode_with(&Message { topic, payload, arrival }, &elevation_of) {
         Ok(decoded) => decoded,
-        Err(DecodeError::NotWanted(_) | DecodeError::NoValues | DecodeError::OtherTopic) => return Ok(None),
         Err(error) => {
-            let reason = match error {
-                DecodeError::TooLarge(_) => "too_large",
-                DecodeError::NotUtf8(_) => "not_utf8",
-                DecodeError::BadTime(_) => "bad_time",
-                DecodeError::BadValue { .. } => "bad_value",
-                DecodeError::NoStation => "bad_station",
-                _ => "empty",
-            };
+            let Some(reason) = reason(&error) else { return Ok(None) };
             return Err(NotTaken { station: None, reason, detail: format!("{}: {error}", shown()) });
         }
     };
     if retained && decoded.time_source == TimeSource::Arrival {
         let detail = format!("{}: retained before, and does not say when it was measured", shown());
-        return Err(NotTaken { station: None, reason: "retained", detail });
+        return Err(NotTaken { station: None, reason: MessageFault::Retained.into(), detail });
     }
     let name = decoded.station.as_deref().unwrap_or_default();
     let station = StationName::new(name).map_err(|error| {
         let detail = format!("{}: {error}", shown());
-        NotTaken { station: None, reason: "bad_station", detail }
+        NotTaken { station: None, reason: MessageFault::BadStation.into(), detail }
     })?;
     // Metrics and log know values by the keys of the canonical reading.
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
@@ -139,6 +163,25 @@ mod tests {
         let no_station = decode("tele/ro of/SENSOR", reading).unwrap().unwrap().0;
         assert_eq!(no_station.as_str(), "ro of");
         assert_eq!(decode("tele//SENSOR", reading).unwrap_err().reason, "bad_station");
+    }
+
+    #[test]
+    fn each_fault_of_a_message_is_counted_under_the_label_that_metrics_have() {
+        let text = String::new;
+        for (error, label) in [
+            (DecodeError::OtherTopic, None),
+            (DecodeError::NotWanted(text()), None),
+            (DecodeError::NoValues, None),
+            (DecodeError::Empty, Some("empty")),
+            (DecodeError::TooLarge(1), Some("too_large")),
+            (DecodeError::NotUtf8(1), Some("not_utf8")),
+            (DecodeError::BadTime(text()), Some("bad_time")),
+            (DecodeError::BadValue { quantity: "air_temperature", found: text() }, Some("bad_value")),
+            (DecodeError::NoStation, Some("bad_station")),
+        ] {
+            assert_eq!(reason(&error), label, "{error}");
+        }
+        assert_eq!(MessageFault::REASONS, ["unknown_topic", "bad_station", "retained"]);
     }
 
     #[test]

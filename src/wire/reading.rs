@@ -53,8 +53,23 @@ impl Decoded {
 }
 
 /// Why a payload is no reading.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    thiserror::Error,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+    strum::EnumDiscriminants,
+)]
 #[strum(serialize_all = "snake_case")]
+#[strum_discriminants(
+    name(PayloadFault),
+    vis(pub(crate)),
+    derive(strum::IntoStaticStr),
+    strum(serialize_all = "snake_case")
+)]
 pub enum PayloadError {
     /// Nothing in it.
     #[error("payload is empty")]

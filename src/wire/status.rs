@@ -59,19 +59,32 @@ pub fn missing_hours(readiness: Readiness) -> Option<f64> {
     }
 }
 
+/// How a station is, as payloads and metrics tell it; in this order where all are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum StateName {
+    Ready,
+    WarmingUp,
+    Stale,
+    Silent,
+    NoPlace,
+    Elsewhere,
+}
+
 /// Every word for a state.
-pub const STATE_NAMES: [&str; 6] = ["ready", "warming_up", "stale", "silent", "no_place", "elsewhere"];
+pub const STATE_NAMES: &[&str] = <StateName as strum::VariantNames>::VARIANTS;
 
 /// The word for a state in payloads and logs.
 pub fn state_name(state: StationState) -> &'static str {
-    match state {
-        StationState::Stale => "stale",
-        StationState::Fresh(Readiness::Silent) => "silent",
-        StationState::Fresh(Readiness::WarmingUp(_)) => "warming_up",
-        StationState::Fresh(Readiness::Ready) => "ready",
-        StationState::Fresh(Readiness::NoPlace) => "no_place",
-        StationState::Fresh(Readiness::Elsewhere(_)) => "elsewhere",
-    }
+    let name = match state {
+        StationState::Stale => StateName::Stale,
+        StationState::Fresh(Readiness::Silent) => StateName::Silent,
+        StationState::Fresh(Readiness::WarmingUp(_)) => StateName::WarmingUp,
+        StationState::Fresh(Readiness::Ready) => StateName::Ready,
+        StationState::Fresh(Readiness::NoPlace) => StateName::NoPlace,
+        StationState::Fresh(Readiness::Elsewhere(_)) => StateName::Elsewhere,
+    };
+    name.into()
 }
 
 /// How a station is: whether it is ready, and if not, what is missing; and what is odd about it.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use forecastd_core::Quantity;
+use forecastd_core::{Quantity, UnitError};
 use forecastd_journal::JournalError;
+use forecastd_mapping::{BindError, MappingError, NameError};
 use forecastd_record::{CsvError, RecordError};
 
 /// Why a history cannot be brought in.
@@ -103,16 +104,52 @@ pub enum ImportError {
         near: Vec<String>,
     },
     /// An entity's unit is missing, or none of its quantity.
-    #[error("{entity}: {message}")]
+    #[error("{entity}: {fault}")]
     Unit {
         /// The id of the entity.
         entity: String,
         /// What is wrong.
-        message: String,
+        fault: EntityUnitError,
     },
-    /// The entities, or what a mapping says, do not fit together.
+    /// The mapping names what does not exist.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The mapping does not fit the columns of a table.
+    #[error("{path}: {fault}", path = .path.display())]
+    Columns {
+        /// The file of the database.
+        path: PathBuf,
+        /// Why not.
+        fault: BindError,
+    },
+    /// The mapping does not fit points, whatever fields these have.
     #[error("{0}")]
-    Mapping(String),
+    Fields(BindError),
+    /// Nothing is said to be what is to be forecast.
+    #[error("no {among} is air_temperature, which is needed")]
+    NoTemperature {
+        /// What one is looked for among: `entity` or `field`.
+        among: &'static str,
+    },
+    /// Two entities are the same quantity.
+    #[error("{first} and {second} are both {quantity}: give each station an import of its own")]
+    SameQuantity {
+        /// What both measure.
+        quantity: Quantity,
+        /// The id of the entity that was named first.
+        first: String,
+        /// The id of the other.
+        second: String,
+    },
+    /// A pressure is reduced to sea level, and it is not known how high the station stands.
+    #[error("a pressure at sea level needs the station's height: elevation_m of [site] or [station.NAME]")]
+    NoElevation,
+    /// The entities are there and have never had a value.
+    #[error("{path}: no state of them is a number", path = .path.display())]
+    NoNumber {
+        /// The file of Home Assistant's recorder.
+        path: PathBuf,
+    },
     /// A file holds more than one series of a quantity.
     #[error(
         "{path}: {quantity} is measured by several: {}; choose with where = {{ {tag} = {first:?} }}, or say in the mapping that \
@@ -153,6 +190,20 @@ pub enum ImportError {
     /// It was interrupted before anything was written.
     #[error("interrupted; nothing was written")]
     Interrupted,
+}
+
+/// What is wrong with the unit of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntityUnitError {
+    /// The recorder has none, nor has the mapping.
+    #[error("the recorder has no unit for it; say it in a mapping: unit = \"{}\"", .0.unit())]
+    Missing(Quantity),
+    /// It is not known, or none of the quantity.
+    #[error(transparent)]
+    Name(NameError),
+    /// No value in it can be converted.
+    #[error(transparent)]
+    Mismatch(UnitError),
 }
 
 fn hint(meant: &Option<&'static str>) -> String {

@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use forecastd_core::{EARLIEST_READING_S, Grid, Quantity, Unit};
-use forecastd_mapping::{Description, Measured, TableRule, UnitRule, is_missing, number, quantity, unit};
+use forecastd_mapping::{Measured, is_missing, number, quantity, unit};
 use forecastd_record::{About, Readings};
 use jiff::Timestamp;
 
 use crate::partials::Partials;
 use crate::sqlite::{Database, PAGE};
-use crate::{History, ImportError, ImportProgress};
+use crate::{Entity, EntityUnitError, History, ImportError, ImportProgress};
 
 const PROGRAM: &str = "Home Assistant";
 const HOUR_S: i64 = 3600;
@@ -28,88 +28,6 @@ const CARRIED_ON_S: i64 = 2 * HOUR_S;
 const MOST_NAMED: usize = 12;
 /// Names at least so similar are suggested, from 0 to 1.
 const SIMILAR: f64 = 0.7;
-
-/// An entity that is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entity {
-    /// Its id, `sensor.outdoor_temperature`.
-    pub id: String,
-    /// What it measures.
-    pub measured: Measured,
-    /// Its unit, where that is not what the recorder says.
-    pub unit: Option<String>,
-}
-
-impl Entity {
-    /// Reads `QUANTITY=ENTITY`.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<Entity, String> {
-        let (name, id) = text
-            .split_once('=')
-            .ok_or_else(|| "expected QUANTITY=ENTITY, as air_temperature=sensor.outdoor".to_owned())?;
-        let measured = quantity(name.trim()).map_err(|error| error.to_string())?;
-        Ok(Entity { id: id.trim().to_owned(), measured, unit: None })
-    }
-
-    /// The entities that a mapping names: its columns, by name or in `[columns]`.
-    ///
-    /// # Errors
-    /// What is wrong with it, and what of it says nothing here.
-    pub fn all_of(description: &Description) -> Result<Vec<Entity>, String> {
-        let unused = [
-            ("preset", description.preset.is_some()),
-            ("topic", description.topic.is_some()),
-            ("place", description.place.is_some()),
-            ("time", description.time.is_some()),
-            ("missing", !description.missing.is_empty()),
-            ("where", !description.only.is_empty()),
-            ("merge", description.merge.is_some()),
-            ("table", description.table != TableRule::default()),
-        ];
-        if let Some((key, _)) = unused.into_iter().find(|(_, is_there)| *is_there) {
-            return Err(format!("{key} says nothing of a recorder: leave it out"));
-        }
-        let named = description.columns.iter().map(|(name, rule)| (Some(name.clone()), rule));
-        let listed = description.values.iter().map(|rule| {
-            let name = match &rule.column {
-                Some(forecastd_mapping::Column::Name(name)) => Some(name.clone()),
-                _ => None,
-            };
-            (name, rule)
-        });
-        named
-            .chain(listed)
-            .map(|(name, rule)| {
-                let id = name.ok_or_else(|| {
-                    format!("{}: which entity is not said (column = \"sensor.NAME\")", rule.quantity)
-                })?;
-                let measured = quantity(&rule.quantity).map_err(|error| format!("{id}: {error}"))?;
-                let unused = [
-                    ("at", rule.at.is_some()),
-                    ("topic", rule.topic.is_some() || rule.except.is_some()),
-                    ("occurrence", rule.occurrence.is_some()),
-                    ("part", rule.part.is_some()),
-                    ("scale", rule.scale.is_some()),
-                    ("missing", !rule.missing.is_empty()),
-                    ("where", !rule.only.is_empty()),
-                ];
-                if let Some((key, _)) = unused.into_iter().find(|(_, is_there)| *is_there) {
-                    return Err(format!("{id}: {key} says nothing of a state: leave it out"));
-                }
-                let unit = match &rule.unit {
-                    None => None,
-                    Some(UnitRule::Name(name)) => Some(name.clone()),
-                    Some(UnitRule::At { .. }) => {
-                        return Err(format!("{id}: the recorder knows the unit of a state: leave unit out"));
-                    }
-                };
-                Ok(Entity { id, measured, unit })
-            })
-            .collect()
-    }
-}
 
 /// Reads states and statistics of entities; `sure` names what looks wrong and is right.
 pub(crate) fn read(
@@ -128,10 +46,7 @@ pub(crate) fn read(
     check_entities(entities)?;
     let is_reduced = entities.iter().any(|entity| entity.measured.reduction().is_some());
     if is_reduced && elevation_m.is_none() {
-        return Err(ImportError::Mapping(
-            "a pressure at sea level needs the station's height: elevation_m of [site] or [station.NAME]"
-                .to_owned(),
-        ));
+        return Err(ImportError::NoElevation);
     }
     let mut found = Found::default();
     let all = entities.len() as f64;
@@ -150,7 +65,7 @@ pub(crate) fn read(
     }
     let Found { partials, looked_at, empty, .. } = found;
     if partials.len() == 0 {
-        return Err(ImportError::Mapping(format!("{}: no state of them is a number", path.display())));
+        return Err(ImportError::NoNumber { path: path.to_owned() });
     }
     let rows = partials.merge(grid, elevation_m);
     let is_sure = |what: &str| {
@@ -190,15 +105,15 @@ fn check_entities(entities: &[Entity]) -> Result<(), ImportError> {
         let quantity = entity.measured.quantity();
         let same = entities[..index].iter().find(|other| other.measured.quantity() == quantity);
         if let Some(other) = same {
-            let message = format!(
-                "{} and {} are both {quantity}: give each station an import of its own",
-                other.id, entity.id
-            );
-            return Err(ImportError::Mapping(message));
+            return Err(ImportError::SameQuantity {
+                quantity,
+                first: other.id.clone(),
+                second: entity.id.clone(),
+            });
         }
     }
     if !entities.iter().any(|entity| entity.measured == Measured::Quantity(Quantity::AirTemperature)) {
-        return Err(ImportError::Mapping("no entity is air_temperature, which is needed".to_owned()));
+        return Err(ImportError::NoTemperature { among: "entity" });
     }
     Ok(())
 }
@@ -335,8 +250,10 @@ impl Found {
 
     fn add(&mut self, second: i64, entity: &Entity, unit: Unit, value: f64) -> Result<(), ImportError> {
         let canonical = entity.measured.to_canonical(Some(unit), value);
-        let canonical = canonical
-            .map_err(|error| ImportError::Unit { entity: entity.id.clone(), message: error.to_string() })?;
+        let canonical = canonical.map_err(|error| ImportError::Unit {
+            entity: entity.id.clone(),
+            fault: EntityUnitError::Mismatch(error),
+        })?;
         let measured = entity.measured;
         self.partials.add(second, measured.quantity(), measured.reduction(), canonical);
         Ok(())
@@ -415,18 +332,14 @@ fn known_unit(
     entity: &Entity,
     name: Option<String>,
 ) -> Result<Unit, ImportError> {
-    let failed = |message: String| ImportError::Unit { entity: entity.id.clone(), message };
+    let failed = |fault| ImportError::Unit { entity: entity.id.clone(), fault };
     let Some(name) = name else {
-        let message = format!(
-            "the recorder has no unit for it; say it in a mapping: unit = \"{}\"",
-            entity.measured.quantity().unit()
-        );
-        return Err(failed(message));
+        return Err(failed(EntityUnitError::Missing(entity.measured.quantity())));
     };
     if let Some(unit) = units.get(&name) {
         return Ok(*unit);
     }
-    let known = unit(&name, entity.measured).map_err(|error| failed(error.to_string()))?;
+    let known = unit(&name, entity.measured).map_err(|error| failed(EntityUnitError::Name(error)))?;
     units.insert(name, known);
     Ok(known)
 }

@@ -46,12 +46,12 @@ pub(crate) fn read(
             ..TimeRule::default()
         }));
     }
-    let mapping = Mapping::new(&description).map_err(|error| ImportError::Mapping(error.to_string()))?;
+    let mapping = Mapping::new(&description)?;
     if !mapping.quantities().contains(&Quantity::AirTemperature) {
-        return Err(ImportError::Mapping("no field is air_temperature, which is needed".to_owned()));
+        return Err(ImportError::NoTemperature { among: "field" });
     }
     let header = header(&description);
-    let table = mapping.bind(&header, &[], None).map_err(|error| ImportError::Mapping(error.to_string()))?;
+    let table = mapping.bind(&header, &[], None).map_err(ImportError::Fields)?;
     let asked = asked(&description);
     let mut points = Points { header, asked, table, found: Found::default() };
     let all: u64 =

@@ -10,6 +10,7 @@
 //! | `origin` | where a history is |
 //! | `sqlite` | another program's database, which is only read, a page at a time |
 //! | `weewx` | WeeWX' table `archive` |
+//! | `entity` | an entity of Home Assistant, and how a user names it |
 //! | `home_assistant` | Home Assistant's recorder |
 //! | `line_protocol` | a line of InfluxDB |
 //! | `influx` | points of InfluxDB as readings |
@@ -18,6 +19,7 @@
 //! | `write` | the way into the journal |
 //! | `summary` | its result, in numbers |
 
+mod entity;
 mod error;
 mod home_assistant;
 mod influx;
@@ -30,8 +32,8 @@ mod summary;
 mod weewx;
 mod write;
 
-pub use error::ImportError;
-pub use home_assistant::Entity;
+pub use entity::{Entity, EntityError};
+pub use error::{EntityUnitError, ImportError};
 pub use origin::{History, ImportProgress, Origin, read};
 pub use summary::{ImportSummary, Refused};
 pub use write::{Destination, write};

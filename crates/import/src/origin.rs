@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use forecastd_core::{Grid, OpenSlot, ReducedPressure, Values};
 
-use crate::home_assistant::{self, Entity};
-use crate::{ImportError, influx, weewx};
+use crate::{Entity, ImportError, home_assistant, influx, weewx};
 
 /// Where a history is.
 #[derive(Debug, Clone)]

@@ -32,11 +32,11 @@ pub(crate) fn read(
     let mut description = mapping.cloned().unwrap_or_default();
     description.preset.get_or_insert_with(|| PRESET.to_owned());
     description.elevation_m = description.elevation_m.or(elevation_m);
-    let mapping = Mapping::new(&description).map_err(|error| ImportError::Mapping(error.to_string()))?;
+    let mapping = Mapping::new(&description)?;
     let header = database.columns(TABLE)?;
     let mut table = mapping
         .bind(&header, &[], None)
-        .map_err(|error| ImportError::Mapping(format!("{}: {error}", path.display())))?;
+        .map_err(|fault| ImportError::Columns { path: path.to_owned(), fault })?;
     let all: u64 = database.tried(|connection| {
         connection.query_row("SELECT count(*) FROM archive", [], |row| row.get::<_, i64>(0))
     })? as u64;

@@ -279,19 +279,25 @@ pub struct TableRule {
     pub delimiter: Option<String>,
 }
 
+/// Why a text is no description.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+pub struct DescriptionError {
+    /// The line that is wrong, counted from 1, where one is.
+    pub line: Option<usize>,
+    /// What the parser of TOML says of it, in one line; of a key that is not known with the one that may be meant.
+    pub message: String,
+}
+
 impl Description {
     /// Reads a description.
     ///
     /// # Errors
-    /// What is wrong with it, in one line; of a key that is not known with the one that may be meant.
-    pub fn parse(text: &str) -> Result<Description, String> {
+    /// [`DescriptionError`], the first found.
+    pub fn parse(text: &str) -> Result<Description, DescriptionError> {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let message = message_of(&error);
-            match line {
-                Some(line) => format!("line {line}: {message}"),
-                None => message,
-            }
+            DescriptionError { line, message: message_of(&error) }
         })
     }
 }
@@ -411,6 +417,8 @@ mod tests {
             ("[columns]\n\"T\" = { quantity = \"air_temperature\", units = \"K\" }\n", 2, "\"unit\"?"),
         ] {
             let error = Description::parse(text).unwrap_err();
+            assert_eq!(error.line, Some(line), "{error}");
+            let error = error.to_string();
             let begins = format!("line {line}: unknown field");
             assert!(error.starts_with(&begins) && error.contains(suggestion), "{error}");
             assert!(!error.contains('\n'), "{error}");
@@ -432,7 +440,7 @@ mod tests {
             ("value = [\"/t\"]", "{ quantity = \"air_temperature\""),
             ("columns = { T = \"temperature\" }", "{ quantity = \"air_temperature\""),
         ] {
-            let error = Description::parse(text).unwrap_err();
+            let error = Description::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("struct ") && !error.contains("untagged"), "{text}: {error}");
         }

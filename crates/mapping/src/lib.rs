@@ -26,7 +26,8 @@ mod value;
 
 pub use auto::{Auto, PresetMatch, detect_table};
 pub use description::{
-    Column, Conditions, Description, OneOrMany, StationRule, TableRule, TimeRule, UnitRule, ValueRule,
+    Column, Conditions, Description, DescriptionError, OneOrMany, StationRule, TableRule, TimeRule, UnitRule,
+    ValueRule,
 };
 pub use json::parse_json;
 pub use mapping::{Mapping, MappingError};

@@ -123,7 +123,7 @@ impl Mapping {
     /// [`MappingError`] with every fault of it.
     pub fn parse(text: &str) -> Result<Mapping, MappingError> {
         let description =
-            Description::parse(text).map_err(|message| MappingError { faults: vec![message] })?;
+            Description::parse(text).map_err(|error| MappingError { faults: vec![error.to_string()] })?;
         Mapping::new(&description)
     }
 

@@ -9,8 +9,9 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::bounds::{Weight, weigh};
-use crate::onnx::{self, DimensionValue};
-use forecastd_core::{MANIFEST_KEY, Manifest, ManifestError, excerpt};
+use crate::onnx;
+use crate::shape::{ShapeError, check_shapes};
+use forecastd_core::{MANIFEST_KEY, Manifest, ManifestError};
 
 /// A model as read from a file: the graph, and what its numbers mean.
 #[derive(Clone)]
@@ -54,7 +55,10 @@ pub enum ArtefactError {
     },
     /// The bytes are no ONNX model, or the file is cut off.
     #[error("not an ONNX file, or cut off: {0}")]
-    NotOnnx(String),
+    NotOnnx(prost::DecodeError),
+    /// The bytes are a model without operations, as those of an empty file are.
+    #[error("not an ONNX file, or cut off: no graph")]
+    NoGraph,
     /// There is no manifest.
     #[error("no {MANIFEST_KEY} in the metadata: not made by forecastd; see `examples/` for how to add one")]
     NoManifest,
@@ -65,8 +69,8 @@ pub enum ArtefactError {
     #[error("damaged: the graph is not the one that was written")]
     Damaged,
     /// The graph's inputs or outputs do not fit the manifest.
-    #[error("{0}")]
-    Shape(String),
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
 }
 
 impl Artefact {
@@ -131,7 +135,7 @@ impl Artefact {
         }
         let model = decode(&bytes)?;
         if model.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
-            return Err(ArtefactError::NotOnnx("no graph".to_owned()));
+            return Err(ArtefactError::NoGraph);
         }
         let manifest = model
             .metadata_props
@@ -208,77 +212,10 @@ impl std::fmt::Debug for Artefact {
 }
 
 fn decode(bytes: &[u8]) -> Result<onnx::Model, ArtefactError> {
-    onnx::Model::decode(bytes).map_err(|error| ArtefactError::NotOnnx(error.to_string()))
+    onnx::Model::decode(bytes).map_err(ArtefactError::NotOnnx)
 }
 
 /// What [`Manifest::graph_sha256`] is to be.
 fn graph_hash(model: &onnx::Model) -> Option<String> {
     model.graph.as_ref().map(|graph| hex::encode(Sha256::digest(graph.encode_to_vec())))
-}
-
-/// Checks input and output of the graph against the manifest; gives the name of the batch dimension.
-fn check_shapes(model: &onnx::Model, manifest: &Manifest) -> Result<Option<String>, ArtefactError> {
-    let shape_error = |message: String| Err(ArtefactError::Shape(message));
-    let Some(graph) = &model.graph else { return shape_error("no graph".to_owned()) };
-    let constants = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !constants(&input.name)).collect();
-    let window = [manifest.window.samples, manifest.window.features.len()];
-    let mut temperature = vec![manifest.output_rows()];
-    if !manifest.quantiles.is_empty() {
-        temperature.push(manifest.quantiles.len());
-    }
-    let (&[input], [output]) = (inputs.as_slice(), graph.output.as_slice()) else {
-        let (inputs, outputs) = (inputs.len(), graph.output.len());
-        return shape_error(format!("graph has {inputs} inputs and {outputs} outputs, not one of each"));
-    };
-    let mut batch = None;
-    for (value, name, expected) in
-        [(input, Artefact::INPUT, &window[..]), (output, Artefact::OUTPUT, &temperature[..])]
-    {
-        if value.name != name {
-            let found = excerpt(&value.name, 64);
-            return shape_error(format!("graph has \"{found}\" where {name:?} is expected"));
-        }
-        let Some(dimensions) = value.float_dimensions() else {
-            return shape_error(format!("{name} is not a float tensor of known rank"));
-        };
-        let expected_text =
-            format!("[batch, {}]", expected.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
-        let fits = dimensions.len() == expected.len() + 1
-            && dimensions[1..].iter().zip(expected).all(|(found, &size)| match found {
-                DimensionValue::Size(found) => *found == size as i64,
-                DimensionValue::Name(_) => false,
-            });
-        if !fits {
-            return shape_error(format!(
-                "{name} has shape {}, the manifest says {expected_text}",
-                print_shape(&dimensions)
-            ));
-        }
-        batch = match &dimensions[0] {
-            DimensionValue::Size(1) => None,
-            DimensionValue::Size(size) => {
-                return shape_error(format!("{name} has a fixed batch of {size}, not 1 or a symbolic one"));
-            }
-            DimensionValue::Name(batch_name) => Some(batch_name.clone()),
-        };
-    }
-    Ok(batch)
-}
-
-fn print_shape(dimensions: &[DimensionValue]) -> String {
-    const MOST: usize = 8;
-    let mut sizes: Vec<String> = dimensions
-        .iter()
-        .take(MOST)
-        .map(|dimension| match dimension {
-            DimensionValue::Size(size) => size.to_string(),
-            DimensionValue::Name(name) if name.is_empty() => "?".to_owned(),
-            DimensionValue::Name(name) => excerpt(name, 32),
-        })
-        .collect();
-    if dimensions.len() > MOST {
-        sizes.push("…".to_owned());
-    }
-    format!("[{}]", sizes.join(", "))
 }

@@ -77,8 +77,8 @@ fn serve() -> io::Result<()> {
 }
 
 fn load_engine(file: Vec<u8>, load: &protocol::Load) -> Result<Engine, EngineError> {
-    let artefact =
-        Artefact::from_bytes(file.into()).map_err(|error| EngineError::Refused(error.to_string()))?;
+    let artefact = Artefact::from_bytes(file.into())
+        .map_err(|error| EngineError::Refused { message: error.to_string() })?;
     let runtime = Runtime::start(load.choice, load.library.as_deref())?;
     Engine::load(&runtime, &artefact)
 }
@@ -86,18 +86,12 @@ fn load_engine(file: Vec<u8>, load: &protocol::Load) -> Result<Engine, EngineErr
 /// Answers for each window of a batch. When the engine fails on several, each is tried alone.
 fn run(engine: &mut Engine, batch: &[f32], window_len: usize) -> Vec<Answer> {
     let size = batch.len() / window_len;
-    match engine.run(batch, size) {
+    match engine.infer(batch, size) {
         Ok(outputs) => {
             let each = (outputs.len() / size).max(1);
             outputs.chunks(each).map(|outputs| Answer::Outputs(outputs.to_vec())).collect()
         }
-        Err(error) if size == 1 => {
-            let message = match error {
-                EngineError::Run(message) => message,
-                error => error.to_string(),
-            };
-            vec![Answer::Failed(message)]
-        }
+        Err(error) if size == 1 => vec![Answer::Failed(error.to_string())],
         Err(_) => batch.chunks(window_len).flat_map(|window| run(engine, window, window_len)).collect(),
     }
 }

@@ -4,11 +4,8 @@
 //!
 //! The API's table of functions is one per process, so the engine is chosen once, at start, by [`Runtime::start`].
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -17,6 +14,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use super::Artefact;
+use crate::error::{EngineError, LibraryError, LoadError, RunError, UnknownEngine};
 
 /// Which engine a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -51,80 +49,16 @@ impl EngineKind {
 }
 
 impl std::str::FromStr for EngineChoice {
-    type Err = String;
+    type Err = UnknownEngine;
 
-    fn from_str(name: &str) -> Result<EngineChoice, String> {
+    fn from_str(name: &str) -> Result<EngineChoice, UnknownEngine> {
         match name {
             "auto" => Ok(EngineChoice::Auto),
             "tract" => Ok(EngineChoice::Tract),
             "onnxruntime" => Ok(EngineChoice::OnnxRuntime),
-            _ => Err(format!("unknown engine {name:?}, expected auto, tract or onnxruntime")),
+            _ => Err(UnknownEngine(name.to_owned())),
         }
     }
-}
-
-/// Why an engine does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// ONNX Runtime was asked for and there is no library.
-    #[error(
-        "no ONNX Runtime library found: set model.onnxruntime_library or ORT_DYLIB_PATH, or run \
-         deploy/fetch-onnxruntime.sh"
-    )]
-    NoLibrary,
-    /// The library does not load, or is too old.
-    #[error("ONNX Runtime: {0}")]
-    Library(String),
-    /// Another engine was started in this process.
-    #[error("{0} runs in this process already")]
-    AlreadyStarted(&'static str),
-    /// The engine refuses the graph.
-    #[error("{engine} cannot load the network: {message}")]
-    Load {
-        /// The engine's name, as the configuration has it.
-        engine: &'static str,
-        /// What it says.
-        message: String,
-    },
-    /// The engine fails on a window.
-    #[error("inference failed: {0}")]
-    Run(String),
-    /// The engine's process does not start.
-    #[error("cannot start the process of the engine: {0}")]
-    Start(io::Error),
-    /// What the engine's process says against a model.
-    #[error("{0}")]
-    Refused(String),
-    /// The engine's process ended by itself.
-    #[error("the engine died {doing}{}", how_it_died(.status.as_ref(), .said.as_deref()))]
-    Died {
-        /// What it was doing, in words.
-        doing: &'static str,
-        /// How it ended, as far as that is known.
-        status: Option<ExitStatus>,
-        /// What it last wrote to its standard error.
-        said: Option<String>,
-    },
-    /// The engine's process took too long and was killed.
-    #[error("the engine was killed {doing}: it took longer than {} s", .limit.as_secs_f64())]
-    TimedOut {
-        /// What it was doing, in words.
-        doing: &'static str,
-        /// How long that may take.
-        limit: Duration,
-    },
-    /// The engine's process says what no engine says.
-    #[error("the engine was killed {doing}: its answer cannot be understood")]
-    Answer {
-        /// What it was doing, in words.
-        doing: &'static str,
-    },
-}
-
-fn how_it_died(status: Option<&ExitStatus>, said: Option<&str>) -> String {
-    let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
-    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-    format!("{status}{said}")
 }
 
 /// The engine of this process.
@@ -154,8 +88,7 @@ impl Runtime {
         let is_wanted =
             choice == EngineChoice::OnnxRuntime || choice == EngineChoice::Auto && library.is_some();
         if IS_STATIC && is_wanted {
-            let reason = "a static program cannot load libraries; its engine is tract";
-            return Err(EngineError::Library(reason.to_owned()));
+            return Err(EngineError::Library(LibraryError::StaticProgram));
         }
         let library = library.map(Path::to_owned).or_else(find_library).filter(|_| !IS_STATIC);
         let kind = match (choice, &library) {
@@ -168,11 +101,12 @@ impl Runtime {
             Some(running) => return Err(EngineError::AlreadyStarted(running.kind.name())),
             None => {}
         }
+        let not_started = |message| EngineError::Library(LibraryError::Start { message });
         let builder = match (kind, library) {
             (EngineKind::OnnxRuntime, Some(path)) => {
                 let path = path.canonicalize().unwrap_or(path);
-                let library = ort::init_from(&path);
-                library.map_err(|error| EngineError::Library(error.to_string()))?.with_logger(Arc::new(log))
+                let library = ort::init_from(&path).map_err(|error| not_started(error.to_string()))?;
+                library.with_logger(Arc::new(log))
             }
             _ => {
                 ort::set_api(ort_tract::api());
@@ -183,7 +117,7 @@ impl Runtime {
             .with_name("forecastd")
             .with_telemetry(false)
             .build()
-            .map_err(|error| EngineError::Library(error.to_string()))?;
+            .map_err(|error| not_started(error.to_string()))?;
         if kind == EngineKind::OnnxRuntime {
             environment.set_log_level(LogLevel::Warning);
         }
@@ -241,13 +175,13 @@ impl Engine {
     pub fn load(runtime: &Runtime, artefact: &Artefact) -> Result<Engine, EngineError> {
         let kind = runtime.kind;
         let takes_batches = kind == EngineKind::OnnxRuntime && artefact.takes_batches();
+        let refused = |fault| EngineError::Load { engine: kind.name(), fault };
         if let (EngineKind::Tract, Some(ignored)) = (kind, artefact.model().ignored_by_tract()) {
-            let message = format!("it ignores {ignored}, and would give other temperatures; use onnxruntime");
-            return Err(EngineError::Load { engine: kind.name(), message });
+            return Err(refused(LoadError::Ignored(ignored)));
         }
         let graph = artefact.graph(kind == EngineKind::Tract);
         let session = build_session(runtime, &graph)
-            .map_err(|error| EngineError::Load { engine: kind.name(), message: error.to_string() })?;
+            .map_err(|error| refused(LoadError::Graph { message: error.to_string() }))?;
         let window = &artefact.manifest.window;
         let mut engine = Engine {
             session,
@@ -258,10 +192,9 @@ impl Engine {
             max_batch: if takes_batches { Engine::MAX_BATCH } else { 1 },
         };
         let zeros = vec![0.0; window.len()];
-        let load_error = |message| EngineError::Load { engine: kind.name(), message };
-        let outputs = engine.run(&zeros, 1).map_err(|error| load_error(error.to_string()))?;
+        let outputs = engine.infer(&zeros, 1).map_err(|error| refused(LoadError::Run(error)))?;
         if outputs.iter().any(|output| !output.is_finite()) {
-            return Err(load_error("it gives no finite numbers for a normal window".to_owned()));
+            return Err(refused(LoadError::NotFinite));
         }
         Ok(engine)
     }
@@ -290,15 +223,20 @@ impl Engine {
     /// # Panics
     /// If `windows` has not the size of `batch` windows, or `batch` is above [`Engine::max_batch`].
     pub fn run(&mut self, windows: &[f32], batch: usize) -> Result<Vec<f32>, EngineError> {
+        self.infer(windows, batch).map_err(EngineError::Run)
+    }
+
+    /// Like [`Engine::run`], with the only errors that can come of it.
+    pub(crate) fn infer(&mut self, windows: &[f32], batch: usize) -> Result<Vec<f32>, RunError> {
         assert!(batch <= self.max_batch, "at most {} windows at once", self.max_batch);
-        let failed = |error: ort::Error| EngineError::Run(error.to_string());
+        let failed = |error: ort::Error| RunError::Engine { message: error.to_string() };
         let shape = [batch, self.samples, self.features];
         let input = TensorRef::from_array_view((shape, windows)).map_err(failed)?;
         let result = self.session.run(ort::inputs![Artefact::INPUT => input]).map_err(failed)?;
         let (_, outputs) = result[Artefact::OUTPUT].try_extract_tensor::<f32>().map_err(failed)?;
-        if outputs.len() != batch * self.outputs {
-            let (found, expected) = (outputs.len(), batch * self.outputs);
-            return Err(EngineError::Run(format!("{found} outputs instead of {expected}")));
+        let (found, expected) = (outputs.len(), batch * self.outputs);
+        if found != expected {
+            return Err(RunError::OutputCount { found, expected });
         }
         Ok(outputs.to_vec())
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::protocol::{self, Answer};
-use crate::{Artefact, Engine, EngineChoice, EngineError, EngineKind, probe};
+use crate::{Artefact, Engine, EngineChoice, EngineError, EngineKind, ProbeError, RunError, probe};
 
 /// The program that is started as the engine's process: it must call [`serve_engine`](crate::serve_engine).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,31 +211,22 @@ impl EngineProcess {
         self.exchange(self.split(windows), PROBING, running, Some(deadline), |answer| {
             answers += 1;
             let found = match answer {
+                Err(EngineError::Run(error)) => Some(EngineError::Probe(ProbeError::Run(error))),
                 Err(error) => Some(error),
                 Ok(outputs) if outputs.iter().all(|output| output.is_finite()) => None,
-                Ok(_) => {
-                    let message = "it gives a number that is not finite for a window that can be";
-                    Some(EngineError::Refused(message.to_owned()))
-                }
+                Ok(_) => Some(EngineError::Probe(ProbeError::NotFinite)),
             };
             fault = fault.take().or(found);
         })?;
-        let each = began.elapsed() / answers.max(1);
-        if each > running / 5 {
-            let (each, most) = (each.as_secs_f64(), (running / 5).as_secs_f64());
-            let message = format!("it takes {each:.1} s for a window, at most {most:.1} s are allowed");
-            fault = fault.or(Some(EngineError::Refused(message)));
+        let (each, most) = (began.elapsed() / answers.max(1), running / 5);
+        if each > most {
+            fault = fault.or(Some(EngineError::Probe(ProbeError::TooSlow { each, most })));
         }
         match fault {
             None => Ok(()),
             Some(fault) => {
                 self.kill();
-                Err(match fault {
-                    EngineError::Run(message) => {
-                        EngineError::Refused(format!("it fails on a window that can be: {message}"))
-                    }
-                    fault => fault,
-                })
+                Err(fault)
             }
         }
     }
@@ -326,7 +317,7 @@ impl EngineProcess {
                         Ok(())
                     }
                     Ok(Answer::Failed(message)) => {
-                        each(Err(EngineError::Run(message)));
+                        each(Err(EngineError::Run(RunError::Engine { message })));
                         Ok(())
                     }
                     Ok(_) => Err(ErrorKind::InvalidData.into()),

@@ -3,11 +3,15 @@
 //! A frame is its length as a `u32`, a tag, and what the tag says; numbers are little endian. The daemon sends the model
 //! once, then frames of windows; the engine says that the model is loaded, or why not, and then answers every window in
 //! turn.
+//!
+//! Errors cross as the text for a person. The daemon tells one from another only where the fault is not the model's, but of
+//! the library of ONNX Runtime; more would be a second form of every error, to be kept by both sides and checked as what a
+//! process sends in which a model may do what it likes.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Artefact, EngineChoice, EngineError, EngineKind};
+use crate::{Artefact, EngineChoice, EngineError, EngineKind, LibraryError};
 
 /// The longest text that is sent, in bytes.
 const MAX_TEXT: usize = 4096;
@@ -52,7 +56,7 @@ pub(crate) enum Answer {
     Refused(EngineError),
     /// The outputs of one window.
     Outputs(Vec<f32>),
-    /// The engine fails on one window.
+    /// The engine fails on one window: what [`RunError`](crate::RunError) says of it.
     Failed(String),
 }
 
@@ -187,7 +191,8 @@ impl Answer {
             Answer::Refused(error) => {
                 let (code, text) = match error {
                     EngineError::NoLibrary => (1, String::new()),
-                    EngineError::Library(text) => (2, text.clone()),
+                    EngineError::Library(LibraryError::Start { message }) => (2, message.clone()),
+                    EngineError::Library(LibraryError::StaticProgram) => (4, String::new()),
                     error => (3, error.to_string()),
                 };
                 frame.extend([REFUSED, code]);
@@ -222,8 +227,9 @@ impl Answer {
                 let text = receive_text(stream)?;
                 Answer::Refused(match code {
                     1 => EngineError::NoLibrary,
-                    2 => EngineError::Library(text),
-                    _ => EngineError::Refused(text),
+                    2 => EngineError::Library(LibraryError::Start { message: text }),
+                    4 => EngineError::Library(LibraryError::StaticProgram),
+                    _ => EngineError::Refused { message: text },
                 })
             }
             OUTPUTS => {
@@ -261,6 +267,7 @@ fn receive_text(stream: &mut impl Read) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunError;
 
     fn received(answer: &Answer, outputs: usize) -> io::Result<Answer> {
         let mut frame = Vec::new();
@@ -305,14 +312,27 @@ mod tests {
 
     #[test]
     fn what_the_engine_says_of_a_model_is_escaped_and_short() {
-        let error = EngineError::Run(format!("\u{1b}[2J{}", "é".repeat(10_000)));
-        let Ok(Answer::Refused(EngineError::Refused(text))) = received(&Answer::Refused(error), 1) else {
+        let message = format!("\u{1b}[2J{}", "é".repeat(10_000));
+        let error = EngineError::Run(RunError::Engine { message });
+        let Ok(Answer::Refused(EngineError::Refused { message: text })) =
+            received(&Answer::Refused(error), 1)
+        else {
             panic!("no refusal");
         };
         assert!(text.starts_with("inference failed: \\u{1b}[2J") && text.len() < 1100, "{text}");
-        assert!(matches!(
-            received(&Answer::Refused(EngineError::NoLibrary), 1),
-            Ok(Answer::Refused(EngineError::NoLibrary))
-        ));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_library_is_still_told_from_a_bad_model() {
+        let passed = |error| match received(&Answer::Refused(error), 1) {
+            Ok(Answer::Refused(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(passed(EngineError::NoLibrary), EngineError::NoLibrary));
+        let old = LibraryError::Start { message: "too old".to_owned() };
+        for fault in [LibraryError::StaticProgram, old] {
+            let error = passed(EngineError::Library(fault.clone()));
+            assert!(matches!(&error, EngineError::Library(found) if *found == fault), "{error}");
+        }
     }
 }

@@ -35,7 +35,8 @@ pub struct Inference<K> {
 /// Why a request got no outputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InferenceError {
-    /// The engine failed.
+    /// The engine failed: what [`EngineError`] says, in text, because the answer is compared and passed on, which the
+    /// error is not made for.
     #[error("{0}")]
     Engine(String),
     /// The network gave a number that is not finite.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use forecastd_model::{
     Artefact, Engine, EngineChoice, EngineError, EngineOptions, EngineProcess, EngineProgram, Inference,
-    InferenceError, InferenceRequest, InferenceWorker, RestartPolicy, Runtime, WorkerObserver, serve_engine,
+    InferenceError, InferenceRequest, InferenceWorker, ProbeError, RestartPolicy, Runtime, WorkerObserver,
+    serve_engine,
 };
 use forecastd_testkit::artefact::{manifest, spec, trend, trend_graph};
 use forecastd_testkit::hostile;
@@ -176,13 +177,13 @@ fn a_model_that_gives_no_finite_numbers_is_refused() {
 fn a_model_that_takes_all_memory_ends_its_own_process() {
     // 3.6 GB, of which the process may have half a one.
     let error = start_error(&hostile::tile(100_000_000));
-    assert!(matches!(error, EngineError::Died { .. } | EngineError::Refused(_)), "{error}");
+    assert!(matches!(error, EngineError::Died { .. } | EngineError::Refused { .. }), "{error}");
 }
 
 fn a_model_that_is_too_slow_is_refused() {
     let options = EngineOptions { running: Duration::from_nanos(5), ..options() };
     let error = EngineProcess::start(trend(3, 0.5), &options).err().unwrap();
-    let too_slow = matches!(&error, EngineError::Refused(message) if message.contains("for a window"));
+    let too_slow = matches!(&error, EngineError::Probe(ProbeError::TooSlow { .. }));
     assert!(too_slow || matches!(error, EngineError::TimedOut { .. }), "{error}");
 }
 
@@ -514,7 +515,7 @@ fn a_sample_of_hostile_models_harms_nothing() {
                     engine.run(&window(1.0), 1).unwrap_or_else(|error| panic!("{name}: {error}"));
                     "runs"
                 }
-                Err(EngineError::Refused(_)) => "refused",
+                Err(EngineError::Refused { .. } | EngineError::Probe(_)) => "refused",
                 Err(EngineError::Died { .. }) => "died",
                 Err(EngineError::TimedOut { .. }) => "hung",
                 Err(error) => panic!("{name}: {error}"),

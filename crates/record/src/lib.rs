@@ -12,8 +12,8 @@ mod simulation;
 mod validate;
 mod windows;
 
-pub use csv::error::CsvError;
-pub use csv::mapping::CsvMapping;
+pub use csv::error::{CsvError, MappingFault};
+pub use csv::mapping::{CsvMapping, CsvMappingError};
 pub use csv::reader::{CsvReader, OtherColumn, Row, UnreadableValues};
 pub use files::RecordSource;
 pub use order::WrongClock;

@@ -68,16 +68,21 @@ impl Speed {
     }
 }
 
-impl FromStr for Speed {
-    type Err = String;
+/// A text that is no speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected \"max\" or a number greater than 0")]
+pub struct SpeedError;
 
-    fn from_str(text: &str) -> Result<Speed, String> {
+impl FromStr for Speed {
+    type Err = SpeedError;
+
+    fn from_str(text: &str) -> Result<Speed, SpeedError> {
         if text == "max" {
             return Ok(Speed::Max);
         }
         match text.parse::<f64>() {
             Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Times(factor)),
-            _ => Err("expected \"max\" or a number greater than 0".to_owned()),
+            _ => Err(SpeedError),
         }
     }
 }

@@ -32,6 +32,7 @@ use forecastd_core::{Dropped, Forecast, Implausible, Inserted, Oddity, Quantity,
 use forecastd_model::EngineKind;
 use jiff::SignedDuration;
 
+use crate::wire::message::MessageFault;
 use crate::wire::reading::PayloadError;
 
 use journal::JournalMetrics;
@@ -40,8 +41,26 @@ use scores::ScoreMetrics;
 use session::SessionMetrics;
 use station_series::StationSeries;
 
-/// Reasons of refusal beyond those of payloads and stations.
-const OTHER_REASONS: [&str; 4] = ["unknown_topic", "bad_station", "too_many_stations", "retained"];
+/// What a reading that was taken has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum Outcome {
+    Newest,
+    Refreshed,
+    Late,
+    Unchanged,
+}
+
+impl From<&Inserted> for Outcome {
+    fn from(inserted: &Inserted) -> Outcome {
+        match inserted {
+            Inserted::Newest(_) => Outcome::Newest,
+            Inserted::Refreshed(_) => Outcome::Refreshed,
+            Inserted::Late(_) => Outcome::Late,
+            Inserted::Unchanged(_) | Inserted::TooOld(_) => Outcome::Unchanged,
+        }
+    }
+}
 
 /// Leads whose errors have a histogram.
 const HISTOGRAM_LEADS_H: [u32; 5] = [1, 3, 6, 12, 24];
@@ -107,7 +126,7 @@ impl Metrics {
         let registry = Registry::new();
         let make = Maker(&registry);
         let rejections: Vec<&str> =
-            PayloadError::REASONS.iter().chain(Rejected::REASONS).chain(&OTHER_REASONS).copied().collect();
+            [PayloadError::REASONS, MessageFault::REASONS, Rejected::REASONS].concat();
         let build = make.register(IntGaugeVec::new(
             Opts::new("forecastd_build_info", "Version of this program; always 1."),
             &["version"],
@@ -139,7 +158,7 @@ impl Metrics {
                 "readings_taken_total",
                 "Readings taken, by what they changed.",
                 "outcome",
-                &["newest", "refreshed", "late", "unchanged"],
+                <Outcome as strum::VariantNames>::VARIANTS,
             ),
             rejected: make.counters(
                 "readings_rejected_total",
@@ -201,7 +220,7 @@ impl Metrics {
                 "forecasts_total",
                 "Forecasts made, by source: model, persistence or reference.",
                 "source",
-                &["model", "persistence", "reference"],
+                &Source::ALL.map(Source::name),
             ),
             last_forecast: make.register(Gauge::new(
                 "forecastd_last_forecast_timestamp_seconds",
@@ -253,12 +272,7 @@ impl Metrics {
 
     /// A reading was taken.
     pub fn reading_taken(&self, inserted: &Inserted) {
-        let outcome = match inserted {
-            Inserted::Newest(_) => "newest",
-            Inserted::Refreshed(_) => "refreshed",
-            Inserted::Late(_) => "late",
-            Inserted::Unchanged(_) | Inserted::TooOld(_) => "unchanged",
-        };
+        let outcome: &str = Outcome::from(inserted).into();
         self.taken.with_label_values(&[outcome]).inc();
     }
 

@@ -156,7 +156,7 @@ impl Metrics {
 
     /// A station is in this state.
     pub fn station_state(&self, name: &StationName, state: &str) {
-        for known in STATE_NAMES {
+        for &known in STATE_NAMES {
             let is_it = f64::from(u8::from(known == state));
             self.series.station_state.with_label_values(&[name.as_str(), known]).set(is_it);
         }
@@ -200,7 +200,7 @@ impl Metrics {
         for gauges in of_station {
             let _ = gauges.remove_label_values(&[name.as_str()]);
         }
-        for state in STATE_NAMES {
+        for &state in STATE_NAMES {
             let _ = self.series.station_state.remove_label_values(&[name.as_str(), state]);
         }
         let experts = lock(&self.series.experts).remove(name).unwrap_or_default();

@@ -115,9 +115,22 @@ pub enum ManifestError {
         /// The number of quantiles of each lead.
         quantiles: usize,
     },
-    /// A statistic is missing, not finite or zero.
-    #[error("manifest {0}")]
-    Statistics(String),
+    /// There are more or fewer means, or standard deviations, than features.
+    #[error("manifest normalisation has {found} numbers of {statistic} for {features} features")]
+    StatisticCount {
+        /// The key in the manifest's `normalisation`: `mean` or `standard_deviation`.
+        statistic: &'static str,
+        /// How many numbers stand there.
+        found: usize,
+        /// How many features a sample has.
+        features: usize,
+    },
+    /// A mean or a standard deviation is no number: which, by its key in the manifest's `normalisation`.
+    #[error("manifest normalisation {0} is not finite")]
+    StatisticNotFinite(&'static str),
+    /// A feature's or the target's standard deviation is not above 0, or the target's statistics are no numbers.
+    #[error("manifest a standard deviation is not positive")]
+    StandardDeviation,
     /// Another quantity is forecast.
     #[error("manifest target is \"{}\", not \"air_temperature\"", excerpt(.0, QUOTED))]
     Target(String),
@@ -226,18 +239,15 @@ impl Manifest {
         }
         Manifest::validate_shape(&self.window, &self.lead_h)?;
         let features = self.window.features.len();
-        for (name, statistics) in [
+        for (statistic, numbers) in [
             ("mean", &self.normalisation.mean),
             ("standard_deviation", &self.normalisation.standard_deviation),
         ] {
-            if statistics.len() != features {
-                let found = statistics.len();
-                return Err(ManifestError::Statistics(format!(
-                    "normalisation has {found} numbers of {name} for {features} features"
-                )));
+            if numbers.len() != features {
+                return Err(ManifestError::StatisticCount { statistic, found: numbers.len(), features });
             }
-            if !statistics.iter().all(|value| value.is_finite()) {
-                return Err(ManifestError::Statistics(format!("normalisation {name} is not finite")));
+            if !numbers.iter().all(|value| value.is_finite()) {
+                return Err(ManifestError::StatisticNotFinite(statistic));
             }
         }
         let positive = |value: f32| value.is_finite() && value > 0.0;
@@ -245,7 +255,7 @@ impl Manifest {
             || !positive(self.target.standard_deviation)
             || !self.target.mean.is_finite()
         {
-            return Err(ManifestError::Statistics("a standard deviation is not positive".to_owned()));
+            return Err(ManifestError::StandardDeviation);
         }
         if self.target.quantity != Quantity::AirTemperature.name() {
             return Err(ManifestError::Target(self.target.quantity.clone()));

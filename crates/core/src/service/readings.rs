@@ -114,8 +114,8 @@ impl Service {
         let (station, is_known) = match self.stations.get_mut(&name) {
             Some(entry) => (&mut entry.station, true),
             None if is_full => {
-                let detail = format!("stations.max = {max_stations} stations are served already");
-                return self.refuse(Some(name), "too_many_stations", detail, token, effects);
+                let error = Rejected::TooManyStations { max: max_stations };
+                return self.refuse(Some(name), error.reason(), error.to_string(), token, effects);
             }
             None => {
                 let setup = self.setup(&name);

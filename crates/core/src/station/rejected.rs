@@ -38,6 +38,12 @@ pub enum Rejected {
         /// How far away.
         distance_km: f64,
     },
+    /// It is the first of its station, and there is room for no further one.
+    #[error("stations.max = {max} stations are served already")]
+    TooManyStations {
+        /// How many are served at most.
+        max: usize,
+    },
     /// No value was left after screening.
     #[error("no value of the reading of {time} is plausible, such as {example}")]
     Implausible {

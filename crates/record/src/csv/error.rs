@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use forecastd_mapping::BindError;
+
+use super::mapping::CsvMappingError;
+
 /// Why a CSV file, or a row of it, cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
@@ -17,12 +21,12 @@ pub enum CsvError {
     #[error("{path}: empty, a header line is needed", path = .0.display())]
     Empty(PathBuf),
     /// The mapping file cannot be understood.
-    #[error("mapping {path}: {message}", path = .path.display())]
+    #[error("mapping {path}: {fault}", path = .path.display())]
     Mapping {
-        /// The mapping file.
+        /// The mapping file, or the file that it does not fit.
         path: PathBuf,
-        /// What is wrong with it, in one line.
-        message: String,
+        /// What is wrong with it. No source: it stands in the sentence, which is often printed without a chain.
+        fault: MappingFault,
     },
     /// The header is none that is known.
     #[error("{path}: header is of no preset; found columns {found}; give a mapping file (--mapping)", path = .path.display())]
@@ -104,5 +108,30 @@ pub enum CsvError {
         line: u64,
         /// What is wrong.
         message: String,
+    },
+}
+
+/// What is wrong with a mapping file.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingFault {
+    /// It cannot be read, as the operating system says.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+    /// It is of another encoding.
+    #[error("not UTF-8; save it as such")]
+    NotUtf8,
+    /// What it says is no mapping for files.
+    #[error(transparent)]
+    Content(CsvMappingError),
+    /// What it says stands between cells cannot.
+    #[error("delimiter {0:?} is neither one character such as \";\" nor \"tab\" nor \"blank\"")]
+    Delimiter(String),
+    /// It does not fit the columns of the file.
+    #[error("{fault}; found {found}")]
+    Columns {
+        /// Why not.
+        fault: BindError,
+        /// The columns found.
+        found: String,
     },
 }

@@ -7,7 +7,7 @@ use forecastd_core::Quantity;
 use forecastd_mapping::{Mapping, detect_table, shortened};
 use jiff::tz::{Offset, TimeZone};
 
-use super::error::CsvError;
+use super::error::{CsvError, MappingFault};
 use super::fields::{Delimiter, Fields};
 use super::lines::{Line, Lines, MAX_LINE};
 use super::source::decode;
@@ -109,8 +109,12 @@ struct Looked {
 }
 
 fn by_mapping(path: &Path, lines: &[Numbered], mapping: &Mapping) -> Result<Looked, CsvError> {
-    let failed = |message: String| CsvError::Mapping { path: path.to_owned(), message };
-    let given = mapping.delimiter().map(Delimiter::parse).transpose().map_err(failed)?;
+    let unknown = |name: &str| {
+        let fault = MappingFault::Delimiter(name.to_owned());
+        CsvError::Mapping { path: path.to_owned(), fault }
+    };
+    let parse = |name| Delimiter::parse(name).ok_or_else(|| unknown(name));
+    let given = mapping.delimiter().map(parse).transpose()?;
     // Lines that are skipped are counted as an editor counts them.
     let skipped =
         mapping.skip_lines().map(|skip| lines.partition_point(|(number, _)| *number <= skip as u64));

@@ -13,9 +13,9 @@
 use std::path::Path;
 
 use forecastd_core::Quantity;
-use forecastd_mapping::Mapping;
+use forecastd_mapping::{Mapping, MappingError};
 
-use super::error::CsvError;
+use super::error::{CsvError, MappingFault};
 
 /// How a CSV file is read.
 #[derive(Debug, Clone)]
@@ -23,6 +23,17 @@ pub struct CsvMapping {
     /// The station's name, where none is given otherwise.
     pub station: Option<String>,
     mapping: Mapping,
+}
+
+/// Why a text is no mapping for files.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CsvMappingError {
+    /// It is no mapping at all.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// It names no column of what is to be forecast.
+    #[error("no column is air_temperature, which is needed")]
+    NoTemperature,
 }
 
 impl CsvMapping {
@@ -34,11 +45,11 @@ impl CsvMapping {
     /// Reads a mapping from its text.
     ///
     /// # Errors
-    /// What is wrong with it: all in one line.
-    pub fn parse(text: &str) -> Result<CsvMapping, String> {
-        let mapping = Mapping::parse(text).map_err(|error| error.to_string())?;
+    /// [`CsvMappingError`], with everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<CsvMapping, CsvMappingError> {
+        let mapping = Mapping::parse(text)?;
         if !mapping.quantities().contains(&Quantity::AirTemperature) {
-            return Err("no column is air_temperature, which is needed".to_owned());
+            return Err(CsvMappingError::NoTemperature);
         }
         Ok(CsvMapping::new(mapping))
     }
@@ -48,10 +59,10 @@ impl CsvMapping {
     /// # Errors
     /// [`CsvError::Mapping`] when it cannot be read or names what does not exist.
     pub fn read(path: &Path) -> Result<CsvMapping, CsvError> {
-        let failed = |message: String| CsvError::Mapping { path: path.to_owned(), message };
-        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| failed("not UTF-8; save it as such".to_owned()))?;
-        CsvMapping::parse(&text).map_err(failed)
+        let failed = |fault| CsvError::Mapping { path: path.to_owned(), fault };
+        let bytes = std::fs::read(path).map_err(|error| failed(MappingFault::Unreadable(error)))?;
+        let text = String::from_utf8(bytes).map_err(|_| failed(MappingFault::NotUtf8))?;
+        CsvMapping::parse(&text).map_err(|error| failed(MappingFault::Content(error)))
     }
 
     /// How rows become readings, whatever the columns are named.

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use forecastd_core::{Quantity, Site, Values};
 use forecastd_mapping::{BindError, Mapping, Table};
 
-use super::error::CsvError;
+use super::error::{CsvError, MappingFault};
 use super::fields::{Delimiter, Fields};
 use super::layout::{self, list};
 use super::lines::{Line, Lines, MAX_LINE};
@@ -135,8 +135,9 @@ impl OpenFile {
             }
             BindError::RepeatedColumn(column) => CsvError::RepeatedColumn { path: path.to_owned(), column },
             BindError::Time(message) => CsvError::Times { path: path.to_owned(), message },
-            error @ (BindError::NoColumns | BindError::NoTime) => {
-                CsvError::Mapping { path: path.to_owned(), message: format!("{error}; found {}", found()) }
+            fault @ (BindError::NoColumns | BindError::NoTime) => {
+                let fault = MappingFault::Columns { fault, found: found() };
+                CsvError::Mapping { path: path.to_owned(), fault }
             }
         })?;
         let read = table.columns();

@@ -170,3 +170,35 @@ fn what_is_quoted_of_a_manifest_is_short_and_cannot_write_to_the_terminal() {
         assert!(said.len() < 800 && !said.contains(char::is_control), "{said}");
     }
 }
+
+#[test]
+fn statistics_that_nothing_can_be_normalised_with_are_refused_by_what_is_wrong_with_them() {
+    type Change = fn(&mut Manifest);
+    let cases: [(Change, &str); 7] = [
+        (
+            |manifest| manifest.normalisation.mean.push(0.0),
+            "manifest normalisation has 2 numbers of mean for 1 features",
+        ),
+        (
+            |manifest| manifest.normalisation.standard_deviation.clear(),
+            "manifest normalisation has 0 numbers of standard_deviation for 1 features",
+        ),
+        (|manifest| manifest.normalisation.mean[0] = f32::NAN, "manifest normalisation mean is not finite"),
+        (
+            |manifest| manifest.normalisation.standard_deviation[0] = f32::INFINITY,
+            "manifest normalisation standard_deviation is not finite",
+        ),
+        (
+            |manifest| manifest.normalisation.standard_deviation[0] = 0.0,
+            "manifest a standard deviation is not positive",
+        ),
+        (
+            |manifest| manifest.target.standard_deviation = -1.0,
+            "manifest a standard deviation is not positive",
+        ),
+        (|manifest| manifest.target.mean = f32::NAN, "manifest a standard deviation is not positive"),
+    ];
+    for (change, sentence) in cases {
+        assert_eq!(said(change), sentence);
+    }
+}

@@ -160,6 +160,42 @@ fn a_mapping_file_gives_names_units_and_time() {
 }
 
 #[test]
+fn what_is_wrong_with_a_mapping_is_said_whole_by_the_error_and_not_again_by_a_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mapping.toml");
+    let said = |error: CsvError, path: &Path| {
+        assert!(std::error::Error::source(&error).is_none(), "a chain would say it twice");
+        let text = error.to_string();
+        text.strip_prefix(&format!("mapping {}: ", path.display())).unwrap_or(&text).to_owned()
+    };
+    let gone = CsvMapping::read(&path).unwrap_err();
+    assert!(said(gone, &path).starts_with("No such file"));
+    let with = |text: &[u8]| {
+        std::fs::write(&path, text).unwrap();
+        said(CsvMapping::read(&path).unwrap_err(), &path)
+    };
+    assert_eq!(with(b"station = \"Z\xfcrich\""), "not UTF-8; save it as such");
+    assert!(with(b"\ntable = 7").starts_with("line 2: "));
+    assert_eq!(
+        with(b"[columns]\ny = { quantity = \"air_pressure\" }"),
+        "no column is air_temperature, which is needed"
+    );
+
+    let file = folder.path().join("file.csv");
+    std::fs::write(&file, "time,y\n2009-01-01T00:00:00Z,1\n").unwrap();
+    let open = |mapping: &str| {
+        let mapping = CsvMapping::parse(mapping).unwrap();
+        said(CsvReader::open(&file, Some(&mapping)).err().unwrap(), &file)
+    };
+    let columns = "[columns]\ny = { quantity = \"air_temperature\" }\n";
+    assert_eq!(
+        open(&format!("table = {{ delimiter = \"semicolon\" }}\n{columns}")),
+        "delimiter \"semicolon\" is neither one character such as \";\" nor \"tab\" nor \"blank\""
+    );
+    assert_eq!(open(columns), "the mapping has no column of time; found \"time\", \"y\"");
+}
+
+#[test]
 fn every_file_that_covers_what_another_does_is_named_with_the_one_whose_values_stand() {
     let folder = tempfile::tempdir().unwrap();
     // A year, read first; days within it; one day that overlaps nothing but the year; what follows.
