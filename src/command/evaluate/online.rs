@@ -258,7 +258,7 @@ impl PhaseCounts {
 /// Every reading that can be read, by time.
 fn readings(source: &RecordSource) -> Result<Vec<(Timestamp, forecastd_core::Values)>, EvaluateError> {
     let mut readings = Vec::new();
-    for row in CsvReader::open_all(&source.files()?, source.mapping.as_ref())? {
+    for row in CsvReader::open_source(source, None)? {
         match row {
             Ok(reading) => readings.push(reading),
             Err(error @ CsvError::File { .. }) => return Err(error.into()),

@@ -127,25 +127,27 @@ impl TrainingRun<'_> {
         if readings.is_empty() {
             return Err(TrainError::NoStation { path: path.to_owned(), station: name });
         }
-        let site = place.map(|place| place.site);
+        let site = self.options.site().or(place.map(|place| place.site));
         let about = About {
             path,
-            site: self.given_site().or(site).filter(|_| !self.options.is_place_rough),
+            site: site.filter(|_| !self.options.is_place_rough),
             // The model is given how pressure changes: by how much it is reduced does not matter.
             elevation_m: None,
             others: &[],
             is_sure: &|what| self.options.sure.iter().any(|sure| sure == what),
         };
-        let readings = Readings::validated(readings, &about).map_err(|error| match error {
+        let mut readings = Readings::validated(readings, &about).map_err(|error| match error {
             RecordError::Suspicious { path, suspicions } => {
                 TrainError::Suspicious { path, station: name.clone(), suspicions }
             }
             error => error.into(),
         })?;
+        // A rough one, by whose sun no clock was checked, too.
+        readings.site = site;
         let spec = window(3600);
         let required = spec.required_quantities();
         let record = Record::from_validated(path, &readings, spec.grid(), &spec.quantities(), &required)?;
-        Ok(record.called(&name).at_site(site))
+        Ok(record.called(&name))
     }
 
     fn say(&mut self, what: &str, specialist: &Specialist) {
