@@ -226,6 +226,7 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
     if online.leads.iter().all(|lead| lead.combination.count() == 0) {
         return Err(EvaluateError::NoCase { file: record.facts().file.clone() });
     }
+    notes.append(&mut online.notes);
     online.notes = notes;
     Ok(online)
 }
@@ -296,6 +297,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::operations::oddity::explain;
     use forecastd_core::{Manifest, Refit, Training};
     use forecastd_testkit::artefact;
     use jiff::Timestamp;
@@ -438,6 +440,32 @@ mod tests {
         let world = written_model(folder.path(), "world", None, None);
         let error = run_online(&options(&world, &csv, JENA, Vec::new())).unwrap_err();
         assert!(matches!(error, EvaluateError::NoCase { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_walk_ends_with_what_the_daemon_would_have_found_odd_in_the_words_of_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = written_record(folder.path());
+        let world = written_model(folder.path(), "world", None, None);
+        let notes = || run_online(&options(&world, &csv, JENA, Vec::new())).unwrap().notes;
+        assert_eq!(notes(), <[String; 0]>::default());
+        // From the sixth day on rounded, so that the seventh is the first whose last 24 hours are all whole.
+        let text = std::fs::read_to_string(&csv).unwrap();
+        let rounded =
+            text.lines().enumerate().map(|(line, text)| match text.split(',').collect::<Vec<_>>()[..] {
+                [time, celsius, pressure] if line > 5 * 24 => {
+                    format!("{time},{:.0},{pressure}\n", celsius.parse::<f64>().unwrap())
+                }
+                _ => format!("{text}\n"),
+            });
+        std::fs::write(&csv, rounded.collect::<String>()).unwrap();
+        let notes = notes();
+        let [note] = &notes[..] else { panic!("{notes:?}") };
+        let said = explain(&forecastd_core::Oddity::WholeDegrees);
+        assert!(
+            note.starts_with("odd since 2001-01-07T") && note.ends_with(&format!(": whole_degrees: {said}")),
+            "{note}"
+        );
     }
 
     /// 8,203 km along the great circle, worked out apart.
