@@ -18,7 +18,7 @@ use super::RateLimitedLog;
 use super::health::Health;
 use super::metrics::{Loaded, Metrics};
 use super::oddity::explain;
-use crate::wire::reading::Decoded;
+use crate::wire::reading::{Decoded, HalfPlace};
 use crate::wire::status;
 
 /// What the daemon tells those who watch it from within the process.
@@ -124,13 +124,16 @@ impl Telemetry {
                 warn!(%station, key, value, unsaid, "value cannot be; the others are taken");
             }
         }
-        if decoded.unknown.is_empty()
+        if decoded.unknown.is_empty() && decoded.half_place.is_none()
             || self.explained.contains(station)
             || self.explained.len() >= MAX_EXPLAINED
         {
             return;
         }
         self.explained.insert(station.clone());
+        if let Some(HalfPlace { key, missing }) = decoded.half_place {
+            warn!(%station, key, missing, "half a place says nothing of where the station stands; more is needed beside it");
+        }
         for (key, meant) in decoded.near_misses() {
             let key = key.escape_debug().to_string();
             warn!(%station, key, "key is not known and is not looked at; did you mean {meant}?");

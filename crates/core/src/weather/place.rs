@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use super::reading::StationName;
 use super::site::Site;
 use crate::number::to_u32;
 
 /// How well a place is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Precision {
     /// It was given.
     Given,
-    /// The station's own payload has it.
+    /// The station's own payload has it, in degrees.
     Payload,
     /// It is the principal place of the station's time zone.
     TimeZone,
@@ -28,6 +30,12 @@ impl Precision {
             Precision::TimeZone => "time_zone",
             Precision::Country => "country",
         }
+    }
+
+    /// Whether it is that of a time zone or country: good enough for the sun, and for nothing that asks how far two places are
+    /// apart.
+    pub fn is_rough(self) -> bool {
+        matches!(self, Precision::TimeZone | Precision::Country)
     }
 }
 
@@ -122,6 +130,11 @@ impl Place {
     /// A site that the station's own payload has.
     pub fn from_payload(site: Site) -> Place {
         Place { site, precision: Precision::Payload }
+    }
+
+    /// The better known of two; the first where both are known as well.
+    pub fn better_known(first: Option<Place>, second: Option<Place>) -> Option<Place> {
+        first.into_iter().chain(second).min_by_key(|place| place.precision)
     }
 
     /// The principal place of an IANA time zone.

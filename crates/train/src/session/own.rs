@@ -127,10 +127,14 @@ impl TrainingRun<'_> {
         if readings.is_empty() {
             return Err(TrainError::NoStation { path: path.to_owned(), station: name });
         }
-        let site = self.options.site().or(place.map(|place| place.site));
+        let site = self.options.site().or(place.map(|place| place.place.site));
+        let is_rough = match self.options.site() {
+            Some(_) => self.options.is_place_rough,
+            None => place.is_some_and(|place| place.place.precision.is_rough()),
+        };
         let about = About {
             path,
-            site: site.filter(|_| !self.options.is_place_rough),
+            site: site.filter(|_| !is_rough),
             // The model is given how pressure changes: by how much it is reduced does not matter.
             elevation_m: None,
             others: &[],
@@ -250,7 +254,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    use forecastd_core::{Batch, Entry, Quantity, Site, Split, Station, TrainedRecord, Values};
+    use forecastd_core::{Batch, Entry, Place, Quantity, Site, Split, Station, TrainedRecord, Values};
     use forecastd_journal::{Journal, Retention, Store};
     use jiff::SignedDuration;
     use rand::{Rng, SeedableRng};
@@ -476,9 +480,9 @@ mod tests {
         let name = StationName::new("roof").unwrap();
         let model = Artefact::parse(&base().0).unwrap().description();
         let mut station = Station::new(name.clone(), Arc::new(model));
-        station.sight(at(0), Site::new(-3.0, 12.5));
+        station.sight(at(0), Place::from_payload(Site::new(-3.0, 12.5)));
         for hours_before in [2, 1, 0] {
-            station.sight(moved_at - SignedDuration::from_hours(hours_before), SITE);
+            station.sight(moved_at - SignedDuration::from_hours(hours_before), Place::from_payload(SITE));
         }
         let mut entries: Vec<Entry> = (0..24 * 60)
             .map(|hour| reading(at(hour), if at(hour) < moved_at { 28.0 } else { celsius(at(hour), 0.0) }))
