@@ -20,10 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next().ok_or("usage: forecast_a_record RECORD.csv LATITUDE LONGITUDE");
     let (csv, site) = (next()?, Site::new(next()?.parse()?, next()?.parse()?));
 
-    // Columns are known by the header, and validated: what looks wrong is an error that says how to go on.
+    // Columns are known by the header, and validated, as the place is: what looks wrong is an error that says how to go on.
     let artefact = ModelLocation::BuiltIn.read()?;
     let manifest = &artefact.manifest;
-    let record = Record::read_for(&RecordSource::new(csv, None), &manifest.window)?.at_site(Some(site));
+    let record = Record::read_for(&RecordSource::new(csv, None).at(Some(site)), &manifest.window)?;
 
     let newest = *record.rows().last().ok_or("the record has no reading")?;
     let mut window = vec![0.0; manifest.window.len()];

@@ -355,7 +355,9 @@ fn topics(text: &mut String) {
         "\nA reading is a JSON object with `time` (RFC 3339, needed) and any of the quantities that \
          `forecastd quantities` lists, each as `quantity_unit`. Where it was measured may \
          stand beside them: `latitude_deg` (degrees north) and `longitude_deg` (degrees east), which count together alone, and \
-         `elevation_m` (metres above sea level); degrees of the configuration go before them:\n\n```json\n\
+         `elevation_m` (metres above sea level); without degrees, a `time_zone` (`\"America/Denver\"`), else a `country` (`\"DE\"`). \
+         Degrees go before a time zone and that before a country, and of two of a kind that of the configuration before that of \
+         the payload; half a place is said in the log:\n\n```json\n\
          {\"time\":\"2020-01-01T00:10:00Z\",\"air_temperature_c\":0.71,\"air_pressure_hpa\":1008.89,\"relative_humidity_pct\":86.1}\n\
          ```\n\nAn empty retained message on a station's reading topic removes the station. Other payloads are described by a \
          `[[source]]` ([mapping.md](mapping.md)).\n",

@@ -171,6 +171,46 @@ fn features_are_those_that_the_record_has_and_files_cannot_overwrite_each_other(
     assert!(no_place.contains("it is not known where the station stands"), "{no_place}");
 }
 
+/// By the trainer, too: tests/trainer/refused.rs.
+#[test]
+fn a_place_of_the_command_line_that_the_readings_contradict_is_refused_unless_a_mapping_is_sure() {
+    let folder = tempfile::tempdir().unwrap();
+    // Into the summer: the wave of a winter's day is too weak to tell the hour.
+    let csv = simulated(folder.path(), 180);
+    let (out, model) = (folder.path().join("w.npz"), folder.path().join("model.onnx"));
+    std::fs::write(&model, artefact::trend_file(6, 0.1)).unwrap();
+    let mapping = folder.path().join("mapping.toml");
+    let run = |command: &str, place: [&str; 3], sure: Option<&str>| {
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_forecastd"));
+        run.env_clear().arg(command).arg("--csv").arg(&csv);
+        match command {
+            "windows" => run.arg("--out").arg(&out),
+            _ => run.args(["--engine", "tract", "--model"]).arg(&model),
+        };
+        let options = ["--latitude", "--longitude", "--elevation"].into_iter().zip(place);
+        run.args(options.flat_map(|(option, number)| [option, number]));
+        if let Some(about) = sure {
+            std::fs::write(&mapping, format!("preset = \"forecastd-csv\"\nsure = [{about:?}]\n")).unwrap();
+            run.arg("--mapping").arg(&mapping);
+        }
+        let output = run.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        if output.status.success() { Ok(()) } else { Err(said) }
+    };
+    for command in ["windows", "evaluate"] {
+        assert_eq!(run(command, ["50.9", "11.6", "0"], None), Ok(()), "{command}");
+        for (place, about, holds) in [
+            (["50.9", "11.6", "3000"], "air_pressure", "701 are expected"),
+            (["50.9", "-78.4", "0"], "time", "hours too early"),
+        ] {
+            let said = run(command, place, None).unwrap_err();
+            let sure = format!("say in a mapping that all is right: sure = [{about:?}]");
+            assert!(said.contains(holds) && said.contains(&sure), "{command}: {said}");
+            assert_eq!(run(command, place, Some(about)), Ok(()), "{command}");
+        }
+    }
+}
+
 /// The archive's library printed beside our message, and the message said its cause twice.
 #[test]
 fn a_full_disk_is_said_once() {

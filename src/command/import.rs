@@ -241,7 +241,7 @@ fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origi
         ImportCommand::Weewx { file, .. } => Origin::Weewx { path: file.clone(), mapping },
         ImportCommand::Csv { files, options } => {
             let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-            Origin::Csv(RecordSource { paths: files.clone(), mapping })
+            Origin::Csv(RecordSource { paths: files.clone(), mapping, site: None })
         }
         ImportCommand::HomeAssistant { file, entities, .. } => {
             let mut all = entities.clone();

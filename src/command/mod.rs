@@ -12,4 +12,5 @@ pub mod quantities;
 pub mod replay;
 #[cfg(feature = "train")]
 pub mod retrain;
+pub mod site;
 pub mod windows;

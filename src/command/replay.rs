@@ -148,7 +148,7 @@ struct Content {
 
 fn read(options: &ReplayOptions, mapping: Option<&CsvMapping>) -> Result<Content, CsvError> {
     let mut content = Content { readings: Vec::new(), skipped: 0, named: Vec::new(), notes: Vec::new() };
-    let source = RecordSource { paths: options.csv.clone(), mapping: None };
+    let source = RecordSource { paths: options.csv.clone(), ..RecordSource::default() };
     let mut reader = CsvReader::open_all(&source.files()?, mapping)?;
     for row in reader.by_ref() {
         let fault = match row {
@@ -206,7 +206,7 @@ pub async fn run(
     let (Some(&(first, _)), Some(last)) =
         (content.readings.first(), content.readings.iter().map(|(time, _)| *time).max())
     else {
-        let path = RecordSource { paths: options.csv, mapping: None }.name();
+        let path = RecordSource { paths: options.csv, ..RecordSource::default() }.name();
         return Err(ReplayError::Nothing { path, skipped: content.skipped });
     };
     let readings = content.readings.len() as u64;

@@ -192,17 +192,21 @@ fn train_one(
     folder: &Path,
     interrupted: &AtomicBool,
 ) -> Result<Outcome, RetrainError> {
-    // Where the configuration says it, that goes first; then what the station's payload says, which the trainer finds in the
-    // journal.
-    let site = match (place, says_where_it_stands(&config.journal.path, station)) {
-        (Some(Place { site, precision: Precision::Given }), _) => Some(site),
-        (_, Ok(true)) => None,
-        (Some(Place { site, .. }), Ok(false)) => Some(site),
-        (None, Ok(false)) => {
-            let wanted = "[station.NAME] or [site], or latitude_deg and longitude_deg in its payload";
+    // What is known best goes first, and the configuration where both know it as well; what the station's payload says the
+    // trainer finds in the journal.
+    let reported = match reported_precision(&config.journal.path, station) {
+        Ok(reported) => reported,
+        Err(error) => return Ok(Outcome::Failed(chain(&error))),
+    };
+    let goes_first = |place: &Place| reported.is_none_or(|reported| place.precision <= reported);
+    let site = match (place.filter(goes_first), reported) {
+        (Some(Place { site, .. }), _) => Some(site),
+        (None, Some(_)) => None,
+        (None, None) => {
+            let wanted =
+                "[station.NAME] or [site], or latitude_deg and longitude_deg, or a time_zone, in its payload";
             return Ok(Outcome::Kept(format!("it is not known where it stands: {wanted}")));
         }
-        (_, Err(error)) => return Ok(Outcome::Failed(chain(&error))),
     };
     let out = folder.join(name.file());
     let options = TrainOptions {
@@ -230,12 +234,13 @@ fn train_one(
     })
 }
 
-/// Whether the journal knows where a station stands.
-fn says_where_it_stands(journal: &Path, station: &StationName) -> Result<bool, JournalError> {
+/// How well the journal knows where a station stands, if it does.
+fn reported_precision(journal: &Path, station: &StationName) -> Result<Option<Precision>, JournalError> {
     let never = Timestamp::MAX;
     let wanted = Recall { station: station.clone(), readings_from: never, forecasts_from: never };
     let found = forecastd_journal::recall(journal, &[wanted])?;
-    Ok(found.first().and_then(Restored::reported_place).is_some())
+    let reported = found.first().and_then(Restored::reported_place);
+    Ok(reported.map(|reported| reported.place.precision))
 }
 
 #[cfg(test)]

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 
 use forecastd_atomic_file::{self as atomic_file, SameFileError, WriteError};
 use forecastd_core::{
-    Feature, Manifest, ManifestError, MissingValues, Normalisation, Quantity, Site, SiteError, Training,
-    Wave, WindowSpec, WindowSpecError,
+    Feature, Manifest, ManifestError, MissingValues, Normalisation, Quantity, SiteError, Training, Wave,
+    WindowSpec, WindowSpecError,
 };
 use forecastd_model::{Artefact, ArtefactError};
 use forecastd_record::{
     CsvError, CsvMapping, DEFAULT_SPLIT, Part, Record, RecordError, RecordSource, Windows, WindowsError,
     known_quantities,
 };
+
+use super::site::SiteOptions;
 
 /// What the windows are of, and how they are cut.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,15 +27,9 @@ pub struct WindowsOptions {
     /// How the columns of the CSV file are to be understood, where its header does not say
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
-    /// Where the station stands, degrees north; else what the file or its mapping says
-    #[arg(long, value_name = "DEGREES", requires = "longitude", allow_negative_numbers = true)]
-    pub latitude: Option<f64>,
-    /// Where the station stands, degrees east
-    #[arg(long, value_name = "DEGREES", requires = "latitude", allow_negative_numbers = true)]
-    pub longitude: Option<f64>,
-    /// Where the station stands, metres above sea level
-    #[arg(long, value_name = "METRES", requires = "latitude", allow_negative_numbers = true)]
-    pub elevation: Option<f64>,
+    /// Where its station stands.
+    #[command(flatten)]
+    pub site: SiteOptions,
     /// The archive of arrays to write (.npz)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -154,7 +150,7 @@ struct Cut {
 /// [`WindowsCommandError`].
 pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandError> {
     // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
-    let csv = RecordSource { paths: options.csv.clone(), mapping: None }.files();
+    let csv = RecordSource { paths: options.csv.clone(), ..RecordSource::default() }.files();
     let csv = csv.unwrap_or_else(|_| options.csv.clone());
     let read = csv.iter().map(|path| ("--csv", path));
     let read = read.chain(options.mapping.as_ref().map(|path| ("--mapping", path)));
@@ -165,17 +161,9 @@ pub fn run(options: &WindowsOptions) -> Result<WrittenWindows, WindowsCommandErr
         return Err(WindowsCommandError::Name(options.name.clone()));
     }
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-    let source = RecordSource { paths: options.csv.clone(), mapping };
+    let source = RecordSource { paths: options.csv.clone(), mapping, site: options.site.site()? };
     let Cut { spec, lead_h, normalisation, training } = cut(options, &source)?;
     let record = Record::read_for(&source, &spec)?;
-    let record = match (options.latitude, options.longitude) {
-        (Some(latitude_deg), Some(longitude_deg)) => {
-            let site = Site { elevation_m: options.elevation, ..Site::new(latitude_deg, longitude_deg) };
-            site.validate()?;
-            record.at_site(Some(site))
-        }
-        _ => record,
-    };
     let of_record = training.filter(|training| training.sha256 == record.facts().sha256);
     let split = of_record.map_or(DEFAULT_SPLIT, |training| training.split);
     let windows = Windows::new(&record, &spec, &lead_h, split, normalisation)?;
@@ -248,9 +236,7 @@ mod tests {
         let options = WindowsOptions {
             csv: vec![folder.path().join("not there.csv")],
             mapping: None,
-            latitude: None,
-            longitude: None,
-            elevation: None,
+            site: SiteOptions::default(),
             out: folder.path().join("windows.npz"),
             model: None,
             features: vec![Feature::Quantity(Quantity::AirTemperature)],

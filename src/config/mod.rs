@@ -77,6 +77,9 @@ pub struct Config {
     /// Where stations stand: what `[site]` and every `[station.NAME]` come to.
     #[serde(skip)]
     pub places: Places,
+    /// What of them contradicts itself, with the section.
+    #[serde(skip)]
+    place_contradictions: Vec<String>,
     /// `[model]`: which model, and what computes it.
     pub model: ModelSettings,
     /// `[forecast]`: what a forecast is made of.
@@ -174,7 +177,10 @@ impl Config {
                     }
                 }
                 match places(&config, &layers) {
-                    Ok(places) => config.places = places,
+                    Ok((places, contradictions)) => {
+                        config.places = places;
+                        config.place_contradictions = contradictions;
+                    }
                     Err(mut found) => diagnostics.append(&mut found),
                 }
                 if diagnostics.is_empty() {
@@ -273,6 +279,7 @@ impl Config {
                     .to_owned(),
             );
         }
+        warnings.extend_from_slice(&self.place_contradictions);
         for (index, source) in self.sources.iter().enumerate() {
             if let Some(first) = self.sources[..index].iter().position(|first| first.meets(source)) {
                 warnings.push(format!(
@@ -342,9 +349,11 @@ where
     Config::load(path, environment).err().unwrap_or_default()
 }
 
-/// Where stations stand, by `[site]` and every `[station.NAME]`.
-fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Diagnostic>> {
+/// Where stations stand, by `[site]` and every `[station.NAME]`, and what of that contradicts itself.
+fn places(config: &Config, layers: &[Layer]) -> Result<(Places, Vec<String>), Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
+    let of_site = config.site.contradictions().into_iter().map(|message| format!("site: {message}"));
+    let mut contradictions: Vec<String> = of_site.collect();
     let mut places = Places::default();
     match config.site.place(None) {
         Ok(place) => places.default = place,
@@ -368,6 +377,8 @@ fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Diagnostic>> 
                 continue;
             }
         };
+        let of_station = settings.contradictions().into_iter();
+        contradictions.extend(of_station.map(|message| format!("station.{name}: {message}")));
         match (settings.place(places.default), StationName::new(name)) {
             (Ok(Some(place)), Ok(name)) => {
                 places.stations.insert(name, place);
@@ -376,7 +387,7 @@ fn places(config: &Config, layers: &[Layer]) -> Result<Places, Vec<Diagnostic>> 
             (Err((key, message)), _) => diagnostics.push(diagnostic(key, message)),
         }
     }
-    if diagnostics.is_empty() { Ok(places) } else { Err(diagnostics) }
+    if diagnostics.is_empty() { Ok((places, contradictions)) } else { Err(diagnostics) }
 }
 
 /// The default with the layers over it, later ones over earlier ones.

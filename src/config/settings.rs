@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::topic::TopicTemplate;
 use crate::ModelLocation;
-use forecastd_core::{Place, Site};
+use forecastd_core::{Place, PlaceError, Site};
 use forecastd_model::EngineChoice;
 
 /// `[topics]`: where readings come from and where forecasts go.
@@ -132,6 +132,46 @@ impl SiteSettings {
         let Some(mut place) = place else { return Ok(None) };
         place.site.elevation_m = self.elevation_m.or(place.site.elevation_m);
         Ok(Some(place))
+    }
+
+    /// What of the place is not looked at, and contradicts what is or cannot be.
+    pub fn contradictions(&self) -> Vec<String> {
+        let site = self.latitude_deg.zip(self.longitude_deg);
+        let site = site.map(|(latitude_deg, longitude_deg)| Site::new(latitude_deg, longitude_deg));
+        let mut found = Vec::new();
+        let mut add = |key: &str, value: &str, far_km: Result<Option<f64>, PlaceError>| {
+            match far_km {
+            Ok(None) => {}
+            Ok(Some(far_km)) => found.push(format!(
+                "latitude_deg and longitude_deg, which count, are {far_km:.0} km from {key} {value:?}: is a sign of them wrong, \
+                 or their order?"
+            )),
+            Err(error) => {
+                found.push(format!("{key} is not looked at, as latitude_deg and longitude_deg count: {error}"));
+            }
+        }
+        };
+        match (site, self.time_zone.as_str(), self.country.as_str()) {
+            (Some(site), zone, country) => {
+                if !zone.is_empty() {
+                    add("time_zone", zone, Place::far_from_time_zone_km(&site, zone));
+                }
+                if !country.is_empty() {
+                    add("country", country, Place::far_from_country_km(&site, country));
+                }
+            }
+            (None, zone, country) if !zone.is_empty() && !country.is_empty() => {
+                if let Ok(of_zone) = Place::country_of_time_zone(zone)
+                    && !of_zone.eq_ignore_ascii_case(country)
+                {
+                    found.push(format!(
+                        "time_zone {zone:?}, which counts, is one of {of_zone}: country {country:?} is not looked at"
+                    ));
+                }
+            }
+            (None, ..) => {}
+        }
+        found
     }
 }
 

@@ -90,6 +90,47 @@ elevation_m = 1200.5
 }
 
 #[test]
+fn a_place_that_contradicts_its_zone_or_country_is_good_and_warned_of() {
+    let warnings = |text: &str| -> Vec<String> {
+        let all = load(text).unwrap().warnings();
+        all.into_iter().filter(|warning| !warning.contains(" known by ")).collect()
+    };
+    let text = |degrees: &str, rest: &str| format!("[mqtt]\ntls = true\n[site]\n{degrees}\n{rest}\n");
+    let [denver, mongolia] =
+        ["-104.98", "104.98"].map(|east| format!("latitude_deg = 39.74\nlongitude_deg = {east}"));
+    let before = warnings(&text(&denver, ""));
+    let said = |text: &str| -> Vec<String> {
+        warnings(text).into_iter().filter(|warning| !before.contains(warning)).collect()
+    };
+    for good in ["time_zone = \"America/Denver\"", "country = \"US\"", "time_zone = \"America/Chicago\""] {
+        assert_eq!(said(&text(&denver, good)), <[String; 0]>::default(), "{good}");
+    }
+    for (key, value) in [("time_zone", "America/Denver"), ("country", "US")] {
+        let found = said(&text(&mongolia, &format!("{key} = {value:?}")));
+        let [found] = &found[..] else { panic!("{found:?}") };
+        assert!(found.starts_with("site: latitude_deg and longitude_deg, which count, are "), "{found}");
+        assert!(found.contains(&format!(" km from {key} {value:?}: is a sign")), "{found}");
+    }
+    let misspelt = said(&text(&denver, "time_zone = \"America/Denvr\""));
+    assert!(
+        misspelt[0].contains("time_zone is not looked at, as latitude_deg and longitude_deg count"),
+        "{misspelt:?}"
+    );
+    let two = said(&text("", "time_zone = \"America/Denver\"\ncountry = \"DE\""));
+    assert_eq!(
+        two,
+        ["site: time_zone \"America/Denver\", which counts, is one of US: country \"DE\" is not looked at"]
+    );
+    assert!(said(&text("", "time_zone = \"America/Denver\"\ncountry = \"us\"")).is_empty());
+    let station = format!("{}[station.roof]\n{mongolia}\ncountry = \"US\"\n", text(&denver, ""));
+    assert!(
+        said(&station)[0].starts_with("station.roof: latitude_deg and longitude_deg"),
+        "{:?}",
+        said(&station)
+    );
+}
+
+#[test]
 fn a_place_that_is_none_is_said_with_key_and_line() {
     let text = "[site]\nlatitude_deg = 91\n\n[station.roof]\nlongitude_deg = 11.5\n\n[station.hut]\nlat = 1\n\
                 [station.usa]\ncountry = \"US\"\n[station.mars]\ntime_zone = \"Mars/Phobos\"\n";

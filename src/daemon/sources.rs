@@ -33,7 +33,7 @@ pub(super) fn take(
             return Taken { input: Input::Unreadable { station, reason, detail, token }, decoded: None };
         }
     };
-    let (name, time, values, site) = (station.clone(), decoded.time, decoded.values, decoded.site);
+    let (name, time, values, place) = (station.clone(), decoded.time, decoded.values, decoded.place);
     let input = match source.merges() {
         true => {
             let reduced_pressure = decoded.reduced_pressure;
@@ -42,9 +42,9 @@ pub(super) fn take(
                 // It is brought to the station with what the whole slot knows of the air there.
                 values.remove(Quantity::AirPressure);
             }
-            Input::Part { station: name, time, values, reduced_pressure, site, token }
+            Input::Part { station: name, time, values, reduced_pressure, place, token }
         }
-        false => Input::Reading { station: name, time, values, site, token },
+        false => Input::Reading { station: name, time, values, place, token },
     };
     Taken { input, decoded: Some((station, decoded)) }
 }

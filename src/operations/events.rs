@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use forecastd_core::{
-    Event, ForNobody, Forecast, LeadTotals, Measure, Oddity, Readiness, StationName, StationState, humanize,
+    Event, ForNobody, Forecast, LeadTotals, Oddity, Readiness, StationName, StationState, humanize,
 };
 use forecastd_journal::JournalError;
 use forecastd_model::{Artefact, EngineKind};
@@ -18,7 +18,8 @@ use tracing::{debug, error, info, warn};
 use super::RateLimitedLog;
 use super::health::Health;
 use super::metrics::{Loaded, Metrics};
-use crate::wire::reading::Decoded;
+use super::oddity::explain;
+use crate::wire::reading::{Decoded, HalfPlace};
 use crate::wire::status;
 
 /// What the daemon tells those who watch it from within the process.
@@ -138,13 +139,16 @@ impl Telemetry {
                 warn!(%station, key, value, unsaid, "value cannot be; the others are taken");
             }
         }
-        if decoded.unknown.is_empty()
+        if decoded.unknown.is_empty() && decoded.half_place.is_none()
             || self.explained.contains(station)
             || self.explained.len() >= MAX_EXPLAINED
         {
             return;
         }
         self.explained.insert(station.clone());
+        if let Some(HalfPlace { key, missing }) = decoded.half_place {
+            warn!(%station, key, missing, "half a place says nothing of where the station stands; more is needed beside it");
+        }
         for (key, meant) in decoded.near_misses() {
             let key = key.escape_debug().to_string();
             warn!(%station, key, "key is not known and is not looked at; did you mean {meant}?");
@@ -344,43 +348,16 @@ impl Telemetry {
     fn station_odd(&mut self, station: &StationName, oddity: Oddity) {
         self.metrics.station_odd(&oddity);
         let Some(unsaid) = self.log.say(oddity.subject(), Some(station), Instant::now()) else { return };
+        let what = explain(&oddity);
         match oddity {
-            Oddity::Clock { peak_h } => warn!(
-                %station, peak_h, unsaid,
-                "the daily wave of temperature has its maximum at an hour of solar time at which it has it nowhere (12.7 to \
-                 16.4 h): is a sign of latitude_deg or longitude_deg wrong, or their order, or the station's clock?"
-            ),
-            Oddity::SeaLevelPressure { mean_hpa, expected_hpa } => warn!(
-                %station, mean_hpa, expected_hpa, unsaid,
-                "the pressure is that of the sea's level, not of the station's: is it reduced, or elevation_m wrong?"
-            ),
-            Oddity::OutsideTraining { measure, value, low, high } => {
-                let hint = match measure {
-                    Measure::DailyRange if value > high => "; is the thermometer in the sun?",
-                    Measure::Latitude => "; are latitude_deg and longitude_deg in the right order?",
-                    _ => "",
-                };
-                let (name, unit) = (measure.name(), measure.unit());
-                warn!(
-                    %station, unsaid,
-                    "{name} {value:.1}{unit} is outside of what the model was trained on, {low:.1} to {high:.1}{unit}: the \
-                     experts find out what it is worth here{hint}"
-                );
+            Oddity::Clock { peak_h } => warn!(%station, peak_h, unsaid, "{what}"),
+            Oddity::SeaLevelPressure { mean_hpa, expected_hpa } => {
+                warn!(%station, mean_hpa, expected_hpa, unsaid, "{what}");
             }
-            Oddity::WholeDegrees => warn!(
-                %station, unsaid,
-                "the temperature comes in whole degrees: forecasts are scored to no better than half of one; is it rounded on its \
-                 way?"
-            ),
-            Oddity::PlaceDiffers { distance_km } => warn!(
-                %station, distance_km, unsaid,
-                "the payload gives another place than the configuration, which counts"
-            ),
-            Oddity::Moved { distance_km } => warn!(
-                %station, distance_km, unsaid,
-                "the station stands elsewhere, as its payload says: its history and experts were of the place before and begin \
-                 anew; do two stations share the name?"
-            ),
+            Oddity::OutsideTraining { .. } | Oddity::WholeDegrees => warn!(%station, unsaid, "{what}"),
+            Oddity::PlaceDiffers { distance_km } | Oddity::Moved { distance_km } => {
+                warn!(%station, distance_km, unsaid, "{what}");
+            }
         }
     }
 

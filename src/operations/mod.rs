@@ -4,6 +4,7 @@ pub mod descriptors;
 pub mod events;
 pub mod health;
 pub mod metrics;
+pub mod oddity;
 mod rate_limit;
 pub mod systemd;
 

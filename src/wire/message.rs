@@ -1,6 +1,6 @@
 //! What arrives on the topic of readings: a reading, or the wish that a station be forgotten.
 
-use forecastd_core::{Places, Quantity, StationName};
+use forecastd_core::{Place, Places, Quantity, StationName};
 use forecastd_mapping::{DecodeError, Message, Source, TimeSource};
 use jiff::Timestamp;
 
@@ -130,14 +130,16 @@ pub fn decode_source(
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
     let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
     let forecastd_mapping::Decoded { time, values, reduced_pressure, site, .. } = decoded;
-    let decoded = Decoded { time, values, reduced_pressure, site, unreadable, unknown: Vec::new() };
+    let place = site.map(Place::from_payload);
+    let (half_place, unknown) = (None, Vec::new());
+    let decoded = Decoded { time, values, reduced_pressure, place, half_place, unreadable, unknown };
     Ok(Some((station, decoded)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forecastd_core::{Place, Site};
+    use forecastd_core::Site;
     use std::collections::HashMap;
 
     #[test]
@@ -255,7 +257,9 @@ mod tests {
                 decode_source(&source, "buoys/a", payload.as_bytes(), false, arrival, &Places::default())
                     .unwrap()
                     .unwrap();
-            let place = decoded.site.map(|site| (site.latitude_deg, site.longitude_deg, site.elevation_m));
+            let place = decoded
+                .place
+                .map(|Place { site, .. }| (site.latitude_deg, site.longitude_deg, site.elevation_m));
             (place, decoded.unreadable.len())
         };
         let of_the_description = Some((1.5, 2.5, None));

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde_json::Value;
 
-use forecastd_core::{Quantity, ReducedPressure, Site, Values, to_single};
+use forecastd_core::{Place, PlaceError, Quantity, ReducedPressure, Site, Values, to_single};
 use forecastd_mapping::{parse_json, since_epoch, since_epoch_with_fraction};
 
 use super::near_key::nearest_key;
@@ -31,12 +31,24 @@ pub struct Decoded {
     pub values: Values,
     /// The pressure as the message tells it, where that of `values` was brought to the station from it.
     pub reduced_pressure: Option<ReducedPressure>,
-    /// Where it was measured, if `latitude_deg` and `longitude_deg` are there, and `elevation_m` perhaps.
-    pub site: Option<Site>,
+    /// Where it was measured: by `latitude_deg` and `longitude_deg`, else by `time_zone`, else by `country`; with `elevation_m`,
+    /// where that is there.
+    pub place: Option<Place>,
+    /// What lacks of a place that the payload says by half.
+    pub half_place: Option<HalfPlace>,
     /// Keys of ours whose value cannot be read, with what stands there.
     pub unreadable: Vec<(&'static str, String)>,
     /// Keys that are not ours.
     pub unknown: Vec<String>,
+}
+
+/// A place that a payload says by half, so that it counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HalfPlace {
+    /// The key that is there.
+    pub key: &'static str,
+    /// What is needed beside it.
+    pub missing: &'static str,
 }
 
 impl Decoded {
@@ -167,11 +179,11 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
     let time = decode_time(time)
         .map_err(|fault| PayloadError::BadTime { found: shorten(&time.to_string()).into_owned(), fault })?;
     let (mut values, mut unreadable, mut unknown) = (Values::NONE, Vec::new(), Vec::new());
-    let mut position = Vec::new();
+    let mut said = Vec::new();
     for (key, value) in object {
         match Quantity::from_key(&key) {
             None if key == "time" => {}
-            None if SITE_KEYS.contains(&key.as_str()) => position.push((key, value)),
+            None if PLACE_KEYS.contains(&key.as_str()) => said.push((key, value)),
             None => unknown.push(key),
             // WeeWX writes None where Python has none: the direction of a calm.
             Some(_) if value.is_null() || value == "None" => {}
@@ -182,8 +194,8 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
         }
     }
     if !values.is_empty() {
-        let site = site(&position, &mut unreadable);
-        return Ok(Decoded { time, values, reduced_pressure: None, site, unreadable, unknown });
+        let (place, half_place) = place(&said, &mut unreadable);
+        return Ok(Decoded { time, values, reduced_pressure: None, place, half_place, unreadable, unknown });
     }
     match unreadable.into_iter().next() {
         Some((key, found)) => Err(PayloadError::BadValue { key, found }),
@@ -195,22 +207,64 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
 }
 
 /// Where a payload says that it was measured.
-const SITE_KEYS: [&str; 3] = ["latitude_deg", "longitude_deg", "elevation_m"];
+const PLACE_KEYS: [&str; 5] = [LATITUDE, LONGITUDE, ELEVATION, TIME_ZONE, COUNTRY];
+const LATITUDE: &str = "latitude_deg";
+const LONGITUDE: &str = "longitude_deg";
+const ELEVATION: &str = "elevation_m";
+const TIME_ZONE: &str = "time_zone";
+const COUNTRY: &str = "country";
 
-/// The site of a payload, if it is on earth; what cannot be read of it is unreadable.
-fn site(position: &[(String, Value)], unreadable: &mut Vec<(&'static str, String)>) -> Option<Site> {
+/// The place of a payload, if it is on earth, and what lacks of one that is said by half; what cannot be read of it is
+/// unreadable.
+fn place(
+    said: &[(String, Value)],
+    unreadable: &mut Vec<(&'static str, String)>,
+) -> (Option<Place>, Option<HalfPlace>) {
+    let find = |name: &str| said.iter().find(|(key, value)| key == name && !value.is_null());
     let mut read = |name: &'static str| {
-        let (_, value) = position.iter().find(|(key, value)| key == name && !value.is_null())?;
+        let (_, value) = find(name)?;
         let number = number(value);
         if number.is_none() {
             unreadable.push((name, shorten(&value.to_string()).into_owned()));
         }
         number
     };
-    let [latitude_deg, longitude_deg, elevation_m] = SITE_KEYS.map(&mut read);
-    let (site, faults) = Site::reported(latitude_deg?, longitude_deg?, elevation_m);
-    unreadable.extend(faults);
-    site
+    let [latitude_deg, longitude_deg, elevation_m] = [LATITUDE, LONGITUDE, ELEVATION].map(&mut read);
+    if let Some((latitude_deg, longitude_deg)) = latitude_deg.zip(longitude_deg) {
+        let (site, faults) = Site::reported(latitude_deg, longitude_deg, elevation_m);
+        unreadable.extend(faults);
+        if site.is_some() {
+            return (site.map(Place::from_payload), None);
+        }
+    }
+    let mut rough = |name: &'static str, of: fn(&str) -> Result<Place, PlaceError>| {
+        let (_, value) = find(name)?;
+        let text = value.as_str().map(str::trim);
+        if text == Some("") {
+            return None;
+        }
+        let place = text
+            .ok_or_else(|| shorten(&value.to_string()).into_owned())
+            .and_then(|text| of(text).map_err(|error| shorten(&error.to_string()).into_owned()));
+        place.map_err(|found| unreadable.push((name, found))).ok()
+    };
+    let rough = rough(TIME_ZONE, Place::of_time_zone).or_else(|| rough(COUNTRY, Place::of_country));
+    if let Some(mut place) = rough {
+        place.site.elevation_m = elevation_m.filter(|elevation_m| {
+            let fault = Site::validate_elevation(*elevation_m).err();
+            unreadable.extend(fault.map(|error| (error.key(), error.to_string())));
+            fault.is_none()
+        });
+        return (Some(place), None);
+    }
+    let has = |name: &str| find(name).is_some();
+    let half = match (has(LATITUDE), has(LONGITUDE), has(ELEVATION)) {
+        (true, false, _) => Some(HalfPlace { key: LATITUDE, missing: LONGITUDE }),
+        (false, true, _) => Some(HalfPlace { key: LONGITUDE, missing: LATITUDE }),
+        (false, false, true) => Some(HalfPlace { key: ELEVATION, missing: "latitude_deg and longitude_deg" }),
+        (true, true, _) | (false, false, false) => None,
+    };
+    (None, half)
 }
 
 /// Writes a reading as [`decode`] reads it, with the shortest digits that give the same values again.
@@ -314,21 +368,76 @@ mod tests {
             decode(format!("{{\"time\":1577837400,\"air_temperature_c\":1,{keys}}}").as_bytes()).unwrap()
         };
         let whole = decoded(r#""latitude_deg":"50,91","longitude_deg":11.57,"elevation_m":143"#);
-        assert_eq!(whole.site, Some(Site::new(50.91, 11.57).at_elevation(143.0)));
+        let jena = Site::new(50.91, 11.57);
+        assert_eq!(whole.place, Some(Place::from_payload(jena.at_elevation(143.0))));
         assert_eq!((whole.unknown.len(), whole.unreadable.len()), (0, 0));
-        assert_eq!(decoded(r#""latitude_deg":50.91,"elevation_m":143"#).site, None, "half a place is none");
+        assert_eq!(decoded(r#""latitude_deg":50.91,"elevation_m":143"#).place, None, "half a place is none");
         // A receiver without reception.
-        assert_eq!(decoded(r#""latitude_deg":0,"longitude_deg":0.0"#).site, None);
+        assert_eq!(decoded(r#""latitude_deg":0,"longitude_deg":0.0"#).place, None);
         assert_eq!(decoded(r#""wind_from_direction_deg":"None""#).unreadable, []);
         let high = decoded(r#""latitude_deg":50.91,"longitude_deg":11.57,"elevation_m":99999"#);
-        assert_eq!((high.site, high.unreadable[0].0), (Some(Site::new(50.91, 11.57)), "elevation_m"));
+        assert_eq!((high.place, high.unreadable[0].0), (Some(Place::from_payload(jena)), "elevation_m"));
         assert_eq!(decoded(r#""latitude_deg":null,"longitude_deg":null"#).unreadable, []);
         let beyond = decoded(r#""latitude_deg":150.91,"longitude_deg":11.57"#);
-        assert_eq!((beyond.site, beyond.values.get(Quantity::AirTemperature)), (None, Some(1.0)));
+        assert_eq!((beyond.place, beyond.values.get(Quantity::AirTemperature)), (None, Some(1.0)));
         let said = ("latitude_deg", "latitude_deg = 150.91 is not between -90 and 90".to_owned());
         assert_eq!(beyond.unreadable, [said]);
         let word = decoded(r#""latitude_deg":"north","longitude_deg":11.57"#);
         assert_eq!(word.unreadable, [("latitude_deg", "\"north\"".to_owned())]);
+    }
+
+    #[test]
+    fn degrees_go_before_a_time_zone_and_that_before_a_country_as_in_the_configuration() {
+        let decoded = |keys: &str| {
+            decode(format!("{{\"time\":1577837400,\"air_temperature_c\":1,{keys}}}").as_bytes()).unwrap()
+        };
+        let denver = Place::of_time_zone("America/Denver").unwrap();
+        let all = r#""time_zone":"America/Denver","country":"DE""#;
+        assert_eq!(decoded(all).place, Some(denver));
+        let degrees = decoded(&format!(r#""latitude_deg":50.91,"longitude_deg":11.57,{all}"#));
+        assert_eq!(degrees.place, Some(Place::from_payload(Site::new(50.91, 11.57))));
+        // A receiver without reception.
+        assert_eq!(decoded(&format!(r#""latitude_deg":0,"longitude_deg":0,{all}"#)).place, Some(denver));
+        let high = decoded(r#""time_zone":"america/denver","elevation_m":1609"#);
+        assert_eq!(high.place, Some(Place { site: denver.site.at_elevation(1609.0), ..denver }));
+        let germany = decoded(r#""time_zone":"","country":"de","elevation_m":9001"#);
+        assert_eq!((germany.place, germany.unreadable[0].0), (Place::of_country("DE").ok(), "elevation_m"));
+        assert_eq!(decoded(all).unknown.len() + decoded(all).unreadable.len(), 0);
+        for (keys, key, said) in [
+            (r#""time_zone":"Mars/Phobos""#, "time_zone", "\"Mars/Phobos\" is no time zone"),
+            (r#""country":"US""#, "country", "US is "),
+            (r#""country":49"#, "country", "49"),
+        ] {
+            let decoded = decoded(keys);
+            assert_eq!((decoded.place, decoded.unreadable[0].0), (None, key));
+            assert!(decoded.unreadable[0].1.starts_with(said), "{:?}", decoded.unreadable);
+        }
+        let wrong = decoded(r#""time_zone":"Mars/Phobos","country":"DE""#);
+        assert_eq!((wrong.place, wrong.unreadable.len()), (Place::of_country("DE").ok(), 1));
+    }
+
+    #[test]
+    fn half_a_place_says_what_lacks() {
+        let half = |keys: &str| {
+            let decoded =
+                decode(format!("{{\"time\":1577837400,\"air_temperature_c\":1,{keys}}}").as_bytes()).unwrap();
+            decoded.half_place.map(|half| (half.key, half.missing))
+        };
+        assert_eq!(half(r#""latitude_deg":50.9"#), Some(("latitude_deg", "longitude_deg")));
+        assert_eq!(
+            half(r#""longitude_deg":11.6,"elevation_m":155"#),
+            Some(("longitude_deg", "latitude_deg"))
+        );
+        assert_eq!(half(r#""elevation_m":155"#), Some(("elevation_m", "latitude_deg and longitude_deg")));
+        for whole in [
+            r#""latitude_deg":50.9,"longitude_deg":11.6"#,
+            r#""elevation_m":155,"time_zone":"Europe/Berlin""#,
+            r#""latitude_deg":null,"longitude_deg":null"#,
+            r#""latitude_deg":0,"longitude_deg":0"#,
+            r#""relative_humidity_pct":80"#,
+        ] {
+            assert_eq!(half(whole), None, "{whole}");
+        }
     }
 
     #[test]

@@ -57,10 +57,34 @@ fn numbers_that_nothing_can_be_trained_with_are_refused_before_the_file_is_read(
         ("--seeds 1: ", TrainOptions { seed: u64::MAX, ..few.clone() }),
         ("--grid-step-s 7: ", TrainOptions { grid_step_s: 7, ..few.clone() }),
         ("--latitude NaN: ", TrainOptions { latitude: Some(f64::NAN), ..few.clone() }),
+        ("--elevation 9001: ", TrainOptions { elevation: Some(9001.0), ..few.clone() }),
         ("--name \"\": ", TrainOptions { name: Some(String::new()), ..few.clone() }),
     ] {
         let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
         assert!(error.starts_with(message), "{error}, not {message}");
+    }
+}
+
+/// Pressure of sea level, and the wave of a day of the other side of the world.
+#[test]
+fn a_place_that_the_record_contradicts_is_refused_when_it_is_given_by_options_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = invented(folder.path());
+    let mapping = folder.path().join("mapping.toml");
+    for (longitude, elevation, about) in [(11.6, 3000.0, "air_pressure"), (-168.4, 150.0, "time")] {
+        let options = TrainOptions {
+            latitude: Some(50.9),
+            longitude: Some(longitude),
+            elevation: Some(elevation),
+            ..few_steps(&csv, &["dense"])
+        };
+        let error = run(&options, &AtomicBool::default(), &mut ()).unwrap_err().to_string();
+        let sure = format!("{about}: ");
+        assert!(error.contains(&sure), "{error}");
+        assert!(error.ends_with(&format!("that all is right: sure = [{about:?}]")), "{error}");
+        std::fs::write(&mapping, format!("preset = \"jena\"\nsure = [{about:?}]\n")).unwrap();
+        let options = TrainOptions { mapping: Some(mapping.clone()), ..options };
+        run(&options, &AtomicBool::default(), &mut ()).unwrap();
     }
 }
 

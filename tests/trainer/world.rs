@@ -156,9 +156,9 @@ fn a_model_for_any_place_is_trained_on_many_stations_and_goes_on_with_the_histor
     // One that was another station before, in the tropics, and says itself where it stands.
     let moved_at = Timestamp::from_second(BEGIN_S).unwrap();
     let mut buoy = Station::new(StationName::new("buoy").unwrap(), Arc::new(artefact.description()));
-    buoy.sight(moved_at - SignedDuration::from_hours(24 * 70), Site::new(-3.0, 12.5));
+    buoy.sight(moved_at - SignedDuration::from_hours(24 * 70), Place::from_payload(Site::new(-3.0, 12.5)));
     for hours_before in [2, 1, 0] {
-        buoy.sight(moved_at - SignedDuration::from_hours(hours_before), site);
+        buoy.sight(moved_at - SignedDuration::from_hours(hours_before), Place::from_payload(site));
     }
     entries.extend((1..24 * 70).map(|hour| {
         let mut values = Values::NONE;

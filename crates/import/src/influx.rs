@@ -34,7 +34,7 @@ pub(crate) fn read(
     elevation_m: Option<f64>,
     progress: &mut dyn ImportProgress,
 ) -> Result<History, ImportError> {
-    let files = RecordSource { paths: paths.to_vec(), mapping: None }.files()?;
+    let files = RecordSource { paths: paths.to_vec(), ..RecordSource::default() }.files()?;
     let mut description = description.clone();
     description.elevation_m = description.elevation_m.or(elevation_m);
     let has_column = |rule: &TimeRule| rule.column.is_some();

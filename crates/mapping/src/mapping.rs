@@ -234,6 +234,12 @@ impl Mapping {
         Mapping { elevation_m: self.elevation_m.or(elevation_m), ..self }
     }
 
+    /// The mapping with a height of the station that goes before the description's, where there is one.
+    #[must_use]
+    pub fn with_elevation(self, elevation_m: Option<f64>) -> Mapping {
+        Mapping { elevation_m: elevation_m.or(self.elevation_m), ..self }
+    }
+
     /// Whether what it reads are parts of readings, to be merged into slots.
     pub fn merges(&self) -> bool {
         self.merges

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use forecastd_core::Site;
+
 use crate::{CsvError, CsvMapping};
 
 /// What a path holds that is a pattern and no name.
@@ -15,12 +17,21 @@ pub struct RecordSource {
     pub paths: Vec<PathBuf>,
     /// How their columns are to be understood, where the header does not say.
     pub mapping: Option<CsvMapping>,
+    /// Where the station stands, where that is given beside the files: it goes before what they and their mapping say, and is
+    /// checked against the readings as they are. Without an elevation, that of the mapping counts.
+    pub site: Option<Site>,
 }
 
 impl RecordSource {
     /// The record of one file or folder, or of what a pattern fits.
     pub fn new(path: impl Into<PathBuf>, mapping: Option<CsvMapping>) -> RecordSource {
-        RecordSource { paths: vec![path.into()], mapping }
+        RecordSource { paths: vec![path.into()], mapping, site: None }
+    }
+
+    /// The same files of a station that stands there, or where they say.
+    #[must_use]
+    pub fn at(self, site: Option<Site>) -> RecordSource {
+        RecordSource { site, ..self }
     }
 
     /// The files, each once, by their paths.
@@ -110,7 +121,7 @@ mod tests {
         }
         std::fs::create_dir(at("more.csv")).unwrap();
         let names = |paths: &[PathBuf]| {
-            let source = RecordSource { paths: paths.to_vec(), mapping: None };
+            let source = RecordSource { paths: paths.to_vec(), ..RecordSource::default() };
             source.files().map(|files| {
                 files.iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect()
             })
@@ -131,8 +142,10 @@ mod tests {
 
     #[test]
     fn several_files_have_the_name_of_the_first_and_say_how_many_more() {
-        let source =
-            |paths: &[&str]| RecordSource { paths: paths.iter().map(PathBuf::from).collect(), mapping: None };
+        let source = |paths: &[&str]| RecordSource {
+            paths: paths.iter().map(PathBuf::from).collect(),
+            ..Default::default()
+        };
         assert_eq!(source(&["a/b.csv"]).name(), "b.csv");
         assert_eq!(source(&["a/b.csv", "c.csv", "d.csv"]).name(), "b.csv and 2 more");
         assert_eq!(source(&["a/b.csv", "c.csv"]).label(), Path::new("a/b.csv and 1 more"));

@@ -51,7 +51,7 @@ impl Readings {
     }
 
     /// Reads files, and says after some rows how much of them has been read, from 0 to 1; ends early, with what was read so
-    /// far, when that is answered by false. `elevation_m` is the station's height, where the source's mapping does not say.
+    /// far, when that is answered by false. `elevation_m` is the station's height, where neither the source nor its mapping says.
     ///
     /// # Errors
     /// As those of [`Readings::read`].
@@ -62,7 +62,7 @@ impl Readings {
     ) -> Result<Readings, RecordError> {
         const LOOK_EVERY: usize = 10_000;
         let path: PathBuf = source.label();
-        let mut reader = CsvReader::open_at(&source.files()?, source.mapping.as_ref(), elevation_m)?;
+        let mut reader = CsvReader::open_source(source, elevation_m)?;
         let site = reader.site();
         let mut rows = Vec::new();
         let (mut broken, mut first_broken) = (0_u64, None);
@@ -135,7 +135,7 @@ impl Readings {
 /// # Errors
 /// [`CsvError`] when a file cannot be read or lacks the columns.
 pub fn known_quantities(source: &RecordSource) -> Result<Vec<Quantity>, CsvError> {
-    let reader = CsvReader::open_all(&source.files()?, source.mapping.as_ref())?;
+    let reader = CsvReader::open_source(source, None)?;
     let mut values = Values::NONE;
     for quantity in reader.quantities() {
         let (low, high) = quantity.plausible_range();

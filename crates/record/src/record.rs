@@ -120,7 +120,7 @@ pub enum RecordError {
     },
     /// Columns look as if they were something else than the mapping says.
     #[error(
-        "{path}: {}; mend the mapping, or say in it that all is right: sure = [{}]",
+        "{path}: {}; mend the mapping or the place that is given, or say in a mapping that all is right: sure = [{}]",
         .suspicions.iter().map(Suspicion::to_string).collect::<Vec<_>>().join("; "),
         .suspicions.iter().map(|suspicion| format!("{:?}", suspicion.about)).collect::<Vec<_>>().join(", "),
         path = .path.display()
@@ -327,7 +327,7 @@ impl Record {
         &self.facts
     }
 
-    /// Where the station stands, where the file or its mapping says.
+    /// Where the station stands, where that was given, or the file or its mapping says.
     pub fn site(&self) -> Option<Site> {
         self.site
     }
@@ -339,7 +339,8 @@ impl Record {
         self
     }
 
-    /// The same record with another site, or none.
+    /// The same record with another site, or none, of which nothing is checked: what is given beside files stands in
+    /// [`RecordSource::site`], and is.
     #[must_use]
     pub fn at_site(self, site: Option<Site>) -> Record {
         Record { site, ..self }

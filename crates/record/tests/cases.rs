@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use forecastd_core::{Grid, Quantity};
+use forecastd_core::{Grid, Quantity, Site};
 use forecastd_record::{CsvMapping, CsvReader, Record, RecordError, RecordSource, Row};
 use jiff::civil::{DateTime, date};
 use jiff::tz::TimeZone;
@@ -96,7 +96,7 @@ fn plain(reading: &Weather) -> String {
 
 fn suspicions(result: Result<Record, RecordError>) -> String {
     let error = result.map(|record| record.facts().clone()).expect_err("nothing is suspected").to_string();
-    assert!(error.contains("or say in it that all is right: sure = ["), "{error}");
+    assert!(error.contains("or say in a mapping that all is right: sure = ["), "{error}");
     error
 }
 
@@ -437,6 +437,72 @@ fn local_time_that_is_called_utc_is_seen_from_the_sun() {
         let error = suspicions(record(&text, Some(&mapping(offset))));
         assert!(error.contains(shift), "{offset}: {error}");
     }
+}
+
+/// The same record, place and message, whether the mapping says the place or it is given beside the file.
+#[test]
+fn a_place_that_is_given_beside_a_file_is_held_against_the_readings_as_that_of_its_mapping() {
+    let folder = Folder::new();
+    let path = folder.write("record.csv", own(&weather("2024-05-01T00:00:00Z", 60, 60 * 24), plain));
+    let columns = "time = { column = \"time\" }\n[columns]\nair_temperature_c.quantity = \"temp\"\n\
+                   air_pressure_hpa.quantity = \"pressure\"\n";
+    let read = |mapping: Option<String>, site: Option<Site>| {
+        let mapping = mapping.map(|mapping| CsvMapping::parse(&mapping).unwrap());
+        let source = RecordSource::new(&path, mapping).at(site);
+        Record::read(&source, Grid::new(600).unwrap(), &[Quantity::AirTemperature])
+    };
+    let right = Site::new(50.0, 0.0).at_elevation(100.0);
+    assert_eq!(read(None, Some(right)).unwrap().site(), Some(right));
+    let place = |site: Site| {
+        let Site { latitude_deg, longitude_deg, elevation_m } = site;
+        let elevation_m = elevation_m.unwrap();
+        format!(
+            "{{ latitude_deg = {latitude_deg}, longitude_deg = {longitude_deg}, elevation_m = {elevation_m} }}"
+        )
+    };
+    let [high, east] = [Site::new(50.0, 0.0).at_elevation(2000.0), Site::new(50.0, 90.0).at_elevation(100.0)];
+    for (wrong, about, holds) in [
+        (high, "air_pressure", "where 795 are expected at this elevation"),
+        (east, "time", "about 6 hours too late"),
+    ] {
+        let error = suspicions(read(None, Some(wrong)));
+        assert!(error.contains(about) && error.contains(holds), "{error}");
+        let mapping = format!("site = {}\n{columns}", place(wrong));
+        assert_eq!(suspicions(read(Some(mapping.clone()), None)), error);
+        let sure = format!("sure = [{about:?}]\n{columns}");
+        assert_eq!(
+            read(Some(sure), Some(wrong)).unwrap().site(),
+            Some(wrong),
+            "a mapping says that it is right"
+        );
+        // What is given goes before what the mapping says.
+        assert_eq!(read(Some(mapping), Some(right)).unwrap().site(), Some(right));
+    }
+}
+
+#[test]
+fn an_elevation_that_is_given_beside_a_file_brings_pressure_at_sea_level_to_the_station() {
+    let folder = Folder::new();
+    let path = folder.write("record.csv", own(&weather("2024-05-01T00:00:00Z", 60, 60), plain));
+    let mapping = "elevation_m = 100\ntime = { column = \"time\" }\n[columns]\n\
+                   air_temperature_c.quantity = \"temp\"\n\
+                   air_pressure_hpa.quantity = \"air_pressure_at_mean_sea_level\"\n";
+    let pressure = |site: Option<Site>| {
+        let source = RecordSource::new(&path, Some(CsvMapping::parse(mapping).unwrap())).at(site);
+        CsvReader::open_source(&source, None)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .1
+            .get(Quantity::AirPressure)
+            .unwrap()
+    };
+    let at = Site::new(50.0, 0.0);
+    assert_eq!(pressure(Some(at)), pressure(None), "the mapping's elevation counts where none is given");
+    // 12 hPa for 100 m, in air of some 8 °C.
+    let lower_hpa = pressure(None) - pressure(Some(at.at_elevation(200.0)));
+    assert!((11.0..13.0).contains(&lower_hpa), "{lower_hpa}");
 }
 
 #[test]

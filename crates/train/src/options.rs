@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, FromArgMatches};
 
 use forecastd_atomic_file::{self as atomic_file, SameFileError};
-use forecastd_core::{Manifest, Refit};
+use forecastd_core::{Manifest, Refit, Site};
 use forecastd_record::RecordSource;
 
 use super::error::TrainError;
@@ -40,7 +40,7 @@ pub struct TrainOptions {
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub mapping: Option<PathBuf>,
-    /// Where the station stands, degrees north, where neither file nor mapping says.
+    /// Where the station stands, degrees north; else what the record says. The readings must agree with it.
     #[arg(
         long,
         value_name = "DEGREES",
@@ -224,11 +224,13 @@ impl TrainOptions {
         if self.grid_step_s == 0 || 3600 % self.grid_step_s != 0 {
             return refuse("--grid-step-s", self.grid_step_s, "a number that divides 3600");
         }
-        for (option, degrees, limit) in
-            [("--latitude", self.latitude, 90.0), ("--longitude", self.longitude, 180.0)]
-        {
-            if let Some(degrees) = degrees.filter(|degrees| !(-limit..=limit).contains(degrees)) {
-                return refuse(option, degrees, format!("-{limit} to {limit}"));
+        for (option, number, range) in [
+            ("--latitude", self.latitude, -90.0..=90.0),
+            ("--longitude", self.longitude, -180.0..=180.0),
+            ("--elevation", self.elevation, Site::ELEVATIONS_M),
+        ] {
+            if let Some(number) = number.filter(|number| !range.contains(number)) {
+                return refuse(option, number, format!("{} to {}", range.start(), range.end()));
             }
         }
         let name = self.name.clone().or_else(|| self.out.as_deref().and_then(stem));
@@ -236,6 +238,11 @@ impl TrainOptions {
             return refuse("--name", format!("{name:?}"), "1 to 64 visible characters");
         }
         self.check_files()
+    }
+
+    /// Where the station stands, if that is given and was validated.
+    pub(crate) fn site(&self) -> Option<Site> {
+        Site::given(self.latitude, self.longitude, self.elevation).ok().flatten()
     }
 
     fn check_files(&self) -> Result<(), TrainError> {
@@ -256,7 +263,7 @@ impl TrainOptions {
             ("--from", &self.from),
         ]);
         // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
-        let csv = RecordSource { paths: self.csv.clone(), mapping: None }.files();
+        let csv = RecordSource { paths: self.csv.clone(), ..RecordSource::default() }.files();
         let csv = csv.unwrap_or_else(|_| self.csv.clone()).into_iter().map(|path| ("--csv", path));
         let pool = self.pool.iter().flat_map(|source| pool_files(source)).map(|path| ("--pool", path));
         let named = |files: &[(&'static str, PathBuf)]| -> Result<(), SameFileError> {

@@ -18,6 +18,7 @@ mod verif;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::site::SiteOptions;
 use crate::ModelLocation;
 use forecastd_atomic_file::{self as atomic_file, WriteError};
 use forecastd_core::{Site, Slot};
@@ -50,15 +51,9 @@ pub struct EvaluateOptions {
     /// How the columns of the CSV file are to be understood, where its header does not say.
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
-    /// Where the station stands, degrees north; else what the file or its mapping says.
-    #[arg(long, value_name = "DEGREES", requires = "longitude", allow_negative_numbers = true)]
-    pub latitude: Option<f64>,
-    /// Where the station stands, degrees east.
-    #[arg(long, value_name = "DEGREES", requires = "latitude", allow_negative_numbers = true)]
-    pub longitude: Option<f64>,
-    /// Where the station stands, metres above sea level.
-    #[arg(long, value_name = "METRES", requires = "latitude", allow_negative_numbers = true)]
-    pub elevation: Option<f64>,
+    /// Where its station stands.
+    #[command(flatten)]
+    pub site: SiteOptions,
     /// The engine that runs the network: auto, tract or onnxruntime.
     #[arg(long, default_value = "auto", value_name = "ENGINE")]
     pub engine: EngineChoice,
@@ -231,6 +226,7 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
     if online.leads.iter().all(|lead| lead.combination.count() == 0) {
         return Err(EvaluateError::NoCase { file: record.facts().file.clone() });
     }
+    notes.append(&mut online.notes);
     online.notes = notes;
     Ok(online)
 }
@@ -253,17 +249,9 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
         .read()
         .map_err(|source| EvaluateError::Model { path: location.to_string().into(), source })?;
     let mapping = options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-    let source = RecordSource { paths: options.csv.clone(), mapping };
+    let source = RecordSource { paths: options.csv.clone(), mapping, site: options.site.site()? };
     let spec = &artefact.manifest.window;
     let record = Record::read_for(&source, spec)?;
-    let record = match (options.latitude, options.longitude) {
-        (Some(latitude_deg), Some(longitude_deg)) => {
-            let site = Site { elevation_m: options.elevation, ..Site::new(latitude_deg, longitude_deg) };
-            site.validate()?;
-            record.at_site(Some(site))
-        }
-        _ => record,
-    };
     let site = spec.site_for(record.site());
     let site = site.ok_or_else(|| EvaluateError::NoSite { file: record.facts().file.clone() })?;
     let runtime = Runtime::start(options.engine, options.onnxruntime_library.as_deref())?;
@@ -280,7 +268,7 @@ fn prepare(options: &EvaluateOptions) -> Result<Prepared, EvaluateError> {
 /// Refuses, before anything is computed, files that would overwrite each other or cannot be written.
 fn check_files(options: &EvaluateOptions) -> Result<(), EvaluateError> {
     // What a pattern fits is not known by its name; where it fits nothing, the reader says so.
-    let csv = RecordSource { paths: options.csv.clone(), mapping: None }.files();
+    let csv = RecordSource { paths: options.csv.clone(), ..RecordSource::default() }.files();
     let csv = csv.unwrap_or_else(|_| options.csv.clone());
     let read = csv.iter().map(|path| Some(("--csv", path))).chain([
         options.model.as_ref().map(|path| ("--model", path)),
@@ -309,6 +297,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::operations::oddity::explain;
     use forecastd_core::{Manifest, Refit, Training};
     use forecastd_testkit::artefact;
     use jiff::Timestamp;
@@ -365,9 +354,11 @@ mod tests {
             model: Some(model.to_owned()),
             csv: vec![csv.to_owned()],
             mapping: None,
-            latitude: Some(site.latitude_deg),
-            longitude: Some(site.longitude_deg),
-            elevation: None,
+            site: SiteOptions {
+                latitude: Some(site.latitude_deg),
+                longitude: Some(site.longitude_deg),
+                elevation: None,
+            },
             engine: EngineChoice::Tract,
             onnxruntime_library: None,
             online: true,
@@ -449,6 +440,32 @@ mod tests {
         let world = written_model(folder.path(), "world", None, None);
         let error = run_online(&options(&world, &csv, JENA, Vec::new())).unwrap_err();
         assert!(matches!(error, EvaluateError::NoCase { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_walk_ends_with_what_the_daemon_would_have_found_odd_in_the_words_of_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = written_record(folder.path());
+        let world = written_model(folder.path(), "world", None, None);
+        let notes = || run_online(&options(&world, &csv, JENA, Vec::new())).unwrap().notes;
+        assert_eq!(notes(), <[String; 0]>::default());
+        // From the sixth day on rounded, so that the seventh is the first whose last 24 hours are all whole.
+        let text = std::fs::read_to_string(&csv).unwrap();
+        let rounded =
+            text.lines().enumerate().map(|(line, text)| match text.split(',').collect::<Vec<_>>()[..] {
+                [time, celsius, pressure] if line > 5 * 24 => {
+                    format!("{time},{:.0},{pressure}\n", celsius.parse::<f64>().unwrap())
+                }
+                _ => format!("{text}\n"),
+            });
+        std::fs::write(&csv, rounded.collect::<String>()).unwrap();
+        let notes = notes();
+        let [note] = &notes[..] else { panic!("{notes:?}") };
+        let said = explain(&forecastd_core::Oddity::WholeDegrees);
+        assert!(
+            note.starts_with("odd since 2001-01-07T") && note.ends_with(&format!(": whole_degrees: {said}")),
+            "{note}"
+        );
     }
 
     /// 8,203 km along the great circle, worked out apart.

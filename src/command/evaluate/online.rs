@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forecastd_core::{
-    Completed, Coverage, DecodedLead, ErrorSum, Forecast, Grid, Manifest, Model, ModelWindow, Next, Place,
-    Quantity, References, Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
+    Completed, Coverage, DecodedLead, ErrorSum, Forecast, Grid, Manifest, Model, ModelWindow, Next, Oddity,
+    Place, Quantity, References, Setup, Site, Slot, Standing, Station, StationName, decode_outputs,
 };
 use forecastd_model::{Artefact, Engine, Runtime};
 use forecastd_record::{CsvError, CsvReader, Record, RecordSource};
 use forecastd_report::EvaluateError;
 use jiff::Timestamp;
+
+use crate::operations::oddity::{explain, numbers};
 
 /// Hours of a rolling coverage.
 const ROLLING_H: i64 = 30 * 24;
@@ -132,6 +134,7 @@ pub(super) fn walk(
         .iter()
         .map(|artefact| Engine::load(runtime, artefact))
         .collect::<Result<Vec<Engine>, _>>()?;
+    let mut odd = Odd::default();
     let name = StationName::new("record").expect("a good name");
     let setup =
         Setup { place: Some(Place::given(site)), runs_anywhere: true, has_experts: true, threshold_c: None };
@@ -150,6 +153,7 @@ pub(super) fn walk(
     let begin = scored.iter().map(|slots| slots.start).min().unwrap_or(Slot::MIN).saturating_sub(history);
     for (time, values) in readings.into_iter().filter(|(time, _)| grid.slot(*time) >= begin) {
         let Ok(observed) = station.observe(time, values, time, Duration::ZERO) else { continue };
+        odd.add(time, station.take_oddities());
         let mut outputs: Vec<Option<Vec<f32>>> = vec![None; models.len()];
         let forecast = match observed.next {
             Next::Infer(number, windows) => {
@@ -185,11 +189,36 @@ pub(super) fn walk(
         models: manifests.iter().map(|manifest| manifest.name.clone()).collect(),
         slots_per_hour: grid.slots_per_hour(),
         file: record.facts().file.clone(),
-        notes: Vec::new(),
+        notes: odd.notes(),
         forecasts: leads.last().map_or(0, |lead| lead.combination.count()),
         leads,
         standings: station.expert_standings(),
     })
+}
+
+/// What was odd about the station on its walk, each thing with when it was so first, and how often it began.
+#[derive(Default)]
+struct Odd(Vec<(Oddity, Timestamp, u32)>);
+
+impl Odd {
+    fn add(&mut self, time: Timestamp, begun: Vec<Oddity>) {
+        for oddity in begun {
+            match self.0.iter_mut().find(|(known, ..)| known.subject() == oddity.subject()) {
+                Some((.., times)) => *times += 1,
+                None => self.0.push((oddity, time, 1)),
+            }
+        }
+    }
+
+    /// What the daemon would have said, by the words of its status and its log.
+    fn notes(&self) -> Vec<String> {
+        let note = |(oddity, first, times): &(Oddity, Timestamp, u32)| {
+            let often = if *times == 1 { String::new() } else { format!(", {times} times") };
+            let numbers = numbers(oddity).map(|numbers| format!(" {numbers}")).unwrap_or_default();
+            format!("odd since {first}{often}: {}:{numbers} {}", oddity.name(), explain(oddity))
+        };
+        self.0.iter().map(note).collect()
+    }
 }
 
 /// Which slot of every hour is scored: that of the whole hour, or the one that most readings are of where not half as many
@@ -258,7 +287,7 @@ impl PhaseCounts {
 /// Every reading that can be read, by time.
 fn readings(source: &RecordSource) -> Result<Vec<(Timestamp, forecastd_core::Values)>, EvaluateError> {
     let mut readings = Vec::new();
-    for row in CsvReader::open_all(&source.files()?, source.mapping.as_ref())? {
+    for row in CsvReader::open_source(source, None)? {
         match row {
             Ok(reading) => readings.push(reading),
             Err(error @ CsvError::File { .. }) => return Err(error.into()),

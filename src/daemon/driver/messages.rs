@@ -87,7 +87,7 @@ impl Driver {
                     station,
                     time: decoded.time,
                     values: decoded.values,
-                    site: decoded.site,
+                    place: decoded.place,
                     token,
                 }
             }

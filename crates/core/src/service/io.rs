@@ -18,7 +18,6 @@ use crate::weather::place::Place;
 use crate::weather::pressure::ReducedPressure;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
-use crate::weather::site::Site;
 use crate::window::history::Inserted;
 
 /// The time at which an input is handled.
@@ -45,7 +44,7 @@ pub enum Input {
         /// What was measured.
         values: Values,
         /// Where it was measured, if the message says so.
-        site: Option<Site>,
+        place: Option<Place>,
         /// What acknowledges it.
         token: Token,
     },
@@ -60,7 +59,7 @@ pub enum Input {
         /// The pressure, where it is told as another than that at the station.
         reduced_pressure: Option<ReducedPressure>,
         /// Where it was measured, if the message says so.
-        site: Option<Site>,
+        place: Option<Place>,
         /// What acknowledges it.
         token: Token,
     },

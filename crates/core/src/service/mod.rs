@@ -196,18 +196,18 @@ impl Service {
     /// Handles what happened. Effects are to be carried out in their order.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Reading { station, time, values, site, token } => {
+            Input::Reading { station, time, values, place, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
                 let (token, arrived, part) = (Some(token), now.uptime, None);
-                let reading = HeldReading { station, time, values, site, token, arrived, part };
+                let reading = HeldReading { station, time, values, place, token, arrived, part };
                 self.reading(now, reading, effects);
             }
-            Input::Part { station, time, values, reduced_pressure, site, token } => {
+            Input::Part { station, time, values, reduced_pressure, place, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
                 let (token, arrived, part) = (Some(token), now.uptime, Some(Part { reduced_pressure }));
-                let reading = HeldReading { station, time, values, site, token, arrived, part };
+                let reading = HeldReading { station, time, values, place, token, arrived, part };
                 self.reading(now, reading, effects);
             }
             Input::WithoutValue { token } => {

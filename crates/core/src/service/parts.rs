@@ -16,10 +16,10 @@ use super::readings::HeldReading;
 use super::{Effect, Event, Now, Service};
 use crate::intake::merge::OpenSlot;
 use crate::intake::screening::{Dropped, Implausible};
+use crate::weather::place::Place;
 use crate::weather::pressure::ReducedPressure;
 use crate::weather::quantity::Quantity;
 use crate::weather::reading::StationName;
-use crate::weather::site::Site;
 
 /// With more open slots than this, parts of stations that are not served are taken as readings: anybody can make up names.
 const MAX_OPEN: usize = 10_000;
@@ -48,7 +48,7 @@ pub(super) struct Parts {
 struct Open {
     slot: OpenSlot,
     /// Where the station last said that it stands.
-    site: Option<Site>,
+    place: Option<Place>,
     /// When the newest part arrived, in time since the start.
     arrived: Duration,
 }
@@ -56,15 +56,15 @@ struct Open {
 impl Open {
     fn add(&mut self, part: Part, reading: &HeldReading) {
         self.slot.add(reading.time, &reading.values, part.reduced_pressure);
-        self.site = reading.site.or(self.site);
+        self.place = Place::better_known(reading.place, self.place);
         self.arrived = reading.arrived;
     }
 
     /// The reading that its parts are together, acknowledged already.
     fn reading(&self, now: Now, station: StationName) -> HeldReading {
         let (time, values) = self.slot.reading();
-        let (site, arrived) = (self.site, now.uptime);
-        HeldReading { station, time, values, site, token: None, arrived, part: None }
+        let (place, arrived) = (self.place, now.uptime);
+        HeldReading { station, time, values, place, token: None, arrived, part: None }
     }
 }
 
@@ -127,7 +127,7 @@ impl Service {
         let ends = match self.parts.open.get_mut(&reading.station) {
             Some(open) => match open.slot.place(reading.time) {
                 Ordering::Less => {
-                    reading.site = reading.site.or(open.site);
+                    reading.place = Place::better_known(reading.place, open.place);
                     return Some(alone(part, reading));
                 }
                 Ordering::Equal => {
@@ -145,7 +145,7 @@ impl Service {
             None if !has_room => return Some(alone(part, reading)),
             None => {
                 let slot = OpenSlot::new(grid, reading.time);
-                let mut open = Open { slot, site: None, arrived: reading.arrived };
+                let mut open = Open { slot, place: None, arrived: reading.arrived };
                 open.add(part, &reading);
                 let ends = open.slot.ends();
                 self.parts.open.insert(reading.station.clone(), open);

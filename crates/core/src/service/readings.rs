@@ -10,9 +10,9 @@ use super::parts::Part;
 use super::{Discovery, Effect, Event, Now, Service, Token};
 use crate::journal::Entry;
 use crate::station::{Adopted, News, Next, Rejected, Sighting, Station};
+use crate::weather::place::Place;
 use crate::weather::quantity::Values;
 use crate::weather::reading::StationName;
-use crate::weather::site::Site;
 use crate::window::history::Inserted;
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct HeldReading {
     pub(super) station: StationName,
     pub(super) time: Timestamp,
     pub(super) values: Values,
-    pub(super) site: Option<Site>,
+    pub(super) place: Option<Place>,
     /// What acknowledges it; none where its parts have been.
     pub(super) token: Option<Token>,
     pub(super) arrived: Duration,
@@ -31,7 +31,7 @@ pub(super) struct HeldReading {
 /// Whether a reading must wait for the forecasts in flight; also one from elsewhere, for which the station may have other
 /// models.
 fn must_wait(station: &Station, reading: &HeldReading) -> bool {
-    let stands_elsewhere = || station.sighted(reading.time, reading.site).changes_place();
+    let stands_elsewhere = || station.sighted(reading.time, reading.place).changes_place();
     station.must_wait(reading.time) || station.in_flight() > 0 && stands_elsewhere()
 }
 
@@ -103,7 +103,7 @@ impl Service {
 
     /// Takes a reading that waits for nothing any more.
     pub(super) fn take(&mut self, now: Now, reading: HeldReading, effects: &mut Vec<Effect>) {
-        let HeldReading { station: name, time, values, site, token, arrived, .. } = reading;
+        let HeldReading { station: name, time, values, place, token, arrived, .. } = reading;
         let max_stations = self.settings.max_stations;
         let is_full = self.stations.len() >= max_stations;
         let limit = now.wall + self.settings.max_ahead;
@@ -129,7 +129,7 @@ impl Service {
         if is_known && !is_doubted {
             drop_future(station, limit, &mut self.entries, effects);
         }
-        let sighting = site.map_or(Sighting::Nothing, |site| station.sight(time, site));
+        let sighting = place.map_or(Sighting::Nothing, |place| station.sight(time, place));
         if let Sighting::Doubted(distance_km) = sighting {
             let error = Rejected::Elsewhere { time, distance_km };
             self.mark_dirty(&name);

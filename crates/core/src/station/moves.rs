@@ -1,5 +1,6 @@
 //! Where a station stands, as its payload has it, and what becomes of it when it stands elsewhere.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,12 +25,19 @@ pub(super) struct Reported {
     elevation_m: Option<f64>,
     /// The second of the first reading there, where it stood elsewhere before.
     moved_s: Option<i64>,
+    /// By what the payload says it. It is written behind all else, as it came later.
+    #[serde(skip, default = "in_degrees")]
+    precision: Precision,
+}
+
+fn in_degrees() -> Precision {
+    Precision::Payload
 }
 
 impl Reported {
-    fn new(site: Site, moved_s: Option<i64>) -> Reported {
-        let Site { latitude_deg, longitude_deg, elevation_m } = site;
-        Reported { latitude_deg, longitude_deg, elevation_m, moved_s }
+    fn new(place: Place, moved_s: Option<i64>) -> Reported {
+        let Place { site: Site { latitude_deg, longitude_deg, elevation_m }, precision } = place;
+        Reported { latitude_deg, longitude_deg, elevation_m, moved_s, precision }
     }
 
     fn site(&self) -> Site {
@@ -37,8 +45,21 @@ impl Reported {
         Site { latitude_deg, longitude_deg, elevation_m }
     }
 
+    fn place(&self) -> Place {
+        Place { site: self.site(), precision: self.precision }
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    pub(super) fn with_precision(self, precision: Precision) -> Reported {
+        Reported { precision, ..self }
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         self.site().validate().is_ok()
+            && self.precision != Precision::Given
             && self.moved_s.is_none_or(|second| Timestamp::from_second(second).is_ok())
     }
 }
@@ -46,8 +67,9 @@ impl Reported {
 /// Where a station said last that it stands, as the journal knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReportedPlace {
-    /// The position in the payload, with the elevation if there is one.
-    pub site: Site,
+    /// The position in the payload, with the elevation if there is one; that of a time zone or country where the payload has no
+    /// other.
+    pub place: Place,
     /// The first reading there, where it stood elsewhere before: nothing older is of this place.
     pub since: Option<Timestamp>,
 }
@@ -55,7 +77,7 @@ pub struct ReportedPlace {
 impl From<Reported> for ReportedPlace {
     fn from(reported: Reported) -> ReportedPlace {
         let since = reported.moved_s.and_then(|second| Timestamp::from_second(second).ok());
-        ReportedPlace { site: reported.site(), since }
+        ReportedPlace { place: reported.place(), since }
     }
 }
 
@@ -89,7 +111,7 @@ pub enum Sighting {
     Returned,
     /// It is the first that is known.
     First,
-    /// It is the one that is known, with the elevation, which was not.
+    /// It is the one that is known, with the elevation, which was not, or better known.
     Fuller,
     /// The station stands elsewhere now, so far away.
     Moved(f64),
@@ -102,28 +124,34 @@ impl Sighting {
     }
 }
 
-/// Where a station stands by what the configuration says and by what its payload has.
+/// Where a station stands by what the configuration says and by what its payload has: what is known best, and the configuration
+/// where both know it as well.
 pub(super) fn place(configured: Option<Place>, reported: Option<Reported>) -> Option<Place> {
-    let is_precise = |place: &Place| place.precision == Precision::Given;
-    let reported = || reported.map(|reported| Place::from_payload(reported.site()));
-    configured.filter(is_precise).or_else(reported).or(configured)
+    Place::better_known(configured, reported.map(|reported| reported.place()))
 }
 
 impl Station {
     /// Where it stands, if that is known: as the configuration gives it, else as its payload has it, else roughly, by its time
-    /// zone or country.
+    /// zone, else by its country, of the configuration or the payload.
     pub fn place(&self) -> Option<Place> {
         place(self.setup.place, self.reported)
     }
 
-    /// What the site of a reading of `time` means. Late readings do not move a station, and neither does what a receiver's
-    /// position varies by: as much as a model for one site is good for.
-    pub fn sighted(&self, time: Timestamp, site: Option<Site>) -> Sighting {
-        let Some(site) = site.filter(|site| site.validate().is_ok()) else { return Sighting::Nothing };
+    /// What the place of a reading of `time` means. Late readings do not move a station, and neither does what a receiver's
+    /// position varies by: as much as a model for one site is good for. A zone or country beside degrees says nothing more, and
+    /// degrees are better known than a place of before that was a zone's.
+    pub fn sighted(&self, time: Timestamp, place: Option<Place>) -> Sighting {
+        let is_sound = |place: &Place| place.site.validate().is_ok();
+        let Some(Place { site, precision }) = place.filter(is_sound) else { return Sighting::Nothing };
         if self.newest.is_some_and(|(newest, _)| time < newest) {
             return Sighting::Nothing;
         }
         let Some(before) = self.reported else { return Sighting::First };
+        match precision.cmp(&before.precision) {
+            Ordering::Less => return Sighting::Fuller,
+            Ordering::Equal => {}
+            Ordering::Greater => return Sighting::Nothing,
+        }
         let distance_km = before.site().distance_km(&site);
         if distance_km <= WindowSpec::MAX_DISTANCE_KM {
             if before.elevation_m.is_none() && site.elevation_m.is_some() {
@@ -153,34 +181,34 @@ impl Station {
             .map_or(1, |elsewhere| elsewhere.readings + u8::from(is_one_more(&elsewhere)))
     }
 
-    /// Takes the site of a reading of `time`, and says what it meant. Where the place changes, the station's models may be
+    /// Takes the place of a reading of `time`, and says what it meant. Where the place changes, the station's models may be
     /// others, and nothing may be in flight. A move is believed when several readings in a row are from there; all that was
     /// known of the station is of the place before, and is forgotten, unless the configuration says where it stands.
-    pub fn sight(&mut self, time: Timestamp, site: Site) -> Sighting {
-        let sighting = self.sighted(time, Some(site));
+    pub fn sight(&mut self, time: Timestamp, place: Place) -> Sighting {
+        let sighting = self.sighted(time, Some(place));
         if let Sighting::Doubted(_) = sighting {
-            let readings = self.readings_there(time, &site);
+            let readings = self.readings_there(time, &place.site);
             // Of readings that are from there, the newest counts; one from yet another place begins anew.
             let before = self.elsewhere.filter(|_| readings > 1).map_or(i64::MIN, |before| before.newest_s);
             let newest_s = before.max(time.as_second());
-            self.elsewhere = Some(Elsewhere { reported: Reported::new(site, None), readings, newest_s });
+            self.elsewhere = Some(Elsewhere { reported: Reported::new(place, None), readings, newest_s });
             return sighting;
         }
         self.elsewhere = None;
         match sighting {
             Sighting::Nothing | Sighting::Doubted(_) | Sighting::Returned => return sighting,
-            Sighting::First => self.reported = Some(Reported::new(site, None)),
+            Sighting::First => self.reported = Some(Reported::new(place, None)),
             Sighting::Fuller => {
                 let moved_s = self.reported.and_then(|before| before.moved_s);
-                self.reported = Some(Reported::new(site, moved_s));
+                self.reported = Some(Reported::new(place, moved_s));
             }
             Sighting::Moved(distance_km) if !self.is_configured() => {
                 debug_assert!(self.in_flight.is_empty(), "outputs for the place before would come");
-                self.reported = Some(Reported::new(site, Some(time.as_second())));
+                self.reported = Some(Reported::new(place, Some(time.as_second())));
                 self.oddities.add([Oddity::Moved { distance_km: to_u32(distance_km) }]);
                 self.forget_place();
             }
-            Sighting::Moved(_) => self.reported = Some(Reported::new(site, None)),
+            Sighting::Moved(_) => self.reported = Some(Reported::new(place, None)),
         }
         self.oddities.add(self.place_differs());
         self.measure_readiness();
@@ -190,7 +218,9 @@ impl Station {
     /// By how much its payload gives another place than the configuration, if it does.
     pub(super) fn place_differs(&self) -> Option<Oddity> {
         let configured = self.setup.place.filter(|_| self.is_configured())?;
-        let distance_km = configured.site.distance_km(&self.reported?.site());
+        // The principal place of a zone is no other place.
+        let reported = self.reported.filter(|reported| !reported.precision.is_rough())?;
+        let distance_km = configured.site.distance_km(&reported.site());
         let is_far = distance_km > WindowSpec::MAX_DISTANCE_KM;
         is_far.then(|| Oddity::PlaceDiffers { distance_km: to_u32(distance_km) })
     }

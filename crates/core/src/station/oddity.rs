@@ -224,6 +224,11 @@ impl Station {
         self.oddities.take_news()
     }
 
+    /// What is odd about it and was not said before, which is said now; for those who walk a station without the service.
+    pub fn take_oddities(&mut self) -> Vec<Oddity> {
+        self.take_news().begun
+    }
+
     /// The words of what is odd about it and was said, each once.
     pub fn odd(&self) -> Vec<&'static str> {
         self.oddities.words()

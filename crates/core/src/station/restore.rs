@@ -18,7 +18,7 @@ use crate::forecast::{Forecast, LeadForecast};
 use crate::intake::screening::Screening;
 use crate::journal::Restored;
 use crate::model::Model;
-use crate::weather::place::Place;
+use crate::weather::place::{Place, Precision};
 use crate::weather::quantity::Values;
 use crate::window::grid::Slot;
 
@@ -44,8 +44,8 @@ const SOLAR_WAVE_FORMAT: u8 = 1;
 const MAX_UNDELIVERED: i64 = 10_000;
 
 /// What is written behind the state: where the station says that it stands, what its days are like, where its newest readings
-/// say that it stands, and what was said to be odd.
-type Own = (Option<Reported>, Character, Option<Elsewhere>, Said);
+/// say that it stands, what was said to be odd, and by what the station says that it stands there.
+type Own = (Option<Reported>, Character, Option<Elsewhere>, Said, Precision);
 
 /// What an earlier version wrote ends after the state, or after one of the others.
 fn read_state(bytes: &[u8]) -> Option<(State, Own)> {
@@ -60,9 +60,11 @@ fn read_state(bytes: &[u8]) -> Option<(State, Own)> {
         character.forget_wave();
     }
     let (elsewhere, rest): (Option<Elsewhere>, &[u8]) = postcard::take_from_bytes(rest).unwrap_or_default();
-    let said: Said = postcard::from_bytes(rest).unwrap_or_default();
+    let (said, rest): (Said, &[u8]) = postcard::take_from_bytes(rest).unwrap_or_default();
+    let precision = postcard::from_bytes(rest).unwrap_or(Precision::Payload);
+    let reported = reported.map(|reported| reported.with_precision(precision));
     let (reported, elsewhere) = (reported.filter(Reported::is_sound), elsewhere.filter(Elsewhere::is_sound));
-    Some((state, (reported, character, elsewhere, said)))
+    Some((state, (reported, character, elsewhere, said, precision)))
 }
 
 impl Restored {
@@ -92,7 +94,9 @@ impl Station {
             active_at_s: self.active_at.as_second(),
         };
         let bytes = vec![STATE_FORMAT];
-        let own: Own = (self.reported, self.character, self.elsewhere, self.oddities.said().clone());
+        let precision = self.reported.map_or(Precision::Payload, |reported| reported.precision());
+        let said = self.oddities.said().clone();
+        let own: Own = (self.reported, self.character, self.elsewhere, said, precision);
         let written = postcard::to_extend(&state, bytes).and_then(|bytes| postcard::to_extend(&own, bytes));
         written.expect("numbers in vectors can be written")
     }
@@ -116,7 +120,7 @@ impl Station {
         let mut owed: VecDeque<Origin> = VecDeque::new();
         let mut said = Said::default();
         if let Some((state, own)) = state {
-            (station.reported, station.character, station.elsewhere, said) = own;
+            (station.reported, station.character, station.elsewhere, said, _) = own;
             station.screening = state.screening;
             station.verification = Verification::with_scores(state.scores);
             let second = |second: i64| Timestamp::from_second(second).ok();

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use super::reading::StationName;
 use super::site::Site;
 use crate::number::to_u32;
 
 /// How well a place is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Precision {
     /// It was given.
     Given,
-    /// The station's own payload has it.
+    /// The station's own payload has it, in degrees.
     Payload,
     /// It is the principal place of the station's time zone.
     TimeZone,
@@ -28,6 +30,12 @@ impl Precision {
             Precision::TimeZone => "time_zone",
             Precision::Country => "country",
         }
+    }
+
+    /// Whether it is that of a time zone or country: good enough for the sun, and for nothing that asks how far two places are
+    /// apart.
+    pub fn is_rough(self) -> bool {
+        matches!(self, Precision::TimeZone | Precision::Country)
     }
 }
 
@@ -68,6 +76,14 @@ const ZONES: &str = include_str!("zones.tsv");
 /// A country that is wider tells nothing of when the sun rises, degrees of longitude.
 const WIDEST_DEG: f64 = 20.0;
 
+/// A site that is further east or west of every principal place of its zone or country than this is in another, degrees of
+/// longitude: four hours of the sun. The widest zone is that of China, of which the west is 48° from Shanghai.
+const FURTHEST_EAST_DEG: f64 = 60.0;
+/// So far from a place, near a pole, degrees of longitude say nothing, km.
+const NEAR_KM: f64 = 2000.0;
+/// No place of a zone or country is further from every principal place of it, km; from Shanghai to the west of China are 4,100.
+const FURTHEST_KM: f64 = 5000.0;
+
 /// The zones that most people live in, of countries of several parts whose middle is none of them.
 const LARGEST_PARTS: [&str; 8] = [
     "Africa/Kinshasa",
@@ -85,6 +101,12 @@ struct Zone {
     country: &'static str,
     latitude_deg: f64,
     longitude_deg: f64,
+}
+
+impl Zone {
+    fn site(&self) -> Site {
+        Site::new(self.latitude_deg, self.longitude_deg)
+    }
 }
 
 fn zones() -> impl Iterator<Item = Zone> {
@@ -110,6 +132,11 @@ impl Place {
         Place { site, precision: Precision::Payload }
     }
 
+    /// The better known of two; the first where both are known as well.
+    pub fn better_known(first: Option<Place>, second: Option<Place>) -> Option<Place> {
+        first.into_iter().chain(second).min_by_key(|place| place.precision)
+    }
+
     /// The principal place of an IANA time zone.
     ///
     /// # Errors
@@ -117,7 +144,38 @@ impl Place {
     pub fn of_time_zone(name: &str) -> Result<Place, PlaceError> {
         let zone = zones().find(|zone| zone.name.eq_ignore_ascii_case(name));
         let zone = zone.ok_or_else(|| PlaceError::TimeZone(name.to_owned()))?;
-        Ok(Place { site: Site::new(zone.latitude_deg, zone.longitude_deg), precision: Precision::TimeZone })
+        Ok(Place { site: zone.site(), precision: Precision::TimeZone })
+    }
+
+    /// The country of an IANA time zone, by its code (ISO 3166).
+    ///
+    /// # Errors
+    /// As those of [`Place::of_time_zone`].
+    pub fn country_of_time_zone(name: &str) -> Result<&'static str, PlaceError> {
+        let zone = zones().find(|zone| zone.name.eq_ignore_ascii_case(name));
+        zone.map(|zone| zone.country).ok_or_else(|| PlaceError::TimeZone(name.to_owned()))
+    }
+
+    /// How far a site is from the principal place of a time zone, km, where it is too far to be in it.
+    ///
+    /// # Errors
+    /// As those of [`Place::of_time_zone`].
+    pub fn far_from_time_zone_km(site: &Site, name: &str) -> Result<Option<f64>, PlaceError> {
+        let place = Place::of_time_zone(name)?;
+        Ok(too_far_km(site, &[place.site]))
+    }
+
+    /// How far a site is from the nearest principal place of a country, km, where it is too far to be in it.
+    ///
+    /// # Errors
+    /// [`PlaceError::Country`] when there is no such country.
+    pub fn far_from_country_km(site: &Site, code: &str) -> Result<Option<f64>, PlaceError> {
+        let own = zones().filter(|zone| zone.country.eq_ignore_ascii_case(code));
+        let own: Vec<Site> = own.map(|zone| zone.site()).collect();
+        if own.is_empty() {
+            return Err(PlaceError::Country(code.to_owned()));
+        }
+        Ok(too_far_km(site, &own))
     }
 
     /// The middle of a country, or, of one of several parts, the principal place of the largest.
@@ -147,6 +205,18 @@ impl Place {
         };
         Ok(Place { site, precision: Precision::Country })
     }
+}
+
+/// How far a site is from the nearest of some places, km, where it is too far from all of them.
+fn too_far_km(site: &Site, places: &[Site]) -> Option<f64> {
+    let is_too_far = |place: &Site| {
+        let east_deg = (site.longitude_deg - place.longitude_deg + 180.0).rem_euclid(360.0) - 180.0;
+        let distance_km = site.distance_km(place);
+        distance_km > FURTHEST_KM || east_deg.abs() > FURTHEST_EAST_DEG && distance_km > NEAR_KM
+    };
+    let distances_km = places.iter().map(|place| site.distance_km(place));
+    let nearest_km = distances_km.min_by(f64::total_cmp)?;
+    places.iter().all(is_too_far).then_some(nearest_km)
 }
 
 /// From where on, going east, the longitudes lie, and how far they reach, degrees: behind the widest gap between two of them, as
@@ -245,6 +315,54 @@ mod tests {
             assert!(place.site.distance_km(&near) < 20.0, "{code}: {place:?}");
         }
         assert!(LARGEST_PARTS.iter().all(|part| zones().any(|zone| zone.name == *part)));
+    }
+
+    /// The sign of a longitude or of a latitude, and the order of both; and the ends of wide zones and countries, the poles and
+    /// the 180th meridian.
+    #[test]
+    fn a_site_that_is_hours_of_the_sun_or_half_the_earth_from_its_zone_is_not_in_it() {
+        let zone = |latitude_deg, longitude_deg, name| {
+            Place::far_from_time_zone_km(&Site::new(latitude_deg, longitude_deg), name).unwrap()
+        };
+        for (latitude_deg, longitude_deg, name) in [
+            (39.74, 104.98, "America/Denver"),
+            (-39.74, -104.98, "America/Denver"),
+            (13.4, 52.5, "Europe/Berlin"),
+            (64.1, 21.9, "America/Anchorage"),
+        ] {
+            assert!(
+                zone(latitude_deg, longitude_deg, name).is_some(),
+                "{latitude_deg} {longitude_deg} {name}"
+            );
+        }
+        for (latitude_deg, longitude_deg, name) in [
+            // Kashgar, Santa Cruz in the Azores by the zone of Lisbon, the South Pole, and both sides of the date line.
+            (39.47, 75.99, "Asia/Shanghai"),
+            (39.45, -31.13, "Europe/Lisbon"),
+            (-90.0, 0.0, "Antarctica/McMurdo"),
+            (-43.95, -176.56, "Pacific/Auckland"),
+        ] {
+            assert_eq!(
+                zone(latitude_deg, longitude_deg, name),
+                None,
+                "{latitude_deg} {longitude_deg} {name}"
+            );
+        }
+        let country = |latitude_deg, longitude_deg, code| {
+            Place::far_from_country_km(&Site::new(latitude_deg, longitude_deg), code)
+        };
+        assert_eq!(country(39.74, -104.98, "us"), Ok(None));
+        assert_eq!(country(21.31, -157.86, "US"), Ok(None), "Honolulu is far from Washington");
+        assert!(country(39.74, 104.98, "US").unwrap().is_some());
+        assert_eq!(country(0.0, 0.0, "XX"), Err(PlaceError::Country("XX".to_owned())));
+        assert_eq!(Place::country_of_time_zone("america/denver"), Ok("US"));
+    }
+
+    #[test]
+    fn no_place_of_a_zone_is_too_far_from_its_country() {
+        for zone in zones() {
+            assert_eq!(Place::far_from_country_km(&zone.site(), zone.country), Ok(None), "{}", zone.name);
+        }
     }
 
     #[test]

@@ -60,6 +60,20 @@ impl Site {
         Site { elevation_m: Some(elevation_m), ..self }
     }
 
+    /// The position that is given by its numbers; none where latitude and longitude are not both there.
+    ///
+    /// # Errors
+    /// [`SiteError`] when it is not on earth.
+    pub fn given(
+        latitude_deg: Option<f64>,
+        longitude_deg: Option<f64>,
+        elevation_m: Option<f64>,
+    ) -> Result<Option<Site>, SiteError> {
+        let Some((latitude_deg, longitude_deg)) = latitude_deg.zip(longitude_deg) else { return Ok(None) };
+        let site = Site { latitude_deg, longitude_deg, elevation_m };
+        site.validate().map(|()| Some(site))
+    }
+
     /// Checks that it is on earth.
     ///
     /// # Errors

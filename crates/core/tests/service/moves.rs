@@ -228,6 +228,64 @@ fn a_reading_that_is_repeated_with_the_place_of_its_station_leaves_the_place_in_
     assert_eq!(status(&world).1, Some(Place::from_payload(JENA)));
 }
 
+/// Every hour from `hours`, by a payload that says the place so.
+fn walk_roughly(world: &mut World, place: Place, hours: std::ops::Range<i64>) {
+    world.rough = Some(place);
+    walk(world, None, hours);
+    world.rough = None;
+}
+
+#[test]
+fn a_time_zone_in_the_payload_is_a_place_until_degrees_are_there_and_a_restart_knows_it() {
+    let (berlin, germany) = (Place::of_time_zone("Europe/Berlin").unwrap(), Place::of_country("DE").unwrap());
+    let mut world = World::at_a_place(None);
+    walk_roughly(&mut world, germany, 0..6);
+    let ready = StationState::Fresh(Readiness::Ready);
+    assert_eq!(status(&world), (ready, Some(germany), vec![]));
+    walk_roughly(&mut world, berlin, 6..8);
+    walk_roughly(&mut world, germany, 8..9);
+    assert_eq!(status(&world).1, Some(berlin), "a country beside a zone says nothing more");
+    for hours in [9..10, 10..11] {
+        world.kill();
+        world.subscribe();
+        walk(&mut world, None, hours);
+        assert_eq!(status(&world), (ready, Some(berlin), vec![]));
+    }
+    let known = world.journal.restored().remove(0);
+    assert_eq!(known.reported_place().unwrap().place, berlin);
+    // Jena is more than 200 km from Berlin, and no other place.
+    walk(&mut world, Some(JENA), 11..12);
+    walk_roughly(&mut world, Place::of_time_zone("America/Denver").unwrap(), 12..20);
+    assert_eq!(status(&world), (ready, Some(Place::from_payload(JENA)), vec![]));
+    assert_eq!(world.oddities(), []);
+}
+
+#[test]
+fn a_time_zone_in_the_payload_goes_behind_degrees_of_the_configuration_and_before_its_country() {
+    let [berlin, denver] = ["Europe/Berlin", "America/Denver"].map(|zone| Place::of_time_zone(zone).unwrap());
+    for (configured, known) in [
+        (Place::given(JENA), Place::given(JENA)),
+        (berlin, berlin),
+        (Place::of_country("DE").unwrap(), denver),
+    ] {
+        let mut world = World::at_a_place(Some(configured));
+        walk_roughly(&mut world, denver, 0..6);
+        assert_eq!((status(&world).1, world.oddities()), (Some(known), vec![]));
+    }
+}
+
+#[test]
+fn a_station_whose_payload_says_another_time_zone_thrice_has_moved() {
+    let [berlin, denver] = ["Europe/Berlin", "America/Denver"].map(|zone| Place::of_time_zone(zone).unwrap());
+    let mut world = World::at_a_place(None);
+    walk_roughly(&mut world, berlin, 0..6);
+    walk_roughly(&mut world, denver, 6..8);
+    assert_eq!(status(&world).1, Some(berlin));
+    walk_roughly(&mut world, denver, 8..9);
+    assert_eq!(status(&world).1, Some(denver));
+    assert!(matches!(world.oddities()[..], [Oddity::Moved { .. }]), "{:?}", world.oddities());
+}
+
 /// A clock that is 20 days ahead while a station moves, or while it is seen elsewhere twice; then it is right again.
 #[test]
 fn a_move_that_was_seen_by_a_clock_that_was_ahead_does_not_mute_the_station() {

@@ -294,6 +294,8 @@ pub(crate) struct World {
     pub(crate) is_subscribed: bool,
     /// Where messages that are delivered from now on say that they were measured.
     pub(crate) site: Option<Site>,
+    /// Where they say it by a time zone or a country instead.
+    pub(crate) rough: Option<Place>,
     /// Whether messages that are delivered from now on are parts of readings.
     pub(crate) is_in_parts: bool,
     /// What parts that are delivered from now on say of a pressure that is not the one at the station.
@@ -340,6 +342,7 @@ impl World {
             events: Vec::new(),
             is_subscribed: false,
             site: None,
+            rough: None,
             is_in_parts: false,
             reduced_pressure: None,
         };
@@ -423,13 +426,13 @@ impl World {
         self.next_token += 1;
         self.unacknowledged.insert(token, message.clone());
         let Message { station, time, values } = message;
-        let site = self.site;
+        let place = self.rough.or(self.site.map(Place::from_payload));
         self.input(match self.is_in_parts {
             true => {
                 let reduced_pressure = self.reduced_pressure;
-                Input::Part { station, time, values, reduced_pressure, site, token }
+                Input::Part { station, time, values, reduced_pressure, place, token }
             }
-            false => Input::Reading { station, time, values, site, token },
+            false => Input::Reading { station, time, values, place, token },
         });
         true
     }

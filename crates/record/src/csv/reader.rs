@@ -22,7 +22,7 @@ use super::layout::{self, list};
 use super::lines::{Line, Lines, MAX_LINE};
 use super::mapping::CsvMapping;
 use super::source;
-use crate::files::files;
+use crate::files::{RecordSource, files};
 use crate::quality::Overlap;
 
 /// What one row says: when, and what was measured.
@@ -45,7 +45,7 @@ pub struct CsvReader {
     /// The files that are still to be read.
     next: VecDeque<PathBuf>,
     mapping: Option<Mapping>,
-    elevation_m: Option<f64>,
+    elevation: Elevation,
     quantities: Vec<Quantity>,
     site: Option<Site>,
     unreadable: Vec<UnreadableValues>,
@@ -86,6 +86,15 @@ impl Span {
     }
 }
 
+/// The station's height, as it is known beside what the mapping says, metres above sea level.
+#[derive(Debug, Clone, Copy, Default)]
+struct Elevation {
+    /// It goes before the mapping's.
+    given_m: Option<f64>,
+    /// It counts where the mapping says none.
+    default_m: Option<f64>,
+}
+
 /// One file that is being read.
 struct OpenFile {
     path: PathBuf,
@@ -118,13 +127,13 @@ impl OpenFile {
     fn open(
         path: &Path,
         mapping: Option<&Mapping>,
-        elevation_m: Option<f64>,
+        elevation: Elevation,
         is_part: bool,
     ) -> Result<OpenFile, CsvError> {
         let failed = |source| CsvError::File { path: path.to_owned(), source };
         let source = source::open(path).map_err(failed)?;
         let mut layout = layout::look(path, &source.head, mapping, is_part)?;
-        layout.mapping = layout.mapping.at_elevation(elevation_m);
+        layout.mapping = layout.mapping.with_elevation(elevation.given_m).at_elevation(elevation.default_m);
         let mut lines = Lines::new(source.text);
         while lines.number() < layout.lines && lines.next_line().map_err(failed)?.is_some() {}
         let found = || list(&layout.header);
@@ -224,21 +233,30 @@ impl CsvReader {
     /// # Errors
     /// [`CsvError`] when one cannot be read or lacks the columns, or none has the temperature.
     pub fn open_all(paths: &[PathBuf], mapping: Option<&CsvMapping>) -> Result<CsvReader, CsvError> {
-        CsvReader::open_at(paths, mapping, None)
+        CsvReader::open_files(paths, mapping, Elevation::default())
     }
 
-    /// Opens files of one station at this elevation in metres, where their mapping says none.
+    /// Opens the files of a record. The station stands where the source gives its site, at that elevation; `elevation_m` is its
+    /// height, where neither the source nor its mapping says.
     ///
     /// # Errors
     /// As those of [`CsvReader::open_all`].
-    pub fn open_at(
+    pub fn open_source(source: &RecordSource, elevation_m: Option<f64>) -> Result<CsvReader, CsvError> {
+        let given_m = source.site.and_then(|site| site.elevation_m);
+        let elevation = Elevation { given_m, default_m: elevation_m };
+        let mut reader = CsvReader::open_files(&source.files()?, source.mapping.as_ref(), elevation)?;
+        reader.site = source.site.or(reader.site);
+        Ok(reader)
+    }
+
+    fn open_files(
         paths: &[PathBuf],
         mapping: Option<&CsvMapping>,
-        elevation_m: Option<f64>,
+        elevation: Elevation,
     ) -> Result<CsvReader, CsvError> {
         let mapping = mapping.map(|mapping| mapping.mapping().clone());
         let is_part = paths.len() > 1;
-        let open = |path: &PathBuf| OpenFile::open(path, mapping.as_ref(), elevation_m, is_part);
+        let open = |path: &PathBuf| OpenFile::open(path, mapping.as_ref(), elevation, is_part);
         let first = paths.first().ok_or_else(|| CsvError::EmptyFolder(PathBuf::new()))?;
         let file = open(first)?;
         let (mut quantities, mut site, mut len) = (file.table.quantities(), file.mapping.site(), file.len);
@@ -257,7 +275,7 @@ impl CsvReader {
         let next = paths[1..].iter().cloned().collect();
         let spans = vec![Span::new(&file)];
         let unreadable = Vec::new();
-        Ok(CsvReader { file, next, mapping, elevation_m, quantities, site, unreadable, len, done: 0, spans })
+        Ok(CsvReader { file, next, mapping, elevation, quantities, site, unreadable, len, done: 0, spans })
     }
 
     /// The quantities that the files have columns for.
@@ -265,7 +283,7 @@ impl CsvReader {
         self.quantities.iter().copied()
     }
 
-    /// Where the station stands, if the mapping says so or the header is that of a station whose place is known.
+    /// Where the station stands, if that is given, the mapping says so or the header is that of a station whose place is known.
     pub fn site(&self) -> Option<Site> {
         self.site
     }
@@ -324,7 +342,7 @@ impl Iterator for CsvReader {
                 Ok(None) => {
                     let next = self.next.pop_front()?;
                     self.done += self.file.len;
-                    match OpenFile::open(&next, self.mapping.as_ref(), self.elevation_m, true) {
+                    match OpenFile::open(&next, self.mapping.as_ref(), self.elevation, true) {
                         Ok(file) => {
                             self.spans.push(Span::new(&file));
                             self.file = file;

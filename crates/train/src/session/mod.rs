@@ -181,9 +181,7 @@ impl TrainingRun<'_> {
         }
         let grid_step_s = self.options.grid_step_s;
         let grid = Grid::new(grid_step_s).ok_or(WindowSpecError::GridStep(grid_step_s))?;
-        let record = Record::read(&self.source()?, grid, quantities)?;
-        let site = self.site(&record).ok();
-        let record = Rc::new(record.at_site(site));
+        let record = Rc::new(Record::read(&self.source()?, grid, quantities)?);
         self.check_interrupted()?;
         if self.record.is_none() {
             self.describe(&record);
@@ -199,7 +197,7 @@ impl TrainingRun<'_> {
             return Err(TrainError::NoCsv);
         }
         let mapping = self.options.mapping.as_deref().map(CsvMapping::read).transpose()?;
-        Ok(RecordSource { paths: self.options.csv.clone(), mapping })
+        Ok(RecordSource { paths: self.options.csv.clone(), mapping, site: self.options.site() })
     }
 
     /// The quantities of the file, and those that follow from them.
@@ -226,13 +224,7 @@ impl TrainingRun<'_> {
     }
 
     fn site(&self, record: &Record) -> Result<Site, TrainError> {
-        self.given_site().or(record.site()).ok_or(TrainError::NoSite)
-    }
-
-    /// Where the user says that the station stands.
-    fn given_site(&self) -> Option<Site> {
-        let (latitude_deg, longitude_deg) = (self.options.latitude?, self.options.longitude?);
-        Some(Site { elevation_m: self.options.elevation, ..Site::new(latitude_deg, longitude_deg) })
+        record.site().ok_or(TrainError::NoSite)
     }
 
     /// Where the state of a training is kept, if anywhere.

@@ -126,25 +126,31 @@ impl TrainingRun<'_> {
         if readings.is_empty() {
             return Err(TrainError::NoStation { path: path.to_owned(), station: name });
         }
-        let site = place.map(|place| place.site);
+        let site = self.options.site().or(place.map(|place| place.place.site));
+        let is_rough = match self.options.site() {
+            Some(_) => self.options.is_place_rough,
+            None => place.is_some_and(|place| place.place.precision.is_rough()),
+        };
         let about = About {
             path,
-            site: self.given_site().or(site).filter(|_| !self.options.is_place_rough),
+            site: site.filter(|_| !is_rough),
             // The model is given how pressure changes: by how much it is reduced does not matter.
             elevation_m: None,
             others: &[],
             is_sure: &|what| self.options.sure.iter().any(|sure| sure == what),
         };
-        let readings = Readings::validated(readings, &about).map_err(|error| match error {
+        let mut readings = Readings::validated(readings, &about).map_err(|error| match error {
             RecordError::Suspicious { path, suspicions } => {
                 TrainError::Suspicious { path, station: name.clone(), suspicions }
             }
             error => error.into(),
         })?;
+        // A rough one, by whose sun no clock was checked, too.
+        readings.site = site;
         let spec = window(3600);
         let required = spec.required_quantities();
         let record = Record::from_validated(path, &readings, spec.grid(), &spec.quantities(), &required)?;
-        Ok(record.called(&name).at_site(site))
+        Ok(record.called(&name))
     }
 
     fn say(&mut self, what: &str, specialist: &Specialist) {
@@ -245,7 +251,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    use forecastd_core::{Batch, Entry, Quantity, Site, Split, Station, TrainedRecord, Values};
+    use forecastd_core::{Batch, Entry, Place, Quantity, Site, Split, Station, TrainedRecord, Values};
     use forecastd_journal::{Journal, Retention, Store};
     use jiff::SignedDuration;
     use rand::{Rng, SeedableRng};
@@ -471,9 +477,9 @@ mod tests {
         let name = StationName::new("roof").unwrap();
         let model = Artefact::parse(&base().0).unwrap().description();
         let mut station = Station::new(name.clone(), Arc::new(model));
-        station.sight(at(0), Site::new(-3.0, 12.5));
+        station.sight(at(0), Place::from_payload(Site::new(-3.0, 12.5)));
         for hours_before in [2, 1, 0] {
-            station.sight(moved_at - SignedDuration::from_hours(hours_before), SITE);
+            station.sight(moved_at - SignedDuration::from_hours(hours_before), Place::from_payload(SITE));
         }
         let mut entries: Vec<Entry> = (0..24 * 60)
             .map(|hour| reading(at(hour), if at(hour) < moved_at { 28.0 } else { celsius(at(hour), 0.0) }))
