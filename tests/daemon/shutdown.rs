@@ -104,10 +104,10 @@ async fn a_disk_that_does_not_answer_is_said_and_so_is_that_it_answers_again() {
     let installation =
         installation.environment("LD_PRELOAD", library.display()).environment("HANG", hang.display());
     let daemon = installation.start().await;
-    home.publish("weather/roof/reading", &reading(0, 10.0).to_string()).await;
+    home.publish("weather/roof/reading", reading(0, 10.0).to_string()).await;
     daemon.reaches("forecastd_journal_lag_seconds", 0.0).await;
     std::fs::write(&hang, "").unwrap();
-    home.publish("weather/roof/reading", &reading(HOUR, 10.0).to_string()).await;
+    home.publish("weather/roof/reading", reading(HOUR, 10.0).to_string()).await;
     daemon.says(&["the disk does not answer; going on in memory"]).await;
     daemon.reaches("forecastd_journal_failures_total{reason=\"hangs\"}", 1.0).await;
     std::fs::remove_file(&hang).unwrap();

@@ -129,7 +129,10 @@ fn write_card(
             100.0 * scores.coverage(),
         )?;
     }
-    Ok(())
+    let validation = pool.stations.iter().zip(roles).filter(|(_, role)| **role == Role::Validation);
+    let names: Vec<String> =
+        validation.map(|(station, _)| format!("{} ({})", station.name.trim(), station.id)).collect();
+    writeln!(text, "\nValidation stations, which chose networks and epochs: {}.", names.join(", "))
 }
 
 fn line(text: &mut String, name: &str, means: &Means) -> std::fmt::Result {
