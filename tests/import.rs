@@ -168,6 +168,11 @@ fn what_cannot_be_imported_is_said_in_one_line_and_nothing_is_made() {
             &["influx", file, "--station", "roof"],
             "which fields are which quantities is not said: --mapping FILE",
         ),
+        (
+            &["influx", file, "--station", "roof", "--mapping", "none.toml"],
+            "mapping none.toml: No such file or directory",
+        ),
+        (&["influx", file, "--station", "roof", "--mapping", file], &format!("mapping {file}: line 1: ")),
     ] {
         let output = import(&installation, &journal, arguments).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();

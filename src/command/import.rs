@@ -118,12 +118,12 @@ pub enum ImportCommandError {
     )]
     NoMapping,
     /// The mapping cannot be read.
-    #[error("mapping {path}: {fault}", path = .path.display())]
+    #[error("mapping {path}", path = .path.display())]
     Mapping {
         /// The mapping file.
         path: PathBuf,
         /// What is wrong.
-        fault: MappingFault,
+        source: MappingFault,
     },
     /// The mapping of CSV files cannot be read.
     #[error(transparent)]
@@ -235,7 +235,7 @@ pub fn run(
 fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origin, ImportCommandError> {
     let failed = |error| {
         let path = command.options().mapping.clone().unwrap_or_default();
-        ImportCommandError::Mapping { path, fault: MappingFault::Entities(error) }
+        ImportCommandError::Mapping { path, source: MappingFault::Entities(error) }
     };
     Ok(match command {
         ImportCommand::Weewx { file, .. } => Origin::Weewx { path: file.clone(), mapping },
@@ -259,7 +259,7 @@ fn origin(command: &ImportCommand, mapping: Option<Description>) -> Result<Origi
 }
 
 fn description(path: &Path) -> Result<Description, ImportCommandError> {
-    let failed = |fault| ImportCommandError::Mapping { path: path.to_owned(), fault };
+    let failed = |source| ImportCommandError::Mapping { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(|error| failed(MappingFault::Unreadable(error)))?;
     Description::parse(&text).map_err(|error| failed(MappingFault::Description(error)))
 }

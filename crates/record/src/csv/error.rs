@@ -21,12 +21,12 @@ pub enum CsvError {
     #[error("{path}: empty, a header line is needed", path = .0.display())]
     Empty(PathBuf),
     /// The mapping file cannot be understood.
-    #[error("mapping {path}: {fault}", path = .path.display())]
+    #[error("mapping {path}", path = .path.display())]
     Mapping {
         /// The mapping file, or the file that it does not fit.
         path: PathBuf,
-        /// What is wrong with it. No source: it stands in the sentence, which is often printed without a chain.
-        fault: MappingFault,
+        /// What is wrong with it.
+        source: MappingFault,
     },
     /// The header is none that is known.
     #[error("{path}: header is of no preset; found columns {found}; give a mapping file (--mapping)", path = .path.display())]

@@ -110,8 +110,8 @@ struct Looked {
 
 fn by_mapping(path: &Path, lines: &[Numbered], mapping: &Mapping) -> Result<Looked, CsvError> {
     let unknown = |name: &str| {
-        let fault = MappingFault::Delimiter(name.to_owned());
-        CsvError::Mapping { path: path.to_owned(), fault }
+        let source = MappingFault::Delimiter(name.to_owned());
+        CsvError::Mapping { path: path.to_owned(), source }
     };
     let parse = |name| Delimiter::parse(name).ok_or_else(|| unknown(name));
     let given = mapping.delimiter().map(parse).transpose()?;

@@ -59,7 +59,7 @@ impl CsvMapping {
     /// # Errors
     /// [`CsvError::Mapping`] when it cannot be read or names what does not exist.
     pub fn read(path: &Path) -> Result<CsvMapping, CsvError> {
-        let failed = |fault| CsvError::Mapping { path: path.to_owned(), fault };
+        let failed = |source| CsvError::Mapping { path: path.to_owned(), source };
         let bytes = std::fs::read(path).map_err(|error| failed(MappingFault::Unreadable(error)))?;
         let text = String::from_utf8(bytes).map_err(|_| failed(MappingFault::NotUtf8))?;
         CsvMapping::parse(&text).map_err(|error| failed(MappingFault::Content(error)))

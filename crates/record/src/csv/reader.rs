@@ -145,8 +145,8 @@ impl OpenFile {
             BindError::RepeatedColumn(column) => CsvError::RepeatedColumn { path: path.to_owned(), column },
             BindError::Time(message) => CsvError::Times { path: path.to_owned(), message },
             fault @ (BindError::NoColumns | BindError::NoTime) => {
-                let fault = MappingFault::Columns { fault, found: found() };
-                CsvError::Mapping { path: path.to_owned(), fault }
+                let source = MappingFault::Columns { fault, found: found() };
+                CsvError::Mapping { path: path.to_owned(), source }
             }
         })?;
         let read = table.columns();

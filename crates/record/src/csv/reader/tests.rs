@@ -1,14 +1,17 @@
 use super::*;
 
+/// What a user reads of an error: it, and its source, which is what the system says or what is wrong with a mapping.
+fn with_source(error: CsvError) -> String {
+    match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
 fn read(text: impl AsRef<[u8]>, mapping: Option<&CsvMapping>) -> Result<Vec<Result<Row, String>>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.csv");
     std::fs::write(&path, text).unwrap();
-    // What the system says of a file is the error's source.
-    let with_source = |error: CsvError| match std::error::Error::source(&error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
     let reader = CsvReader::open(&path, mapping).map_err(with_source)?;
     Ok(reader.map(|row| row.map_err(|error| error.to_string())).collect())
 }
@@ -141,7 +144,7 @@ fn a_mapping_file_gives_names_units_and_time() {
     assert!((values.get(Quantity::WindSpeed).unwrap() - 6.3277).abs() < 1e-3);
 
     std::fs::write(&path, "time = { column = \"ds\" }\n[columns]\ny = { quantity = \"warmth\" }").unwrap();
-    let error = CsvMapping::read(&path).unwrap_err().to_string();
+    let error = with_source(CsvMapping::read(&path).unwrap_err());
     assert!(error.contains("unknown quantity \"warmth\""), "{error}");
 
     let time = "time = { column = \"ds\" }\n";
@@ -154,18 +157,19 @@ fn a_mapping_file_gives_names_units_and_time() {
         ),
     ] {
         std::fs::write(&path, format!("{time}{text}")).unwrap();
-        let error = CsvMapping::read(&path).unwrap_err().to_string();
+        let error = with_source(CsvMapping::read(&path).unwrap_err());
         assert!(error.contains(message) && !error.contains(['\n', '^']), "{error}");
     }
 }
 
 #[test]
-fn what_is_wrong_with_a_mapping_is_said_whole_by_the_error_and_not_again_by_a_source() {
+fn each_fault_of_a_mapping_is_said_once_by_a_sentence_of_its_own_behind_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mapping.toml");
     let said = |error: CsvError, path: &Path| {
-        assert!(std::error::Error::source(&error).is_none(), "a chain would say it twice");
-        let text = error.to_string();
+        let source = std::error::Error::source(&error).expect("what is wrong is the source");
+        assert!(source.source().is_none(), "{source} is all that is wrong");
+        let text = with_source(error);
         text.strip_prefix(&format!("mapping {}: ", path.display())).unwrap_or(&text).to_owned()
     };
     let gone = CsvMapping::read(&path).unwrap_err();
