@@ -19,7 +19,7 @@ use super::RateLimitedLog;
 use super::health::Health;
 use super::metrics::{Loaded, Metrics};
 use super::oddity::explain;
-use crate::wire::reading::{Decoded, HalfPlace};
+use crate::wire::reading::Decoded;
 use crate::wire::status;
 
 /// What the daemon tells those who watch it from within the process.
@@ -146,7 +146,8 @@ impl Telemetry {
             return;
         }
         self.explained.insert(station.clone());
-        if let Some(HalfPlace { key, missing }) = decoded.half_place {
+        if let Some(half) = decoded.half_place {
+            let (key, missing) = (half.key(), half.missing());
             warn!(%station, key, missing, "half a place says nothing of where the station stands; more is needed beside it");
         }
         for (key, meant) in decoded.near_misses() {

@@ -15,7 +15,7 @@ pub enum Received {
         /// The station that the topic names.
         station: StationName,
         /// What was measured, and what could not be read of it.
-        decoded: Decoded,
+        decoded: Box<Decoded>,
     },
     /// An empty retained message: the station is to be forgotten.
     Forget(StationName),
@@ -83,7 +83,7 @@ pub fn decode(
         return Ok(Received::Forget(station));
     }
     match reading::decode(payload) {
-        Ok(decoded) => Ok(Received::Reading { station, decoded }),
+        Ok(decoded) => Ok(Received::Reading { station, decoded: Box::new(decoded) }),
         Err(error) => {
             Err(NotTaken { station: Some(station), reason: error.reason(), detail: error.to_string() })
         }

@@ -42,13 +42,35 @@ pub struct Decoded {
     pub unknown: Vec<String>,
 }
 
-/// A place that a payload says by half, so that it counts for nothing.
+/// A place that a payload says by half, so that it counts for nothing: by which of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HalfPlace {
+pub enum HalfPlace {
+    /// A latitude without a longitude.
+    Latitude,
+    /// A longitude without a latitude.
+    Longitude,
+    /// An elevation alone.
+    Elevation,
+}
+
+impl HalfPlace {
     /// The key that is there.
-    pub key: &'static str,
+    pub fn key(self) -> &'static str {
+        match self {
+            HalfPlace::Latitude => LATITUDE,
+            HalfPlace::Longitude => LONGITUDE,
+            HalfPlace::Elevation => ELEVATION,
+        }
+    }
+
     /// What is needed beside it.
-    pub missing: &'static str,
+    pub fn missing(self) -> &'static str {
+        match self {
+            HalfPlace::Latitude => LONGITUDE,
+            HalfPlace::Longitude => LATITUDE,
+            HalfPlace::Elevation => "latitude_deg and longitude_deg",
+        }
+    }
 }
 
 impl Decoded {
@@ -259,9 +281,9 @@ fn place(
     }
     let has = |name: &str| find(name).is_some();
     let half = match (has(LATITUDE), has(LONGITUDE), has(ELEVATION)) {
-        (true, false, _) => Some(HalfPlace { key: LATITUDE, missing: LONGITUDE }),
-        (false, true, _) => Some(HalfPlace { key: LONGITUDE, missing: LATITUDE }),
-        (false, false, true) => Some(HalfPlace { key: ELEVATION, missing: "latitude_deg and longitude_deg" }),
+        (true, false, _) => Some(HalfPlace::Latitude),
+        (false, true, _) => Some(HalfPlace::Longitude),
+        (false, false, true) => Some(HalfPlace::Elevation),
         (true, true, _) | (false, false, false) => None,
     };
     (None, half)
@@ -421,7 +443,7 @@ mod tests {
         let half = |keys: &str| {
             let decoded =
                 decode(format!("{{\"time\":1577837400,\"air_temperature_c\":1,{keys}}}").as_bytes()).unwrap();
-            decoded.half_place.map(|half| (half.key, half.missing))
+            decoded.half_place.map(|half| (half.key(), half.missing()))
         };
         assert_eq!(half(r#""latitude_deg":50.9"#), Some(("latitude_deg", "longitude_deg")));
         assert_eq!(

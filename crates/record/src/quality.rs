@@ -230,7 +230,7 @@ mod tests {
         quality.drop_value(time, frozen);
         let temperature = "2 values of air_temperature dropped, outside of -90 to 60 °C, the first 281.5 °C at \
                            2020-01-01T00:00:00Z: is the unit right?";
-        let pressure = "1 values of air_pressure dropped, the same for more than a day, the first 1013 hPa at \
+        let pressure = "1 value of air_pressure dropped, the same for more than a day, the first 1013 hPa at \
                         2020-01-01T00:00:00Z";
         assert_eq!(
             quality.to_string(),

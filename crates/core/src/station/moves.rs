@@ -1,6 +1,5 @@
 //! Where a station stands, as its payload has it, and what becomes of it when it stands elsewhere.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -142,15 +141,17 @@ impl Station {
     /// degrees are better known than a place of before that was a zone's.
     pub fn sighted(&self, time: Timestamp, place: Option<Place>) -> Sighting {
         let is_sound = |place: &Place| place.site.validate().is_ok();
-        let Some(Place { site, precision }) = place.filter(is_sound) else { return Sighting::Nothing };
+        let Some(place) = place.filter(is_sound) else { return Sighting::Nothing };
+        let Place { site, precision } = place;
         if self.newest.is_some_and(|(newest, _)| time < newest) {
             return Sighting::Nothing;
         }
         let Some(before) = self.reported else { return Sighting::First };
-        match precision.cmp(&before.precision) {
-            Ordering::Less => return Sighting::Fuller,
-            Ordering::Equal => {}
-            Ordering::Greater => return Sighting::Nothing,
+        if self.is_vaguer(&place) {
+            return Sighting::Nothing;
+        }
+        if precision < before.precision {
+            return Sighting::Fuller;
         }
         let distance_km = before.site().distance_km(&site);
         if distance_km <= WindowSpec::MAX_DISTANCE_KM {
@@ -164,6 +165,11 @@ impl Station {
             true => Sighting::Moved(distance_km),
             false => Sighting::Doubted(distance_km),
         }
+    }
+
+    /// Whether a place is less well known than the one that the payload has said before.
+    fn is_vaguer(&self, place: &Place) -> bool {
+        self.reported.is_some_and(|before| place.precision > before.precision)
     }
 
     fn is_configured(&self) -> bool {
@@ -186,6 +192,10 @@ impl Station {
     /// known of the station is of the place before, and is forgotten, unless the configuration says where it stands.
     pub fn sight(&mut self, time: Timestamp, place: Place) -> Sighting {
         let sighting = self.sighted(time, Some(place));
+        if self.is_vaguer(&place) {
+            // It speaks neither for what is known nor for what is doubted.
+            return sighting;
+        }
         if let Sighting::Doubted(_) = sighting {
             let readings = self.readings_there(time, &place.site);
             // Of readings that are from there, the newest counts; one from yet another place begins anew.

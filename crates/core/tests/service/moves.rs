@@ -275,6 +275,28 @@ fn a_time_zone_in_the_payload_goes_behind_degrees_of_the_configuration_and_befor
 }
 
 #[test]
+fn a_time_zone_between_degrees_from_elsewhere_does_not_keep_a_station_from_moving() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, Some(JENA), 0..6);
+    for hour in [6, 8, 10] {
+        walk(&mut world, Some(DENVER), hour..hour + 1);
+        walk_roughly(&mut world, Place::of_country("DE").unwrap(), hour + 1..hour + 2);
+    }
+    assert_eq!(status(&world).1, Some(Place::from_payload(DENVER)));
+}
+
+#[test]
+fn a_place_that_an_earlier_version_journalled_was_said_in_degrees() {
+    let mut world = World::at_a_place(None);
+    walk(&mut world, Some(JENA), 0..6);
+    let mut restored = world.journal.restored().remove(0);
+    let state = restored.state.as_mut().unwrap();
+    // It ended before the byte that says by what the place is known.
+    state.pop();
+    assert_eq!(restored.reported_place().unwrap().place, Place::from_payload(JENA));
+}
+
+#[test]
 fn a_station_whose_payload_says_another_time_zone_thrice_has_moved() {
     let [berlin, denver] = ["Europe/Berlin", "America/Denver"].map(|zone| Place::of_time_zone(zone).unwrap());
     let mut world = World::at_a_place(None);
