@@ -219,14 +219,13 @@ impl Arguments {
                 // A model may end the process that loads it, and an evaluation has better things to say than SIGABRT.
                 // What is wrong with the file itself, it says.
                 let library = options.onnxruntime_library.as_deref();
-                let tried = probe::start(
-                    &options.model.clone().into(),
-                    options.engine,
-                    library,
-                    EngineProgram::itself(),
-                );
-                if let Err(error @ probe::ProbeError::Engine { .. }) = tried {
-                    return Err(error.into());
+                let specialists = options.specialist.iter().cloned().map(Some);
+                for model in std::iter::once(options.model.clone()).chain(specialists) {
+                    let program = EngineProgram::itself();
+                    let tried = probe::start(&model.into(), options.engine, library, program);
+                    if let Err(error @ probe::ProbeError::Engine { .. }) = tried {
+                        return Err(error.into());
+                    }
                 }
                 if options.online {
                     let online = evaluate::run_online(&options)?;

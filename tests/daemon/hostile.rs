@@ -199,6 +199,9 @@ pub(super) fn engines_of(daemon: u32) -> Vec<u32> {
 fn check_and_probe_and_evaluate_say_what_a_start_would_end_with() {
     let installation = Installation::new(1, &hostile::flatten_axis(5));
     let model = installation.model_path().display().to_string();
+    let good = installation.folder().join("good.onnx");
+    std::fs::write(&good, artefact::trend_file(SAMPLES, 0.5)).unwrap();
+    let good = good.display().to_string();
     let csv = installation.folder().join("record.csv");
     std::fs::write(&csv, "time,air_temperature_c\n").unwrap();
     let csv = csv.display().to_string();
@@ -206,6 +209,18 @@ fn check_and_probe_and_evaluate_say_what_a_start_would_end_with() {
         &["check"][..],
         &["probe", &model, "--engine", "tract"],
         &["evaluate", "--model", &model, "--engine", "tract", "--csv", &csv],
+        &[
+            "evaluate",
+            "--online",
+            "--model",
+            &good,
+            "--specialist",
+            &model,
+            "--engine",
+            "tract",
+            "--csv",
+            &csv,
+        ],
     ] {
         let output = forecastd(&installation, arguments);
         let said = text(&output.stderr);

@@ -189,6 +189,11 @@ pub fn run_online(options: &EvaluateOptions) -> Result<Online, EvaluateError> {
         let (model, specialist_s) = (own.manifest.name.clone(), own.manifest.window.grid_step_s);
         return Err(EvaluateError::OtherGrid { model, specialist_s, main_s });
     }
+    for (index, own) in specialists.iter().enumerate() {
+        if own.id() == artefact.id() || specialists[..index].iter().any(|other| other.id() == own.id()) {
+            return Err(EvaluateError::Twice { model: own.id() });
+        }
+    }
     let (mut notes, mut parts) = (Vec::new(), Vec::new());
     let distance_km = |artefact: &Artefact| artefact.manifest.window.too_far_km(record.site());
     notes.extend(
@@ -395,6 +400,8 @@ mod tests {
         assert_eq!(beside.forecasts, 24 * 4, "of {}", alone.forecasts);
         assert!(beside.to_string().contains("\nnote: own-15: this record overlaps the span"), "{beside}");
         assert!(!alone.to_string().contains("note:"), "{alone}");
+        let error = evaluate(vec![specialist(15), specialist(15)]).unwrap_err();
+        assert!(matches!(error, EvaluateError::Twice { .. }), "{error}");
         let error = evaluate(vec![specialist(15), specialist(20)]).unwrap_err();
         assert!(matches!(error, EvaluateError::TrainedOn { .. }), "{error}");
         assert!(error.to_string().contains("linear or own"), "{error}");

@@ -83,6 +83,12 @@ pub enum EvaluateError {
         /// The models' names.
         models: String,
     },
+    /// A model is given more than once: as one expert it cannot have two weights.
+    #[error("{model} is given more than once")]
+    Twice {
+        /// The model's name and hash.
+        model: String,
+    },
     /// A walked record has no forecast that can be verified.
     #[error(
         "{file}: none of its forecasts could be verified: in what may be evaluated there is none that the models made and \
