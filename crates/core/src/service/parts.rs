@@ -1,7 +1,8 @@
 //! Readings that come in parts: what becomes of a part, and when a slot is closed.
 //!
 //! A part passes the clock as a reading does, and is merged into the slot that it belongs to; when that is over, its parts
-//! together are one reading, which goes the way of every other. What is not plausible is dropped before it is merged.
+//! together are one reading, which goes the way of every other. What is not plausible is dropped before it is merged, what leaps from
+//! the other values of its slot when that is closed.
 //!
 //! A part is acknowledged when it is merged: acknowledgements go in the order of arrival, so that one message that waited for the
 //! end of its slot would hold up everybody's. A kill costs what is merged of slots that are open; an orderly end nothing.
@@ -60,9 +61,13 @@ impl Open {
         self.arrived = reading.arrived;
     }
 
-    /// The reading that its parts are together, acknowledged already.
-    fn reading(&self, now: Now, station: StationName) -> HeldReading {
+    /// The reading that its parts are together, acknowledged already; says what it is not made of.
+    fn reading(&self, now: Now, station: StationName, effects: &mut Vec<Effect>) -> HeldReading {
         let (time, values) = self.slot.reading();
+        let leaps = self.slot.leaps().into_iter();
+        effects.extend(
+            leaps.map(|dropped| Effect::Emit(Event::ValueDropped { station: station.clone(), dropped })),
+        );
         let (place, arrived) = (self.place, now.uptime);
         HeldReading { station, time, values, place, token: None, arrived, part: None }
     }
@@ -136,7 +141,7 @@ impl Service {
                     return None;
                 }
                 Ordering::Greater => {
-                    ended = Some(open.reading(now, reading.station.clone()));
+                    ended = Some(open.reading(now, reading.station.clone(), effects));
                     open.slot = OpenSlot::new(grid, reading.time);
                     open.add(part, &reading);
                     open.slot.ends()
@@ -167,7 +172,7 @@ impl Service {
                 self.parts.by_end.entry(end).or_default().push(station);
                 continue;
             }
-            let reading = open.reading(now, station);
+            let reading = open.reading(now, station, effects);
             self.parts.open.remove(&reading.station);
             return self.take_or_hold(now, reading, effects);
         }
@@ -178,7 +183,8 @@ impl Service {
         let mut open: Vec<(StationName, Open)> = std::mem::take(&mut self.parts).open.into_iter().collect();
         open.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         for (station, open) in open {
-            self.take_or_hold(now, open.reading(now, station), effects);
+            let reading = open.reading(now, station, effects);
+            self.take_or_hold(now, reading, effects);
         }
     }
 }

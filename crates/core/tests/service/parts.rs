@@ -1,6 +1,6 @@
 //! Readings that come in parts.
 
-use forecastd_core::{Event, Input, Publication, Quantity, ReducedPressure, Reduction, Values};
+use forecastd_core::{Event, Implausible, Input, Publication, Quantity, ReducedPressure, Reduction, Values};
 use jiff::SignedDuration;
 
 use crate::world::{HOUR, Message, World, at, name};
@@ -139,6 +139,35 @@ fn a_value_that_cannot_be_is_dropped_and_counted_before_it_is_averaged() {
     assert_eq!(dropped.collect::<Vec<_>>(), [85.0, -9999.0, 85.0]);
     assert!(world.unacknowledged.is_empty());
     assert_eq!(world.service.stations(), 1, "who has said nothing good has no seat");
+}
+
+#[test]
+fn a_value_that_leaps_from_the_others_of_its_slot_is_dropped_and_counted_and_not_averaged() {
+    let leaps = |world: &World| {
+        let dropped = world.events.iter().filter_map(|event| match event {
+            Event::ValueDropped { dropped, .. } if dropped.reason == Implausible::Leap => Some(dropped.value),
+            _ => None,
+        });
+        dropped.collect::<Vec<_>>()
+    };
+    let mut world = world();
+    // Errors of a bit on the air, both within the range of temperatures on earth.
+    let temperatures = [5.0, 5.5, 60.0, 5.0, -40.0, 5.5];
+    for (second, temperature) in (120..).step_by(10).zip(temperatures) {
+        world.part("roof", second, air(temperature));
+    }
+    world.tick_at(662);
+    assert_eq!(world.kept("roof"), [(170, Some(5.25))]);
+    assert_eq!(leaps(&world), [60.0, -40.0]);
+    // Of two that contradict each other nobody knows which is wrong: what the station measured before decides.
+    world.part("roof", 700, air(5.0));
+    world.part("roof", 710, air(60.0));
+    world.tick_at(1262);
+    assert_eq!(world.kept("roof").len(), 1, "neither one nor the mean of both");
+    world.part("roof", 1310, air(60.0));
+    world.part("roof", 1320, air(6.0));
+    world.tick_at(1862);
+    assert_eq!(world.kept("roof").last(), Some(&(1320, Some(6.0))));
 }
 
 #[test]
