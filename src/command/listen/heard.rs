@@ -108,7 +108,7 @@ impl Heard {
             (_, Some(zone)) if self.preset.has_local_times() => {
                 lines.push(format!("time = {{ time_zone = {} }}", quoted(zone)));
             }
-            (TimeSource::Guessed, _) => {
+            (TimeSource::Guessed { .. }, _) => {
                 lines.push(
                     "# Times have no offset; set the station's zone, or the arrival tells it.".to_owned(),
                 );

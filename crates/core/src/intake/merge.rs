@@ -3,7 +3,9 @@
 //!
 //! Temperature, humidity and pressure are averaged; the wind is averaged as a vector; of gusts the highest is kept. A reduced
 //! pressure is brought to the station when the slot is whole, with its temperature and humidity, unless it was measured there. A sensor
-//! that repeats a transmission counts once. A value that leaps from those of the same slot is averaged with nothing: see [`Levels`]. What is not plausible is averaged with nothing: it is given as it is where its
+//! that repeats a transmission counts once. Of parts that have no time but that of their arrival, and arrive within ten seconds, the
+//! last of each quantity counts: a broker that has kept them for hours delivers them in such a burst, and only the newest can be of
+//! now. What a source sends steadily is averaged all the same, of a faster one every tenth second or so. A value that leaps from those of the same slot is averaged with nothing: see [`Levels`]. What is not plausible is averaged with nothing: it is given as it is where its
 //! quantity has no other value, so that it is counted by whoever screens the reading, and else left out.
 
 use std::cmp::Ordering;
@@ -37,9 +39,23 @@ pub struct OpenSlot {
     direction: f32,
     /// The last value of each quantity that is not plausible.
     implausible: Values,
+    /// What arrived last without a time of its own, and is not averaged yet.
+    burst: Option<Burst>,
     /// What was added last.
     last: (Timestamp, Values, Option<ReducedPressure>),
 }
+
+/// Parts that arrived together: of each quantity the last.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    begins: Timestamp,
+    newest: Timestamp,
+    values: Values,
+    reduced: Option<ReducedPressure>,
+}
+
+/// A burst takes what arrives within so many seconds from its first part on.
+const BURST_S: i64 = 10;
 
 /// Where both are told, the first counts: an altimeter setting needs no temperature.
 const REDUCTIONS: [Reduction; 2] = [Reduction::AltimeterSetting, Reduction::SeaLevel];
@@ -59,6 +75,7 @@ impl OpenSlot {
             elevation_m: 0.0,
             direction: f32::NAN,
             implausible: Values::NONE,
+            burst: None,
             last: (Timestamp::MIN, Values::NONE, None),
         }
     }
@@ -80,6 +97,26 @@ impl OpenSlot {
             (true, _) => Ordering::Less,
             (_, true) => Ordering::Greater,
             _ => Ordering::Equal,
+        }
+    }
+
+    /// Adds a part that belongs to it and whose time is only that of its arrival.
+    pub fn add_arrived(&mut self, time: Timestamp, values: &Values, reduced: Option<ReducedPressure>) {
+        self.newest = self.newest.max(time);
+        let is_in = |burst: &&mut Burst| time.as_second() - burst.begins.as_second() < BURST_S;
+        if let Some(burst) = self.burst.as_mut().filter(is_in) {
+            values.iter().for_each(|(quantity, value)| burst.values.set(quantity, value));
+            burst.reduced = reduced.or(burst.reduced);
+            burst.newest = burst.newest.max(time);
+        } else {
+            self.end_burst();
+            self.burst = Some(Burst { begins: time, newest: time, values: *values, reduced });
+        }
+    }
+
+    fn end_burst(&mut self) {
+        if let Some(Burst { newest, values, reduced, .. }) = self.burst.take() {
+            self.add(newest, &values, reduced);
         }
     }
 
@@ -138,7 +175,8 @@ impl OpenSlot {
     }
 
     /// What its parts are together; the time is that of the newest.
-    pub fn reading(&self) -> (Timestamp, Values) {
+    pub fn reading(&mut self) -> (Timestamp, Values) {
+        self.end_burst();
         let mut values = self.implausible;
         for quantity in Quantity::ALL {
             let value = match quantity {
@@ -175,7 +213,7 @@ impl OpenSlot {
         (self.newest, values)
     }
 
-    /// The values that leap from those that the reading is made of.
+    /// The values that leap from those that the last reading is made of.
     pub fn leaps(&self) -> Vec<Dropped> {
         let dropped = |quantity| move |value| Dropped { quantity, value, reason: Implausible::Leap };
         let direct = Quantity::ALL.into_iter().zip(&self.levels);

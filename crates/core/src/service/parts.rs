@@ -33,6 +33,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(super) struct Part {
     /// The pressure, where it is told as another than that at the station.
     pub(super) reduced_pressure: Option<ReducedPressure>,
+    /// Whether its time is only that of its arrival.
+    pub(super) is_timed_by_arrival: bool,
 }
 
 /// The open slots of all stations.
@@ -56,13 +58,16 @@ struct Open {
 
 impl Open {
     fn add(&mut self, part: Part, reading: &HeldReading) {
-        self.slot.add(reading.time, &reading.values, part.reduced_pressure);
+        match part.is_timed_by_arrival {
+            true => self.slot.add_arrived(reading.time, &reading.values, part.reduced_pressure),
+            false => self.slot.add(reading.time, &reading.values, part.reduced_pressure),
+        }
         self.place = Place::better_known(reading.place, self.place);
         self.arrived = reading.arrived;
     }
 
     /// The reading that its parts are together, acknowledged already; says what it is not made of.
-    fn reading(&self, now: Now, station: StationName, effects: &mut Vec<Effect>) -> HeldReading {
+    fn reading(&mut self, now: Now, station: StationName, effects: &mut Vec<Effect>) -> HeldReading {
         let (time, values) = self.slot.reading();
         let leaps = self.slot.leaps().into_iter();
         effects.extend(
@@ -165,7 +170,8 @@ impl Service {
     /// Closes a slot that is over.
     pub(super) fn close_slot(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some((end, station)) = self.parts.over.pop_front() {
-            let Some(open) = self.parts.open.get(&station).filter(|open| open.slot.ends() == end) else {
+            let open = self.parts.open.get_mut(&station).filter(|open| open.slot.ends() == end);
+            let Some(open) = open else {
                 continue;
             };
             if now.uptime.saturating_sub(open.arrived) < QUIET {
@@ -182,7 +188,7 @@ impl Service {
     pub(super) fn close_all_slots(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let mut open: Vec<(StationName, Open)> = std::mem::take(&mut self.parts).open.into_iter().collect();
         open.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        for (station, open) in open {
+        for (station, mut open) in open {
             let reading = open.reading(now, station, effects);
             self.take_or_hold(now, reading, effects);
         }

@@ -171,6 +171,33 @@ fn a_value_that_leaps_from_the_others_of_its_slot_is_dropped_and_counted_and_not
 }
 
 #[test]
+fn of_what_waited_at_the_broker_and_has_no_time_the_newest_counts_and_what_comes_steadily_is_averaged() {
+    let mut world = world();
+    world.is_timed_by_arrival = true;
+    // A day of temperatures that arrives within two seconds.
+    for hour in 0..24 {
+        world.part("roof", 120 + hour / 12, air(10.0 + hour as f32));
+        world.part("roof", 120 + hour / 12, part(Quantity::WindSpeedOfGust, 24.0 - hour as f32));
+    }
+    world.tick_at(662);
+    assert_eq!(world.kept("roof"), [(121, Some(33.0))]);
+    let newest = world.journal.readings.get(&(name("roof"), at(121))).unwrap().0;
+    assert_eq!(newest.get(Quantity::WindSpeedOfGust), Some(1.0), "the gusts of the day are not those of now");
+    // A source that sends every ten seconds.
+    for (second, temperature) in [(700, 33.0), (710, 30.0), (720, 27.0), (730, 26.0)] {
+        world.part("roof", second, air(temperature));
+    }
+    world.tick_at(1262);
+    assert_eq!(world.kept("roof").last(), Some(&(730, Some(29.0))));
+    // What says when it was measured is no backlog, however it arrives.
+    world.is_timed_by_arrival = false;
+    world.part("roof", 1310, air(26.0));
+    world.part("roof", 1311, air(24.0));
+    world.tick_at(1862);
+    assert_eq!(world.kept("roof").last(), Some(&(1311, Some(25.0))));
+}
+
+#[test]
 fn a_pressure_at_sea_level_is_brought_to_the_station_with_the_temperature_of_its_slot() {
     let mut world = world();
     let told = |hpa| Some(ReducedPressure { hpa, reduction: Reduction::SeaLevel, elevation_m: 500.0 });
