@@ -29,6 +29,7 @@ use super::intentions::Intentions;
 use super::loader::Loaded;
 use super::memory::SETTINGS_BATCH;
 use super::recall::Recaller;
+use super::sources::SourceReader;
 use crate::config::{DiscoveryTopics, Topics};
 use crate::http::{Live, Question};
 use crate::operations::events::Telemetry;
@@ -83,8 +84,7 @@ pub(super) struct Driver {
     topics: Topics,
     home_assistant: HomeAssistant,
     sources: Vec<Source>,
-    /// Where stations stand, by the configuration.
-    places: Places,
+    reader: SourceReader,
     intentions: Intentions,
     /// The number of the last message that takes back what Home Assistant was told before.
     last_withdrawal: Option<u64>,
@@ -124,7 +124,7 @@ impl Driver {
             topics,
             home_assistant: HomeAssistant::default(),
             sources: Vec::new(),
-            places: Places::default(),
+            reader: SourceReader::default(),
             intentions: Intentions::default(),
             last_withdrawal: None,
             publisher,
@@ -144,7 +144,7 @@ impl Driver {
 
     /// Takes messages of other programs, too, of stations in these `places`.
     pub(super) fn listen_to(&mut self, sources: Vec<Source>, places: Places) {
-        (self.sources, self.places) = (sources, places);
+        (self.sources, self.reader) = (sources, SourceReader::new(places));
     }
 
     /// Tells Home Assistant of stations on these topics; takes back what was told on the topics of before.

@@ -19,6 +19,7 @@ use super::RateLimitedLog;
 use super::health::Health;
 use super::metrics::{Loaded, Metrics};
 use super::oddity::explain;
+use crate::wire::message::PassedOver;
 use crate::wire::reading::Decoded;
 use crate::wire::status;
 
@@ -127,6 +128,17 @@ impl Telemetry {
         if self.without_value.insert(source) {
             let topic = topic.chars().take(120).collect::<String>().escape_debug().to_string();
             info!(topic, "message holds no value that its [[source]] names; others like it are counted");
+        }
+    }
+
+    /// A topic has one value, and another topic is read for its quantity; said once for a topic.
+    pub fn topic_passed_over(&mut self, station: &StationName, topic: &str, passed_over: &PassedOver) {
+        self.metrics.message_without_value();
+        let PassedOver { quantity, read, is_first } = passed_over;
+        if *is_first {
+            let shown = |topic: &str| topic.chars().take(120).collect::<String>().escape_debug().to_string();
+            let (topic, read) = (shown(topic), shown(read));
+            info!(%station, %quantity, topic, read, "topic is not read: of several with one quantity of a station one is");
         }
     }
 

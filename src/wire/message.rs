@@ -62,6 +62,17 @@ pub struct NotTaken {
     pub detail: String,
 }
 
+/// A topic of a source that is not read, as another has the same quantity of its station.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Which quantity.
+    pub quantity: Quantity,
+    /// The topic that is read.
+    pub read: String,
+    /// Whether this one was not passed over before.
+    pub is_first: bool,
+}
+
 /// Takes a message apart that arrived on `topic`.
 ///
 /// # Errors
@@ -91,8 +102,8 @@ pub fn decode(
 }
 
 /// Takes a message of another program apart, by the source whose topic it is on; `None` where it is none that the source is
-/// there for: a battery, another sensor. One that the broker has `retained`, if it sends such, must say its time: else it would
-/// be of the time at which it arrives again, however old it is. A pressure at sea level is brought to the station by the elevation
+/// there for: a battery, another sensor. One that the broker has `retained`, if it sends such, must say its time, with its zone: else
+/// it would be of the time at which it arrives again, however old it is. A pressure at sea level is brought to the station by the elevation
 /// that source, `places` or message say.
 ///
 /// # Errors
@@ -117,7 +128,7 @@ pub fn decode_source(
             return Err(NotTaken { station: None, reason, detail: format!("{}: {error}", shown()) });
         }
     };
-    if retained && decoded.time_source == TimeSource::Arrival {
+    if retained && decoded.time_source != TimeSource::Payload {
         let detail = format!("{}: retained before, and does not say when it was measured", shown());
         return Err(NotTaken { station: None, reason: MessageFault::Retained.into(), detail });
     }
@@ -129,10 +140,21 @@ pub fn decode_source(
     // Metrics and log know values by the keys of the canonical reading.
     let key = |name: &'static str| name.parse::<Quantity>().map_or(name, Quantity::key);
     let unreadable = decoded.unreadable.into_iter().map(|(name, text)| (key(name), text)).collect();
+    let forecastd_mapping::Decoded { time_source, topic_rank, .. } = decoded;
     let forecastd_mapping::Decoded { time, values, reduced_pressure, site, .. } = decoded;
     let place = site.map(Place::from_payload);
     let (half_place, unknown) = (None, Vec::new());
-    let decoded = Decoded { time, values, reduced_pressure, place, half_place, unreadable, unknown };
+    let decoded = Decoded {
+        time,
+        values,
+        reduced_pressure,
+        time_source,
+        topic_rank,
+        place,
+        half_place,
+        unreadable,
+        unknown,
+    };
     Ok(Some((station, decoded)))
 }
 
@@ -199,6 +221,10 @@ mod tests {
         };
         assert_eq!(decode(r#"{"t":7}"#, false), Ok(Some(arrival)));
         assert_eq!(decode(r#"{"t":7}"#, true), Err("retained"));
+        // Of two hours ago, by a clock of UTC+1: it would be of now.
+        let local = r#"{"t":7,"time":"2026-11-25T12:08:42"}"#;
+        assert_eq!(decode(local, false), Ok(Some(arrival)));
+        assert_eq!(decode(local, true), Err("retained"));
         let said = "2026-11-25T08:00:00Z";
         let payload = format!(r#"{{"t":7,"time":"{said}"}}"#);
         assert_eq!(decode(&payload, true), Ok(Some(said.parse().unwrap())));

@@ -15,7 +15,7 @@ use jiff::civil::DateTime;
 use serde_json::Value;
 
 use forecastd_core::{Place, PlaceError, Quantity, ReducedPressure, Site, Values, to_single};
-use forecastd_mapping::{parse_json, since_epoch, since_epoch_with_fraction};
+use forecastd_mapping::{TimeSource, parse_json, since_epoch, since_epoch_with_fraction};
 
 use super::near_key::nearest_key;
 
@@ -31,6 +31,10 @@ pub struct Decoded {
     pub values: Values,
     /// The pressure as the message tells it, where that of `values` was brought to the station from it.
     pub reduced_pressure: Option<ReducedPressure>,
+    /// Whence the time is.
+    pub time_source: TimeSource,
+    /// Where a topic has one value: [`forecastd_mapping::Decoded::topic_rank`].
+    pub topic_rank: Option<usize>,
     /// Where it was measured: by `latitude_deg` and `longitude_deg`, else by `time_zone`, else by `country`; with `elevation_m`,
     /// where that is there.
     pub place: Option<Place>,
@@ -217,7 +221,19 @@ pub fn decode(payload: &[u8]) -> Result<Decoded, PayloadError> {
     }
     if !values.is_empty() {
         let (place, half_place) = place(&said, &mut unreadable);
-        return Ok(Decoded { time, values, reduced_pressure: None, place, half_place, unreadable, unknown });
+        let (time_source, topic_rank) = (TimeSource::Payload, None);
+        let reduced_pressure = None;
+        return Ok(Decoded {
+            time,
+            values,
+            reduced_pressure,
+            time_source,
+            topic_rank,
+            place,
+            half_place,
+            unreadable,
+            unknown,
+        });
     }
     match unreadable.into_iter().next() {
         Some((key, found)) => Err(PayloadError::BadValue { key, found }),

@@ -121,9 +121,9 @@ pub(crate) fn merged(parts: impl IntoIterator<Item = Part>, grid: Grid) -> Vec<R
     let mut all = Vec::new();
     for (time, values, reduced_pressure) in parts {
         let ended = open.take_if(|open| open.place(time).is_gt());
-        all.extend(ended.map(|slot| slot.reading()));
+        all.extend(ended.map(|mut slot| slot.reading()));
         open.get_or_insert_with(|| OpenSlot::new(grid, time)).add(time, &values, reduced_pressure);
     }
-    all.extend(open.map(|slot| slot.reading()));
+    all.extend(open.map(|mut slot| slot.reading()));
     all
 }

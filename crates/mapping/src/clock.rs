@@ -138,11 +138,11 @@ const GUESS_WITHIN_S: i64 = 120;
 const BROKEN_OFFSETS_MIN: [i64; 13] = [-570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765, 825];
 
 /// The instant at which a station's clock showed `civil`, in a zone that nobody gave: the one whose offset is that of a zone and
-/// brings it to the arrival of the message, within two minutes.
+/// brings it to the arrival of the message, within two minutes. Then that offset, in seconds.
 ///
 /// # Errors
 /// When no offset does: the message took longer, or the clock is wrong.
-pub(crate) fn near_arrival(civil: DateTime, arrival: Timestamp) -> Result<Timestamp, String> {
+pub(crate) fn near_arrival(civil: DateTime, arrival: Timestamp) -> Result<(Timestamp, i32), String> {
     const QUARTER_S: i64 = 900;
     let as_utc = Offset::UTC.to_datetime(arrival);
     let difference = civil.duration_since(as_utc).as_secs();
@@ -152,7 +152,10 @@ pub(crate) fn near_arrival(civil: DateTime, arrival: Timestamp) -> Result<Timest
         _ => BROKEN_OFFSETS_MIN.contains(&(offset / 60)),
     };
     let within = is_shown && (difference - offset).abs() <= GUESS_WITHIN_S;
-    let instant = || Offset::from_seconds(i32::try_from(offset).ok()?).ok()?.to_timestamp(civil).ok();
+    let instant = || {
+        let offset_s = i32::try_from(offset).ok()?;
+        Some((Offset::from_seconds(offset_s).ok()?.to_timestamp(civil).ok()?, offset_s))
+    };
     within.then(instant).flatten().ok_or_else(|| {
         format!("time {civil} has no offset from UTC, and no zone brings it to the arrival: set time_zone")
     })
@@ -204,7 +207,8 @@ mod tests {
     #[test]
     fn a_time_without_zone_is_brought_to_the_arrival_or_refused() {
         let arrival: Timestamp = "2026-11-25T13:08:42Z".parse().unwrap();
-        let near = |civil: &str| near_arrival(civil.parse().unwrap(), arrival).map(|time| time.to_string());
+        let near =
+            |civil: &str| near_arrival(civil.parse().unwrap(), arrival).map(|(time, _)| time.to_string());
         assert_eq!(near("2026-11-25T14:08:41").unwrap(), "2026-11-25T13:08:41Z");
         assert_eq!(near("2026-11-25T18:53:50").unwrap(), "2026-11-25T13:08:50Z");
         assert_eq!(near("2026-11-25T03:08:00").unwrap(), "2026-11-25T13:08:00Z");

@@ -5,9 +5,12 @@
 //! [`Table`] that reads rows. [`PRESETS`] are the descriptions of what the programs of the field write. A [`Source`] is
 //! what a configuration listens to.
 //!
+//! A message is read by itself; what those before it tell is kept in [`ClockOffsets`] and [`ChosenTopics`].
+//!
 //! No file, no socket and no clock: the arrival of a message is passed in.
 
 mod auto;
+mod chosen;
 mod clock;
 mod description;
 mod header;
@@ -15,6 +18,7 @@ mod json;
 mod mapping;
 mod measured;
 mod names;
+mod offsets;
 mod payload;
 mod place;
 mod preset;
@@ -25,6 +29,7 @@ mod time;
 mod value;
 
 pub use auto::{Auto, PresetMatch, detect_table};
+pub use chosen::{Choice, ChosenTopics};
 pub use description::{
     Column, Conditions, Description, DescriptionError, OneOrMany, StationRule, TableRule, TimeRule, UnitRule,
     ValueRule,
@@ -33,6 +38,7 @@ pub use json::parse_json;
 pub use mapping::{Mapping, MappingError};
 pub use measured::Measured;
 pub use names::{ListedQuantity, NameError, list, quantity, unit};
+pub use offsets::ClockOffsets;
 pub use payload::{DecodeError, Decoded, ElevationOf, Message, TimeSource};
 pub use preset::{PRESETS, Preset, PresetKind};
 pub use source::{Source, SourceFault};

@@ -8,7 +8,7 @@ use crate::clock::{WallClock, near_arrival};
 use crate::json::{from_form, parse_json};
 use crate::mapping::{Condition, Mapping, Place, Station, Time, UnitSource, Value};
 use crate::measured::Measurements;
-use crate::place::{Found, Pointer, TopicPattern};
+use crate::place::{Found, Pointer};
 use crate::text::{is_missing, number, scalar, shortened};
 use crate::time::{TimeFormat, Written};
 use crate::value::{Outcome, StatedUnit};
@@ -36,7 +36,10 @@ pub enum TimeSource {
     /// It stands in the payload, with its offset or in a zone that is given.
     Payload,
     /// It stands in the payload without offset, and the arrival tells the zone.
-    Guessed,
+    Guessed {
+        /// The offset from UTC with which it is near the arrival.
+        offset_s: i32,
+    },
     /// The payload has none: it is the arrival.
     Arrival,
 }
@@ -52,6 +55,8 @@ pub struct Decoded {
     pub time_source: TimeSource,
     /// What was measured, in canonical units; never empty.
     pub values: Values,
+    /// Where one value was read and its topic says what it is: how late the description names that topic, counted from 0.
+    pub topic_rank: Option<usize>,
     /// The pressure as the message tells it, where the one of `values` was brought to the station from it: what is told in parts
     /// may know the temperature later.
     pub reduced_pressure: Option<ReducedPressure>,
@@ -129,7 +134,12 @@ impl Mapping {
             return Err(DecodeError::NotWanted(condition.name.clone()));
         }
         let (mut measurements, mut unreadable) = (Measurements::default(), Vec::new());
+        let mut topic_rank = None;
+        // Topics that were named so far.
+        let mut named = 0;
         for value in &self.values {
+            let place = value.place_of_topic(message.topic).map(|place| named + place);
+            named += value.topics.len();
             if value.column.is_some() || measurements.has(value.measured) || !value.is_of_topic(message.topic)
             {
                 continue;
@@ -140,6 +150,7 @@ impl Mapping {
                     StatedUnit::Known(unit) => match value.read(&text, unit, &self.missing) {
                         Outcome::Value(number) => {
                             measurements.set(value.measured, number);
+                            topic_rank = place;
                             break;
                         }
                         Outcome::Missing => {}
@@ -179,12 +190,14 @@ impl Mapping {
                 None => DecodeError::NoValues,
             });
         }
+        let topic_rank = topic_rank.filter(|_| values.iter().count() == 1);
         let (time, time_source) = self.time(&root, message.arrival).map_err(DecodeError::BadTime)?;
         Ok(Decoded {
             station,
             time,
             time_source,
             values,
+            topic_rank,
             reduced_pressure,
             site,
             unreadable,
@@ -259,7 +272,8 @@ impl Time {
                             let nearest = WallClock::new(zone.clone(), true).read_near(civil, arrival)?;
                             Ok((nearest, TimeSource::Payload))
                         }
-                        None => near_arrival(civil, arrival).map(|time| (time, TimeSource::Guessed)),
+                        None => near_arrival(civil, arrival)
+                            .map(|(time, offset_s)| (time, TimeSource::Guessed { offset_s })),
                     };
                 }
                 Err(error) => fault = error,
@@ -271,9 +285,13 @@ impl Time {
 
 impl Value {
     fn is_of_topic(&self, topic: &str) -> bool {
-        let is_among =
-            |patterns: &[TopicPattern]| patterns.iter().any(|pattern| pattern.find(topic).is_some());
-        (self.topics.is_empty() || is_among(&self.topics)) && !is_among(&self.except)
+        let is_excepted = || self.except.iter().any(|pattern| pattern.find(topic).is_some());
+        (self.topics.is_empty() || self.place_of_topic(topic).is_some()) && !is_excepted()
+    }
+
+    /// Which of its topics a topic is.
+    fn place_of_topic(&self, topic: &str) -> Option<usize> {
+        self.topics.iter().position(|pattern| pattern.find(topic).is_some())
     }
 
     /// What stands where the value may: the whole payload where only the topic says so.

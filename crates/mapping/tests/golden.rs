@@ -51,7 +51,7 @@ fn cases(text: &str) -> Vec<Case> {
 fn source(source: TimeSource) -> &'static str {
     match source {
         TimeSource::Payload => "payload",
-        TimeSource::Guessed => "guessed",
+        TimeSource::Guessed { .. } => "guessed",
         TimeSource::Arrival => "arrival",
     }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use forecastd_core::{Unit, Values};
 use forecastd_mapping::{Message, PresetMatch};
 
-use super::heard::{Heard, last_but_one, quoted};
+use super::heard::{Heard, Single, last_but_one, quoted};
 use super::own::Own;
 use super::statestream::Statestreams;
 
@@ -126,7 +126,9 @@ impl Findings {
                 && message.payload.len() <= SHOWN_CHARACTERS
                 && (heard.single.len() < MOST_TOPICS || heard.single.contains_key(message.topic))
             {
-                heard.single.insert(message.topic.to_owned(), (quantity, message.payload.to_vec()));
+                let rank = decoded.topic_rank.map(|rank| (heard.station.clone(), rank));
+                let single = Single { quantity, payload: message.payload.to_vec(), rank };
+                heard.single.insert(message.topic.to_owned(), single);
             }
             if heard.topics.len() < MOST_TOPICS && !heard.topics.iter().any(|topic| topic == message.topic) {
                 heard.topics.push(message.topic.to_owned());
@@ -322,7 +324,9 @@ impl Findings {
         if heard.preset.name != STATESTREAM {
             return source;
         }
-        for (topic, (quantity, _)) in &heard.single {
+        let passed_over = heard.passed_over();
+        let read = heard.single.iter().filter(|(topic, _)| !passed_over.contains_key(topic.as_str()));
+        for (topic, Single { quantity, .. }) in read {
             let Some(name) = self.statestreams.unit(topic) else { continue };
             let usual = Unit::of_quantity(quantity.unit(), *quantity).ok();
             match Unit::of_quantity(name, *quantity) {

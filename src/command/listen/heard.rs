@@ -19,13 +19,23 @@ pub(super) struct Heard {
     pub(super) is_named: bool,
     pub(super) messages: u64,
     pub(super) topics: Vec<String>,
-    /// The quantity of each topic that carries one value, and the last message on it.
-    pub(super) single: BTreeMap<String, (Quantity, Vec<u8>)>,
+    /// Topics that carry one value.
+    pub(super) single: BTreeMap<String, Single>,
     pub(super) values: Values,
     pub(super) example: String,
     pub(super) time_source: TimeSource,
     /// How often this preset reads more than any other.
     pub(super) best: u64,
+}
+
+/// What a topic with one value carries.
+#[derive(Clone)]
+pub(super) struct Single {
+    pub(super) quantity: Quantity,
+    /// The last message.
+    pub(super) payload: Vec<u8>,
+    /// The station, and how late the preset names the topic, where it is the topic that says which quantity it is.
+    pub(super) rank: Option<(String, usize)>,
 }
 
 /// A text of a stranger as a string of TOML: a string of JSON is one, but for the control character DEL.
@@ -74,11 +84,33 @@ impl Heard {
         format!("preset {:?}, {stations}, {topics}", self.preset.name)
     }
 
+    /// Topics that are not read, each with its quantity and the topic that is read for it, as a daemon chooses.
+    pub(super) fn passed_over(&self) -> BTreeMap<&str, (Quantity, &str)> {
+        let mut best: BTreeMap<(&str, Quantity), (usize, &str)> = BTreeMap::new();
+        let ranked = || {
+            self.single.iter().filter_map(|(topic, single)| {
+                let (station, rank) = single.rank.as_ref()?;
+                Some(((station.as_str(), single.quantity), (*rank, topic.as_str())))
+            })
+        };
+        for (key, place) in ranked() {
+            let known = best.entry(key).or_insert(place);
+            *known = place.min(*known);
+        }
+        let passed_over = ranked().filter_map(|(key, (_, topic))| {
+            let (_, read) = best.get(&key).filter(|(_, read)| *read != topic)?;
+            Some((topic, (key.1, *read)))
+        });
+        passed_over.collect()
+    }
+
     /// The values as a source reads them.
     pub(super) fn values_by(&self, source: &str) -> Values {
         let mut values = self.values;
         let sources = Source::read_all(source).unwrap_or_default();
-        for (topic, (_, payload)) in &self.single {
+        let passed_over = self.passed_over();
+        let read = self.single.iter().filter(|(topic, _)| !passed_over.contains_key(topic.as_str()));
+        for (topic, Single { payload, .. }) in read {
             let message = Message { topic, payload, arrival: jiff::Timestamp::UNIX_EPOCH };
             let decoded = sources.first().and_then(|source| source.decode(&message).ok());
             for (quantity, value) in decoded.iter().flat_map(|decoded| decoded.values.iter()) {
@@ -91,13 +123,18 @@ impl Heard {
     /// The source for it with the units of the preset.
     pub(super) fn source(&self, time_zone: Option<&str>, elevation_m: Option<f64>) -> String {
         let mut lines = vec!["[[source]]".to_owned(), format!("preset = {}", quoted(self.preset.name))];
+        let passed_over = self.passed_over();
         if self.topics.len() <= TOPICS_NAMED {
-            let mut topics: Vec<String> = self.topics.iter().map(|topic| quoted(topic)).collect();
+            let read = self.topics.iter().filter(|topic| !passed_over.contains_key(topic.as_str()));
+            let mut topics: Vec<String> = read.map(|topic| quoted(topic)).collect();
             topics.sort();
             lines.push(match topics.as_slice() {
                 [one] => format!("topic = {one}"),
                 several => format!("topic = [{}]", several.join(", ")),
             });
+        }
+        for (topic, (quantity, read)) in &passed_over {
+            lines.push(format!("# Not read: {}, as {} has the {quantity}", quoted(topic), quoted(read)));
         }
         match self.stations.as_slice() {
             [] => lines.push(format!("station = {}", quoted(&self.station))),
@@ -108,7 +145,7 @@ impl Heard {
             (_, Some(zone)) if self.preset.has_local_times() => {
                 lines.push(format!("time = {{ time_zone = {} }}", quoted(zone)));
             }
-            (TimeSource::Guessed, _) => {
+            (TimeSource::Guessed { .. }, _) => {
                 lines.push(
                     "# Times have no offset; set the station's zone, or the arrival tells it.".to_owned(),
                 );

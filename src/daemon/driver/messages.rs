@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Driver, Turn, Undelivered};
 use crate::daemon::home_assistant::Said;
-use crate::daemon::sources::{self, Taken};
+use crate::daemon::sources::Taken;
 use crate::operations::events::Notice;
 use crate::wire;
 
@@ -30,7 +30,10 @@ impl Driver {
                 self.intentions.withdrawn = None;
                 self.handle(Input::DiscoveryRefused);
             }
-            SessionEvent::News(News::Connected { .. } | News::Refused(_)) => {}
+            SessionEvent::News(News::Connected { session_present }) => {
+                self.reader.connected(session_present, Timestamp::now());
+            }
+            SessionEvent::News(News::Refused(_)) => {}
             SessionEvent::Message(incoming) => self.message(incoming),
         }
         Turn::Routine
@@ -69,13 +72,17 @@ impl Driver {
         if let Some((index, source)) =
             sources.find(|(_, source)| source.has_topic(&topic) && may_take(source))
         {
-            let Taken { input, decoded } =
-                sources::take(source, &topic, &payload, retain, token, Timestamp::now(), &self.places);
-            if let Some((station, decoded)) = &decoded {
-                self.telemetry.decoded(station, decoded);
-            }
-            if matches!(input, Input::WithoutValue { .. }) {
-                self.telemetry.message_without_value(index, &topic);
+            let Taken { input, decoded, passed_over } =
+                self.reader.take(source, &topic, &payload, retain, token, Timestamp::now());
+            match (&decoded, &passed_over) {
+                (Some((station, _)), Some(passed_over)) => {
+                    self.telemetry.topic_passed_over(station, &topic, passed_over);
+                }
+                (Some((station, decoded)), None) => self.telemetry.decoded(station, decoded),
+                (None, _) if matches!(input, Input::WithoutValue { .. }) => {
+                    self.telemetry.message_without_value(index, &topic);
+                }
+                (None, _) => {}
             }
             return self.handle(input);
         }

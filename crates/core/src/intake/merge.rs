@@ -3,13 +3,17 @@
 //!
 //! Temperature, humidity and pressure are averaged; the wind is averaged as a vector; of gusts the highest is kept. A reduced
 //! pressure is brought to the station when the slot is whole, with its temperature and humidity, unless it was measured there. A sensor
-//! that repeats a transmission counts once. What is not plausible is averaged with nothing: it is given as it is where its
+//! that repeats a transmission counts once. Of parts that have no time but that of their arrival, and arrive within ten seconds, the
+//! last of each quantity counts: a broker that has kept them for hours delivers them in such a burst, and only the newest can be of
+//! now. What a source sends steadily is averaged all the same, of a faster one every tenth second or so. A value that leaps from those of the same slot is averaged with nothing: see [`Levels`]. What is not plausible is averaged with nothing: it is given as it is where its
 //! quantity has no other value, so that it is counted by whoever screens the reading, and else left out.
 
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
+use crate::intake::levels::Levels;
+use crate::intake::screening::{Dropped, Implausible};
 use crate::number::to_single;
 use crate::weather::pressure::{ReducedPressure, Reduction};
 use crate::weather::quantity::{Quantity, Values};
@@ -23,21 +27,35 @@ pub struct OpenSlot {
     /// The latest time that belongs to it.
     ends: Timestamp,
     newest: Timestamp,
-    sums: [f64; Quantity::COUNT],
-    counts: [u32; Quantity::COUNT],
+    levels: [Levels; Quantity::COUNT],
+    /// The highest, NaN before there is one.
     gust: f32,
     /// Of readings with speed and direction: towards the east, towards the north, how many.
     wind: [f64; 3],
-    /// Of pressures that are not those at the station, by reduction: the sum, and how many.
-    reduced: [(f64, u32); REDUCTIONS.len()],
+    /// Of pressures that are not those at the station, by reduction.
+    reduced: [Levels; REDUCTIONS.len()],
     elevation_m: f64,
     /// The last direction, NaN before there is one.
     direction: f32,
     /// The last value of each quantity that is not plausible.
     implausible: Values,
+    /// What arrived last without a time of its own, and is not averaged yet.
+    burst: Option<Burst>,
     /// What was added last.
     last: (Timestamp, Values, Option<ReducedPressure>),
 }
+
+/// Parts that arrived together: of each quantity the last.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    begins: Timestamp,
+    newest: Timestamp,
+    values: Values,
+    reduced: Option<ReducedPressure>,
+}
+
+/// A burst takes what arrives within so many seconds from its first part on.
+const BURST_S: i64 = 10;
 
 /// Where both are told, the first counts: an altimeter setting needs no temperature.
 const REDUCTIONS: [Reduction; 2] = [Reduction::AltimeterSetting, Reduction::SeaLevel];
@@ -50,14 +68,14 @@ impl OpenSlot {
             begins: grid.slot_begins(slot),
             ends: grid.slot_begins(slot + 1),
             newest: time,
-            sums: [0.0; Quantity::COUNT],
-            counts: [0; Quantity::COUNT],
-            gust: f32::NEG_INFINITY,
+            levels: Default::default(),
+            gust: f32::NAN,
             wind: [0.0; 3],
             reduced: Default::default(),
             elevation_m: 0.0,
             direction: f32::NAN,
             implausible: Values::NONE,
+            burst: None,
             last: (Timestamp::MIN, Values::NONE, None),
         }
     }
@@ -82,6 +100,26 @@ impl OpenSlot {
         }
     }
 
+    /// Adds a part that belongs to it and whose time is only that of its arrival.
+    pub fn add_arrived(&mut self, time: Timestamp, values: &Values, reduced: Option<ReducedPressure>) {
+        self.newest = self.newest.max(time);
+        let is_in = |burst: &&mut Burst| time.as_second() - burst.begins.as_second() < BURST_S;
+        if let Some(burst) = self.burst.as_mut().filter(is_in) {
+            values.iter().for_each(|(quantity, value)| burst.values.set(quantity, value));
+            burst.reduced = reduced.or(burst.reduced);
+            burst.newest = burst.newest.max(time);
+        } else {
+            self.end_burst();
+            self.burst = Some(Burst { begins: time, newest: time, values: *values, reduced });
+        }
+    }
+
+    fn end_burst(&mut self) {
+        if let Some(Burst { newest, values, reduced, .. }) = self.burst.take() {
+            self.add(newest, &values, reduced);
+        }
+    }
+
     /// Adds a part that belongs to it, with the pressure as it is told where that is not the one at the station.
     pub fn add(&mut self, time: Timestamp, values: &Values, reduced: Option<ReducedPressure>) {
         self.newest = self.newest.max(time);
@@ -91,7 +129,7 @@ impl OpenSlot {
         }
         self.last = (time, *values, reduced);
         if let Some(pressure) = reduced {
-            self.add_reduced(pressure);
+            self.add_reduced(time, pressure);
         }
         for (quantity, value) in values.iter() {
             if !quantity.is_plausible(value) {
@@ -100,16 +138,18 @@ impl OpenSlot {
             }
             match quantity {
                 Quantity::WindSpeedOfGust => self.gust = self.gust.max(value),
-                _ => self.sums[quantity.index()] += f64::from(value),
+                // Directions have a mean only as vectors.
+                Quantity::WindFromDirection => self.direction = value,
+                _ => self.levels[quantity.index()].add(quantity, self.length_s(), time, value),
             }
-            self.counts[quantity.index()] += 1;
         }
         let plausible =
             |quantity: Quantity| values.get(quantity).filter(|value| quantity.is_plausible(*value));
-        let Some(direction) = plausible(Quantity::WindFromDirection) else { return };
-        self.direction = direction;
-        if let Some(speed) = plausible(Quantity::WindSpeed).map(f64::from) {
-            let angle = f64::from(direction).to_radians();
+        let wind = plausible(Quantity::WindFromDirection).zip(plausible(Quantity::WindSpeed));
+        if let Some((direction, speed)) =
+            wind.map(|(direction, speed)| (f64::from(direction), f64::from(speed)))
+        {
+            let angle = direction.to_radians();
             let [east, north, count] = &mut self.wind;
             *east += speed * angle.sin();
             *north += speed * angle.cos();
@@ -117,27 +157,36 @@ impl OpenSlot {
         }
     }
 
-    fn add_reduced(&mut self, pressure: ReducedPressure) {
+    fn length_s(&self) -> i64 {
+        self.ends.as_second() - self.begins.as_second()
+    }
+
+    fn add_reduced(&mut self, time: Timestamp, pressure: ReducedPressure) {
         let ReducedPressure { hpa, reduction, elevation_m } = pressure;
         if !Quantity::AirPressure.is_plausible(hpa) {
             return self.implausible.set(Quantity::AirPressure, hpa);
         }
         self.elevation_m = elevation_m;
+        let slot_s = self.length_s();
         let own = REDUCTIONS.iter().zip(&mut self.reduced).find(|(known, _)| **known == reduction);
-        if let Some((_, (sum, count))) = own {
-            *sum += f64::from(hpa);
-            *count += 1;
+        if let Some((_, levels)) = own {
+            levels.add(Quantity::AirPressure, slot_s, time, hpa);
         }
     }
 
     /// What its parts are together; the time is that of the newest.
-    pub fn reading(&self) -> (Timestamp, Values) {
+    pub fn reading(&mut self) -> (Timestamp, Values) {
+        self.end_burst();
         let mut values = self.implausible;
         for quantity in Quantity::ALL {
-            let count = self.counts[quantity.index()];
-            if count > 0 {
-                let mean = to_single(self.sums[quantity.index()] / f64::from(count));
-                values.set(quantity, if quantity == Quantity::WindSpeedOfGust { self.gust } else { mean });
+            let value = match quantity {
+                Quantity::WindSpeedOfGust => Some(self.gust).filter(|gust| !gust.is_nan()),
+                // Without speeds they have no mean that means anything; the last stands for them.
+                Quantity::WindFromDirection => Some(self.direction).filter(|direction| !direction.is_nan()),
+                _ => self.levels[quantity.index()].mean(),
+            };
+            if let Some(value) = value {
+                values.set(quantity, value);
             }
         }
         let [east, north, count] = self.wind;
@@ -152,19 +201,25 @@ impl OpenSlot {
                 // Calm, or wind that cancels out: it is from nowhere.
                 false => values.remove(Quantity::WindFromDirection),
             }
-        } else if self.counts[Quantity::WindFromDirection.index()] > 1 {
-            // Directions without speeds have no mean that means anything; the last stands for them.
-            values.set(Quantity::WindFromDirection, self.direction);
         }
-        let reduced = REDUCTIONS.into_iter().zip(self.reduced).find(|(_, (_, count))| *count > 0);
-        if let Some((reduction, (sum, count))) = reduced
-            && self.counts[Quantity::AirPressure.index()] == 0
+        let means = REDUCTIONS.into_iter().zip(&self.reduced);
+        let reduced = means.filter_map(|(reduction, levels)| Some((reduction, levels.mean()?))).next();
+        if let Some((reduction, hpa)) = reduced
+            && self.levels[Quantity::AirPressure.index()].mean().is_none()
         {
-            let hpa = to_single(sum / f64::from(count));
             let pressure = ReducedPressure { hpa, reduction, elevation_m: self.elevation_m };
             values.set(Quantity::AirPressure, pressure.at_station_hpa(&values));
         }
         (self.newest, values)
+    }
+
+    /// The values that leap from those that the last reading is made of.
+    pub fn leaps(&self) -> Vec<Dropped> {
+        let dropped = |quantity| move |value| Dropped { quantity, value, reason: Implausible::Leap };
+        let direct = Quantity::ALL.into_iter().zip(&self.levels);
+        let direct = direct.flat_map(|(quantity, levels)| levels.leaps().map(dropped(quantity)));
+        let reduced = self.reduced.iter().flat_map(Levels::leaps).map(dropped(Quantity::AirPressure));
+        direct.chain(reduced).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! station and of a record alike. A network is trained on what passed here, so it sees the same when it is deployed.
 
 pub(crate) mod leap;
+mod levels;
 pub(crate) mod merge;
 pub(crate) mod resolution;
 pub(crate) mod screening;

@@ -54,6 +54,8 @@ pub enum Input {
         station: StationName,
         /// When it was measured.
         time: Timestamp,
+        /// Whether that is when it arrived, as its message does not say.
+        is_timed_by_arrival: bool,
         /// What was measured.
         values: Values,
         /// The pressure, where it is told as another than that at the station.

@@ -203,10 +203,11 @@ impl Service {
                 let reading = HeldReading { station, time, values, place, token, arrived, part };
                 self.reading(now, reading, effects);
             }
-            Input::Part { station, time, values, reduced_pressure, place, token } => {
+            Input::Part { station, time, is_timed_by_arrival, values, reduced_pressure, place, token } => {
                 self.message_came(effects);
                 let time = whole_seconds(time);
-                let (token, arrived, part) = (Some(token), now.uptime, Some(Part { reduced_pressure }));
+                let part = Some(Part { reduced_pressure, is_timed_by_arrival });
+                let (token, arrived) = (Some(token), now.uptime);
                 let reading = HeldReading { station, time, values, place, token, arrived, part };
                 self.reading(now, reading, effects);
             }

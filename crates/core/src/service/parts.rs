@@ -1,7 +1,8 @@
 //! Readings that come in parts: what becomes of a part, and when a slot is closed.
 //!
 //! A part passes the clock as a reading does, and is merged into the slot that it belongs to; when that is over, its parts
-//! together are one reading, which goes the way of every other. What is not plausible is dropped before it is merged.
+//! together are one reading, which goes the way of every other. What is not plausible is dropped before it is merged, what leaps from
+//! the other values of its slot when that is closed.
 //!
 //! A part is acknowledged when it is merged: acknowledgements go in the order of arrival, so that one message that waited for the
 //! end of its slot would hold up everybody's. A kill costs what is merged of slots that are open; an orderly end nothing.
@@ -32,6 +33,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(super) struct Part {
     /// The pressure, where it is told as another than that at the station.
     pub(super) reduced_pressure: Option<ReducedPressure>,
+    /// Whether its time is only that of its arrival.
+    pub(super) is_timed_by_arrival: bool,
 }
 
 /// The open slots of all stations.
@@ -55,14 +58,21 @@ struct Open {
 
 impl Open {
     fn add(&mut self, part: Part, reading: &HeldReading) {
-        self.slot.add(reading.time, &reading.values, part.reduced_pressure);
+        match part.is_timed_by_arrival {
+            true => self.slot.add_arrived(reading.time, &reading.values, part.reduced_pressure),
+            false => self.slot.add(reading.time, &reading.values, part.reduced_pressure),
+        }
         self.place = Place::better_known(reading.place, self.place);
         self.arrived = reading.arrived;
     }
 
-    /// The reading that its parts are together, acknowledged already.
-    fn reading(&self, now: Now, station: StationName) -> HeldReading {
+    /// The reading that its parts are together, acknowledged already; says what it is not made of.
+    fn reading(&mut self, now: Now, station: StationName, effects: &mut Vec<Effect>) -> HeldReading {
         let (time, values) = self.slot.reading();
+        let leaps = self.slot.leaps().into_iter();
+        effects.extend(
+            leaps.map(|dropped| Effect::Emit(Event::ValueDropped { station: station.clone(), dropped })),
+        );
         let (place, arrived) = (self.place, now.uptime);
         HeldReading { station, time, values, place, token: None, arrived, part: None }
     }
@@ -136,7 +146,7 @@ impl Service {
                     return None;
                 }
                 Ordering::Greater => {
-                    ended = Some(open.reading(now, reading.station.clone()));
+                    ended = Some(open.reading(now, reading.station.clone(), effects));
                     open.slot = OpenSlot::new(grid, reading.time);
                     open.add(part, &reading);
                     open.slot.ends()
@@ -160,14 +170,15 @@ impl Service {
     /// Closes a slot that is over.
     pub(super) fn close_slot(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some((end, station)) = self.parts.over.pop_front() {
-            let Some(open) = self.parts.open.get(&station).filter(|open| open.slot.ends() == end) else {
+            let open = self.parts.open.get_mut(&station).filter(|open| open.slot.ends() == end);
+            let Some(open) = open else {
                 continue;
             };
             if now.uptime.saturating_sub(open.arrived) < QUIET {
                 self.parts.by_end.entry(end).or_default().push(station);
                 continue;
             }
-            let reading = open.reading(now, station);
+            let reading = open.reading(now, station, effects);
             self.parts.open.remove(&reading.station);
             return self.take_or_hold(now, reading, effects);
         }
@@ -177,8 +188,9 @@ impl Service {
     pub(super) fn close_all_slots(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let mut open: Vec<(StationName, Open)> = std::mem::take(&mut self.parts).open.into_iter().collect();
         open.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        for (station, open) in open {
-            self.take_or_hold(now, open.reading(now, station), effects);
+        for (station, mut open) in open {
+            let reading = open.reading(now, station, effects);
+            self.take_or_hold(now, reading, effects);
         }
     }
 }

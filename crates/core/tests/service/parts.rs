@@ -1,6 +1,6 @@
 //! Readings that come in parts.
 
-use forecastd_core::{Event, Input, Publication, Quantity, ReducedPressure, Reduction, Values};
+use forecastd_core::{Event, Implausible, Input, Publication, Quantity, ReducedPressure, Reduction, Values};
 use jiff::SignedDuration;
 
 use crate::world::{HOUR, Message, World, at, name};
@@ -139,6 +139,62 @@ fn a_value_that_cannot_be_is_dropped_and_counted_before_it_is_averaged() {
     assert_eq!(dropped.collect::<Vec<_>>(), [85.0, -9999.0, 85.0]);
     assert!(world.unacknowledged.is_empty());
     assert_eq!(world.service.stations(), 1, "who has said nothing good has no seat");
+}
+
+#[test]
+fn a_value_that_leaps_from_the_others_of_its_slot_is_dropped_and_counted_and_not_averaged() {
+    let leaps = |world: &World| {
+        let dropped = world.events.iter().filter_map(|event| match event {
+            Event::ValueDropped { dropped, .. } if dropped.reason == Implausible::Leap => Some(dropped.value),
+            _ => None,
+        });
+        dropped.collect::<Vec<_>>()
+    };
+    let mut world = world();
+    // Errors of a bit on the air, both within the range of temperatures on earth.
+    let temperatures = [5.0, 5.5, 60.0, 5.0, -40.0, 5.5];
+    for (second, temperature) in (120..).step_by(10).zip(temperatures) {
+        world.part("roof", second, air(temperature));
+    }
+    world.tick_at(662);
+    assert_eq!(world.kept("roof"), [(170, Some(5.25))]);
+    assert_eq!(leaps(&world), [60.0, -40.0]);
+    // Of two that contradict each other nobody knows which is wrong: what the station measured before decides.
+    world.part("roof", 700, air(5.0));
+    world.part("roof", 710, air(60.0));
+    world.tick_at(1262);
+    assert_eq!(world.kept("roof").len(), 1, "neither one nor the mean of both");
+    world.part("roof", 1310, air(60.0));
+    world.part("roof", 1320, air(6.0));
+    world.tick_at(1862);
+    assert_eq!(world.kept("roof").last(), Some(&(1320, Some(6.0))));
+}
+
+#[test]
+fn of_what_waited_at_the_broker_and_has_no_time_the_newest_counts_and_what_comes_steadily_is_averaged() {
+    let mut world = world();
+    world.is_timed_by_arrival = true;
+    // A day of temperatures that arrives within two seconds.
+    for hour in 0..24 {
+        world.part("roof", 120 + hour / 12, air(10.0 + hour as f32));
+        world.part("roof", 120 + hour / 12, part(Quantity::WindSpeedOfGust, 24.0 - hour as f32));
+    }
+    world.tick_at(662);
+    assert_eq!(world.kept("roof"), [(121, Some(33.0))]);
+    let newest = world.journal.readings.get(&(name("roof"), at(121))).unwrap().0;
+    assert_eq!(newest.get(Quantity::WindSpeedOfGust), Some(1.0), "the gusts of the day are not those of now");
+    // A source that sends every ten seconds.
+    for (second, temperature) in [(700, 33.0), (710, 30.0), (720, 27.0), (730, 26.0)] {
+        world.part("roof", second, air(temperature));
+    }
+    world.tick_at(1262);
+    assert_eq!(world.kept("roof").last(), Some(&(730, Some(29.0))));
+    // What says when it was measured is no backlog, however it arrives.
+    world.is_timed_by_arrival = false;
+    world.part("roof", 1310, air(26.0));
+    world.part("roof", 1311, air(24.0));
+    world.tick_at(1862);
+    assert_eq!(world.kept("roof").last(), Some(&(1311, Some(25.0))));
 }
 
 #[test]

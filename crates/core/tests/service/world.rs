@@ -298,6 +298,8 @@ pub(crate) struct World {
     pub(crate) rough: Option<Place>,
     /// Whether messages that are delivered from now on are parts of readings.
     pub(crate) is_in_parts: bool,
+    /// Whether these have no time but that of their arrival.
+    pub(crate) is_timed_by_arrival: bool,
     /// What parts that are delivered from now on say of a pressure that is not the one at the station.
     pub(crate) reduced_pressure: Option<ReducedPressure>,
 }
@@ -344,6 +346,7 @@ impl World {
             site: None,
             rough: None,
             is_in_parts: false,
+            is_timed_by_arrival: false,
             reduced_pressure: None,
         };
         world.subscribe();
@@ -429,8 +432,9 @@ impl World {
         let place = self.rough.or(self.site.map(Place::from_payload));
         self.input(match self.is_in_parts {
             true => {
-                let reduced_pressure = self.reduced_pressure;
-                Input::Part { station, time, values, reduced_pressure, place, token }
+                let (reduced_pressure, is_timed_by_arrival) =
+                    (self.reduced_pressure, self.is_timed_by_arrival);
+                Input::Part { station, time, is_timed_by_arrival, values, reduced_pressure, place, token }
             }
             false => Input::Reading { station, time, values, place, token },
         });

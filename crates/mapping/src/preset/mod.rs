@@ -292,6 +292,58 @@ mod tests {
     }
 
     #[test]
+    fn of_single_values_those_outdoors_come_first_and_those_of_things_are_none() {
+        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+        for (preset, base) in [("esphome", "node"), ("statestream", "ha")] {
+            let mapping = Mapping::parse(&format!("preset = {preset:?}")).unwrap();
+            let rank = |name: &str| {
+                let topic = format!("{base}/sensor/{name}/state");
+                let message = crate::Message { topic: &topic, payload: b"7.2", arrival };
+                mapping.decode(&message).ok().map(|decoded| decoded.topic_rank.unwrap())
+            };
+            for (first, second) in [
+                ("outdoor_temperature", "shed_temperature"),
+                ("temp_outside", "shed_temp"),
+                ("garden_humidity", "humidity"),
+                ("pressure", "sea_level_pressure"),
+            ] {
+                assert!(
+                    rank(first).unwrap() < rank(second).unwrap_or(usize::MAX),
+                    "{preset}: {first}, {second}"
+                );
+            }
+            for name in [
+                "fridge_temp",
+                "refrigerator_temperature",
+                "pool_temp",
+                "battery_temperature",
+                "temperature_target",
+                "template_version",
+                "attempts",
+                "outdoor_cpu_temperature",
+                "living_room_temperature",
+                "bathroom_humidity",
+            ] {
+                assert_eq!(rank(name), None, "{preset}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_source_names_itself_comes_before_what_its_preset_names() {
+        let mapping = Mapping::parse(
+            "preset = \"statestream\"\n[[value]]\ntopic = \"ha/sensor/shed_temperature/state\"\n\
+             quantity = \"air_temperature\"\nunit = \"degC\"\n",
+        )
+        .unwrap();
+        let arrival = "2026-11-25T13:08:42Z".parse().unwrap();
+        let rank = |topic: &str| {
+            mapping.decode(&crate::Message { topic, payload: b"7.2", arrival }).unwrap().topic_rank
+        };
+        assert!(rank("ha/sensor/shed_temperature/state") < rank("ha/sensor/outdoor_temperature/state"));
+    }
+
+    #[test]
     fn what_stands_beside_a_preset_goes_before_it() {
         let mapping = Mapping::parse(
             "preset = \"tasmota\"\ntopic = \"x/{station}/y\"\nstation = \"roof\"\ntime = { time_zone = \"UTC\" }\n\

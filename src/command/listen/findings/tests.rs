@@ -90,6 +90,24 @@ fn states_of_home_assistant_are_read_by_its_preset_in_the_units_that_it_publishe
 }
 
 #[test]
+fn of_several_topics_with_one_quantity_the_best_is_written_and_the_others_are_named() {
+    let node = |name: &str| format!("node/sensor/{name}/state");
+    let (shed, outdoor, wall) = (node("shed_temperature"), node("outdoor_temperature"), node("temp_wall"));
+    let findings =
+        heard(&[(&shed, "9.5"), (&outdoor, "7.2"), (&wall, "30"), (&node("outdoor_humidity"), "81")]);
+    let best = findings.choose(None, None).unwrap();
+    let written = findings.source(&best, None, None);
+    let source = Source::read_all(&written).unwrap().remove(0);
+    assert!(source.has_topic(&outdoor) && source.has_topic(&node("outdoor_humidity")), "{written}");
+    assert!(!source.has_topic(&shed) && !source.has_topic(&wall), "{written}");
+    for topic in [&shed, &wall] {
+        let remark = format!("# Not read: \"{topic}\", as \"{outdoor}\" has the air_temperature\n");
+        assert!(written.contains(&remark), "{written}");
+    }
+    assert_eq!(best.values_by(&written).get(Quantity::AirTemperature), Some(7.2));
+}
+
+#[test]
 fn a_topic_with_a_space_that_does_not_break_is_written_as_toml_has_it() {
     let topic = "tele/my\u{a0}\"roof\"/SENSOR";
     let findings = heard(&[(topic, TASMOTA.1)]);
