@@ -175,7 +175,7 @@ impl Metrics {
             ),
             without_value: make.counter(
                 "messages_without_value_total",
-                "Messages on the topics of a [[source]] that hold no value which it names.",
+                "Messages on the topics of a [[source]] that hold no value which it names, or one for which another topic is read.",
             ),
             stations_stale: make.gauge(
                 "stations_stale",
