@@ -13,8 +13,9 @@
 //! says nothing else; that it is not ahead any more, as time has passed, says nothing for the clock.
 //!
 //! A clock that jumps back was ahead before, or is behind now: by an hour set by hand, or after a start without the network's
-//! time. Where it had jumped ahead before by as much, it was ahead; else it is *doubted* for an hour, and where it shows a time
-//! before the day of the build, for as long as it does. What stations sent of the time that it has gone back over is neither
+//! time. Where it had jumped ahead before by as much, it was ahead; and likely so within an hour of the start, when the network's
+//! time comes, if it shows no time of before the start. Else it is *doubted* for an hour, and where it shows a time before the day of
+//! the build, for as long as it does. What stations sent of the time that it has gone back over is neither
 //! forgotten nor removed from the journal while it is doubted; it is once the clock has stayed there.
 
 use std::collections::BTreeMap;
@@ -86,7 +87,10 @@ impl ClockWatch {
         self.ahead.clear();
         self.on_time.clear();
         self.jumped += jump;
-        if self.has_gone_back() {
+        if jump < SignedDuration::ZERO && self.is_set_right(now) {
+            self.jumped = self.jumped.max(SignedDuration::ZERO);
+        }
+        if self.jumped <= -JUMP {
             self.shown(last.wall);
             self.doubted_since.get_or_insert(now.uptime);
         } else {
@@ -102,15 +106,18 @@ impl ClockWatch {
         Some(now.wall.duration_since(last.wall) - passed).filter(|jump| jump.abs() >= JUMP)
     }
 
-    /// Whether it shows less than has passed since it was last believed.
-    fn has_gone_back(&self) -> bool {
-        self.jumped <= -JUMP
+    /// Whether a clock that goes back now was ahead since the start: the network's time comes soon after it.
+    fn is_set_right(&self, now: Now) -> bool {
+        now.uptime < DOUBTED_FOR
+            && now.wall >= self.earliest
+            && self.shown_before.is_none_or(|shown| now.wall >= shown)
     }
 
     /// Whether what lies ahead of the clock may be right, as the clock may be behind.
     pub(super) fn is_doubted(&self, now: Now) -> bool {
         let jump = self.jump(now).unwrap_or_default();
-        let jumps_back = jump < SignedDuration::ZERO && self.jumped + jump <= -JUMP;
+        let jumps_back =
+            jump < SignedDuration::ZERO && self.jumped + jump <= -JUMP && !self.is_set_right(now);
         now.wall < self.earliest || jumps_back || self.doubted_since.is_some_and(|since| !is_over(since, now))
     }
 

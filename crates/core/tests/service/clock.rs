@@ -427,6 +427,33 @@ fn a_clock_that_goes_back_for_a_moment_removes_nothing() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_at_the_start_is_believed_at_once_when_the_time_of_the_network_comes() {
+    let mut world = World::new();
+    for second in (0..=5 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.flush_all();
+    world.now.wall += SignedDuration::from_hours(2);
+    world.kill();
+    world.subscribe();
+    world.tick();
+    for minute in [10, 20] {
+        world.pass(600);
+        world.send("roof", at(7 * HOUR + minute * 60), weather(9.0));
+    }
+    world.jump(-2 * HOUR);
+    world.settle_all();
+    assert!(world.events.iter().any(|event| matches!(event, Event::FutureDropped { .. })));
+    world.reading("roof", 5 * HOUR + 1800, temperature(5 * HOUR + 1800));
+    assert!(world.journal.readings.keys().all(|(_, time)| *time <= at(5 * HOUR + 1800)));
+    let issued = world.events.iter().rev().find_map(|event| match event {
+        Event::ForecastIssued { forecast, .. } => Some(forecast.issued_at),
+        _ => None,
+    });
+    assert_eq!(issued, Some(at(5 * HOUR + 1800)));
+}
+
+#[test]
 fn a_clock_that_has_gone_back_is_believed_after_an_hour() {
     let mut world = World::new();
     for second in (0..=30 * HOUR).step_by(600) {
