@@ -376,7 +376,7 @@ fn advice(learned_years: f64) -> String {
 }
 
 /// What its own history added to the model for any place at Jena (`models/README.md`).
-const JENA_GAIN: &str = "half a year gained 0.1 to 1.6 %, one 0.8 to 2.0 %, two 1.6 to 2.1 %";
+const JENA_GAIN: &str = "half a year gained nothing (-0.9 to 0.6 %), one 0.0 to 0.8 %, two 0.9 to 1.2 %";
 
 /// The years that the model of its own at Jena was trained on: 300,000 of 420,551 rows of eight years.
 const JENA_OWN_YEARS: f64 = 5.7;

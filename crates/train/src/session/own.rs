@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use forecastd_atomic_file as atomic_file;
 use forecastd_core::{
     FORMAT_VERSION, LeadScore, Manifest, PROGRAM, PartScores, Recall, Refit, Restored, StationName, Training,
+    WindowSpec,
 };
 use forecastd_model::Artefact;
 use forecastd_record::{About, DEFAULT_SPLIT, Readings, Record, RecordError};
@@ -38,9 +39,11 @@ impl TrainingRun<'_> {
             .map_err(|source| TrainError::BaseFile { path: path.clone(), source: Box::new(source) })?;
         let device = Device::flex().autodiff();
         let (network, scaling) = read_base(&artefact, &device).map_err(base)?;
+        // As the daemon cuts them: on the hours of a coarser grid a reading of half past would be one of the next hour.
+        let spec = window(artefact.manifest.window.grid_step_s);
         let record = match self.options.journal.clone() {
-            Some(path) => self.journalled(&path)?,
-            None => Record::read_for(&self.source()?, &window(3600))?,
+            Some(path) => self.journalled(&path, &spec)?,
+            None => Record::read_for(&self.source()?, &spec)?,
         };
         self.check_interrupted()?;
         self.describe(&record);
@@ -109,7 +112,7 @@ impl TrainingRun<'_> {
 
     /// The readings of a station that the daemon has kept, of the place where it stands now, which is known if the station's
     /// payload says it.
-    fn journalled(&mut self, path: &Path) -> Result<Record, TrainError> {
+    fn journalled(&mut self, path: &Path, spec: &WindowSpec) -> Result<Record, TrainError> {
         let name = self.options.station.clone().unwrap_or_default();
         let station =
             StationName::new(&name).map_err(|error| TrainError::StationName(name.clone(), error))?;
@@ -147,7 +150,6 @@ impl TrainingRun<'_> {
         })?;
         // A rough one, by whose sun no clock was checked, too.
         readings.site = site;
-        let spec = window(3600);
         let required = spec.required_quantities();
         let record = Record::from_validated(path, &readings, spec.grid(), &spec.quantities(), &required)?;
         Ok(record.called(&name))

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 use forecastd_core::{History, Normalisation, Quantity, Site, Slot, WindowSpec};
 
 use super::mask::Mask;
-use super::pool::{Pool, hourly};
+use super::pool::Pool;
 use super::split::Role;
 use super::window::{self, LEADS};
 
@@ -144,21 +144,29 @@ impl<'a> Cutter<'a> {
     }
 }
 
-/// What was observed in the 24 hours after `slot` of an hourly history, less the temperature then. What lies between
-/// observations `step_h` hours apart was interpolated and does not count.
+/// The temperature at a slot, or the one nearest to it within half an hour; NaN where there is none.
+pub(super) fn temperature_near(history: &History, slot: Slot) -> f32 {
+    let value = |slot| history.value(slot, Quantity::AirTemperature);
+    let within = (history.grid().slots_per_hour() - 1) / 2;
+    let near = (1..=within).flat_map(|away| [slot - away, slot + away]);
+    std::iter::once(slot).chain(near).map(value).find(|value| !value.is_nan()).unwrap_or(f32::NAN)
+}
+
+/// What was observed in the 24 hours after `slot`, less the temperature then. What lies between observations `step_h` hours
+/// apart was interpolated and does not count.
 pub(super) fn observed_after(history: &History, slot: Slot, step_h: i64) -> Observed {
-    debug_assert_eq!(history.grid(), hourly());
+    let per_hour = history.grid().slots_per_hour();
     let newest = history.value(slot, Quantity::AirTemperature);
     let mut observed = [f32::NAN; ROWS];
     let (mut low, mut high, mut count) = (f32::MAX, f32::MIN, 0);
     for (lead, outcome) in observed.iter_mut().take(LEADS).enumerate() {
-        let valid = slot + lead as i64 + 1;
-        let value = history.value(valid, Quantity::AirTemperature);
+        let valid = slot + (lead as i64 + 1) * per_hour;
+        let value = temperature_near(history, valid);
         if value.is_nan() {
             continue;
         }
         (low, high, count) = (low.min(value), high.max(value), count + 1);
-        if valid % step_h == 0 {
+        if (valid / per_hour) % step_h == 0 {
             *outcome = value - newest;
         }
     }

@@ -18,7 +18,7 @@ use crate::fit::Objective;
 use crate::interval::Distances;
 use crate::parameters::numbers;
 
-use super::example::{Observed, ROWS, observed_after};
+use super::example::{Observed, ROWS, observed_after, temperature_near};
 use super::network::{MEDIAN, Network, OUTPUTS, QUANTILES, Scaling};
 use super::pinball::{Goals, pinball_loss};
 use super::window::{self, LEADS};
@@ -43,10 +43,11 @@ const CHUNK: usize = 2048;
 /// The share of outcomes that the interval is to hold.
 const COVERAGE: f64 = 0.8;
 
-/// Windows of a station's history, and what was observed after them; NaN where nothing was.
+/// Windows of a station's history, one an hour, and what was observed after them; NaN where nothing was.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OwnHistory {
     slots: Vec<Slot>,
+    slots_per_hour: i64,
     /// What the network is given, standardised.
     inputs: Vec<f32>,
     observed: Vec<Observed>,
@@ -100,15 +101,23 @@ pub(crate) enum Method {
 }
 
 impl OwnHistory {
-    /// The windows of an hourly history at `site`.
+    /// The windows of a history at `site`, on its own grid: a window is that of the time at which its newest reading was taken, whatever
+    /// the minute.
     pub(crate) fn new(history: &History, site: Site, scaling: &Scaling) -> OwnHistory {
         let (Some(first), Some(last)) = (history.oldest(), history.newest()) else {
             return OwnHistory::default();
         };
-        let (spec, normalisation) = (window::window(super::pool::STEP_S), window::normalisation());
+        let slots_per_hour = history.grid().slots_per_hour();
+        let grid_step_s = u32::try_from(history.grid().step_s()).unwrap_or(super::pool::STEP_S);
+        let (spec, normalisation) = (window::window(grid_step_s), window::normalisation());
         let (positions, count) = (window::Positions::new(), window::count());
-        let slots: Vec<Slot> =
-            (first..=last).filter(|&slot| !history.value(slot, Quantity::AirTemperature).is_nan()).collect();
+        let mut slots: Vec<Slot> = Vec::new();
+        for slot in first..=last {
+            let is_next = slots.last().is_none_or(|before| slot - before >= slots_per_hour);
+            if is_next && !history.value(slot, Quantity::AirTemperature).is_nan() {
+                slots.push(slot);
+            }
+        }
         let cut = |window: &mut Vec<f32>, &slot: &Slot| {
             window.resize(spec.len(), 0.0);
             spec.fill(history, site, slot, window).ok()?;
@@ -119,14 +128,14 @@ impl OwnHistory {
             // What was not measured counts nowhere; the rest of the day does.
             let observed = observed_after(history, slot, 1);
             let newest = history.value(slot, Quantity::AirTemperature);
-            let before = |lead: usize| history.value(slot + lead as Slot - 23, Quantity::AirTemperature);
+            let before = |lead: usize| temperature_near(history, slot + (lead as Slot - 23) * slots_per_hour);
             let yesterday = std::array::from_fn(|lead| before(lead) - newest);
             let is_known = observed[..LEADS].iter().any(|value| !value.is_nan());
             is_known.then_some((slot, row, observed, yesterday))
         };
         let all: Vec<(Slot, Vec<f32>, Observed, [f32; LEADS])> =
             slots.par_iter().map_init(Vec::new, cut).flatten().collect();
-        let mut own = OwnHistory::default();
+        let mut own = OwnHistory { slots_per_hour, ..OwnHistory::default() };
         for (slot, row, observed, yesterday) in all {
             own.yesterday.push(yesterday);
             own.slots.push(slot);
@@ -154,7 +163,8 @@ impl OwnHistory {
         let (Some(&first), Some(&last)) = (held.first(), held.last()) else {
             return (Vec::new(), Vec::new());
         };
-        let near = self.slots[first] - MARGIN_H..=self.slots[last] + MARGIN_H;
+        let margin = MARGIN_H * self.slots_per_hour;
+        let near = self.slots[first] - margin..=self.slots[last] + margin;
         let rest = (0..self.len()).filter(|&index| !near.contains(&self.slots[index])).collect();
         (held, rest)
     }

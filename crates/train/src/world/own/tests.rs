@@ -4,7 +4,7 @@ use super::*;
 use crate::world::base::persistence;
 use crate::world::pool::{QUANTITIES, hourly};
 use crate::world::window::SAMPLES;
-use forecastd_core::Values;
+use forecastd_core::{Grid, Values};
 
 /// Half a year, hour by hour, with a hole of two months after the second.
 fn with_a_hole() -> (History, std::ops::Range<i64>) {
@@ -64,6 +64,50 @@ fn a_hole_of_two_months_costs_nothing_but_what_was_not_measured() {
     }
     // Each of the two parts lacks the last 24 of its hours at the longest lead.
     assert_eq!(own.days(), (182 - 61 - 2) as f64);
+}
+
+/// They were taken as of the next full hour, with the sun of half an hour later.
+#[test]
+fn readings_at_half_past_are_windows_of_half_past() {
+    let ten_minutes = Grid::new(600).unwrap();
+    let mut history = History::new(ten_minutes, &QUANTITIES, 6 * 24 * 40);
+    let celsius = |hour: i64| 10.0 + 6.0 * (hour as f32 * 0.2618).sin() + (hour as f32 * 0.013).cos();
+    for hour in 0..24 * 30 {
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, celsius(hour));
+        history.insert(ten_minutes.time(6 * hour + 3), &values);
+    }
+    let site = Site::new(40.0, -80.0);
+    let own = OwnHistory::new(&history, site, &scaling());
+    assert_eq!(own.slots, (0..24 * 30 - 1).map(|hour| 6 * hour + 3).collect::<Vec<Slot>>());
+    let (spec, normalisation, positions) =
+        (window::window(600), window::normalisation(), window::Positions::new());
+    let (hour, mut numbers, mut row) = (100, vec![0.0; spec.len()], vec![0.0; window::count()]);
+    spec.fill(&history, site, 6 * hour + 3, &mut numbers).unwrap();
+    normalisation.apply(&mut numbers);
+    window::gather(&numbers, &positions, &mut row);
+    let index = hour as usize;
+    assert_eq!(own.inputs[index * window::count()..(index + 1) * window::count()], row);
+    for lead in 0..LEADS {
+        let valid = hour + lead as i64 + 1;
+        assert!((own.observed[index][lead] - (celsius(valid) - celsius(hour))).abs() < 1e-5);
+        assert!((own.yesterday[index][lead] - (celsius(valid - 24) - celsius(hour))).abs() < 1e-5);
+    }
+    assert_eq!(own.days(), 29.0);
+}
+
+#[test]
+fn a_reading_that_comes_every_ten_minutes_makes_a_window_an_hour() {
+    let ten_minutes = Grid::new(600).unwrap();
+    let mut history = History::new(ten_minutes, &QUANTITIES, 6 * 24 * 10);
+    for slot in (0..6 * 24 * 10).filter(|slot| slot % 50 != 0) {
+        let mut values = Values::NONE;
+        values.set(Quantity::AirTemperature, 10.0 + (slot as f32 * 0.0436).sin());
+        history.insert(ten_minutes.time(slot), &values);
+    }
+    let own = own(&history);
+    assert!(own.slots.windows(2).all(|pair| (6..=7).contains(&(pair[1] - pair[0]))), "{:?}", own.slots);
+    assert!(own.observed[0][..LEADS].iter().all(|value| !value.is_nan()), "a lost reading has a neighbour");
 }
 
 #[test]
