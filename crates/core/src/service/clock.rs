@@ -13,9 +13,9 @@
 //! says nothing else; that it is not ahead any more, as time has passed, says nothing for the clock.
 //!
 //! A clock that jumps back was ahead before, or is behind now: by an hour set by hand, or after a start without the network's
-//! time. Where it had jumped ahead before by as much, it was ahead; and likely so within an hour of the start, when the network's
-//! time comes, if it shows no time of before the start. Else it is *doubted* for an hour, and where it shows a time before the day of
-//! the build, for as long as it does. What stations sent of the time that it has gone back over is neither
+//! time. Where it had jumped ahead before by as much, it was ahead. Else it is *doubted* for an hour, and where it shows a time before
+//! the day of the build, for as long as it does; but within an hour of the start, when the network's time comes, and if it shows no
+//! time of before the start, what is later than it was at the start goes at once: no clock but ours has seen that. What stations sent of the time that it has gone back over is neither
 //! forgotten nor removed from the journal while it is doubted; it is once the clock has stayed there.
 
 use std::collections::BTreeMap;
@@ -47,10 +47,14 @@ pub(super) struct ClockWatch {
     earliest: Timestamp,
     /// The latest time that the clock has shown before the start, as far as the journal knows.
     shown_before: Option<Timestamp>,
+    /// The latest that it has shown since, before it went back.
+    shown_since: Option<Timestamp>,
     /// By station, when it said so last, in time since the start.
     ahead: BTreeMap<StationName, Duration>,
     on_time: BTreeMap<StationName, Duration>,
     last: Option<Now>,
+    /// What it showed at the start.
+    started: Option<Timestamp>,
     /// By how much the clock has jumped since the start, or since it was last believed, all in all.
     jumped: SignedDuration,
     /// Since when it has been doubted, in time since the start.
@@ -63,9 +67,11 @@ impl ClockWatch {
         ClockWatch {
             earliest,
             shown_before: None,
+            shown_since: None,
             ahead: BTreeMap::new(),
             on_time: BTreeMap::new(),
             last: None,
+            started: None,
             jumped: SignedDuration::ZERO,
             doubted_since: None,
         }
@@ -78,6 +84,7 @@ impl ClockWatch {
 
     /// Time has passed. By how much the clock jumped, if it did.
     pub(super) fn tick(&mut self, now: Now) -> Option<SignedDuration> {
+        self.started.get_or_insert(now.wall);
         let is_remembered = |said: &Duration| now.uptime.saturating_sub(*said) <= WITNESS_AGE;
         self.ahead.retain(|_, said| is_remembered(said));
         self.on_time.retain(|_, said| is_remembered(said));
@@ -87,11 +94,8 @@ impl ClockWatch {
         self.ahead.clear();
         self.on_time.clear();
         self.jumped += jump;
-        if jump < SignedDuration::ZERO && self.is_set_right(now) {
-            self.jumped = self.jumped.max(SignedDuration::ZERO);
-        }
         if self.jumped <= -JUMP {
-            self.shown(last.wall);
+            self.shown_since = self.shown_since.max(Some(last.wall));
             self.doubted_since.get_or_insert(now.uptime);
         } else {
             self.doubted_since = None;
@@ -106,18 +110,18 @@ impl ClockWatch {
         Some(now.wall.duration_since(last.wall) - passed).filter(|jump| jump.abs() >= JUMP)
     }
 
-    /// Whether a clock that goes back now was ahead since the start: the network's time comes soon after it.
-    fn is_set_right(&self, now: Now) -> bool {
-        now.uptime < DOUBTED_FOR
+    /// What a clock showed at the start that has gone back and was likely ahead since: the network's time comes soon after it.
+    pub(super) fn was_ahead_at(&self, now: Now) -> Option<Timestamp> {
+        let is_likely = now.uptime < DOUBTED_FOR
             && now.wall >= self.earliest
-            && self.shown_before.is_none_or(|shown| now.wall >= shown)
+            && self.shown_before.is_none_or(|shown| now.wall >= shown);
+        self.started.filter(|started| is_likely && now.wall < *started)
     }
 
     /// Whether what lies ahead of the clock may be right, as the clock may be behind.
     pub(super) fn is_doubted(&self, now: Now) -> bool {
         let jump = self.jump(now).unwrap_or_default();
-        let jumps_back =
-            jump < SignedDuration::ZERO && self.jumped + jump <= -JUMP && !self.is_set_right(now);
+        let jumps_back = jump < SignedDuration::ZERO && self.jumped + jump <= -JUMP;
         now.wall < self.earliest || jumps_back || self.doubted_since.is_some_and(|since| !is_over(since, now))
     }
 
@@ -134,7 +138,12 @@ impl ClockWatch {
 
     /// Whether a clock that has shown a later time before the start has not been believed yet.
     pub(super) fn is_before_its_past(&self, now: Now, tolerance: SignedDuration) -> bool {
-        self.shown_before.is_some_and(|shown| shown.duration_since(now.wall) > tolerance)
+        self.has_shown_later(now.wall, tolerance)
+    }
+
+    fn has_shown_later(&self, wall: Timestamp, tolerance: SignedDuration) -> bool {
+        let shown = self.shown_before.max(self.shown_since);
+        shown.is_some_and(|shown| shown.duration_since(wall) > tolerance)
     }
 
     /// A station sent a reading that is not ahead of the clock, at this time since the start.
@@ -160,9 +169,8 @@ impl ClockWatch {
 
     /// Whether the clock is behind, as far as can be told; asked when something is ahead of it.
     pub(super) fn is_behind(&self, wall: Timestamp, tolerance: SignedDuration) -> bool {
-        let has_gone_back = self.shown_before.is_some_and(|shown| shown.duration_since(wall) > tolerance);
         wall < self.earliest
-            || (has_gone_back && self.on_time.is_empty())
+            || (self.has_shown_later(wall, tolerance) && self.on_time.is_empty())
             || (self.ahead.len() >= 2 && self.ahead.len() > self.on_time.len())
     }
 }
@@ -199,7 +207,11 @@ pub(super) fn drop_future(
 impl Service {
     /// A clock that was ahead and is right now leaves stations whose newest reading lies in the future.
     pub(super) fn drop_all_future(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let limit = now.wall + self.settings.max_ahead;
+        self.drop_all_after(now, now.wall + self.settings.max_ahead, effects);
+    }
+
+    /// Drops what is later than `limit`, of every station.
+    pub(super) fn drop_all_after(&mut self, now: Now, limit: Timestamp, effects: &mut Vec<Effect>) {
         self.parts.drop_after(limit, effects);
         let mut changed = Vec::new();
         for (name, entry) in &mut self.stations {

@@ -350,6 +350,8 @@ impl Service {
             }
             if !is_doubted {
                 self.drop_all_future(now, effects);
+            } else if let Some(started) = self.clock.was_ahead_at(now) {
+                self.drop_all_after(now, started, effects);
             }
         } else if self.clock.is_believed_again(now) {
             self.drop_all_future(now, effects);

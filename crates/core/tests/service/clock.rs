@@ -453,6 +453,27 @@ fn a_clock_that_was_ahead_at_the_start_is_believed_at_once_when_the_time_of_the_
     assert_eq!(issued, Some(at(5 * HOUR + 1800)));
 }
 
+/// A day of it waited at the broker, was taken, and gone after two seconds.
+#[test]
+fn a_clock_that_goes_back_for_a_moment_soon_after_the_start_removes_no_backlog() {
+    let mut world = World::new();
+    world.now.wall = at(30 * HOUR);
+    world.tick();
+    for second in (0..=30 * HOUR).step_by(600) {
+        world.send("roof", at(second), weather(temperature(second)));
+    }
+    world.settle_all();
+    world.flush_all();
+    let readings = world.journal.readings.len();
+    world.jump(-24 * HOUR);
+    world.pass(2);
+    world.send("roof", world.now.wall, weather(5.0));
+    world.jump(24 * HOUR);
+    world.settle_all();
+    world.flush_all();
+    assert!(world.journal.readings.len() >= readings, "{} of {readings}", world.journal.readings.len());
+}
+
 #[test]
 fn a_clock_that_has_gone_back_is_believed_after_an_hour() {
     let mut world = World::new();
