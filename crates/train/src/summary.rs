@@ -131,7 +131,7 @@ pub struct OwnGain {
 
 impl OwnGain {
     /// Whether it is worth having: better than the model for any place in the mean, and on most of the blocks that it was not
-    /// trained on; and better than the same time yesterday, which costs nothing.
+    /// trained on; and better than a reference forecast, the same time yesterday.
     pub(crate) fn is_gain(&self) -> bool {
         let beats_yesterday = self.yesterday_c.is_nan() || self.own_c < self.yesterday_c;
         self.own_c < self.world_c && 2 * self.better > self.blocks && beats_yesterday

@@ -63,7 +63,7 @@ impl Metrics {
         self.journal.waiting.set(0);
     }
 
-    /// So many entries wait for the disk.
+    /// How many entries wait for the disk.
     pub fn journal_waits(&self, waiting: usize) {
         self.journal.waiting.set(waiting as i64);
     }

@@ -1,9 +1,10 @@
 //! Clocks that are behind, ahead, or jump.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use forecastd_core::{Event, Model, Oddity, Place, Ranges, Site};
-use jiff::SignedDuration;
+use forecastd_core::{Event, Model, Oddity, Place, Ranges, Site, StationName};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::world::{HOUR, Message, World, at, model_with_extremes, name, settings, temperature, weather};
 
@@ -396,15 +397,37 @@ fn what_a_clock_that_was_ahead_left_in_the_journal_goes_an_hour_after_a_restart(
     }
 }
 
+/// A station that has reported for thirty hours, all of it in the journal.
+fn after_thirty_hours() -> World {
+    let mut world = World::new();
+    for second in (0..=30 * HOUR).step_by(600) {
+        world.reading("roof", second, temperature(second));
+    }
+    world.flush_all();
+    world
+}
+
+/// How many of these readings the journal has lost; not counted is the slot that a `wrong` clock named, whose newer reading is that of
+/// then.
+fn lost<T>(world: &World, readings: &BTreeMap<(StationName, Timestamp), T>, wrong: Timestamp) -> usize {
+    let is_of_wrong = |time: Timestamp| time.duration_since(wrong).as_secs().abs() < 600;
+    let is_lost =
+        |key: &&(StationName, Timestamp)| !world.journal.readings.contains_key(*key) && !is_of_wrong(key.1);
+    readings.keys().filter(is_lost).count()
+}
+
+/// The next reading gives a forecast by the model.
+fn assert_forecasts_on(world: &mut World) {
+    world.reading("roof", 30 * HOUR + 600, temperature(30 * HOUR + 600));
+    let newest = world.published_forecasts().pop().unwrap();
+    assert_eq!((newest.issued_at, newest.source), (at(30 * HOUR + 600), forecastd_core::Source::Model));
+}
+
 /// It was deleted, all but three rows of 3,000, by a clock that showed 2016 for two seconds.
 #[test]
 fn a_clock_that_goes_back_for_a_moment_removes_nothing() {
     for back in [HOUR, 24 * HOUR, 20 * 24 * HOUR, 3650 * 24 * HOUR] {
-        let mut world = World::new();
-        for second in (0..=30 * HOUR).step_by(600) {
-            world.reading("roof", second, temperature(second));
-        }
-        world.flush_all();
+        let mut world = after_thirty_hours();
         let (readings, forecasts) = (world.journal.readings.clone(), world.journal.forecasts.clone());
         world.jump(-back);
         // Of a station that does not say when it measured, or has its time from this machine.
@@ -414,15 +437,9 @@ fn a_clock_that_goes_back_for_a_moment_removes_nothing() {
         world.jump(back);
         world.settle_all();
         world.flush_all();
-        // Of the slot that the clock named, the reading of then is the newer one.
-        let is_of_wrong = |time: jiff::Timestamp| time.duration_since(wrong).as_secs().abs() < 600;
-        let lost =
-            readings.keys().filter(|key| !world.journal.readings.contains_key(*key) && !is_of_wrong(key.1));
-        assert_eq!(lost.count(), 0, "{back} s");
+        assert_eq!(lost(&world, &readings, wrong), 0, "{back} s");
         assert!(forecasts.keys().all(|key| world.journal.forecasts.contains_key(key)), "{back} s");
-        world.reading("roof", 30 * HOUR + 600, temperature(30 * HOUR + 600));
-        let newest = world.published_forecasts().pop().unwrap();
-        assert_eq!((newest.issued_at, newest.source), (at(30 * HOUR + 600), forecastd_core::Source::Model));
+        assert_forecasts_on(&mut world);
     }
 }
 
@@ -505,11 +522,7 @@ fn a_clock_that_has_gone_back_is_believed_after_an_hour() {
 #[test]
 fn a_start_with_a_clock_that_is_behind_removes_nothing_and_what_it_did_not_take_comes_back_with_the_time() {
     for back in [2 * HOUR, 20 * 24 * HOUR, 3650 * 24 * HOUR] {
-        let mut world = World::new();
-        for second in (0..=30 * HOUR).step_by(600) {
-            world.reading("roof", second, temperature(second));
-        }
-        world.flush_all();
+        let mut world = after_thirty_hours();
         let readings = world.journal.readings.clone();
         world.now.wall -= SignedDuration::from_secs(back);
         world.kill();
@@ -520,13 +533,8 @@ fn a_start_with_a_clock_that_is_behind_removes_nothing_and_what_it_did_not_take_
         world.jump(back);
         world.settle_all();
         world.flush_all();
-        let is_of_wrong = |time: jiff::Timestamp| time.duration_since(wrong).as_secs().abs() < 600;
-        let lost =
-            readings.keys().filter(|key| !world.journal.readings.contains_key(*key) && !is_of_wrong(key.1));
-        assert_eq!(lost.count(), 0, "{back} s");
-        world.reading("roof", 30 * HOUR + 600, temperature(30 * HOUR + 600));
-        let newest = world.published_forecasts().pop().unwrap();
-        assert_eq!((newest.issued_at, newest.source), (at(30 * HOUR + 600), forecastd_core::Source::Model));
+        assert_eq!(lost(&world, &readings, wrong), 0, "{back} s");
+        assert_forecasts_on(&mut world);
     }
 }
 
