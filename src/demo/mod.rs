@@ -345,9 +345,10 @@ impl Screen {
                 let ahead = match (forecast.source, forecast.at(24)) {
                     (Source::Model, Some(lead)) => match lead.interval_c {
                         Some((low, high)) => {
-                            format!("{:>5.1} °C ({low:.1} to {high:.1})", lead.temperature_c)
+                            let [celsius, low, high] = [lead.temperature_c, low, high].map(tenths);
+                            format!("{celsius:>5} °C ({low} to {high})")
                         }
-                        None => format!("{:>5.1} °C", lead.temperature_c),
+                        None => format!("{:>5} °C", tenths(lead.temperature_c)),
                     },
                     _ => "(warming up)".to_owned(),
                 };
@@ -364,8 +365,8 @@ impl Screen {
                 };
                 let station = forecast.station.to_string();
                 let text = format!(
-                    "{station:<12} {time:<16} {:>5.1} °C {ahead:>24}   {errors}",
-                    forecast.temperature_c
+                    "{station:<12} {time:<16} {:>5} °C {ahead:>24}   {errors}",
+                    tenths(forecast.temperature_c)
                 );
                 self.last = Some(Line { text, station, totals });
                 self.draw(false)?;
@@ -436,9 +437,20 @@ fn verdict(skill: f64) -> String {
     format!("{:.1} % {word}", 100.0 * skill.abs())
 }
 
+/// A temperature to tenths, of which none is a negative zero.
+fn tenths(celsius: f32) -> String {
+    let text = format!("{celsius:.1}");
+    if text == "-0.0" { "0.0".to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_temperature_just_below_zero_is_no_negative_zero() {
+        assert_eq!([-0.04, -0.06, 0.04, 12.0].map(tenths), ["0.0", "-0.1", "0.0", "12.0"]);
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {
