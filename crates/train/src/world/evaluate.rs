@@ -3,16 +3,16 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use forecastd_core::{Quantity, References, Site, probability_below};
+use forecastd_core::{History, Quantity, References, Site, Slot, probability_below};
 use forecastd_model::{Artefact, Engine, EngineError, Runtime};
 
-use super::example::{Cutter, Observed, Origin, ROWS};
+use super::example::{Cutter, Observed, Origin, ROWS, temperature_near};
 use super::learn::spaced;
 use super::mask::Mask;
 use super::network::{MEDIAN, QUANTILES};
-use super::pool::{PoolStation, hourly};
+use super::pool::PoolStation;
 use super::split::{Climate, Role};
-use super::window::LEADS;
+use super::window::{self, LEADS};
 
 /// Windows of each station.
 const EVALUATED_BY: usize = 1200;
@@ -210,9 +210,11 @@ struct Months {
     extremes: Vec<[Vec<f32>; 2]>,
 }
 
-fn month(slot: i64) -> usize {
-    let day = slot.rem_euclid(8766) as f64 / 24.0;
-    ((day / 365.25 * 12.0) as usize).min(11)
+/// The month of the year that a window ends in, as a twelfth of it.
+fn month(history: &History, slot: Slot) -> usize {
+    const YEAR_H: i64 = 8766;
+    let hour = slot.div_euclid(history.grid().slots_per_hour()).rem_euclid(YEAR_H);
+    ((hour as f64 / YEAR_H as f64 * 12.0) as usize).min(11)
 }
 
 /// A window with its forecast: where it ends, the newest temperature, what was forecast and what was observed.
@@ -231,7 +233,7 @@ fn station_scores(
     engine: &mut Engine,
 ) -> Result<StationScores, EngineError> {
     let station: &PoolStation = &cutter.pool.stations[index];
-    let (mut window, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; super::window::count()]);
+    let (mut window, mut row) = (vec![0.0; window::NUMBERS], vec![0.0; window::count()]);
     let mut cases: Vec<Case> = Vec::new();
     for origin in spaced(index, station, most) {
         let site: Site = station.site;
@@ -240,7 +242,7 @@ fn station_scores(
         let outputs = engine.run(&window, 1)?;
         cases.push(Case { origin, newest_c, outputs, observed });
     }
-    let months = months(&cases);
+    let months = months(station, &cases);
     let mut scores = StationScores {
         station: index,
         climate: Climate::from_station(station),
@@ -251,9 +253,10 @@ fn station_scores(
     let lead_h: Vec<u32> = (1..=LEADS as u32).collect();
     for one in &cases {
         let history = &station.segments[one.origin.segment].history;
-        let at = |time| Some(history.value(hourly().slot(time), Quantity::AirTemperature));
+        let grid = history.grid();
+        let at = |time| Some(temperature_near(history, grid.slot(time)));
         let value = |time| at(time).filter(|value| !value.is_nan());
-        let references = References::new(&lead_h, hourly().time(one.origin.slot), one.newest_c, value);
+        let references = References::new(&lead_h, grid.time(one.origin.slot), one.newest_c, value);
         let [_, _, mixture] = references.advices();
         for (row, &observed) in one.observed.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
             let quantiles = &one.outputs[row * QUANTILES.len()..][..QUANTILES.len()];
@@ -265,8 +268,8 @@ fn station_scores(
             sums.covered += u64::from((quantiles[INTERVAL.0]..=quantiles[INTERVAL.1]).contains(&observed));
             sums.persistence += f64::from(observed.abs());
             if row < LEADS {
-                let yesterday =
-                    history.value(one.origin.slot + row as i64 + 1 - 24, Quantity::AirTemperature);
+                let back = (24 - (row as i64 + 1)) * grid.slots_per_hour();
+                let yesterday = temperature_near(history, one.origin.slot - back);
                 if !yesterday.is_nan() {
                     sums.yesterday_count += 1;
                     sums.yesterday += f64::from((observed - (yesterday - one.newest_c)).abs());
@@ -276,7 +279,7 @@ fn station_scores(
                     sums.mixture += f64::from((observed - (said.temperature_c - one.newest_c)).abs());
                 }
             } else {
-                let usual = &months.extremes[month(one.origin.slot)][row - LEADS];
+                let usual = &months.extremes[month(history, one.origin.slot)][row - LEADS];
                 scores.climatology[row - LEADS] += pinball(usual, observed + one.newest_c);
             }
         }
@@ -285,7 +288,7 @@ fn station_scores(
             let quantiles = &one.outputs[LEADS * QUANTILES.len()..][..QUANTILES.len()];
             let happened = f64::from(u8::from(lowest + one.newest_c < FROST_C));
             let probability = probability_below(&QUANTILES, quantiles, FROST_C - one.newest_c).unwrap_or(0.5);
-            let (days, frosts) = months.frost[month(one.origin.slot)];
+            let (days, frosts) = months.frost[month(history, one.origin.slot)];
             scores.frost.0 += 1;
             scores.frost.1 += (f64::from(probability) - happened).powi(2);
             scores.frost.2 += (frosts / days - happened).powi(2);
@@ -303,11 +306,11 @@ fn pinball(quantiles: &[f32], observed: f32) -> f64 {
     2.0 * QUANTILES.into_iter().zip(quantiles).map(loss).sum::<f64>() / QUANTILES.len() as f64
 }
 
-fn months(cases: &[Case]) -> Months {
+fn months(station: &PoolStation, cases: &[Case]) -> Months {
     let mut frost = vec![(0.0, 0.0); 12];
     let mut values: Vec<[Vec<f32>; 2]> = vec![[Vec::new(), Vec::new()]; 12];
     for one in cases.iter().filter(|one| !one.observed[LEADS].is_nan()) {
-        let own = month(one.origin.slot);
+        let own = month(&station.segments[one.origin.segment].history, one.origin.slot);
         let [lowest, highest] = [LEADS, LEADS + 1].map(|row| one.observed[row] + one.newest_c);
         frost[own].0 += 1.0;
         frost[own].1 += f64::from(u8::from(lowest < FROST_C));

@@ -41,7 +41,8 @@ pub(crate) struct Origin {
 /// Draws and cuts windows.
 pub(crate) struct Cutter<'a> {
     pub(crate) pool: &'a Pool,
-    pub(crate) spec: WindowSpec,
+    /// How windows are cut on the grids of the pool's histories.
+    specs: Vec<WindowSpec>,
     normalisation: Normalisation,
     positions: window::Positions,
     /// Stations to draw from, with the sum of weights up to each.
@@ -65,9 +66,16 @@ impl<'a> Cutter<'a> {
                 (sum, index)
             })
             .collect();
+        let mut specs: Vec<WindowSpec> = Vec::new();
+        for segment in pool.stations.iter().flat_map(|station| &station.segments) {
+            let step_s = segment.history.grid().step_s();
+            if specs.iter().all(|spec| i64::from(spec.grid_step_s) != step_s) {
+                specs.extend(u32::try_from(step_s).ok().map(window::window));
+            }
+        }
         Cutter {
             pool,
-            spec: window::window(super::pool::STEP_S),
+            specs,
             normalisation: window::normalisation(),
             positions: window::Positions::new(),
             weights,
@@ -121,7 +129,9 @@ impl<'a> Cutter<'a> {
         let station = &self.pool.stations[origin.station];
         let segment = &station.segments[origin.segment];
         let is_needed = |position: usize| self.positions.is_needed(position);
-        self.spec.fill_where(&segment.history, site, origin.slot, is_needed, numbers).ok()?;
+        let step_s = segment.history.grid().step_s();
+        let spec = self.specs.iter().find(|spec| i64::from(spec.grid_step_s) == step_s)?;
+        spec.fill_where(&segment.history, site, origin.slot, is_needed, numbers).ok()?;
         self.normalisation.apply(numbers);
         mask.apply(numbers);
         window::gather(numbers, &self.positions, row);
@@ -180,7 +190,7 @@ pub(super) fn observed_after(history: &History, slot: Slot, step_h: i64) -> Obse
 fn auxiliary(history: &History, slot: Slot) -> Auxiliary {
     std::array::from_fn(|index| {
         let quantity = AUXILIARY_QUANTITIES[index / AUXILIARY_LEADS];
-        let lead_h = 3 * (index % AUXILIARY_LEADS + 1) as i64;
-        history.value(slot + lead_h, quantity) - history.value(slot, quantity)
+        let ahead = 3 * (index % AUXILIARY_LEADS + 1) as i64 * history.grid().slots_per_hour();
+        history.value(slot + ahead, quantity) - history.value(slot, quantity)
     })
 }

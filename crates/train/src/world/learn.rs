@@ -145,7 +145,7 @@ fn scaling(cutter: &Cutter) -> (Scaling, Vec<f32>) {
         .into_par_iter()
         .map(|chunk| {
             let mut sums = empty();
-            let (mut numbers, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; count]);
+            let (mut numbers, mut row) = (vec![0.0; window::NUMBERS], vec![0.0; count]);
             for seed in chunk * 1000..(chunk + 1) * 1000 {
                 let (observed, auxiliary) = cutter.example(seed, &mut numbers, &mut row);
                 for (sum, &value) in sums.inputs.iter_mut().zip(&row) {
@@ -204,7 +204,7 @@ fn validation_windows(cutter: &Cutter, roles: &[Role], scaling: &Scaling) -> Val
         cutter.pool.stations.iter().enumerate().filter(|&(index, _)| roles[index] == Role::Validation);
     let mut generator = Pcg64::seed_from_u64(7);
     let mut windows = ValidationWindows { inputs: Vec::new(), observed: Vec::new() };
-    let (mut numbers, mut row) = (vec![0.0; cutter.spec.len()], vec![0.0; window::count()]);
+    let (mut numbers, mut row) = (vec![0.0; window::NUMBERS], vec![0.0; window::count()]);
     for (index, station) in stations {
         for origin in spaced(index, station, VALIDATED_BY) {
             // Four of five windows are whole.
@@ -235,7 +235,7 @@ impl Objective for WorldObjective<'_> {
         let mut inputs = vec![0.0; count * width];
         let mut goals = Goals::none(count * OUTPUTS);
         let mut auxiliary_goals = Goals::none(count * AUXILIARY);
-        let mut numbers = vec![0.0; self.cutter.spec.len()];
+        let mut numbers = vec![0.0; window::NUMBERS];
         for (index, (row, seed)) in inputs.chunks_exact_mut(width).zip(seeds).enumerate() {
             let (observed, auxiliary) = self.cutter.example(seed, &mut numbers, row);
             self.scaling.apply(row);

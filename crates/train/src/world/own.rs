@@ -108,7 +108,7 @@ impl OwnHistory {
             return OwnHistory::default();
         };
         let slots_per_hour = history.grid().slots_per_hour();
-        let grid_step_s = u32::try_from(history.grid().step_s()).unwrap_or(super::pool::STEP_S);
+        let grid_step_s = u32::try_from(history.grid().step_s()).unwrap_or(u32::MAX);
         let (spec, normalisation) = (window::window(grid_step_s), window::normalisation());
         let (positions, count) = (window::Positions::new(), window::count());
         let mut slots: Vec<Slot> = Vec::new();

@@ -27,8 +27,10 @@ pub(super) const QUANTITIES: [Quantity; 5] = [
     Quantity::WindSpeed,
     Quantity::WindFromDirection,
 ];
-/// Seconds between two rows.
-pub(super) const STEP_S: u32 = 3600;
+/// Seconds between two rows of a folder.
+const STEP_S: u32 = 3600;
+/// Seconds between two slots of a single record: its readings may be of any minute, and the sun is that of the minute.
+const RECORD_STEP_S: u32 = 600;
 /// The columns of a pool: quantity, and what a unit of the file is in the quantity's own.
 const COLUMNS: [(Quantity, f32); 6] = [
     (Quantity::AirTemperature, 0.1),
@@ -318,20 +320,21 @@ impl Pool {
         };
         let quantities: Vec<Quantity> = QUANTITIES.into_iter().filter(keep).collect();
         let source = RecordSource::new(file, mapping);
-        let record = Record::read(&source, hourly(), &quantities)?;
+        let grid = Grid::new(RECORD_STEP_S).expect("ten minutes are a step of a grid");
+        let record = Record::read(&source, grid, &quantities)?;
         let site = record.site().ok_or_else(|| PoolError::NoSite { path: file.to_owned() })?;
         // Chosen by the validation part as other networks are, it may not learn from that either.
         let slots = record.part(DEFAULT_SPLIT, Part::Train);
         let rows = record.rows_within(&slots);
         let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return Ok(()) };
-        let mut history = History::new(hourly(), &QUANTITIES, (last - first + 1) as usize);
+        let mut history = History::new(grid, &QUANTITIES, (last - first + 1) as usize);
         for slot in first..=last {
             let mut values = Values::NONE;
             for &quantity in &quantities {
                 values.set(quantity, record.history().value(slot, quantity));
             }
             if !values.is_empty() {
-                history.insert(hourly().time(slot), &values);
+                history.insert(grid.time(slot), &values);
             }
         }
         let facts = record.facts();
@@ -340,8 +343,8 @@ impl Pool {
             file: facts.file.clone(),
             sha256: facts.sha256.clone(),
             site,
-            first: hourly().time(first),
-            last: hourly().time(last),
+            first: grid.time(first),
+            last: grid.time(last),
         });
         self.stations.push(PoolStation {
             id: facts.file.clone(),
@@ -365,9 +368,10 @@ impl Pool {
     /// The first and the last time of all.
     pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let segments = || self.stations.iter().flat_map(|station| &station.segments);
-        let first = segments().filter_map(|segment| segment.origins.first()).min()?;
-        let last = segments().filter_map(|segment| segment.origins.last()).max()?;
-        Some((hourly().time(*first), hourly().time(*last)))
+        let time = |segment: &Segment, slot: Option<&Slot>| slot.map(|&slot| segment.history.grid().time(slot));
+        let first = segments().filter_map(|segment| time(segment, segment.origins.first())).min()?;
+        let last = segments().filter_map(|segment| time(segment, segment.origins.last())).max()?;
+        Some((first, last))
     }
 }
 
@@ -378,7 +382,7 @@ impl PoolStation {
     }
 }
 
-/// The grid of a pool.
+/// The grid of a folder's stations.
 pub(super) fn hourly() -> Grid {
     Grid::new(STEP_S).expect("an hour is a step of a grid")
 }

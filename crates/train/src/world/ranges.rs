@@ -1,6 +1,6 @@
 //! What the training stations have seen: the ranges of a manifest.
 
-use forecastd_core::{Quantity, Ranges};
+use forecastd_core::{Quantity, Ranges, Slot};
 
 use super::pool::PoolStation;
 
@@ -19,9 +19,12 @@ pub(crate) fn ranges<'a>(stations: impl Iterator<Item = &'a PoolStation>) -> Ran
             let slots = 24 * history.grid().slots_per_hour();
             for day in oldest.div_euclid(slots)..=newest.div_euclid(slots) {
                 let of_day = |quantity| -> Option<Vec<f32>> {
-                    let values = (day * slots..(day + 1) * slots).map(|slot| history.value(slot, quantity));
-                    let values: Vec<f32> = values.filter(|value| !value.is_nan()).collect();
-                    (values.len() >= HOURS).then_some(values)
+                    let measured: Vec<(Slot, f32)> = (day * slots..(day + 1) * slots)
+                        .map(|slot| (slot / history.grid().slots_per_hour(), history.value(slot, quantity)))
+                        .filter(|(_, value)| !value.is_nan())
+                        .collect();
+                    let hours = measured.chunk_by(|(one, _), (other, _)| one == other).count();
+                    (hours >= HOURS).then(|| measured.into_iter().map(|(_, value)| value).collect())
                 };
                 let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
                 if let Some(temperatures) = of_day(Quantity::AirTemperature) {

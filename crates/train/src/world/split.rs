@@ -89,7 +89,8 @@ fn mean_and_range(station: &PoolStation) -> (f64, f64) {
             let value = segment.history.value(slot, Quantity::AirTemperature);
             sum += f64::from(value);
             count += 1.0;
-            let day = days.entry((index, slot.div_euclid(24))).or_insert((value, value));
+            let day = slot.div_euclid(24 * segment.history.grid().slots_per_hour());
+            let day = days.entry((index, day)).or_insert((value, value));
             *day = (day.0.min(value), day.1.max(value));
         }
     }

@@ -7,6 +7,8 @@ use forecastd_core::{Feature, MissingValues, Normalisation, Quantity, Wave, Wind
 
 /// Hourly samples: now and the 72 hours before.
 pub(crate) const SAMPLES: usize = 73;
+/// Numbers of a window.
+pub(super) const NUMBERS: usize = SAMPLES * FEATURES.len();
 /// Leads in hours.
 pub(super) const LEADS: usize = 24;
 /// The longest hole that is filled, s: three-hourly observations have none.
