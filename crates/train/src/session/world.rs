@@ -14,12 +14,10 @@ use crate::fit::{Objective, StopRule};
 use crate::options;
 use crate::summary::{ExperimentResult, FitRecord};
 use crate::world::{
-    Condition, Cutter, Embargo, Network, Pool, Role, StationScores, WorldObjective, WorldSettings, assign,
-    card, evaluate, joined, manifest, ranges, usable,
+    Condition, Cutter, Embargo, LIVE_STEP_S, Network, Pool, Role, StationScores, WorldObjective,
+    WorldSettings, assign, card, evaluate, joined, manifest, ranges, usable,
 };
 
-/// Seconds between two slots of a live station's grid.
-const LIVE_STEP_S: u32 = 600;
 /// Where and when the specialists are evaluated: stations nearby do not tell what the weather was then. Jena's test part
 /// and its year 2020, Cambridge's test part.
 const EMBARGOES: [Embargo; 3] = [

@@ -52,4 +52,4 @@ pub use pool::PoolError;
 pub(crate) use pool::{Embargo, Pool, pool_files};
 pub(crate) use ranges::ranges;
 pub(crate) use split::{Role, assign, usable};
-pub(crate) use window::{normalisation, window};
+pub(crate) use window::{LIVE_STEP_S, normalisation, window};

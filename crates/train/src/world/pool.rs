@@ -19,6 +19,8 @@ use forecastd_record::{
     CsvError, CsvMapping, CsvReader, DEFAULT_SPLIT, Part, Record, RecordError, RecordSource, sha256_of,
 };
 
+use super::window::LIVE_STEP_S;
+
 /// What a station's history keeps.
 pub(super) const QUANTITIES: [Quantity; 5] = [
     Quantity::AirTemperature,
@@ -29,8 +31,6 @@ pub(super) const QUANTITIES: [Quantity; 5] = [
 ];
 /// Seconds between two rows of a folder.
 const STEP_S: u32 = 3600;
-/// Seconds between two slots of a single record: its readings may be of any minute, and the sun is that of the minute.
-const RECORD_STEP_S: u32 = 600;
 /// The columns of a pool: quantity, and what a unit of the file is in the quantity's own.
 const COLUMNS: [(Quantity, f32); 6] = [
     (Quantity::AirTemperature, 0.1),
@@ -320,7 +320,8 @@ impl Pool {
         };
         let quantities: Vec<Quantity> = QUANTITIES.into_iter().filter(keep).collect();
         let source = RecordSource::new(file, mapping);
-        let grid = Grid::new(RECORD_STEP_S).expect("ten minutes are a step of a grid");
+        // Its readings may be of any minute, and the sun is that of the minute.
+        let grid = Grid::new(LIVE_STEP_S).expect("ten minutes are a step of a grid");
         let record = Record::read(&source, grid, &quantities)?;
         let site = record.site().ok_or_else(|| PoolError::NoSite { path: file.to_owned() })?;
         // Chosen by the validation part as other networks are, it may not learn from that either.
@@ -368,7 +369,8 @@ impl Pool {
     /// The first and the last time of all.
     pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let segments = || self.stations.iter().flat_map(|station| &station.segments);
-        let time = |segment: &Segment, slot: Option<&Slot>| slot.map(|&slot| segment.history.grid().time(slot));
+        let time =
+            |segment: &Segment, slot: Option<&Slot>| slot.map(|&slot| segment.history.grid().time(slot));
         let first = segments().filter_map(|segment| time(segment, segment.origins.first())).min()?;
         let last = segments().filter_map(|segment| time(segment, segment.origins.last())).max()?;
         Some((first, last))
@@ -559,6 +561,31 @@ mod tests {
         let (one, other) = (pool(50.0), pool(51.0));
         assert_eq!(one.stations[0].site.latitude_deg, 50.0);
         assert_ne!(one.sha256(), other.sha256());
+    }
+
+    #[test]
+    fn a_reading_of_a_record_is_learned_from_at_its_own_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = folder.path().join("roof.csv");
+        let times: Vec<Timestamp> = (0..48)
+            .map(|hour| Timestamp::from_second(946_684_800 + 3600 * hour + 40 * 60).unwrap())
+            .collect();
+        let rows: String = times.iter().map(|time| format!("{time},10.0\n")).collect();
+        std::fs::write(&csv, format!("time,air_temperature_c\n{rows}")).unwrap();
+        let mapping = folder.path().join("roof.toml");
+        std::fs::write(
+            &mapping,
+            "time = { column = \"time\" }\nsite = { latitude_deg = 50, longitude_deg = 11 }\n\
+             [columns]\nair_temperature_c = { quantity = \"temperature\", unit = \"°C\" }\n",
+        )
+        .unwrap();
+        let pool = Pool::read(&[format!("{}={}", csv.display(), mapping.display())], &[]).unwrap();
+        let segment = &pool.stations[0].segments[0];
+        let learned: Vec<Timestamp> =
+            segment.origins.iter().map(|&slot| segment.history.grid().time(slot)).collect();
+        assert!(!learned.is_empty());
+        assert_eq!(learned, times[..learned.len()]);
+        assert_eq!(pool.span(), Some((times[0], learned[learned.len() - 1])));
     }
 
     #[test]

@@ -81,6 +81,23 @@ mod tests {
     }
 
     #[test]
+    fn a_day_of_which_half_the_hours_are_missing_is_none_however_often_the_others_were_measured() {
+        let whole = station(50.0, 0.0);
+        let mut half = whole.clone();
+        let mut history = History::new(Grid::new(600).unwrap(), &[Quantity::AirTemperature], 300);
+        for slot in (0..144).filter(|slot| slot / 72 == 0) {
+            let mut values = Values::NONE;
+            values.set(Quantity::AirTemperature, -50.0);
+            history.insert(Timestamp::from_second(slot * 600).unwrap(), &values);
+        }
+        half.segments = vec![Segment { history, origins: Vec::new() }];
+        assert_eq!(
+            ranges([&whole, &half].into_iter()).temperature_c,
+            ranges([&whole].into_iter()).temperature_c
+        );
+    }
+
+    #[test]
     fn ranges_hold_every_station_and_what_was_never_measured_bounds_nothing() {
         let stations = [station(-30.0, 0.0), station(60.0, -20.0)];
         let seen = ranges(stations.iter());

@@ -7,6 +7,8 @@ use forecastd_core::{Feature, MissingValues, Normalisation, Quantity, Wave, Wind
 
 /// Hourly samples: now and the 72 hours before.
 pub(crate) const SAMPLES: usize = 73;
+/// Seconds between two slots of a live station's grid.
+pub(crate) const LIVE_STEP_S: u32 = 600;
 /// Numbers of a window.
 pub(super) const NUMBERS: usize = SAMPLES * FEATURES.len();
 /// Leads in hours.
