@@ -62,6 +62,30 @@ async fn stations_are_listed_with_a_day_back_and_a_day_ahead() {
     assert_eq!((&rest["stations"][0]["station"], &rest["after"]), (&json!("roof"), &json!(null)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_counts_the_readings_that_have_what_is_asked_for() {
+    let world = World::start().await;
+    for hour in (1..=4).rev() {
+        world.read("roof", world.ago(hour), 10.0 - hour as f64).await;
+    }
+    let humid = format!(r#"{{"time":"{}","relative_humidity_pct":60}}"#, world.now);
+    world.home.hand_in("weather/roof/reading", humid).await;
+    let of = "/api/v1/stations/roof/observations";
+    world.reaches(of, |found| found["observations"].as_array().is_some_and(|rows| rows.len() == 5)).await;
+    let times = |query: &str| -> (Value, Vec<Value>) {
+        let found = world.json(&format!("{of}?{query}"));
+        let rows = found["observations"].as_array().unwrap();
+        (found["truncated"].clone(), rows.iter().map(|row| row["time"].clone()).collect())
+    };
+    let ago = |hours| json!(world.ago(hours).to_string());
+    assert_eq!(times("limit=2&quantity=air_temperature_c"), (json!(true), vec![ago(2), ago(1)]));
+    assert_eq!(
+        times("limit=4&quantity=air_temperature_c"),
+        (json!(false), vec![ago(4), ago(3), ago(2), ago(1)])
+    );
+    assert_eq!(times("limit=2"), (json!(true), vec![ago(1), ago(0)]));
+}
+
 /// The temperature falls by 0.25 °C an hour, and the model says that it rises by 0.5: a day ahead it is wrong by 24 · 0.75 = 18 °C,
 /// and persistence by 6.
 #[tokio::test(flavor = "multi_thread")]

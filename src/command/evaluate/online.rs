@@ -19,8 +19,10 @@ use jiff::Timestamp;
 
 use crate::operations::oddity::{explain, numbers};
 
-/// Hours of a rolling coverage.
-const ROLLING_H: i64 = 30 * 24;
+/// Hours over which coverage rolls: a month shows how it swings, a year whether it holds.
+pub(crate) const MONTH_H: i64 = 30 * 24;
+/// The longer of them.
+pub(crate) const YEAR_H: i64 = 365 * 24;
 
 /// How the experts of a station did on a record.
 #[derive(Debug, Clone, Default)]
@@ -73,9 +75,9 @@ impl OnlineLead {
         }
     }
 
-    /// The lowest and the highest coverage of the interval over any 30 days of which most hours were scored; `None` without such.
-    pub fn rolling_coverage(&self, slots_per_hour: i64) -> Option<(f64, f64)> {
-        let window = ROLLING_H * slots_per_hour;
+    /// The lowest and the highest coverage of the interval over any `window_h` hours of which most were scored; `None` without such.
+    pub fn rolling_coverage(&self, window_h: i64, slots_per_hour: i64) -> Option<(f64, f64)> {
+        let window = window_h * slots_per_hour;
         let (mut first, mut held) = (0, 0);
         let mut ends: Option<(f64, f64)> = None;
         for (last, &(slot, is_hit)) in self.hits.iter().enumerate() {
@@ -85,7 +87,7 @@ impl OnlineLead {
                 first += 1;
             }
             let count = last + 1 - first;
-            if count as i64 > ROLLING_H * 3 / 4 {
+            if count as i64 > window_h * 3 / 4 {
                 let share = held as f64 / count as f64;
                 let (low, high) = ends.unwrap_or((share, share));
                 ends = Some((low.min(share), high.max(share)));
@@ -376,6 +378,19 @@ mod tests {
         assert_eq!(phase_of(&[3000, 6600, 10_200, 14_400 - 1200]), 5);
         assert_eq!(phase_of(&[3000, 6600, 7200, 10_200]), 5, "one stray reading is of a whole hour");
         assert_eq!(phase_of(&[]), 0);
+    }
+
+    /// Three of five in January, four of five afterwards, eleven months long.
+    #[test]
+    fn a_month_shows_what_a_year_evens_out() {
+        let mut lead = OnlineLead::new(1, 1);
+        lead.hits = (0..YEAR_H).map(|hour| (6 * hour, hour % 5 >= if hour < MONTH_H { 2 } else { 1 })).collect();
+        let (low, high) = lead.rolling_coverage(MONTH_H, 6).unwrap();
+        assert!((low - 0.6).abs() < 0.01 && (high - 0.8).abs() < 1e-9, "{low} to {high}");
+        let (low, high) = lead.rolling_coverage(YEAR_H, 6).unwrap();
+        let whole = (0.6 * 30.0 + 0.8 * 335.0) / 365.0;
+        assert!(low > 0.77 && (high - whole).abs() < 1e-3, "{low} to {high}, not {whole}");
+        assert_eq!(OnlineLead::new(1, 1).rolling_coverage(YEAR_H, 6), None);
     }
 
     /// As the hourly excerpt of the Jena record does over the years: of those with the other minutes none was scored.

@@ -109,8 +109,10 @@ pub(super) async fn observations(
     let key = parameters.one_of("quantity", keys)?;
     let Asked { station, newest, .. } = asked(&shared, path).await?;
     let (from, to) = times(&parameters, newest)?;
+    // What has the quantity is known of what was read.
+    let most_read = if key.is_some() { MAX_ROWS as usize } else { most };
     // One more, which says whether there are more.
-    let span = Span { from, to, most: most + 1 };
+    let span = Span { from, to, most: most_read + 1 };
     let name = station.clone();
     let found = shared.read(move |history| history.readings(&name, span)).await?;
     let source = if found.is_some() { "journal" } else { "memory" };
@@ -124,13 +126,16 @@ pub(super) async fn observations(
             readings
         }
     };
-    let surplus = readings.len().saturating_sub(most);
-    let wanted = readings[surplus..].iter().filter_map(|(time, values)| reading(*time, values, key));
+    let unread = readings.len().saturating_sub(most_read);
+    let wanted = readings[unread..].iter().filter_map(|(time, values)| reading(*time, values, key));
+    let mut wanted: Vec<Map<String, Value>> = wanted.collect();
+    let surplus = wanted.len().saturating_sub(most);
+    wanted.drain(..surplus);
     let observations = api::Observations {
         station: station.to_string(),
         from: source,
-        truncated: surplus > 0,
-        observations: wanted.collect(),
+        truncated: unread > 0 || surplus > 0,
+        observations: wanted,
     };
     Ok(match form {
         Form::Json => json(&observations),

@@ -8,7 +8,7 @@ use forecastd_report::finite;
 use serde::Serialize;
 
 use super::super::EvaluationFormat;
-use super::{Online, OnlineLead};
+use super::{MONTH_H, Online, OnlineLead, YEAR_H};
 
 /// Leads that the table shows, hours.
 const SHOWN: [u32; 7] = [1, 3, 6, 9, 12, 18, 24];
@@ -39,6 +39,8 @@ struct Lead<'a> {
     regret_c: Option<f64>,
     /// The lowest and the highest coverage of the combination's interval over any 30 days.
     rolling_coverage: Option<(f64, f64)>,
+    /// The same over any 365 days.
+    rolling_coverage_365d: Option<(f64, f64)>,
 }
 
 impl Online {
@@ -67,7 +69,8 @@ impl Online {
             lead_h: lead.lead_h,
             experts: self.lines(lead),
             regret_c: finite(lead.regret_c()),
-            rolling_coverage: lead.rolling_coverage(self.slots_per_hour),
+            rolling_coverage: lead.rolling_coverage(MONTH_H, self.slots_per_hour),
+            rolling_coverage_365d: lead.rolling_coverage(YEAR_H, self.slots_per_hour),
         });
         let standings = self.standings.iter().map(|standing| {
             let leads = standing.leads.iter().map(
@@ -171,9 +174,14 @@ impl fmt::Display for Online {
         row(formatter, self, "regret", 3, &|lead| finite(lead.regret_c()))?;
         let percent = |share: Option<f64>| share.map(|share| 100.0 * share);
         row(formatter, self, "coverage (80 %), %", 1, &|lead| percent(lead.coverage.share()))?;
-        let rolling = |lead: &OnlineLead| lead.rolling_coverage(self.slots_per_hour).unzip();
-        row(formatter, self, "  lowest of 30 days, %", 1, &|lead| percent(rolling(lead).0))?;
-        row(formatter, self, "  highest of 30 days, %", 1, &|lead| percent(rolling(lead).1))?;
+        for (window_h, name) in [(MONTH_H, "30 days"), (YEAR_H, "365 days")] {
+            let rolling = |lead: &OnlineLead| lead.rolling_coverage(window_h, self.slots_per_hour).unzip();
+            // Few records are of years.
+            if window_h == MONTH_H || self.leads.iter().any(|lead| rolling(lead).0.is_some()) {
+                row(formatter, self, &format!("  lowest of {name}, %"), 1, &|lead| percent(rolling(lead).0))?;
+                row(formatter, self, &format!("  highest of {name}, %"), 1, &|lead| percent(rolling(lead).1))?;
+            }
+        }
         row(formatter, self, "  of the model alone, %", 1, &|lead| percent(lead.model_coverage.share()))?;
         writeln!(formatter, "weights at the end")?;
         for standing in &self.standings {
