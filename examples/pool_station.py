@@ -3,8 +3,8 @@
 
     pool_station.py FOLDER ID > ID.csv
 
-says on standard error where the station stands, as options of `forecastd evaluate`. A pressure at sea level is given as that,
-which is its change that a model for any place looks at. Of a station that was observed every three hours, only those hours are
+says on standard error where the station stands, as options of `forecastd evaluate`. A pressure at sea level is brought to the
+station with the standard atmosphere: as what it is not, a record would be refused. Of a station that was observed every three hours, only those hours are
 written: what stands between them was interpolated. Typical years stand in a year that nobody measured in: where that is before 1990,
 from when on readings are taken, they are written 28 years later, when the calendar is the same.
 """
@@ -38,6 +38,12 @@ def column(data, rows):
     return values
 
 
+def at_station(setting_hpa, elevation_m):
+    """The pressure at the station: the altimeter setting of the standard atmosphere (ICAO Doc 7488) solved for it."""
+    exponent = 287.05 * 0.0065 / 9.80665
+    return 1013.25 * ((setting_hpa / 1013.25) ** exponent - 0.0065 * elevation_m / 288.15) ** (1 / exponent)
+
+
 def main(folder, wanted):
     with open(f"{folder}/stations.csv", encoding="utf-8") as file:
         stations = list(csv.DictReader(file))
@@ -53,6 +59,9 @@ def main(folder, wanted):
     first, step_h = int(station["first_unix_s"]), int(station["step_h"])
     if station["tmy"] == "1" and first < EARLIEST_S:
         first += SAME_CALENDAR_S
+    if station["pressure"] == "sea level":
+        scale, elevation_m = COLUMNS[1][1], float(station["elevation_m"])
+        columns[1] = [value if value == MISSING else round(scale * at_station(value / scale, elevation_m)) for value in columns[1]]
     out = csv.writer(sys.stdout)
     out.writerow(["time"] + [name for name, _ in COLUMNS])
     for row, values in enumerate(zip(*columns)):

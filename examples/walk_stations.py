@@ -53,13 +53,14 @@ def main(program, pools):
                 where.setdefault(row["id"], pool)
     print("| station | forecasts | persistence | `world` alone | as published | coverage of the 80 % interval, alone and as published |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    rows = []
+    rows, rolling = [], []
     with tempfile.TemporaryDirectory() as folder:
         for name, station in test_stations():
             document = walk(program, where[station], station, pathlib.Path(folder))
             errors = [mean(document, expert) for expert in ("persistence", "world", "combination")]
             held = [100 * mean(document, expert, "coverage")[0] for expert in ("world", "combination")]
             rows.append((errors, held))
+            rolling += [lead["rolling_coverage_365d"] for lead in document["leads"] if lead["rolling_coverage_365d"]]
             cells = ", ".join(f"{share:.1f}" for share in held)
             pairs = " | ".join(f"{over_all:.3f}, {last:.3f}" for over_all, last in errors)
             print(f"| {name} | {document['forecasts']:,} | {pairs} | {cells} |", flush=True)
@@ -74,6 +75,9 @@ def main(program, pools):
               f"{max(shares):.1f} %.", end="")
     better = sum(errors[2][0] < errors[1][0] for errors, _ in rows)
     worst = max(errors[2][0] - errors[1][0] for errors, _ in rows)
+    if rolling:
+        lowest, highest = (100 * end(share) for end, share in ((min, [low for low, _ in rolling]), (max, [high for _, high in rolling])))
+        print(f"\n\nOver any 365 days the coverage as published is {lowest:.1f} to {highest:.1f} % at any lead and station.", end="")
     print(f"\n\nAs published is better than the model alone at {better} of {len(rows)}, and worse by at most {worst:.3f} °C.")
 
 

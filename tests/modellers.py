@@ -9,6 +9,7 @@ here a second time, from the file alone. Needs numpy; where torch and onnx are t
 import csv
 import importlib.util
 import json
+import lzma
 import pathlib
 import subprocess
 import sys
@@ -156,12 +157,41 @@ def check_example(program, record, archive, folder):
         print(f"example: {part['part']} part, {last['lead_h']} h, {last['mae_c']:.3f} °C")
 
 
+def check_pool_station(program, folder):
+    """A station of a pool whose pressure is that of the sea's level, 500 m up, is walked as a live one."""
+    pool, hours, sea_hpa = folder / "pool", 24 * 14, 1013.2
+    pool.mkdir()
+    (pool / "stations.csv").write_text(
+        "id,name,latitude_deg,longitude_deg,elevation_m,first_unix_s,rows,tmy,step_h,pressure\n"
+        f"hill,Hill,30.7,104.0,500,1609459200,{hours},0,1,sea level\n"
+    )
+    hour = numpy.arange(hours)
+    temperature = 10 + 6 * numpy.sin((hour - 2) * 2 * numpy.pi / 24)
+    missing = numpy.full(hours, -32768)
+    columns = [numpy.round(10 * temperature), numpy.full(hours, 10 * sea_hpa), numpy.full(hours, 60), missing, missing, missing]
+    with lzma.open(pool / "hourly.bin.xz", "wb") as file:
+        for column in columns:
+            file.write(numpy.diff(column.astype("<i2"), prepend=numpy.int16(0)).astype("<i2").tobytes())
+    root = pathlib.Path(__file__).parent.parent
+    made = subprocess.run([sys.executable, root / "examples" / "pool_station.py", pool, "hill"], check=True,
+                          capture_output=True, text=True)
+    rows = list(csv.DictReader(made.stdout.splitlines()))
+    # The standard atmosphere has 954.61 hPa at 500 m and 1013.25 hPa at sea level (ICAO Doc 7488/3).
+    assert all(abs(float(row["air_pressure_hpa"]) - 954.6) < 0.2 for row in rows), rows[0]
+    path = folder / "hill.csv"
+    path.write_text(made.stdout)
+    said = run(program, "evaluate", "--online", "--format", "json", "--model", root / "models" / "world.onnx", "--csv", path,
+               *made.stderr.split())
+    print(f"a station of a pool: {json.loads(said)['forecasts']} forecasts")
+
+
 def main(program, record, model):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         archive = check_windows(program, record, folder)
         check_scores(program, record, model, folder)
         check_example(program, record, archive, folder)
+        check_pool_station(program, folder)
 
 
 if __name__ == "__main__":

@@ -434,14 +434,12 @@ pub fn by_name(name: &str) -> Option<Experiment> {
 }
 
 fn world() -> Method {
-    // Against learning the weather of single days by heart.
-    let decay = |weight_decay| OptimiserKind::AdamW { weight_decay };
     let dense = FitSettings {
         epochs: 12,
         steps: Some(1600),
         batch: 1024,
         shards: 2,
-        optimiser: decay(0.15),
+        optimiser: OptimiserKind::AdamW { weight_decay: 0.01 },
         learning_rate: 2e-3,
         schedule: Schedule::Cosine { warm_up: WARM_UP },
         clip_norm: Some(1.0),
@@ -459,12 +457,7 @@ fn world() -> Method {
             extremes_weight: 2.0,
             auxiliary_weight: 2.0,
         },
-        recurrent: FitSettings {
-            steps: Some(2000),
-            optimiser: decay(0.1),
-            learning_rate: 3e-3,
-            ..dense.clone()
-        },
+        recurrent: FitSettings { steps: Some(2000), learning_rate: 3e-3, ..dense.clone() },
         dense,
     })
 }
