@@ -384,7 +384,8 @@ mod tests {
     #[test]
     fn a_month_shows_what_a_year_evens_out() {
         let mut lead = OnlineLead::new(1, 1);
-        lead.hits = (0..YEAR_H).map(|hour| (6 * hour, hour % 5 >= if hour < MONTH_H { 2 } else { 1 })).collect();
+        lead.hits =
+            (0..YEAR_H).map(|hour| (6 * hour, hour % 5 >= if hour < MONTH_H { 2 } else { 1 })).collect();
         let (low, high) = lead.rolling_coverage(MONTH_H, 6).unwrap();
         assert!((low - 0.6).abs() < 0.01 && (high - 0.8).abs() < 1e-9, "{low} to {high}");
         let (low, high) = lead.rolling_coverage(YEAR_H, 6).unwrap();

@@ -570,7 +570,9 @@ mod tests {
         let times: Vec<Timestamp> = (0..48)
             .map(|hour| Timestamp::from_second(946_684_800 + 3600 * hour + 40 * 60).unwrap())
             .collect();
-        let rows: String = times.iter().map(|time| format!("{time},10.0\n")).collect();
+        let row =
+            |(hour, time): (usize, &Timestamp)| format!("{time},{:.1}\n", 10.0 + (hour % 24) as f64 / 4.0);
+        let rows: String = times.iter().enumerate().map(row).collect();
         std::fs::write(&csv, format!("time,air_temperature_c\n{rows}")).unwrap();
         let mapping = folder.path().join("roof.toml");
         std::fs::write(

@@ -179,7 +179,9 @@ impl fmt::Display for Online {
             // Few records are of years.
             if window_h == MONTH_H || self.leads.iter().any(|lead| rolling(lead).0.is_some()) {
                 row(formatter, self, &format!("  lowest of {name}, %"), 1, &|lead| percent(rolling(lead).0))?;
-                row(formatter, self, &format!("  highest of {name}, %"), 1, &|lead| percent(rolling(lead).1))?;
+                row(formatter, self, &format!("  highest of {name}, %"), 1, &|lead| {
+                    percent(rolling(lead).1)
+                })?;
             }
         }
         row(formatter, self, "  of the model alone, %", 1, &|lead| percent(lead.model_coverage.share()))?;
