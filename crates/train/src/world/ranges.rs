@@ -20,7 +20,9 @@ pub(crate) fn ranges<'a>(stations: impl Iterator<Item = &'a PoolStation>) -> Ran
             for day in oldest.div_euclid(slots)..=newest.div_euclid(slots) {
                 let of_day = |quantity| -> Option<Vec<f32>> {
                     let measured: Vec<(Slot, f32)> = (day * slots..(day + 1) * slots)
-                        .map(|slot| (slot / history.grid().slots_per_hour(), history.value(slot, quantity)))
+                        .map(|slot| {
+                            (slot.div_euclid(history.grid().slots_per_hour()), history.value(slot, quantity))
+                        })
                         .filter(|(_, value)| !value.is_nan())
                         .collect();
                     let hours = measured.chunk_by(|(one, _), (other, _)| one == other).count();
