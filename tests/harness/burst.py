@@ -10,15 +10,13 @@ the processor time of both, and the most memory that the daemon and its engine h
 It needs Linux, Python 3.9 and mosquitto, and nothing else.
 """
 
-import argparse
 import datetime
 import json
 import pathlib
 import sys
-import tempfile
 import time
 
-from rig import Broker, Daemon, HarnessError, publish, wait
+from rig import Broker, Daemon, measured, parser, publish, wait
 
 
 def readings(options, minutes_ago):
@@ -107,24 +105,10 @@ def memory(daemon):
 
 def main():
     """Measures once."""
-    root = pathlib.Path(__file__).resolve().parents[2]
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--binary", type=pathlib.Path, default=root / "target/release/forecastd")
-    parser.add_argument("--model", type=pathlib.Path, default=root / "models/jena.onnx")
-    parser.add_argument("--stations", type=int, default=100_000, help="how many [100000]")
-    parser.add_argument("--engine", default="tract", help="model.engine [tract]")
-    parser.add_argument("--places", action="store_true", help="a configuration with a place for every station")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the configuration")
-    parser.add_argument("--patience", type=float, default=600, help="seconds until anything must be done [600]")
-    options = parser.parse_args()
-    options.binary, options.model = options.binary.resolve(), options.model.resolve()
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            measure(options, pathlib.Path(temporary))
-        except HarnessError as error:
-            print(f"not measured: {error}", file=sys.stderr)
-            return 2
-    return 0
+    options = parser(__doc__, "jena.onnx", 600)
+    options.add_argument("--stations", type=int, default=100_000, help="how many [100000]")
+    options.add_argument("--places", action="store_true", help="a configuration with a place for every station")
+    return measured(options.parse_args(), measure)
 
 
 if __name__ == "__main__":

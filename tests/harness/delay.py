@@ -11,16 +11,14 @@ reading to its forecast on the way out).
 It needs Linux, Python 3.9 and mosquitto, and nothing else.
 """
 
-import argparse
 import datetime
 import json
 import pathlib
 import socket
 import sys
-import tempfile
 import time
 
-from rig import Broker, Client, Daemon, HarnessError, packet, text, wait
+from rig import Broker, Client, Daemon, measured, packet, parser, text, wait
 
 TOPIC = "weather/delay/reading"
 
@@ -78,23 +76,9 @@ def measure(options, folder):
 
 def main():
     """Measures once."""
-    root = pathlib.Path(__file__).resolve().parents[2]
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--binary", type=pathlib.Path, default=root / "target/release/forecastd")
-    parser.add_argument("--model", type=pathlib.Path, default=root / "models/world.onnx")
-    parser.add_argument("--readings", type=int, default=2000, help="how many, of which the first tenth does not count [2000]")
-    parser.add_argument("--engine", default="tract", help="model.engine [tract]")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the configuration")
-    parser.add_argument("--patience", type=float, default=60, help="seconds until anything must be done [60]")
-    options = parser.parse_args()
-    options.binary, options.model = options.binary.resolve(), options.model.resolve()
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            measure(options, pathlib.Path(temporary))
-        except HarnessError as error:
-            print(f"not measured: {error}", file=sys.stderr)
-            return 2
-    return 0
+    options = parser(__doc__, "world.onnx", 60)
+    options.add_argument("--readings", type=int, default=2000, help="how many, of which the first tenth does not count [2000]")
+    return measured(options.parse_args(), measure)
 
 
 if __name__ == "__main__":

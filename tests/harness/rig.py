@@ -3,6 +3,7 @@
 Python 3.9 and mosquitto, and nothing else.
 """
 
+import argparse
 import collections
 import http.client
 import os
@@ -13,6 +14,8 @@ import socket
 import sqlite3
 import struct
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 
@@ -180,6 +183,38 @@ def publish(port, messages, window=1000):
                 buffer += came
                 # CONNACK counts as the first.
                 settled += sum(1 for head, _ in packets(buffer) if head >> 4 in (2, 4))
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+def parser(document, model, patience_s):
+    """The options that every command which measures has; `document` is its own text."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    options = argparse.ArgumentParser(description=document.split("\n", 1)[0])
+    options.add_argument("--binary", type=pathlib.Path, default=root / "target/release/forecastd")
+    options.add_argument("--model", type=pathlib.Path, default=root / "models" / model)
+    options.add_argument("--engine", default="tract", help="model.engine [tract]")
+    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the configuration")
+    options.add_argument("--patience", type=float, default=patience_s, help=f"seconds until anything must be done [{patience_s}]")
+    return options
+
+
+def measured(options, measure):
+    """Measures once, in a folder that is gone afterwards; the code to end with."""
+    for name in ("binary", "model"):
+        path = getattr(options, name).resolve()
+        if not path.is_file():
+            print(f"not measured: --{name}: there is no file {path}", file=sys.stderr)
+            return 2
+        setattr(options, name, path)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            measure(options, pathlib.Path(temporary))
+        except HarnessError as error:
+            print(f"not measured: {error}", file=sys.stderr)
+            return 2
+    return 0
 
 
 # --- Processes -------------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ use jiff::Timestamp;
 use crate::operations::oddity::{explain, numbers};
 
 /// Hours over which coverage rolls: a month shows how it swings, a year whether it holds.
-pub(crate) const MONTH_H: i64 = 30 * 24;
+const MONTH_H: i64 = 30 * 24;
 /// The longer of them.
-pub(crate) const YEAR_H: i64 = 365 * 24;
+const YEAR_H: i64 = 365 * 24;
 
 /// How the experts of a station did on a record.
 #[derive(Debug, Clone, Default)]
